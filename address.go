@@ -1,0 +1,163 @@
+package helmexec
+
+import (
+	"net/url"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// sourceKind is where a chart comes from.
+type sourceKind int
+
+const (
+	fromRepo    sourceKind = iota // a chart of a repository: by its URL, or by the name it was added under
+	fromOCI                       // an OCI registry
+	fromArchive                   // the URL of one archive
+	fromDisk                      // a folder or archive on this machine
+)
+
+// chartSource is a chart address taken apart.
+type chartSource struct {
+	kind    sourceKind
+	repoURL string // fromRepo by URL
+	repo    string // fromRepo by name
+	chart   string // fromRepo: the chart's name
+	version string // a version or constraint, "" = the latest
+	ref     string // fromOCI, fromArchive: the URL; fromDisk: the path
+	digest  string // fromOCI: "sha256:…" where the address has one
+}
+
+var (
+	chartName    = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`)
+	repoName     = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._]*$`)
+	sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+)
+
+const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://host/path/chart[:version], " +
+	"the URL of a .tgz, repo/chart[:version], or a path that begins with / or ./"
+
+// parseAddress takes a chart address apart. It looks at the text alone: a reference such as
+// "repo/web" never means the folder ./repo/web, which Helm itself would prefer.
+func parseAddress(address string) (chartSource, error) {
+	bad := func(format string, a ...any) (chartSource, error) {
+		return chartSource{}, invalidf("chart address %q: "+format, append([]any{shownAddress(address)}, a...)...)
+	}
+	if address == "" {
+		return bad("it is empty; %s", addressForms)
+	}
+	if strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return bad("it has a space or control character")
+	}
+	scheme, rest, isURL := strings.Cut(address, "://")
+	switch {
+	case isURL && (scheme == "http" || scheme == "https" || scheme == "oci"):
+		u, err := url.Parse(address)
+		if err != nil {
+			return bad("not a URL: %v", err.(*url.Error).Err)
+		}
+		if u.Host == "" || u.Hostname() == "" {
+			return bad("no host behind %s://", scheme)
+		}
+		if u.Fragment != "" {
+			return bad("a fragment (#…) has no meaning here")
+		}
+		if scheme == "oci" {
+			return parseOCI(address, rest, bad)
+		}
+		if strings.HasSuffix(u.Path, ".tgz") || strings.HasSuffix(u.Path, ".tar.gz") {
+			return chartSource{kind: fromArchive, ref: address}, nil
+		}
+		if u.RawQuery != "" {
+			return bad("a query (?…) has no meaning in the address of a repository")
+		}
+		slash := strings.LastIndexByte(address, '/')
+		if slash < len(scheme)+3 {
+			return bad("no chart name behind the host; %s", addressForms)
+		}
+		src := chartSource{kind: fromRepo, repoURL: address[:slash]}
+		if src.chart, src.version, err = splitVersion(address[slash+1:]); err != nil {
+			return bad("%v", err)
+		}
+		return src, nil
+	case isURL:
+		return bad("scheme %q is not supported; %s", scheme, addressForms)
+	case isPath(address):
+		return chartSource{kind: fromDisk, ref: address}, nil
+	}
+	repo, last, ok := strings.Cut(address, "/")
+	switch {
+	case !ok:
+		return bad("no '/' in it; %s", addressForms)
+	case strings.Contains(last, "/"):
+		return bad("a reference has one '/', as in repo/chart; %s", addressForms)
+	case !repoName.MatchString(repo):
+		return bad("%q is not the name of a repository", repo)
+	}
+	src := chartSource{kind: fromRepo, repo: repo}
+	var err error
+	if src.chart, src.version, err = splitVersion(last); err != nil {
+		return bad("%v", err)
+	}
+	return src, nil
+}
+
+// parseOCI takes "host/path/name[:version][@sha256:…]" apart; a port is not a version.
+func parseOCI(address, rest string, bad func(string, ...any) (chartSource, error)) (chartSource, error) {
+	src := chartSource{kind: fromOCI}
+	rest, src.digest, _ = strings.Cut(rest, "@")
+	if src.digest == "" && strings.Contains(address, "@") || src.digest != "" && !sha256Digest.MatchString(src.digest) {
+		return bad("a digest has the form @sha256: and 64 hexadecimal digits; credentials belong to RegistryLogin")
+	}
+	slash := strings.LastIndexByte(rest, '/')
+	if slash < 0 || slash == len(rest)-1 {
+		return bad("no chart name behind the host; %s", addressForms)
+	}
+	name, version, err := splitVersion(rest[slash+1:])
+	if err != nil {
+		return bad("%v", err)
+	}
+	src.chart, src.version, src.ref = name, version, "oci://"+rest[:slash+1]+name
+	return src, nil
+}
+
+// splitVersion takes "name:version" apart.
+func splitVersion(s string) (name, version string, err error) {
+	name, version, has := strings.Cut(s, ":")
+	switch {
+	case name == "":
+		return "", "", invalidf("no chart name behind the last '/'")
+	case !chartName.MatchString(name):
+		return "", "", invalidf("%q is not a chart name: want letters, digits, '-', '_' and '.'", name)
+	case has && version == "":
+		return "", "", invalidf("no version behind the ':'")
+	}
+	return name, version, checkVersion(version)
+}
+
+// checkVersion accepts what Helm accepts for --version: a version or a constraint.
+func checkVersion(version string) error {
+	if version == "" {
+		return nil
+	}
+	if _, err := semver.NewConstraint(version); err != nil {
+		return invalidf("version %q is neither a version nor a constraint: %v", version, err)
+	}
+	return nil
+}
+
+// pinned tells whether a version names one version and not a range.
+func pinned(version string) bool {
+	_, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v"))
+	return err == nil
+}
+
+// isPath tells a path from a reference by its form alone.
+func isPath(s string) bool {
+	return filepath.IsAbs(s) || s == "." || s == ".." ||
+		strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || strings.HasPrefix(s, `.\`) || strings.HasPrefix(s, `..\`) ||
+		!strings.Contains(s, "/") && (path.Ext(s) == ".tgz" || strings.HasSuffix(s, ".tar.gz"))
+}

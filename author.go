@@ -1,0 +1,223 @@
+package helmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	"sigs.k8s.io/yaml"
+)
+
+// PackageOptions is for Package.
+type PackageOptions struct {
+	Version    string // over the one in Chart.yaml
+	AppVersion string
+}
+
+// Package makes the archive of a chart folder in the folder dir and returns its path. It appears
+// there whole or not at all. Starts one helm process.
+func (h *Helm) Package(ctx context.Context, chart, dir string, opts PackageOptions) (path string, err error) {
+	if opts.Version != "" {
+		if _, err := semver.StrictNewVersion(opts.Version); err != nil {
+			return "", invalidf("package: Version %q: %v", opts.Version, err)
+		}
+	}
+	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
+		return "", fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, chart)
+	}
+	tmp, err := os.MkdirTemp(dir, ".package-*")
+	if err != nil {
+		return "", invalidf("package: %v", err)
+	}
+	defer os.RemoveAll(tmp)
+	chart, err = filepath.Abs(chart)
+	if err != nil {
+		return "", err
+	}
+	a := args{"package", "--destination=" + tmp}
+	a.str("--version", opts.Version)
+	a.str("--app-version", opts.AppVersion)
+	a.add("--", chart)
+	if _, err := h.run(ctx, invocation{args: a}); err != nil {
+		return "", err
+	}
+	made, _ := filepath.Glob(filepath.Join(tmp, "*.tgz"))
+	if len(made) != 1 {
+		return "", fmt.Errorf("helm package: want one archive, got %d", len(made))
+	}
+	path = filepath.Join(dir, filepath.Base(made[0]))
+	return path, os.Rename(made[0], path)
+}
+
+// LintOptions is for Lint.
+type LintOptions struct {
+	ValuesFiles []string
+	Values      Values
+	KubeVersion string // default DefaultKubeVersion
+	Strict      bool   // warnings fail too
+}
+
+// LintMessage is one finding.
+type LintMessage struct {
+	Severity string // INFO, WARNING or ERROR
+	Path     string // within the chart
+	Text     string
+}
+
+// Lint examines a chart folder or archive on this machine. Starts one helm process.
+//
+// Errors: ErrLintFailed, with the messages.
+func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]LintMessage, error) {
+	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(chart); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChartNotFound, err)
+	}
+	if opts.KubeVersion == "" {
+		opts.KubeVersion = DefaultKubeVersion
+	}
+	if chart, err = filepath.Abs(chart); err != nil {
+		return nil, err
+	}
+	a := args{"lint", "--kube-version=" + opts.KubeVersion}
+	a.is("--strict", opts.Strict)
+	a.is("--values=-", stdin != nil)
+	a.add("--", chart)
+	out, err := h.run(ctx, invocation{args: a, stdin: stdin})
+	messages := parseLint(out)
+	var e *Error
+	if errors.As(err, &e) && e.ExitCode == 1 && len(messages) > 0 {
+		err = fmt.Errorf("%w: %w", ErrLintFailed, err)
+	}
+	return messages, err
+}
+
+var lintLine = regexp.MustCompile(`^\[(INFO|WARNING|ERROR)\] ([^:]*): ?(.*)$`)
+
+// parseLint reads the findings that lint prints; a text can go on over several lines.
+func parseLint(out []byte) []LintMessage {
+	var all []LintMessage
+	open := false
+	for _, line := range strings.Split(string(out), "\n") {
+		m := lintLine.FindStringSubmatch(line)
+		switch {
+		case m != nil:
+			all = append(all, LintMessage{m[1], m[2], m[3]})
+			open = true
+		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "==>"):
+			open = false
+		case open:
+			all[len(all)-1].Text += "\n" + line
+		}
+	}
+	return all
+}
+
+// DependencyBuild fetches the dependencies that a chart folder's lock file names into its charts
+// folder, with the credentials of the repositories that AddRepo made known. It is for one's own
+// charts: a dependency can name any address. Starts one helm process.
+func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
+	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
+		return fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, chart)
+	}
+	chart, err := filepath.Abs(chart)
+	if err != nil {
+		return err
+	}
+	inv := invocation{args: []string{"dependency", "build", "--", chart}, reports: true}
+	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "dependencies-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	if h.private() {
+		config := filepath.Join(tmp, "repositories.yaml")
+		if err := h.dependencyRepos(chart, config); err != nil {
+			return err
+		}
+		inv.env = []string{
+			"HELM_REPOSITORY_CONFIG=" + config, "HELM_REPOSITORY_CACHE=" + filepath.Join(tmp, "index"),
+			"HELM_CONTENT_CACHE=" + filepath.Join(tmp, "content"),
+		}
+	}
+	return h.fetching(ctx, inv, tmp, h.cfg.Limits.Index)
+}
+
+// dependencyRepos writes the file of repositories that helm wants, of those that the chart's
+// dependencies name: helm refreshes all that are in it.
+func (h *Helm) dependencyRepos(chart, config string) error {
+	content, err := readChart(chart, defaultChartLimits)
+	if err != nil {
+		return err
+	}
+	named := func(r Repo) bool {
+		return slices.ContainsFunc(content.Metadata.Dependencies, func(d Dependency) bool {
+			u, err := parseRepoURL(d.Repository)
+			return d.Repository == "@"+r.Name || d.Repository == "alias:"+r.Name || err == nil && u.String() == r.URL
+		})
+	}
+	all := struct {
+		APIVersion   string           `json:"apiVersion"`
+		Repositories []map[string]any `json:"repositories"`
+	}{Repositories: []map[string]any{}}
+	files, _ := filepath.Glob(filepath.Join(h.repoPath("*"), "repositories.yaml"))
+	for _, file := range files {
+		entries, err := readRepositories(file)
+		if err != nil {
+			return err
+		}
+		if len(entries) != 1 || !named(entries[0].Repo) {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // removed meanwhile
+		}
+		var one struct {
+			Repositories []map[string]any `json:"repositories"`
+		}
+		if err := yaml.Unmarshal(text, &one); err != nil {
+			return fmt.Errorf("repositories of helm: %s is not readable", file)
+		}
+		all.Repositories = append(all.Repositories, one.Repositories...)
+	}
+	text, err := yaml.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(config, text, 0o600)
+}
+
+// SearchOptions is for Search.
+type SearchOptions struct {
+	Refresh bool // fetch the repository's index first
+}
+
+// Search lists the versions of a chart that a known repository has, the newest first. Starts no
+// helm process, one with Refresh.
+//
+// Errors: ErrRepoNotFound, ErrChartNotFound.
+func (h *Helm) Search(ctx context.Context, repo, chart string, opts SearchOptions) ([]ChartVersion, error) {
+	if !repoName.MatchString(repo) || !chartName.MatchString(chart) {
+		return nil, invalidf("search: %q in repository %q: want the names of a repository and of a chart", chart, repo)
+	}
+	if opts.Refresh {
+		if err := h.refresh(ctx, repo, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	versions, err := h.versions(ctx, repo, chart)
+	if err == nil && len(versions) == 0 {
+		err = fmt.Errorf("%w: repository %s has no chart %q", ErrChartNotFound, repo, chart)
+	}
+	return versions, err
+}

@@ -1,0 +1,360 @@
+package helmexec
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"sigs.k8s.io/yaml"
+)
+
+// Limits bound what is fetched from sources that nobody here controls. Zero fields take the
+// defaults.
+type Limits struct {
+	Index   int64         // bytes of a repository's index; 128 MiB
+	Archive int64         // bytes of a chart archive; 32 MiB
+	Memory  int64         // bytes of memory of a helm process that fetches, where /proc tells; 1.5 GiB
+	Time    time.Duration // for one fetch; 2 minutes
+	Cache   int64         // bytes of archives kept; 4 GiB
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Index: cmp.Or(l.Index, 128<<20), Archive: cmp.Or(l.Archive, defaultChartLimits.compressed),
+		Memory: cmp.Or(l.Memory, 1536<<20), Time: cmp.Or(l.Time, 2*time.Minute), Cache: cmp.Or(l.Cache, 4<<30),
+	}
+}
+
+// keptAtLeast is how long an archive stays after it was last asked for, so that a caller of Fetch
+// can use its path.
+const keptAtLeast = 10 * time.Minute
+
+// lock makes the caller the only one at work on a thing, in all processes with this home. The
+// system frees a lock whose holder was killed. Within the process a channel comes first, so that
+// one goroutine at most polls the file.
+func (h *Helm) lock(ctx context.Context, what string) (unlock func(), err error) {
+	leave, err := h.turn(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(what))
+	file := flock.New(filepath.Join(h.state, "locks", hex.EncodeToString(sum[:12])+".lock"), flock.SetPermissions(0o600))
+	if _, err := file.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		leave()
+		if ctx.Err() != nil {
+			err = contextError(ctx)
+		}
+		return nil, fmt.Errorf("waiting for another process at work on %s: %w", what, err)
+	}
+	return func() { _ = file.Close(); leave() }, nil
+}
+
+// turn is lock within this process.
+func (h *Helm) turn(ctx context.Context, what string) (leave func(), err error) {
+	h.gates.Lock()
+	g := h.gates.of[what]
+	if g == nil {
+		g = &gate{turn: make(chan struct{}, 1)}
+		if h.gates.of == nil {
+			h.gates.of = map[string]*gate{}
+		}
+		h.gates.of[what] = g
+	}
+	g.callers++
+	h.gates.Unlock()
+	gone := func() {
+		h.gates.Lock()
+		defer h.gates.Unlock()
+		if g.callers--; g.callers == 0 {
+			delete(h.gates.of, what)
+		}
+	}
+	select {
+	case g.turn <- struct{}{}:
+		return func() { <-g.turn; gone() }, nil
+	case <-ctx.Done():
+		gone()
+		return nil, fmt.Errorf("waiting for another caller at work on %.200s: %w", what, contextError(ctx))
+	}
+}
+
+// gates are the things that callers in this process are at work on, or wait for.
+type gates struct {
+	sync.Mutex
+	of map[string]*gate
+}
+
+type gate struct {
+	turn    chan struct{}
+	callers int
+}
+
+// pin remembers which archive a source gave.
+type pin struct {
+	Digest string
+	At     time.Time // when the pull began
+}
+
+func (h *Helm) pinFile(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return filepath.Join(h.state, "pins", hex.EncodeToString(sum[:16])+".json")
+}
+
+func (h *Helm) readPin(key string) (p pin, ok bool) {
+	text, err := os.ReadFile(h.pinFile(key))
+	if err != nil || json.Unmarshal(text, &p) != nil || !sha256Digest.MatchString(p.Digest) {
+		return pin{}, false
+	}
+	return p, true
+}
+
+// archive is the place of an archive in the cache, named by its content.
+func (h *Helm) archive(digest string) string {
+	return filepath.Join(h.state, "archives", strings.TrimPrefix(digest, "sha256:")+".tgz")
+}
+
+// kept opens an archive of the cache and marks it as used. It is nil where the archive is not there,
+// is about to be evicted, or is not what its name says.
+func (h *Helm) kept(src chartSource, digest string) *Chart {
+	path := h.archive(digest)
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	if ok, err := lock.TryRLock(); !ok || err != nil {
+		return nil
+	}
+	defer lock.Close()
+	now := time.Now()
+	if os.Chtimes(path, now, now) != nil {
+		return nil
+	}
+	ch, err := h.openChart(src, path)
+	if err != nil || ch.Digest != digest {
+		return nil
+	}
+	return ch
+}
+
+// cached gives the archive that the pin of key names when valid takes it, and else lets helm pull.
+// stage puts into a folder what helm needs for it, and gives its arguments and environment. want is
+// a digest that the archive must have, "" for any.
+func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid func(pin) bool,
+	stage func(dir string) (args, env []string, err error), want string) (*Chart, error) {
+	look := func() *Chart {
+		if p, ok := h.readPin(key); ok && valid(p) {
+			return h.kept(src, p.Digest)
+		}
+		return nil
+	}
+	if ch := look(); ch != nil {
+		return ch, nil
+	}
+	shown := redactor(nil)(strings.TrimSpace(key))
+	unlock, err := h.lock(ctx, "chart "+shown)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if ch := look(); ch != nil {
+		return ch, nil // somebody pulled it while we waited
+	}
+	began := time.Now()
+	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "pull-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	dest := filepath.Join(tmp, "archive")
+	if err := os.Mkdir(dest, 0o700); err != nil {
+		return nil, err
+	}
+	pulled, err := h.pull(ctx, tmp, dest, stage)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", shown, err)
+	}
+	ch, err := h.openChart(src, pulled)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", shown, err)
+	}
+	if want != "" && ch.Digest != want {
+		return nil, fmt.Errorf("%w: chart %s: the index says %s and the archive is %s", ErrDigestMismatch, shown, want, ch.Digest)
+	}
+	if same := h.kept(src, ch.Digest); same != nil {
+		ch = same // another source has the same archive, which somebody may be using
+	} else {
+		ch.Path = h.archive(ch.Digest)
+		if err := errors.Join(os.Chmod(pulled, 0o600), os.Rename(pulled, ch.Path)); err != nil {
+			return nil, err
+		}
+		h.evict()
+	}
+	text, _ := json.Marshal(pin{ch.Digest, began})
+	return ch, writeFileAtomic(h.pinFile(key), text)
+}
+
+// pull lets helm pull into dest, an empty folder where nothing else can be taken for the archive,
+// and gives the path of the one file there.
+func (h *Helm) pull(ctx context.Context, tmp, dest string, stage func(dir string) (args, env []string, err error)) (string, error) {
+	argv, env, err := stage(dest)
+	if err != nil {
+		return "", err
+	}
+	// Helm's own chart caches are shared by file name or by an unproven digest: none is used.
+	env = append(env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
+	if err := h.fetching(ctx, invocation{args: argv, env: env}, tmp, h.cfg.Limits.Archive); err != nil {
+		return "", err
+	}
+	files, err := os.ReadDir(dest)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	if len(files) != 1 || !files[0].Type().IsRegular() {
+		return "", fmt.Errorf("helm pull: want one archive, got %d files: %q", len(names), names)
+	}
+	return filepath.Join(dest, names[0]), nil
+}
+
+// fetching runs a helm that fetches into the folder dir, with its retries, within Limits.
+func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit int64) error {
+	inv.limits = &fetchLimits{dir: dir, bytes: limit, memory: h.cfg.Limits.Memory}
+	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
+	return h.retry(ctx, func() error {
+		_, err := h.run(ctx, inv)
+		return err
+	})
+}
+
+// stageEntry makes helm pull one version of a chart of a repository with that repository's
+// credentials, from an index of this one entry: helm would parse the whole index otherwise.
+func (h *Helm) stageEntry(ctx context.Context, src chartSource, from repoEntry, entry ChartVersion, dest string) (argv, env []string, err error) {
+	dir, err := h.repoDir(ctx, src.repo)
+	if err != nil {
+		return nil, nil, err
+	}
+	entry.Name = src.chart
+	env, err = stageIndex(filepath.Dir(dest), src.repo, dir.config, entry)
+	// The one thing of a repository that helm's pull does not read from its configuration.
+	opts := SourceOptions{InsecureSkipTLSVerify: from.InsecureSkipTLSVerify}
+	return pullArgs(src.ref, entry.Version, "", dest, opts), env, err
+}
+
+// stageURL makes helm pull one archive by its URL, as the only chart of a repository of our own
+// making. So credentials in the URL reach helm in a file and not in its arguments.
+func (h *Helm) stageURL(address, dest string, opts SourceOptions) (argv, env []string, err error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, nil, invalidf("chart address: not a URL")
+	}
+	repo := map[string]any{"name": "archive"}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		repo["username"], repo["password"] = u.User.Username(), password
+		u.User = nil
+	}
+	repo["url"] = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String()
+	text, err := yaml.Marshal(map[string]any{"apiVersion": "", "repositories": []any{repo}})
+	if err != nil {
+		return nil, nil, err
+	}
+	config := filepath.Join(filepath.Dir(dest), "repositories.yaml")
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		return nil, nil, err
+	}
+	env, err = stageIndex(filepath.Dir(dest), "archive", config, ChartVersion{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}})
+	// Helm reads the TLS files from the flags here.
+	return pullArgs("archive/archive", "0.0.0", "", dest, opts), env, err
+}
+
+// stageIndex writes an index of one entry and points helm at it.
+func stageIndex(tmp, repo, config string, entry ChartVersion) (env []string, err error) {
+	text, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "entries": map[string]any{entry.Name: []ChartVersion{entry}}})
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(tmp, "index")
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return []string{"HELM_REPOSITORY_CONFIG=" + config, "HELM_REPOSITORY_CACHE=" + dir},
+		os.WriteFile(filepath.Join(dir, repo+"-index.yaml"), text, 0o600)
+}
+
+// evict removes the archives that were not used for the longest time until the rest fits, but none
+// that is in use. It also sweeps what killed callers left in the folder for temporary files.
+func (h *Helm) evict() {
+	type file struct {
+		path string
+		info fs.FileInfo
+	}
+	old := func(t time.Time, age time.Duration) bool { return time.Since(t) > age }
+	if entries, err := os.ReadDir(filepath.Join(h.state, "tmp")); err == nil {
+		for _, e := range entries {
+			if info, err := e.Info(); err == nil && old(info.ModTime(), 24*time.Hour) {
+				_ = os.RemoveAll(filepath.Join(h.state, "tmp", e.Name()))
+			}
+		}
+	}
+	entries, _ := os.ReadDir(filepath.Join(h.state, "archives"))
+	var files []file
+	var total int64
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			files = append(files, file{filepath.Join(h.state, "archives", e.Name()), info})
+			total += info.Size()
+		}
+	}
+	slices.SortFunc(files, func(a, b file) int { return a.info.ModTime().Compare(b.info.ModTime()) })
+	for _, f := range files {
+		if total <= h.cfg.Limits.Cache || !old(f.info.ModTime(), keptAtLeast) {
+			return
+		}
+		lock := flock.New(f.path, flock.SetFlag(os.O_RDONLY))
+		if ok, err := lock.TryLock(); ok && err == nil {
+			// Somebody may have used it since the folder was read.
+			if info, err := os.Stat(f.path); err == nil && old(info.ModTime(), keptAtLeast) && os.Remove(f.path) == nil {
+				total -= f.info.Size()
+			}
+		}
+		_ = lock.Close()
+	}
+}
+
+// hold keeps an archive of the cache from being evicted until release is called.
+func (h *Helm) hold(ch *Chart) (release func()) {
+	if filepath.Dir(ch.Path) != filepath.Join(h.state, "archives") {
+		return func() {}
+	}
+	lock := flock.New(ch.Path, flock.SetFlag(os.O_RDONLY))
+	_, _ = lock.TryRLock()
+	return func() { _ = lock.Close() }
+}
+
+// writeFileAtomic lets a reader see the old content or the new.
+func writeFileAtomic(file string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}

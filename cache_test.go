@@ -1,0 +1,228 @@
+package helmexec
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sut-bench/helmexec/internal/chartrepo"
+)
+
+// cacheOf makes a Helm that has a home and never starts its helm.
+func cacheOf(t *testing.T, limits Limits) *Helm {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(Config{Binary: self, Home: t.TempDir(), Limits: limits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// keep puts a chart into the cache and makes it as old as it says.
+func keep(t *testing.T, h *Helm, name string, age time.Duration) *Chart {
+	t.Helper()
+	archive, err := chartrepo.Package(map[string]string{"Chart.yaml": "apiVersion: v2\nname: " + name + "\nversion: 1.0.0\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := h.archive("sha256:" + archive.Digest)
+	when := time.Now().Add(-age)
+	if err := errors.Join(os.WriteFile(path, archive.Data, 0o600), os.Chtimes(path, when, when)); err != nil {
+		t.Fatal(err)
+	}
+	return &Chart{Path: path, Digest: "sha256:" + archive.Digest}
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+func TestEviction(t *testing.T) {
+	h := cacheOf(t, Limits{Cache: 1}) // less than any archive has
+	other, err := New(h.cfg)          // as another process would
+	if err != nil {
+		t.Fatal(err)
+	}
+	const old = 24 * time.Hour
+	unused, held, recent := keep(t, h, "unused", old), keep(t, h, "held", old), keep(t, h, "recent", keptAtLeast/2)
+	release := other.hold(held)
+	h.evict()
+	for _, test := range []struct {
+		name string
+		ch   *Chart
+		kept bool
+	}{{"unused", unused, false}, {"held", held, true}, {"recent", recent, true}} {
+		if there(test.ch.Path) != test.kept {
+			t.Errorf("%s: kept %v, want %v", test.name, !test.kept, test.kept)
+		}
+	}
+	release()
+	h.evict()
+	if there(held.Path) {
+		t.Error("what was held and is released was not evicted")
+	}
+}
+
+func TestEvictionTakesTheOldestUntilTheRestFits(t *testing.T) {
+	h := cacheOf(t, Limits{})
+	var all []*Chart
+	for i := range 6 {
+		all = append(all, keep(t, h, fmt.Sprint("chart-", i), time.Duration(i+1)*time.Hour))
+	}
+	h.evict()
+	if !there(all[5].Path) {
+		t.Fatal("evicted although everything fits")
+	}
+	info, err := os.Stat(all[0].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.cfg.Limits.Cache = 3*info.Size() + info.Size()/2
+	h.evict()
+	for i, ch := range all {
+		if there(ch.Path) != (i < 3) {
+			t.Errorf("the chart used %d hours ago: kept %v", i+1, there(ch.Path))
+		}
+	}
+}
+
+func TestKept(t *testing.T) {
+	h := cacheOf(t, Limits{})
+	src := chartSource{chart: "web"}
+	ch := keep(t, h, "web", 24*time.Hour)
+	if got := h.kept(src, ch.Digest); got == nil || got.Metadata.Name != "web" {
+		t.Fatalf("got %+v", got)
+	}
+	if info, err := os.Stat(ch.Path); err != nil || time.Since(info.ModTime()) > time.Minute {
+		t.Errorf("it is not marked as used: %v, %v", info.ModTime(), err)
+	}
+	if got := h.kept(chartSource{chart: "api"}, ch.Digest); got != nil {
+		t.Errorf("another chart's archive was taken: %+v", got)
+	}
+	if got := h.kept(src, "sha256:"+strings.Repeat("0", 64)); got != nil {
+		t.Errorf("what is not there was found: %+v", got)
+	}
+	other := keep(t, h, "web2", 0)
+	text, err := os.ReadFile(other.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(ch.Path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.kept(chartSource{}, ch.Digest); got != nil {
+		t.Errorf("an archive under another's name was taken: %+v", got)
+	}
+}
+
+func TestSweepOfTemporaryFiles(t *testing.T) {
+	h := cacheOf(t, Limits{})
+	tmp := func(name string) string { return filepath.Join(h.state, "tmp", name) }
+	for name, age := range map[string]time.Duration{"pull-old": 48 * time.Hour, "pull-new": time.Hour} {
+		when := time.Now().Add(-age)
+		if err := errors.Join(os.MkdirAll(filepath.Join(tmp(name), "archive"), 0o700), os.Chtimes(tmp(name), when, when)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.evict()
+	if there(tmp("pull-old")) || !there(tmp("pull-new")) {
+		t.Errorf("old is there: %v, new is there: %v", there(tmp("pull-old")), there(tmp("pull-new")))
+	}
+}
+
+// A lock excludes goroutines and other processes (another Helm is as good as one: the lock belongs
+// to the open file), and waiting for it ends with the context.
+func TestLock(t *testing.T) {
+	h := cacheOf(t, Limits{})
+	other, err := New(h.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := h.lock(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, waiter := range []*Helm{h, other} {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+		_, err := waiter.lock(ctx, "x")
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "x") {
+			t.Errorf("waiting in vain: %v", err)
+		}
+		unlockOther, err := waiter.lock(t.Context(), "y")
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlockOther()
+	}
+	unlock()
+
+	var all errgroup.Group
+	var inside, had atomic.Int32
+	for i := range 20 {
+		waiter := []*Helm{h, other}[i%2]
+		all.Go(func() error {
+			unlock, err := waiter.lock(t.Context(), "x")
+			if err != nil {
+				return err
+			}
+			if n := inside.Add(1); n != 1 {
+				t.Errorf("%d have the lock at once", n)
+			}
+			had.Add(1)
+			inside.Add(-1)
+			unlock()
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+	if had.Load() != 20 {
+		t.Errorf("%d of 20 had the lock", had.Load())
+	}
+}
+
+func TestWriteFileAtomic(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x")
+	contents := [][]byte{bytes.Repeat([]byte("a"), 1<<16), bytes.Repeat([]byte("b"), 1<<17)}
+	if err := writeFileAtomic(file, contents[0]); err != nil {
+		t.Fatal(err)
+	}
+	var all errgroup.Group
+	for i := range 8 {
+		all.Go(func() error {
+			for range 50 {
+				if err := writeFileAtomic(file, contents[i%2]); err != nil {
+					t.Error(err)
+				}
+				if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, contents[0]) && !bytes.Equal(got, contents[1]) {
+					t.Errorf("read %d bytes, %v", len(got), err)
+				}
+			}
+			return nil
+		})
+	}
+	_ = all.Wait()
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if err := writeFileAtomic(filepath.Join(file, "none"), nil); err == nil {
+		t.Error("no error where the folder is none")
+	}
+}

@@ -1,0 +1,265 @@
+package helmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// SourceOptions is how a registry or the host of an archive is reached. A chart repository is
+// reached as AddRepo was told.
+type SourceOptions struct {
+	PlainHTTP                 bool // an OCI registry without TLS
+	InsecureSkipTLSVerify     bool
+	CAFile, CertFile, KeyFile string
+}
+
+func (o SourceOptions) flags() []string {
+	var a args
+	a.is("--plain-http", o.PlainHTTP)
+	a.is("--insecure-skip-tls-verify", o.InsecureSkipTLSVerify)
+	a.str("--ca-file", o.CAFile)
+	a.str("--cert-file", o.CertFile)
+	a.str("--key-file", o.KeyFile)
+	return a
+}
+
+// ChartOptions says which version of a chart, and how to reach it.
+type ChartOptions struct {
+	// Version is a version or a constraint; "" is the latest stable one. A version in the address
+	// means the same.
+	Version string
+	// Refresh asks the source again, even for an exact version that is in the cache.
+	Refresh bool
+	Source  SourceOptions
+}
+
+// Chart is a chart on this machine: a folder or archive that was there, or an archive that was
+// pulled into the private cache.
+type Chart struct {
+	// Path is what helm is given from here on. An archive of the cache stays there for ten minutes
+	// after the last Fetch of it at least, and while a call of this package uses it.
+	Path string
+	// Ref is the chart without its version as helm would take it: "repo/chart", "oci://…", a URL
+	// or the path.
+	Ref string
+	// Repo is the name of its repository, "" for a chart that comes from none.
+	Repo     string
+	Metadata *Metadata
+	Values   Values // the chart's own values.yaml, without those of its dependencies
+	Schema   []byte // values.schema.json; nil when there is none
+	Digest   string // "sha256:…" of the archive; "" for a folder
+}
+
+// Fetch makes a chart of any address (see Chart2Info for the forms) a file on this machine. A
+// repository that is not known yet is added. An exact version that is in the cache starts no helm
+// process. Otherwise one pulls it, after one that fetches the repository's index where the version
+// is open, or is not in the index at hand. Callers who ask for the same at the same time, in any
+// process with the same Home, share one refresh and one pull.
+//
+// What is pulled has to match the digest that the index gives, and to be a sound chart archive
+// within Limits, before anything else sees it.
+//
+// Errors: ErrInvalidArgument, ErrRepoNotFound, ErrChartNotFound, ErrDigestMismatch,
+// ErrOutputTooLarge, ErrFetchTimeout.
+func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
+	asked := time.Now()
+	src, err := parseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case opts.Version == "" || opts.Version == src.version:
+	case src.version != "":
+		return nil, invalidf("chart address %q names version %s and the options %s: give one", address, src.version, opts.Version)
+	case src.kind == fromArchive || src.kind == fromDisk:
+		return nil, invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", shownAddress(address), opts.Version)
+	default:
+		src.version = opts.Version
+		if err := checkVersion(src.version); err != nil {
+			return nil, err
+		}
+	}
+	switch src.kind {
+	case fromDisk:
+		path, err := filepath.Abs(src.ref)
+		if err != nil {
+			return nil, invalidf("chart path %q: %v", src.ref, err)
+		}
+		src.ref = path
+		return h.openChart(src, path)
+	case fromRepo:
+		return h.fetchFromRepo(ctx, src, opts, asked)
+	}
+	// A URL or a range of versions can mean another archive tomorrow.
+	exact := src.kind == fromOCI && (src.digest != "" || pinned(src.version)) && !opts.Refresh
+	return h.cached(ctx, src.ref+" "+src.version+src.digest, src, func(p pin) bool {
+		return exact || !p.At.Before(asked)
+	}, func(dir string) ([]string, []string, error) {
+		if src.kind == fromOCI {
+			return pullArgs(src.ref, src.version, src.digest, dir, opts.Source), nil, nil
+		}
+		return h.stageURL(src.ref, dir, opts.Source)
+	}, "")
+}
+
+func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOptions, asked time.Time) (*Chart, error) {
+	if src.repoURL != "" {
+		var err error
+		if src.repo, err = h.AddRepo(ctx, src.repoURL, RepoOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	src.ref = src.repo + "/" + src.chart
+	// A name can be given to another repository one day, its URL is what it is.
+	from, err := h.known(ctx, src.repo)
+	if err != nil {
+		return nil, err
+	}
+	key := func(version string) string { return from.URL + "/" + src.chart + " " + version }
+	if pinned(src.version) && !opts.Refresh {
+		if p, ok := h.readPin(key(src.version)); ok {
+			if ch := h.kept(src, p.Digest); ch != nil {
+				return ch, nil
+			}
+		}
+	}
+	fresh := opts.Refresh || !pinned(src.version)
+	if fresh {
+		// Starts no process where the repository was added just now.
+		if err := h.refresh(ctx, src.repo, asked); err != nil {
+			return nil, err
+		}
+	}
+	entry, err := h.find(ctx, src)
+	if errors.Is(err, ErrChartNotFound) && !fresh {
+		// It may have been published after the index was fetched.
+		if err := h.refresh(ctx, src.repo, asked); err != nil {
+			return nil, err
+		}
+		entry, err = h.find(ctx, src)
+	}
+	if err != nil {
+		return nil, err
+	}
+	src.version = entry.Version
+	return h.cached(ctx, key(entry.Version), src, func(p pin) bool {
+		if digest := entry.digest(); digest != "" {
+			return p.Digest == digest
+		}
+		return !opts.Refresh || !p.At.Before(asked)
+	}, func(dir string) ([]string, []string, error) {
+		return h.stageEntry(ctx, src, from, entry, dir)
+	}, entry.digest())
+}
+
+// openChart reads what is at path.
+func (h *Helm) openChart(src chartSource, path string) (*Chart, error) {
+	limits := defaultChartLimits
+	limits.compressed = h.cfg.Limits.Archive
+	a, err := readChart(path, limits)
+	if err != nil {
+		return nil, err
+	}
+	digest := a.Digest
+	if digest != "" {
+		digest = "sha256:" + digest
+	}
+	if src.chart != "" && a.Metadata.Name != src.chart {
+		return nil, fmt.Errorf("%w: %s holds a chart named %q", ErrChartNotFound, src.ref, a.Metadata.Name)
+	}
+	if pinned(src.version) && !sameVersion(a.Metadata.Version, src.version) {
+		return nil, fmt.Errorf("%w: %s %s holds version %q", ErrChartNotFound, src.ref, src.version, a.Metadata.Version)
+	}
+	ref := shownAddress(src.ref)
+	return &Chart{Path: path, Ref: ref, Repo: src.repo, Metadata: a.Metadata, Values: a.Values, Schema: a.Schema, Digest: digest}, nil
+}
+
+func pullArgs(ref, version, digest, dir string, opts SourceOptions) []string {
+	a := args{"pull", "--destination=" + dir}
+	if digest != "" {
+		ref += "@" + digest
+	} else {
+		a.str("--version", version)
+	}
+	a.add(opts.flags()...)
+	return append(a, "--", ref)
+}
+
+// Pull puts the archive of a chart into the folder dir under the name that its source gives it,
+// and returns its path. It appears there whole or not at all; a file of that name is replaced.
+// Starts one helm process, and one before it where the repository needs a refresh.
+//
+// Errors: as Fetch.
+func (h *Helm) Pull(ctx context.Context, chart, dir string, opts ChartOptions) (path string, err error) {
+	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+		return "", invalidf("pull: %q is not a folder", dir)
+	}
+	ch, err := h.Fetch(ctx, chart, opts)
+	if err != nil {
+		return "", err
+	}
+	if ch.Digest == "" {
+		return "", invalidf("pull: %s is a folder and has no archive", ch.Ref)
+	}
+	path = filepath.Join(dir, ch.Metadata.Name+"-"+ch.Metadata.Version+".tgz")
+	return path, copyFileAtomic(ch.Path, path)
+}
+
+// copyFileAtomic copies through a temporary file beside the destination, so that the rename stays
+// on one file system.
+func copyFileAtomic(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(filepath.Dir(to), ".pull-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name())
+	_, err = io.Copy(out, in)
+	if err := errors.Join(err, out.Chmod(fs.FileMode(0o644)), out.Close()); err != nil {
+		return err
+	}
+	return os.Rename(out.Name(), to)
+}
+
+// ShowChart gives a chart's metadata, its Chart.yaml. Starts the processes of Fetch and no more.
+//
+// Errors: as Fetch.
+func (h *Helm) ShowChart(ctx context.Context, chart string, opts ChartOptions) (*Metadata, error) {
+	ch, err := h.Fetch(ctx, chart, opts)
+	if err != nil {
+		return nil, err
+	}
+	return ch.Metadata, nil
+}
+
+// ShowValues gives a chart's own values.yaml, as "helm show values" prints it: without those of
+// its dependencies. Starts the processes of Fetch and no more.
+//
+// Errors: as Fetch.
+func (h *Helm) ShowValues(ctx context.Context, chart string, opts ChartOptions) (Values, error) {
+	ch, err := h.Fetch(ctx, chart, opts)
+	if err != nil {
+		return nil, err
+	}
+	return ch.Values, nil
+}
+
+// sameVersion compares two versions; a tag of a registry has "_" for "+".
+func sameVersion(a, b string) bool {
+	va, errA := semver.NewVersion(a)
+	vb, errB := semver.NewVersion(strings.ReplaceAll(b, "_", "+"))
+	return errA == nil && errB == nil && va.Equal(vb)
+}

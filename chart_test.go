@@ -1,0 +1,251 @@
+package helmexec
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// withArchives makes a fake whose repositories and registries have a chart in some versions.
+func withArchives(t *testing.T, versions ...string) (*Helm, *helmtest.Fake) {
+	t.Helper()
+	h, fake := withFake(t, Config{})
+	addArchives(t, fake, versions...)
+	return h, fake
+}
+
+func addArchives(t *testing.T, fake *helmtest.Fake, versions ...string) {
+	t.Helper()
+	for _, v := range versions {
+		fake.AddArchive("web-"+v+".tgz", packed(t, chartFolder(t, "web", v)))
+	}
+}
+
+const repoAddress = "http://127.0.0.1:8080/charts"
+
+// How many helm processes a chart costs, beside the one that tells the version.
+func TestFetchCosts(t *testing.T) {
+	oci := "oci://127.0.0.1:5000/charts/web"
+	for _, test := range []struct {
+		name          string
+		address       string
+		first, second string
+	}{
+		{"a pinned version of a new repository", repoAddress + "/web:1.0.0", "repo add, pull", ""},
+		{"an open version of a new repository", repoAddress + "/web", "repo add, pull", "repo update"},
+		{"a range", repoAddress + "/web:^1", "repo add, pull", "repo update"},
+		{"a version in a registry", oci + ":1.0.0", "pull", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withArchives(t, "1.0.0", "1.1.0")
+			for _, want := range []string{test.first, test.second} {
+				before := len(fake.Commands())
+				_, err := h.Fetch(t.Context(), test.address, ChartOptions{})
+				require.NoError(t, err)
+				assert.Equal(t, want, strings.Join(fake.Commands()[before:], ", "))
+			}
+		})
+	}
+	t.Run("a folder", func(t *testing.T) {
+		h, fake := withFake(t, Config{})
+		_, err := h.Fetch(t.Context(), chartFolder(t, "web", "1.0.0"), ChartOptions{})
+		require.NoError(t, err)
+		assert.Empty(t, fake.Calls())
+	})
+}
+
+func TestFetchVersions(t *testing.T) {
+	for _, test := range []struct{ address, option, want string }{
+		{"/web", "", "1.2.0"},
+		{"/web:1.1.0", "", "1.1.0"},
+		{"/web", "1.1.0", "1.1.0"},
+		{"/web:1.1.0", "1.1.0", "1.1.0"},
+		{"/web:~1.1", "", "1.1.0"},
+		{"/web", ">1.9-0", "2.0.0-rc.1"},
+	} {
+		h, _ := withArchives(t, "1.0.0", "1.1.0", "1.2.0", "2.0.0-rc.1")
+		ch, err := h.Fetch(t.Context(), repoAddress+test.address, ChartOptions{Version: test.option})
+		require.NoError(t, err, test)
+		assert.Equal(t, test.want, ch.Metadata.Version, test)
+	}
+	h, fake := withArchives(t, "1.0.0")
+	for address, opts := range map[string]ChartOptions{
+		repoAddress + "/web:1.0.0": {Version: "1.1.0"}, "./web": {Version: "1.0.0"}, "https://x.example/web.tgz": {Version: "1.0.0"}, repoAddress + "/web": {Version: "one"},
+	} {
+		_, err := h.Fetch(t.Context(), address, opts)
+		assert.ErrorIs(t, err, ErrInvalidArgument, address)
+	}
+	assert.Empty(t, fake.Calls())
+}
+
+// A version that was published after the index was fetched is found, at the cost of one refresh;
+// and one that is not there costs no more.
+func TestFetchLooksAgain(t *testing.T) {
+	h, fake := withArchives(t, "1.0.0")
+	name, err := h.AddRepo(t.Context(), repoAddress, RepoOptions{})
+	require.NoError(t, err)
+	_, err = h.Fetch(t.Context(), name+"/web:1.1.0", ChartOptions{})
+	require.ErrorIs(t, err, ErrChartNotFound)
+	assert.ErrorContains(t, err, "the newest is 1.0.0")
+	assert.Equal(t, []string{"repo add", "repo update"}, fake.Commands())
+
+	addArchives(t, fake, "1.1.0")
+	ch, err := h.Fetch(t.Context(), name+"/web:1.1.0", ChartOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "1.1.0", ch.Metadata.Version)
+	_, err = h.Fetch(t.Context(), name+"/nosuch:1.0.0", ChartOptions{})
+	require.ErrorIs(t, err, ErrChartNotFound)
+	_, err = h.Fetch(t.Context(), "nosuch/web:1.0.0", ChartOptions{})
+	require.ErrorIs(t, err, ErrRepoNotFound)
+	_, err = h.Fetch(t.Context(), "/no/such/chart", ChartOptions{})
+	require.ErrorIs(t, err, ErrChartNotFound)
+}
+
+// Helm puts exactly one archive into an empty folder, and it is the chart that was asked for.
+func TestPulledArchiveIsChecked(t *testing.T) {
+	good := packed(t, chartFolder(t, "web", "1.0.0"))
+	other := packed(t, chartFolder(t, "other", "1.0.0"))
+	changed := chartFolder(t, "web", "1.0.0")
+	require.NoError(t, os.WriteFile(filepath.Join(changed, "values.yaml"), []byte("image: evil\n"), 0o600))
+	for _, test := range []struct {
+		name  string
+		files map[string][]byte
+		is    error
+		says  string
+	}{
+		{"nothing", nil, nil, "want one archive, got 0 files"},
+		{"two", map[string][]byte{"${--destination}/a.tgz": good, "${--destination}/b.tgz": good}, nil, "got 2 files"},
+		{"an archive and something else", map[string][]byte{"${--destination}/a.tgz": good, "${--destination}/a.prov": good}, nil, "got 2 files"},
+		{"a folder", map[string][]byte{"${--destination}/a/b": good}, nil, "got 1 files"},
+		{"another chart", map[string][]byte{"${--destination}/a.tgz": other}, ErrChartNotFound, `holds a chart named "other"`},
+		{"another version", map[string][]byte{"${--destination}/a.tgz": packed(t, chartFolder(t, "web", "1.0.1"))}, ErrChartNotFound, `holds version "1.0.1"`},
+		{"no archive", map[string][]byte{"${--destination}/a.tgz": []byte("<html>please log in</html>")}, nil, "gzip"},
+		{"half of one", map[string][]byte{"${--destination}/a.tgz": good[:len(good)/2]}, nil, "EOF"},
+		{"another than the index says", map[string][]byte{"${--destination}/a.tgz": packed(t, changed)}, ErrDigestMismatch, "digest"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withArchives(t, "1.0.0")
+			fake.On("pull", helmtest.Reply{Files: test.files})
+			dir := t.TempDir()
+			_, err := h.Pull(t.Context(), repoAddress+"/web:1.0.0", dir, ChartOptions{})
+			require.Error(t, err)
+			assert.ErrorContains(t, err, test.says)
+			if test.is != nil {
+				assert.ErrorIs(t, err, test.is)
+			}
+			for _, folder := range []string{dir, filepath.Join(h.state, "archives"), filepath.Join(h.state, "tmp")} {
+				names, _ := dirNames(folder)
+				assert.Empty(t, names, folder)
+			}
+			path, err := h.Pull(t.Context(), repoAddress+"/web:1.0.0", dir, ChartOptions{})
+			require.NoError(t, err, "it is not remembered")
+			assert.Equal(t, filepath.Join(dir, "web-1.0.0.tgz"), path)
+		})
+	}
+}
+
+func TestPullReplaces(t *testing.T) {
+	h, fake := withArchives(t, "1.0.0")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "web-1.0.0.tgz")
+	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
+	got, err := h.Pull(t.Context(), repoAddress+"/web:1.0.0", dir, ChartOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, path, got)
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.True(t, bytes.HasPrefix(content, []byte{0x1f, 0x8b}), "an archive")
+	names, _ := dirNames(dir)
+	assert.Equal(t, []string{"web-1.0.0.tgz"}, names)
+
+	before := len(fake.Calls())
+	_, err = h.Pull(t.Context(), repoAddress+"/web:1.0.0", filepath.Join(dir, "nosuch"), ChartOptions{})
+	require.ErrorIs(t, err, ErrInvalidArgument)
+	_, err = h.Pull(t.Context(), chartFolder(t, "web", "1.0.0"), dir, ChartOptions{})
+	require.ErrorIs(t, err, ErrInvalidArgument)
+	assert.Len(t, fake.Calls(), before)
+}
+
+// The next chart of a URL may be another; its password is in no argument.
+func TestFetchOfAnArchivesURL(t *testing.T) {
+	h, fake := withArchives(t, "1.0.0")
+	ch, err := h.Fetch(t.Context(), "https://bob:hunter2@charts.example/x/web-1.0.0.tgz", ChartOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "web", ch.Metadata.Name)
+	for _, text := range append(fake.Calls("pull")[0].Args, ch.Ref) {
+		assert.NotContains(t, text, "hunter2")
+	}
+}
+
+func TestChart2Info(t *testing.T) {
+	h, _ := withArchives(t, "1.0.0")
+	info, err := h.Chart2Info(t.Context(), repoAddress+"/web:1.0.0", ChartOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "web", info.Name)
+	assert.Equal(t, "1.0.0", info.Version)
+	assert.Equal(t, info.Repo+"/web", info.Ref)
+	assert.Regexp(t, sha256Digest, info.Digest)
+	assert.FileExists(t, info.Archive)
+
+	folder := chartFolder(t, "web", "2.0.0")
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "values.yaml"), []byte("replicas: 2\n"), 0o600))
+	info, err = h.Chart2Info(t.Context(), folder, ChartOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "2.0.0", info.Version)
+	assert.EqualValues(t, 2, info.Values["replicas"])
+	assert.Equal(t, folder, info.Ref)
+	assert.Empty(t, info.Repo+info.Digest)
+	values, err := h.ShowValues(t.Context(), folder, ChartOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, info.Values, values)
+	meta, err := h.ShowChart(t.Context(), folder, ChartOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, info.Metadata, meta)
+}
+
+func TestValuesInput(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	a, b, comma := file("a.yaml", "x: {one: a, two: a}\nlist: [1, 2]\n"), file("b.yaml", "x: {two: b}\nlist: [3]\n"), file("c,d.yaml", "z: 1\n")
+	for _, test := range []struct {
+		name   string
+		files  []string
+		values Values
+		want   string // "" is no input at all
+	}{
+		{"nothing", nil, nil, ""},
+		{"empty values", nil, Values{}, ""},
+		{"a later file over an earlier one", []string{a, b}, nil, `{"list":[3],"x":{"one":"a","two":"b"}}`},
+		{"values over files", []string{a}, Values{"x": map[string]any{"two": "v"}}, `{"list":[1,2],"x":{"one":"a","two":"v"}}`},
+		{"a null stays, to delete a default of the chart", []string{a}, Values{"x": nil}, `{"list":[1,2],"x":null}`},
+		{"a comma in a path", []string{comma}, nil, `{"z":1}`},
+		{"text that YAML takes for something else", nil, Values{"v": "1.10", "on": "yes", "n": "null"}, `{"n":"null","on":"yes","v":"1.10"}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := valuesInput(test.files, test.values)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, strings.TrimSpace(string(got)))
+		})
+	}
+	for name, files := range map[string][]string{
+		"a URL":     {"https://values.example/x.yaml"},
+		"missing":   {filepath.Join(dir, "nosuch.yaml")},
+		"a list":    {file("list.yaml", "- a\n")},
+		"no YAML":   {file("bad.yaml", "a: b: c")},
+		"the stdin": {"-"},
+	} {
+		_, err := valuesInput(files, nil)
+		assert.Error(t, err, name)
+	}
+}

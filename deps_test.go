@@ -1,0 +1,25 @@
+package helmexec
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A program that imports this package compiles neither Kubernetes nor Helm, and its own tests are
+// no part of it.
+func TestDependencies(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	require.NoError(t, err)
+	for _, pkg := range strings.Fields(string(out)) {
+		for _, not := range []string{"k8s.io/", "helm.sh/", "testing", "github.com/stretchr/", "github.com/sut-bench/helmexec/helmtest"} {
+			assert.False(t, strings.HasPrefix(pkg, not), "%s is compiled in", pkg)
+		}
+		if strings.HasPrefix(pkg, "sigs.k8s.io/") {
+			assert.True(t, strings.HasPrefix(pkg, "sigs.k8s.io/yaml"), "%s is compiled in", pkg)
+		}
+	}
+}

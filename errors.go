@@ -1,0 +1,159 @@
+package helmexec
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The kinds of failure a caller can act on, reachable with errors.Is.
+var (
+	// ErrHelmNotFound: no helm binary at Config.Binary or on PATH.
+	ErrHelmNotFound = errors.New("helm binary not found")
+	// ErrUnsupportedVersion: the binary is Helm 2, or older than the oldest version this package drives.
+	ErrUnsupportedVersion = errors.New("unsupported helm version")
+	// ErrInvalidArgument: an argument was refused before any process started.
+	ErrInvalidArgument = errors.New("invalid argument")
+	// ErrReleaseExists: the release name is in use by a release that this operation did not make.
+	ErrReleaseExists = errors.New("release already exists")
+	// ErrReleaseNotFound: no release of that name in the namespace.
+	ErrReleaseNotFound = errors.New("release not found")
+	// ErrReleaseBusy: another install, upgrade or rollback of the release is in progress.
+	ErrReleaseBusy = errors.New("another operation on the release is in progress")
+	// ErrChartNotFound: the repository, registry or path has no such chart or chart version.
+	ErrChartNotFound = errors.New("chart not found")
+	// ErrRepoNotFound: the repository is not known, or its address does not serve one.
+	ErrRepoNotFound = errors.New("chart repository not found")
+	// ErrClusterUnreachable: the Kubernetes API did not answer.
+	ErrClusterUnreachable = errors.New("kubernetes cluster unreachable")
+	// ErrNotReady: the objects were created and did not become ready in time.
+	ErrNotReady = errors.New("release not ready")
+	// ErrTestFailed: a test of the release failed or did not end in time.
+	ErrTestFailed = errors.New("release test failed")
+	// ErrNotGone: the release record is removed and some of its objects are still there.
+	ErrNotGone = errors.New("objects of the release are not gone")
+	// ErrLeftBehind: the operation failed, and so did removing what it had made.
+	ErrLeftBehind = errors.New("left behind in the cluster")
+	// ErrHooksNotTransformed: Helm 3 would run the chart's hooks without the Transform.
+	ErrHooksNotTransformed = errors.New("helm 3 does not transform hooks")
+	// ErrLintFailed: a chart has faults.
+	ErrLintFailed = errors.New("chart does not pass lint")
+	// ErrDigestMismatch: an archive is not the one that the repository's index names.
+	ErrDigestMismatch = errors.New("chart digest mismatch")
+	// ErrFetchTimeout: a repository, registry or web server took longer than Config.Limits.Time.
+	ErrFetchTimeout = errors.New("fetch timed out")
+	// ErrOutputTooLarge: something read from outside is larger than its cap.
+	ErrOutputTooLarge = errors.New("output too large")
+	// ErrBadManifest: a document of a manifest cannot be read.
+	ErrBadManifest = errors.New("bad manifest")
+)
+
+// Error is a helm process that failed. Its kind, where one is known, and its cause are reachable
+// with errors.Is; the text is the reason that helm gave, shortened.
+type Error struct {
+	Args     []string // as given to helm, without secrets
+	ExitCode int      // -1 when a signal ended helm or it never started
+	Signal   string   // the signal that ended helm, "" when it exited by itself
+	Stderr   string   // the end of what helm said, without secrets
+
+	kind      error // a sentinel of this package
+	cause     error // why helm was stopped or could not be started
+	transient bool
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("helm")
+	for _, word := range e.Args {
+		if strings.HasPrefix(word, "-") {
+			break
+		}
+		b.WriteString(" " + word)
+	}
+	if at := slices.Index(e.Args, "--"); at > 0 && at+1 < len(e.Args) {
+		b.WriteString(" " + e.Args[at+1])
+	}
+	said := e.reason()
+	switch {
+	case e.cause != nil:
+		b.WriteString(": " + e.cause.Error())
+	case e.Signal != "":
+		b.WriteString(": ended by signal: " + e.Signal)
+	case said == "" && e.kind != nil:
+		said = e.kind.Error()
+	case said == "":
+		fmt.Fprintf(&b, ": exit status %d", e.ExitCode)
+	}
+	if said != "" {
+		b.WriteString(": " + said)
+	}
+	return b.String()
+}
+
+// Unwrap gives the kind and the cause.
+func (e *Error) Unwrap() []error {
+	var errs []error
+	for _, err := range []error{e.cause, e.kind} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// reason is what helm said went wrong, on one line of bearable length.
+func (e *Error) reason() string {
+	const limit = 600
+	r := strings.Join(strings.Fields(strings.TrimPrefix(failureText(e.Stderr), "Error: ")), " ")
+	if len(r) > limit {
+		r = strings.ToValidUTF8(r[:limit/2], "") + " … " + strings.ToValidUTF8(r[len(r)-limit/2:], "")
+	}
+	return r
+}
+
+// failureText is stderr from its last "Error:" line on. What stands before it is warnings and, on
+// Helm 4, log lines; the reason can stand on a later line than "Error:" itself.
+func failureText(stderr string) string {
+	at := strings.LastIndex(stderr, "\nError:")
+	switch {
+	case at >= 0:
+		return stderr[at+1:]
+	default:
+		return stderr
+	}
+}
+
+func invalidf(format string, a ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidArgument}, a...)...)
+}
+
+// shownAddress is an address that may not even parse, without what may be a password in it.
+func shownAddress(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if at := strings.LastIndexByte(rest, '@'); ok && at >= 0 && !strings.HasPrefix(rest[at:], "@sha256:") {
+		return scheme + "://***@" + rest[at+1:]
+	}
+	return address
+}
+
+var userinfo = regexp.MustCompile(`(://)[^/\s"']+@`)
+
+// archiveQuery is the query of an archive's address, which can be a signature or a token.
+var archiveQuery = regexp.MustCompile(`(\.(?:tgz|tar\.gz)\?)[^\s"']+`)
+
+// redactor takes out secrets: those given, the userinfo of any URL, and the query of an archive's.
+func redactor(secrets []string) func(string) string {
+	var pairs []string
+	for _, s := range secrets {
+		if s != "" {
+			pairs = append(pairs, s, "***", url.QueryEscape(s), "***")
+		}
+	}
+	known := strings.NewReplacer(pairs...)
+	return func(s string) string {
+		return archiveQuery.ReplaceAllString(userinfo.ReplaceAllString(known.Replace(s), "${1}***@"), "${1}***")
+	}
+}

@@ -1,0 +1,75 @@
+package helmexec_test
+
+import (
+	"context"
+	"errors"
+	"log"
+	"os"
+	"os/signal"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec"
+)
+
+// One SUT through one job: what it is, what it needs, install, measure, remove.
+func Example() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	helm, err := helmexec.New(helmexec.Config{Namespace: "bench"})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	chart, err := helm.Chart2Info(ctx, "https://charts.example/suts/webapp:0.3.1", helmexec.ChartOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	images, err := helm.Chart2Images(ctx, chart.Archive, helmexec.TemplateOptions{}, helmexec.ImageOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Printf("%s %s needs %s", chart.Name, chart.Version, strings.Join(images, ", "))
+
+	release := helmexec.SUTHelmName("42", "My web app") // job-42-sut-my-web-app
+	_, err = helm.Install(ctx, release, chart.Archive, helmexec.InstallOptions{
+		Values:      helmexec.Values{"replicas": 3},
+		Wait:        true,
+		Timeout:     10 * time.Minute,
+		OperationID: "42/1", // the same one when this program starts again
+		JobID:       "42",
+	})
+	var failed *helmexec.ReleaseError
+	switch {
+	case errors.Is(err, helmexec.ErrNotReady) && errors.As(err, &failed):
+		log.Fatal("not ready: ", failed.Blockers) // it is removed already
+	case err != nil:
+		log.Fatal(err)
+	}
+
+	// … measure …
+
+	removed, err := helm.UninstallJob(context.WithoutCancel(ctx), "42", helmexec.JobOptions{Wait: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, r := range removed {
+		log.Printf("%s is removed; Helm leaves %v", r.Release.Name, r.Remains)
+	}
+}
+
+// The example of the README is the one above, which compiles.
+func TestReadmeExample(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	source, err := os.ReadFile("example_test.go")
+	require.NoError(t, err)
+	_, code, _ := strings.Cut(string(readme), "```go\n")
+	code, _, found := strings.Cut(code, "```")
+	require.True(t, found)
+	assert.Contains(t, strings.ReplaceAll(string(source), "\n\t", "\n"), code)
+}

@@ -1,0 +1,308 @@
+package helmexec
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxStdout is what one command may print. The largest honest output is the manifest of a
+	// chart, and Kubernetes itself refuses a release record over 1 MiB.
+	maxStdout = 64 << 20
+	// maxStderr is how much of the end of stderr is kept. Helm says what went wrong last.
+	maxStderr = 32 << 10
+	// processMemory is what one helm process needs before it does anything.
+	processMemory = 75 << 20
+)
+
+// invocation is one helm process: what it gets, and what may become of its output.
+type invocation struct {
+	args    []string   // after the binary; every positional behind "--"
+	env     []string   // over the environment of every call
+	stdin   []byte     // for "-f -" and "--password-stdin"; nil is an empty stdin
+	secrets []string   // kept out of logs and errors
+	inherit []*os.File // open in helm as descriptor 3 and up
+
+	limits *fetchLimits // on a helm that fetches
+	// atMost is how long it may take from its start, 0 being no limit, and late the error after that.
+	atMost time.Duration
+	late   error
+	stderr *string // set to the end of stderr when helm succeeds
+
+	// mutates marks a command that changes the cluster. Its output is not worth its life: what
+	// exceeds the cap is dropped, and the process goes on.
+	mutates bool
+	// reports marks a command that prints its failure on stdout.
+	reports bool
+}
+
+// run is the one way a helm process runs. It returns stdout. The error, when the process was
+// started, is an *Error.
+func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, contextError(ctx)
+	}
+	release, err := h.acquire(ctx, inv.mutates)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+
+	redact := redactor(inv.secrets)
+	shown := make([]string, len(inv.args))
+	for i, a := range inv.args {
+		if strings.HasPrefix(a, "--username=") {
+			a = "--username=***" // it may be a token
+		}
+		shown[i] = abridged(redact(a))
+	}
+
+	if inv.atMost > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, inv.atMost, inv.late)
+		defer cancel()
+	}
+	// Ending ctx ends helm by SIGTERM to its process group; a read command whose output is over
+	// the cap is ended in the same way.
+	ctx, tooMuch := context.WithCancelCause(ctx)
+	defer tooMuch(nil)
+	stdout := &headBuffer{max: h.maxStdout}
+	if !inv.mutates {
+		stdout.full = func() {
+			tooMuch(fmt.Errorf("%w: helm %s printed more than %d MiB", ErrOutputTooLarge, shown[0], h.maxStdout>>20))
+		}
+	}
+	stderr := &tailBuffer{max: maxStderr}
+
+	cmd := exec.CommandContext(ctx, h.binary, inv.args...)
+	cmd.Env = slices.Concat(h.env, inv.env)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.ExtraFiles = inv.inherit
+	if inv.stdin != nil {
+		in, done, err := h.inputFile(inv.stdin)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		cmd.Stdin = in
+	}
+	ownProcessGroup(cmd)
+	var stopped atomic.Bool
+	var kill *time.Timer
+	cmd.Cancel = func() error {
+		stopped.Store(true)
+		kill = time.AfterFunc(h.cfg.GracePeriod, func() { killGroup(cmd) })
+		return terminateGroup(cmd)
+	}
+	// A grandchild that keeps the pipes open must not keep the caller: past this the pipes close.
+	cmd.WaitDelay = h.cfg.GracePeriod + time.Second
+
+	start := time.Now()
+	err = cmd.Start()
+	if err == nil {
+		if inv.limits != nil {
+			defer inv.limits.watch(cmd.Process.Pid, tooMuch)()
+		}
+		err = cmd.Wait()
+		if stopped.Load() {
+			kill.Stop()
+			killGroup(cmd)
+		}
+	}
+	code := -1
+	if cmd.ProcessState != nil {
+		code = cmd.ProcessState.ExitCode()
+	}
+	// Exit 0 with its output complete is a success even when the context ended meanwhile.
+	done := code == 0 && (err == nil || stopped.Load() && errors.Is(err, ctx.Err())) && !stdout.over()
+	if inv.mutates && code == 0 {
+		done = true
+	}
+	var failure *Error
+	if !done {
+		failure = &Error{Args: shown, ExitCode: code, Stderr: redact(stderr.String())}
+		if inv.reports {
+			// Behind what stderr says, for the reason is what follows the last "Error:".
+			failure.Stderr = strings.TrimSpace(failure.Stderr) + "\n" + strings.TrimSpace(redact(string(lastBytes(stdout.buf.Bytes(), maxStderr))))
+		}
+		failure.Signal = signalOf(cmd.ProcessState)
+		failure.kind, failure.transient = meaning(failure.Stderr)
+		switch {
+		case stopped.Load(), !inv.mutates && stdout.over():
+			// We ended it, so the end of the context is the cause, not what helm said of it.
+			failure.cause, failure.kind, failure.transient = contextError(ctx), nil, false
+		case failure.Signal != "":
+			failure.transient = true
+		case code <= 0:
+			failure.cause = err
+		}
+	}
+	h.log(ctx, shown, time.Since(start), code, failure)
+	if failure != nil {
+		return stdout.buf.Bytes(), failure
+	}
+	if inv.stderr != nil {
+		*inv.stderr = redact(stderr.String())
+	}
+	return stdout.buf.Bytes(), nil
+}
+
+// inputFile is what helm reads from stdin. A pipe would end with this process, and a helm that
+// outlives it would take a part of the values, or none, for all. The file has no name any more where
+// the system allows that.
+func (h *Helm) inputFile(content []byte) (f *os.File, done func(), err error) {
+	f, err = os.CreateTemp(filepath.Join(h.state, "tmp"), "stdin-")
+	if err != nil {
+		return nil, nil, err
+	}
+	done = func() { f.Close() }
+	if os.Remove(f.Name()) != nil {
+		done = func() { f.Close(); os.Remove(f.Name()) }
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		done()
+	}
+	return f, done, err
+}
+
+// log writes the one line of a helm process.
+func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code int, failure *Error) {
+	attrs := []slog.Attr{
+		slog.Any("args", shown), slog.Duration("duration", took.Round(time.Microsecond)), slog.Int("exit", code),
+	}
+	level := slog.LevelInfo
+	if failure != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("error", failure.reason()))
+	}
+	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
+}
+
+// abridged keeps one argument, such as a template, from filling a log.
+func abridged(s string) string {
+	const most = 240
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// contextError is the end of ctx as an error: context.Canceled or context.DeadlineExceeded, with
+// the cause where the caller gave one.
+func contextError(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	for _, plain := range []error{context.Canceled, context.DeadlineExceeded, ErrOutputTooLarge, ErrFetchTimeout, errNoAnswer, errOverlong} {
+		if errors.Is(cause, plain) {
+			return cause
+		}
+	}
+	return fmt.Errorf("%w: %w", ctx.Err(), cause)
+}
+
+// args collects flags in a fixed order, each as one word, so that no value is taken for a flag.
+type args []string
+
+func (a *args) str(flag, value string) {
+	if value != "" {
+		*a = append(*a, flag+"="+value)
+	}
+}
+
+func (a *args) is(flag string, on bool) {
+	if on {
+		*a = append(*a, flag)
+	}
+}
+
+func (a *args) number(flag string, n int) {
+	if n != 0 {
+		*a = append(*a, flag+"="+strconv.Itoa(n))
+	}
+}
+
+// duration leaves 0 out: "--timeout=0s" with "--wait" fails on Helm 3 and succeeds on Helm 4.
+func (a *args) duration(flag string, d time.Duration) {
+	if d != 0 {
+		*a = append(*a, flag+"="+d.String())
+	}
+}
+
+func (a *args) add(words ...string) { *a = append(*a, words...) }
+
+// headBuffer keeps the first max bytes and counts the rest.
+type headBuffer struct {
+	buf     bytes.Buffer
+	max     int
+	dropped int
+	full    func() // called once, at the first byte over max
+}
+
+func (b *headBuffer) Write(p []byte) (int, error) {
+	keep := min(len(p), b.max-b.buf.Len())
+	b.buf.Write(p[:keep])
+	if keep < len(p) && b.dropped == 0 && b.full != nil {
+		b.full()
+	}
+	b.dropped += len(p) - keep
+	return len(p), nil
+}
+
+func (b *headBuffer) over() bool { return b.dropped > 0 }
+
+// tailBuffer keeps the last max bytes.
+type tailBuffer struct {
+	buf []byte
+	max int
+}
+
+func (b *tailBuffer) Write(p []byte) (int, error) {
+	b.buf = append(b.buf, lastBytes(p, b.max)...)
+	if len(b.buf) > 2*b.max {
+		b.buf = append(b.buf[:0], lastBytes(b.buf, b.max)...)
+	}
+	return len(p), nil
+}
+
+func (b *tailBuffer) String() string { return string(lastBytes(b.buf, b.max)) }
+
+func lastBytes[T ~string | ~[]byte](p T, n int) T {
+	if len(p) > n {
+		return p[len(p)-n:]
+	}
+	return p
+}
+
+// processesThatFit is how many helm processes the memory available now can hold, at least 64.
+func processesThatFit() int {
+	available := 0
+	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
+		for _, line := range strings.Split(string(text), "\n") {
+			if f := strings.Fields(line); len(f) == 3 && f[0] == "MemAvailable:" {
+				available, _ = strconv.Atoi(f[1])
+				available <<= 10
+			}
+		}
+	}
+	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
+		if limit, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && (available == 0 || limit < available) {
+			available = limit
+		}
+	}
+	return max(64, available/processMemory)
+}

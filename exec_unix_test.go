@@ -1,0 +1,181 @@
+//go:build unix
+
+package helmexec
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+func TestRunHasItsOwnProcessGroup(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	var group int
+	var err error
+	fake.On("version", helmtest.Reply{Then: func() { group, err = syscall.Getpgid(fake.Calls()[0].Pid) }})
+	_, runErr := h.run(t.Context(), invocation{args: []string{"version"}})
+	require.NoError(t, runErr)
+	require.NoError(t, err)
+	assert.Equal(t, fake.Calls()[0].Pid, group)
+	assert.NotEqual(t, syscall.Getpgrp(), group)
+}
+
+// Helm gets no file of the caller's but those it is given.
+func TestRunInheritsNothingElse(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("no /proc on this system")
+	}
+	h, fake := withFake(t, Config{})
+	mine, err := os.CreateTemp(t.TempDir(), "mine")
+	require.NoError(t, err)
+	defer mine.Close()
+	given, err := os.CreateTemp(t.TempDir(), "given")
+	require.NoError(t, err)
+	defer given.Close()
+
+	var files []string
+	fake.On("version", helmtest.Reply{Then: func() {
+		open, _ := filepath.Glob("/proc/" + itoa(fake.Calls()[0].Pid) + "/fd/*")
+		for _, fd := range open {
+			if path, err := os.Readlink(fd); err == nil && filepath.Dir(filepath.Dir(path)) == filepath.Dir(filepath.Dir(given.Name())) {
+				files = append(files, filepath.Base(fd)+" "+path)
+			}
+		}
+	}})
+	_, err = h.run(t.Context(), invocation{args: []string{"version"}, inherit: []*os.File{given}})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"3 " + given.Name()}, files)
+}
+
+// endings are the ways in which a context ends.
+var endings = []struct {
+	name  string
+	ctx   func(context.Context) (ctx context.Context, end func())
+	is    error
+	isNot error
+}{
+	{"canceled", func(ctx context.Context) (context.Context, func()) { return context.WithCancel(ctx) }, context.Canceled, context.DeadlineExceeded},
+	{"timed out", func(ctx context.Context) (context.Context, func()) {
+		// The deadline lies behind what the fake needs to start, and no test waits for it in vain.
+		ctx, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
+		return ctx, func() { <-ctx.Done(); cancel() }
+	}, context.DeadlineExceeded, context.Canceled},
+}
+
+func TestEndOfTheContext(t *testing.T) {
+	for _, ending := range endings {
+		for _, test := range []struct {
+			name   string
+			reply  helmtest.Reply
+			code   int
+			signal string
+			stderr string
+		}{
+			{"helm dies of SIGTERM", helmtest.Reply{Until: helmtest.Forever}, -1, "terminated", ""},
+			{"helm puts its record in order", helmtest.Reply{Until: helmtest.Forever,
+				Term: &helmtest.Reply{Stdout: "Release web has been cancelled.\n", Stderr: "Error: context canceled\n", Exit: 1}},
+				1, "", "Error: context canceled\n"},
+		} {
+			t.Run(ending.name+", "+test.name, func(t *testing.T) {
+				h, fake := withFake(t, Config{})
+				ctx, end := ending.ctx(t.Context())
+				defer end()
+				test.reply.Then = end
+				fake.On("install", test.reply)
+				_, err := h.run(ctx, invocation{args: []string{"install"}, mutates: true})
+				var e *Error
+				require.ErrorAs(t, err, &e)
+				assert.ErrorIs(t, err, ending.is)
+				assert.NotErrorIs(t, err, ending.isNot)
+				assert.False(t, IsTransient(err))
+				assert.Equal(t, test.code, e.ExitCode)
+				assert.Equal(t, test.signal, e.Signal)
+				assert.Equal(t, test.stderr, e.Stderr)
+			})
+		}
+	}
+}
+
+// A failure that has nothing to do with a context is none of its errors.
+func TestFailureWithoutEndOfContext(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.On("install", helmtest.Reply{Stderr: "Error: context deadline exceeded\n", Exit: 1})
+	_, err := h.run(t.Context(), invocation{args: []string{"install"}, mutates: true})
+	require.Error(t, err)
+	assert.NotErrorIs(t, err, context.Canceled)
+	assert.NotErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// Helm was told to stop, and had finished.
+func TestExitZeroAfterTheEndIsASuccess(t *testing.T) {
+	for _, mutates := range []bool{false, true} {
+		h, fake := withFake(t, Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		fake.On("install", helmtest.Reply{Stdout: "STATUS: ", Then: cancel, Until: helmtest.Forever, Term: &helmtest.Reply{Stdout: "deployed"}})
+		out, err := h.run(ctx, invocation{args: []string{"install"}, mutates: mutates})
+		require.NoError(t, err)
+		assert.Equal(t, "STATUS: deployed", string(out))
+	}
+}
+
+func TestGracePeriodEndsByKill(t *testing.T) {
+	h, fake := withFake(t, Config{GracePeriod: 100 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	fake.On("install", helmtest.Reply{Until: helmtest.Forever, Then: cancel, Term: &helmtest.Reply{Until: helmtest.Forever}})
+	var err error
+	answersIn(t, 20*time.Second, func() { _, err = h.run(ctx, invocation{args: []string{"install"}, mutates: true}) })
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, "killed", e.Signal)
+	assert.ErrorIs(t, err, context.Canceled)
+	noneRuns(t, fake)
+}
+
+// A grandchild that keeps the pipes open and ignores SIGTERM keeps nobody, and does not outlive helm.
+func TestGrandchildrenEndWithHelm(t *testing.T) {
+	h, fake := withFake(t, Config{GracePeriod: 100 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	fake.On("install", helmtest.Reply{Linger: true, Then: cancel, Until: helmtest.Forever})
+	var err error
+	answersIn(t, 20*time.Second, func() { _, err = h.run(ctx, invocation{args: []string{"install"}, mutates: true}) })
+	require.ErrorIs(t, err, context.Canceled)
+	noneRuns(t, fake)
+}
+
+// Helm has ended well, and a child of it that stays keeps the pipes open.
+func TestGrandchildAfterASuccess(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		mutates bool
+	}{
+		{"a change is done", true},
+		{"what was read may be incomplete", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withFake(t, Config{GracePeriod: time.Millisecond})
+			fake.On("install", helmtest.Reply{Linger: true})
+			var err error
+			answersIn(t, 20*time.Second, func() { _, err = h.run(t.Context(), invocation{args: []string{"install"}, mutates: test.mutates}) })
+			if test.mutates {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, exec.ErrWaitDelay)
+			}
+		})
+	}
+}
+
+// noneRuns waits until the system has taken the last process away.
+func noneRuns(t *testing.T, fake *helmtest.Fake) {
+	t.Helper()
+	require.Eventually(t, func() bool { return fake.Running() == 0 }, 20*time.Second, 5*time.Millisecond, "a process goes on")
+}

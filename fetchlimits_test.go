@@ -1,0 +1,54 @@
+package helmexec
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+)
+
+func TestWatch(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /proc to read")
+	}
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "x"), make([]byte, 2000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := folderSize(full); n != 2000 {
+		t.Errorf("the folder has %d bytes", n)
+	}
+	self := os.Getpid()
+	if residentMemory(self) < 1<<20 || bytesRead(self) == 0 || residentMemory(-1) != 0 || bytesRead(-1) != 0 {
+		t.Errorf("this process has %d bytes of memory and has read %d", residentMemory(self), bytesRead(self))
+	}
+	tests := []struct {
+		name   string
+		limits fetchLimits
+		over   bool
+	}{
+		{"within", fetchLimits{dir: full, bytes: 1 << 40, memory: 1 << 40}, false},
+		{"folder", fetchLimits{dir: full, bytes: 1999, memory: 1 << 40}, true},
+		{"memory", fetchLimits{dir: full, bytes: 1 << 40, memory: 1 << 10}, true},
+		{"read", fetchLimits{dir: t.TempDir(), bytes: -readOtherwise, memory: 1 << 40}, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			stopped := make(chan error, 10)
+			done := test.limits.watch(self, func(err error) { stopped <- err })
+			defer done()
+			select {
+			case err := <-stopped:
+				if !test.over || !errors.Is(err, ErrOutputTooLarge) {
+					t.Errorf("stopped: %v", err)
+				}
+			case <-time.After(200 * time.Millisecond):
+				if test.over {
+					t.Error("not stopped")
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,104 @@
+package helmexec_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/sut-bench/helmexec"
+)
+
+// seedManifests adds manifests of every sort to a fuzz target.
+func seedManifests(f *testing.F) {
+	files, err := filepath.Glob("testdata/manifests/*.yaml")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no manifests in testdata", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(content)
+	}
+	f.Add([]byte("--- {apiVersion: v1, kind: Pod, spec: {containers: [{image: a}]}}\n...\n\ufeff---\r\n# x\r\n"))
+	f.Add([]byte("a: &a [*a]\nkind: &k Pod\n? x\n: {<<: *a}\n"))
+}
+
+// Whatever the bytes are, nothing panics, and the views of one manifest agree.
+func FuzzImages(f *testing.F) {
+	seedManifests(f)
+	f.Fuzz(func(t *testing.T, manifest []byte) {
+		m := helmexec.Manifest(manifest)
+		opts := helmexec.ImageOptions{FullNames: true}
+		images, err := m.Images(opts)
+		report, reportErr := m.ImageReport(opts)
+		if err != nil && reportErr == nil {
+			t.Fatal("the report has no error:", err)
+		}
+		inReport := make(map[string]bool)
+		for _, use := range report.Images {
+			inReport[use.Image] = true
+			if use.Line < 1 || use.Line > bytes.Count(manifest, []byte{'\n'})+bytes.Count(manifest, []byte{'\r'})+2000 {
+				t.Fatalf("line %d of %q", use.Line, use.Image)
+			}
+		}
+		for _, image := range images {
+			if _, err := helmexec.ParseReference(image); err != nil || !inReport[image] {
+				t.Fatalf("%q: %v", image, err)
+			}
+		}
+		gpus, _ := m.GPUs(helmexec.GPUOptions{})
+		gpus.Fits([]map[string]int64{{"nvidia.com/gpu": 8}, nil})
+		_, _ = m.Objects()
+	})
+}
+
+// A retagged manifest names the same images, rewritten, and stays as it is the second time.
+func FuzzRetag(f *testing.F) {
+	seedManifests(f)
+	mirrors := helmexec.RegistryMap{"*": "mirror.lab/x"}
+	f.Fuzz(func(t *testing.T, manifest []byte) {
+		m := helmexec.Manifest(manifest)
+		opts := helmexec.RetagOptions{Hints: true}
+		before, err := m.Images(helmexec.ImageOptions{})
+		after, report, retagErr := m.Retag(mirrors.Rewrite, opts)
+		if err != nil || retagErr != nil {
+			return
+		}
+		if len(report.Changed) == 0 && !bytes.Equal(after, manifest) {
+			t.Fatalf("nothing changed, and yet it did:\n%q\n%q", manifest, after)
+		}
+		images, err := after.Images(helmexec.ImageOptions{})
+		if err != nil {
+			t.Fatalf("unreadable afterwards: %v\n%q\n%q", err, manifest, after)
+		}
+		if len(report.Failed) == 0 {
+			want := make(map[string]bool)
+			for _, image := range before {
+				ref, err := helmexec.ParseReference(image)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if to := mirrors.Rewrite(ref); to == ref {
+					want[image] = true
+				} else {
+					want[to.String()] = true
+				}
+			}
+			if len(want) != len(images) {
+				t.Fatalf("%v became %v\n%q\n%q", before, images, manifest, after)
+			}
+			for _, image := range images {
+				if !want[image] {
+					t.Fatalf("%v became %v\n%q\n%q", before, images, manifest, after)
+				}
+			}
+		}
+		again, _, err := after.Retag(mirrors.Rewrite, opts)
+		if err != nil || !bytes.Equal(again, after) {
+			t.Fatalf("a second run changes it: %v\n%q\n%q", err, after, again)
+		}
+	})
+}

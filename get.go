@@ -1,0 +1,191 @@
+package helmexec
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// GetOptions is for the Get calls. Revision 0 is the latest.
+type GetOptions struct {
+	Namespace               string
+	Revision                int
+	Kubeconfig, KubeContext string
+}
+
+// Hook is one hook of a release.
+type Hook struct {
+	Kind, Name     string
+	Events         []string // pre-install, post-delete, test …
+	DeletePolicies []string // before-hook-creation, hook-succeeded, hook-failed
+	// Phase is how its last run went: "" (never ran), Unknown, Running, Succeeded or Failed.
+	Phase    string
+	Manifest Manifest
+}
+
+// GetValues gives the values that the caller of the install or upgrade gave; with all, those of the
+// chart below them, as the templates saw them. Starts one helm process.
+//
+// Errors: ErrReleaseNotFound.
+func (h *Helm) GetValues(ctx context.Context, release string, all bool, opts GetOptions) (Values, error) {
+	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return nil, err
+	}
+	a := args{"get", "values", "--output=json"}
+	a.is("--all", all)
+	a.number("--revision", opts.Revision)
+	a.add(t.flags()...)
+	a.add("--", release)
+	out, err := h.run(ctx, invocation{args: a})
+	if err != nil {
+		return nil, err
+	}
+	values := Values{}
+	if err := json.Unmarshal(out, &values); err != nil {
+		return nil, badOutput("get values", err)
+	}
+	return values, nil
+}
+
+// GetManifest gives the objects of a release as they were applied, without hooks. Starts one helm
+// process.
+//
+// Errors: ErrReleaseNotFound.
+func (h *Helm) GetManifest(ctx context.Context, release string, opts GetOptions) (Manifest, error) {
+	rec, err := h.get(ctx, release, opts)
+	if err != nil {
+		return nil, err
+	}
+	return Manifest(rec.Manifest), nil
+}
+
+// GetNotes gives the notes of a release, what its chart has to say to a person. Starts one helm
+// process.
+//
+// Errors: ErrReleaseNotFound.
+func (h *Helm) GetNotes(ctx context.Context, release string, opts GetOptions) (string, error) {
+	rec, err := h.get(ctx, release, opts)
+	if err != nil {
+		return "", err
+	}
+	return string(rec.Notes), nil
+}
+
+// GetHooks gives the hooks of a release, tests among them. Starts one helm process.
+//
+// Errors: ErrReleaseNotFound.
+func (h *Helm) GetHooks(ctx context.Context, release string, opts GetOptions) ([]Hook, error) {
+	rec, err := h.get(ctx, release, opts)
+	if err != nil {
+		return nil, err
+	}
+	return rec.hooks(), nil
+}
+
+// GetMetadata gives what is recorded of a release beside its content: chart, versions, status,
+// labels. It is Status for any revision under Helm's name for it. Starts one helm process.
+//
+// Errors: ErrReleaseNotFound.
+func (h *Helm) GetMetadata(ctx context.Context, release string, opts GetOptions) (*Release, error) {
+	return h.Status(ctx, release, StatusOptions(opts))
+}
+
+func (h *Helm) get(ctx context.Context, release string, opts GetOptions) (*record, error) {
+	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := h.record(ctx, t, release, opts.Revision)
+	if err == nil && rec.Partial {
+		err = fmt.Errorf("%w: the record of release %s", ErrOutputTooLarge, release)
+	}
+	return rec, err
+}
+
+func (r *record) hooks() []Hook {
+	list := func(s hexText) []string { return strings.Fields(strings.Trim(string(s), "[]")) }
+	hooks := make([]Hook, 0, len(r.Hooks))
+	for _, t := range r.Hooks {
+		hooks = append(hooks, Hook{
+			Kind: string(t.Kind), Name: string(t.Name), Phase: t.Phase, Manifest: Manifest(t.Manifest),
+			Events: list(t.Events), DeletePolicies: list(t.DeletePolicies),
+		})
+	}
+	return hooks
+}
+
+// TestOptions is for Test.
+type TestOptions struct {
+	Namespace string
+	// Timeout is how long helm waits for each test. 0 is Helm's default, 5 minutes.
+	Timeout time.Duration
+	// Names runs these tests alone, by the names of their hooks.
+	Names                   []string
+	Kubeconfig, KubeContext string
+}
+
+// Test runs the tests of a release and gives its test hooks with the phase of their last run.
+// Starts two helm processes. It is not tried again: a test may have effects.
+//
+// Errors: ErrTestFailed with the hooks, when a test failed or did not end in time;
+// ErrReleaseNotFound.
+func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Hook, error) {
+	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return nil, err
+	}
+	a := args{"test"}
+	a.duration("--timeout", opts.Timeout)
+	for _, name := range opts.Names {
+		if !hookName.MatchString(name) {
+			return nil, invalidf("test: %q is not the name of a hook", name)
+		}
+		a.add("--filter=name=" + name)
+	}
+	a.add(t.flags()...)
+	a.add("--", release)
+	_, testErr := h.run(ctx, invocation{args: a, mutates: true})
+	if testErr != nil && (errors.Is(testErr, ErrReleaseNotFound) || errors.Is(testErr, ErrClusterUnreachable)) {
+		return nil, testErr
+	}
+	later, cancel := graceContext(ctx, h.cfg.GracePeriod)
+	defer cancel()
+	rec, err := h.record(later, t, release, 0)
+	if err != nil {
+		return nil, errors.Join(testErr, err)
+	}
+	var tests []Hook
+	failed := false
+	for _, hk := range rec.hooks() {
+		for _, event := range hk.Events {
+			if event == "test" || event == "test-success" {
+				tests = append(tests, hk)
+				failed = failed || hk.Phase == "Failed" || hk.Phase == "Running"
+				break
+			}
+		}
+	}
+	if testErr != nil && failed && ctx.Err() == nil {
+		return tests, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrTestFailed, Status: rec.Status, Blockers: testBlockers(tests), Err: testErr}
+	}
+	return tests, testErr
+}
+
+func testBlockers(tests []Hook) []Blocker {
+	var all []Blocker
+	for _, t := range tests {
+		if t.Phase == "Failed" || t.Phase == "Running" {
+			all = append(all, Blocker{ObjectRef: ObjectRef{Kind: t.Kind, Name: t.Name}, Reason: "test", Message: t.Phase})
+		}
+	}
+	return all
+}
+
+// hookName is what Kubernetes allows for the name of an object, without what helm's filter would
+// take apart.
+var hookName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)

@@ -1,0 +1,257 @@
+package helmexec
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
+// log-ins, plugins and HELM_* variables. Use it for a tool on a person's machine; a service that
+// handles charts of strangers wants a private home.
+const UserHome = "user"
+
+// Config says how helm is driven. The zero value works: "helm" on PATH and a private home.
+type Config struct {
+	// Binary is the path of helm, or a name looked up on PATH. Default "helm".
+	Binary string
+	// Home is the folder of helm's configuration, cache and data. Default is
+	// <user cache>/helmexec. It is made with mode 0700. The environment's HELM_* variables and
+	// the user's own helm set-up have no effect on it. UserHome means Helm's own defaults.
+	Home string
+	// Kubeconfig is the path of a kubeconfig file. Default is what helm finds by itself.
+	Kubeconfig string
+	// KubeContext names a context of the kubeconfig.
+	KubeContext string
+	// Namespace is used by every call that names none.
+	Namespace string
+	// Env is added to helm's environment, over everything else.
+	Env map[string]string
+	// Retry is how calls that may be repeated are repeated.
+	Retry Retry
+	// MaxProcesses is how many helm processes may run at once. Default is what the memory
+	// available at New allows at 75 MB each, and at least 64.
+	MaxProcesses int
+	// GracePeriod is how long helm has, after its SIGTERM at the end of a context, to put its
+	// record in order before its process group is killed. Default 30 s.
+	GracePeriod time.Duration
+	// Limits bound what is fetched from repositories, registries and web servers.
+	Limits Limits
+	// RememberRenders is how many bytes of rendered manifests Inspect, Chart2Images and Chart2GPUs
+	// keep, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none.
+	RememberRenders int64
+	// Logger gets one line for each helm process: arguments without secrets, duration, exit
+	// code. Nil is silence.
+	Logger *slog.Logger
+}
+
+// Helm drives one helm binary. It is made by New, does not change afterwards, and may be used by
+// any number of goroutines at once.
+type Helm struct {
+	cfg     Config
+	binary  string        // absolute path
+	state   string        // this package's own folder: repositories, archives, locks
+	env     []string      // the environment of every helm process
+	slots   chan struct{} // one for each helm process
+	changes chan struct{} // one for each of those that change the cluster, and may wait for long
+
+	maxStdout int // bytes kept of what one process prints
+
+	probe   chan struct{} // held while the version is read
+	version *Version      // guarded by probe
+
+	renders  renderMemory
+	gates    gates    // turns among the callers of this process, by what they are at work on
+	failures sync.Map // repository name → the refresh that failed last
+}
+
+// New looks up the binary and makes the home. It starts no process.
+//
+// Errors: ErrHelmNotFound, ErrInvalidArgument.
+func New(cfg Config) (*Helm, error) {
+	if l := cfg.Limits; cfg.MaxProcesses < 0 || cfg.GracePeriod < 0 || cfg.Retry.Tries < 0 || min(l.Index, l.Archive, l.Memory, l.Cache) < 0 || l.Time < 0 {
+		return nil, invalidf("config: MaxProcesses, GracePeriod, Retry.Tries and Limits cannot be negative")
+	}
+	if err := validateTarget(cfg.Namespace, cfg.Kubeconfig, cfg.KubeContext); err != nil {
+		return nil, err
+	}
+	if cfg.Binary == "" {
+		cfg.Binary = "helm"
+	}
+	if cfg.GracePeriod == 0 {
+		cfg.GracePeriod = 30 * time.Second
+	}
+	if cfg.MaxProcesses == 0 {
+		cfg.MaxProcesses = processesThatFit()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Retry, cfg.Limits = cfg.Retry.withDefaults(), cfg.Limits.withDefaults()
+
+	binary, err := lookBinary(cfg.Binary)
+	if err != nil {
+		return nil, err
+	}
+	h := &Helm{
+		cfg:     cfg,
+		binary:  binary,
+		slots:   make(chan struct{}, cfg.MaxProcesses),
+		changes: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
+		probe:   make(chan struct{}, 1),
+
+		maxStdout: maxStdout,
+	}
+	h.renders.limit = cmp.Or(cfg.RememberRenders, 64<<20)
+	if h.state, err = stateDir(cfg.Home); err != nil {
+		return nil, err
+	}
+	h.env = childEnv(os.Environ(), cfg, h.state)
+	return h, nil
+}
+
+// lookBinary finds the binary once, so that a later change of PATH or of the working directory
+// does not make one Helm drive two of them.
+func lookBinary(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		where := "at that path"
+		if !strings.ContainsRune(name, filepath.Separator) {
+			where = "on PATH=" + os.Getenv("PATH")
+		}
+		return "", fmt.Errorf("%w: looked for %q %s: %w", ErrHelmNotFound, name, where, errors.Unwrap(err))
+	}
+	return path, nil
+}
+
+// stateDir makes the private folder that holds all this package writes.
+func stateDir(home string) (string, error) {
+	dir := home
+	if home == "" || home == UserHome {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", invalidf("config: Home is empty and there is no user cache folder (%v): set Home", err)
+		}
+		dir = filepath.Join(cache, "helmexec")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", invalidf("config: Home %q: %v", home, err)
+	}
+	for _, sub := range []string{"", "archives", "locks", "operations", "pins", "plugins", "repositories", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return "", fmt.Errorf("home: %w", err)
+		}
+	}
+	return dir, nil
+}
+
+// childTuning lets helm, which lives for a moment, collect garbage less often: 15 to 30 % less CPU for
+// every command, for a fifth more memory (bench/cmd/tuning, docs/performance.md). Towards the limit
+// of memory, which only the largest indexes come near, it collects as usual. GOMAXPROCS and
+// HELM_NO_PLUGINS save nothing that can be measured.
+var childTuning = []string{"GOGC=400", "GOMEMLIMIT=768MiB"}
+
+// childEnv is the environment of every helm process; of a variable that is in it twice, the later
+// wins. With a private home no HELM_* variable of
+// the parent reaches helm: one of them could name plugins, a driver or credentials of another use.
+func childEnv(parent []string, cfg Config, state string) []string {
+	env := slices.Clone(childTuning)
+	if cfg.Home == UserHome {
+		env = append(env, parent...)
+	} else {
+		for _, kv := range parent {
+			if !strings.HasPrefix(kv, "HELM_") {
+				env = append(env, kv)
+			}
+		}
+		in := func(elem ...string) string { return filepath.Join(append([]string{state}, elem...)...) }
+		env = append(env,
+			"HELM_CONFIG_HOME="+in("config"),
+			"HELM_CACHE_HOME="+in("cache"),
+			"HELM_DATA_HOME="+in("data"),
+			"HELM_PLUGINS="+in("plugins"),
+			"HELM_REGISTRY_CONFIG="+in("registry.json"),
+			"HELM_REPOSITORY_CONFIG="+in("config", "repositories.yaml"),
+			"HELM_REPOSITORY_CACHE="+in("cache", "repository"),
+		)
+	}
+	for _, k := range sortedKeys(cfg.Env) {
+		env = append(env, k+"="+cfg.Env[k])
+	}
+	return env
+}
+
+// target is where a command goes: cluster and namespace.
+type target struct {
+	namespace, kubeconfig, context string
+}
+
+// target fills what a call leaves empty from the Config.
+func (h *Helm) target(namespace, kubeconfig, kubeContext string) (target, error) {
+	t := target{namespace, kubeconfig, kubeContext}
+	if t.namespace == "" {
+		t.namespace = h.cfg.Namespace
+	}
+	if t.kubeconfig == "" {
+		t.kubeconfig = h.cfg.Kubeconfig
+	}
+	if t.context == "" {
+		t.context = h.cfg.KubeContext
+	}
+	return t, validateTarget(t.namespace, t.kubeconfig, t.context)
+}
+
+// flags are the global flags that say where a command goes.
+func (t target) flags() []string {
+	var a args
+	a.str("--namespace", t.namespace)
+	a.str("--kubeconfig", t.kubeconfig)
+	a.str("--kube-context", t.context)
+	return a
+}
+
+func (t target) String() string {
+	if t.namespace == "" {
+		return "the default namespace"
+	}
+	return "namespace " + t.namespace
+}
+
+// acquire takes a place among the processes that may run at once, or leaves the queue when the
+// context ends. Changes wait for pods for minutes, so some places are kept from them: a look, or the
+// clean-up after a cancelled install, does not queue behind other people's waiting.
+func (h *Helm) acquire(ctx context.Context, change bool) (release func(), err error) {
+	var held []chan struct{}
+	release = func() {
+		for _, place := range held {
+			<-place
+		}
+	}
+	places := []chan struct{}{h.slots}
+	if change {
+		places = []chan struct{}{h.changes, h.slots}
+	}
+	for _, place := range places {
+		select {
+		case place <- struct{}{}:
+			held = append(held, place)
+		case <-ctx.Done():
+			release()
+			return nil, fmt.Errorf("waiting for one of %d helm processes to end: %w", cap(h.slots), contextError(ctx))
+		}
+	}
+	return release, nil
+}

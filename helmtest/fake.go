@@ -1,0 +1,352 @@
+// Package helmtest is a helm for the tests of programs that use helmexec: an executable that does
+// in a test's memory what helm does in a cluster, says what the test tells it to say, and
+// remembers how it was called. It needs no helm, no cluster and no network beyond the loopback
+// interface.
+//
+//	fake := helmtest.New(t)
+//	h, err := helmexec.New(helmexec.Config{Binary: fake.Binary, Home: t.TempDir()})
+//	…
+//	fake.On("install", helmtest.Reply{Stderr: "Error: … connection refused\n", Exit: 1})
+//	_, err = h.Install(ctx, "web", "./charts/web", helmexec.InstallOptions{})
+//
+// The executable is the test's own binary under another name: it must import this package, and
+// a program that is not a test should not.
+package helmtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Fake is a fake helm. Its releases, repositories and replies are those of one test.
+type Fake struct {
+	// Binary is the path of the executable; its folder can be put on PATH as well.
+	Binary string
+
+	mu       sync.Mutex
+	version  string
+	calls    []Call
+	handlers []handler
+	running  int
+	lingers  chan struct{}
+	store    store
+}
+
+type handler struct {
+	command string
+	answer  func(Call) (Reply, bool)
+}
+
+// Call is one run of the executable.
+type Call struct {
+	Args  []string          // without the name of the program
+	Env   map[string]string // all of its environment
+	Stdin string
+	Dir   string // the working directory
+	Pid   int
+}
+
+// Command is the words before the first flag or argument behind "--": "install", "repo add".
+func (c Call) Command() string {
+	for i, a := range c.Args {
+		if strings.HasPrefix(a, "-") {
+			return strings.Join(c.Args[:i], " ")
+		}
+	}
+	return strings.Join(c.Args, " ")
+}
+
+// Flag is the value of the last --name=value, "true" for a bare --name, "" without it.
+func (c Call) Flag(name string) string {
+	value := ""
+	for _, a := range c.Args {
+		if a == "--" {
+			break
+		}
+		if a == name {
+			value = "true"
+		} else if v, ok := strings.CutPrefix(a, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+// Arg is the positional argument number i, from 0, "" where there are fewer. All of them stand
+// behind "--".
+func (c Call) Arg(i int) string {
+	for at, a := range c.Args {
+		if a == "--" && at+1+i < len(c.Args) {
+			return c.Args[at+1+i]
+		}
+	}
+	return ""
+}
+
+// Reply is what one run of the executable does, in the order of the fields.
+type Reply struct {
+	// Files are written first. In their names ${--flag} is the value of a flag, ${NAME} of the
+	// environment, ${0} an argument.
+	Files map[string][]byte
+	// Stdout is printed 1+Repeat times.
+	Stdout string
+	Repeat int
+	Stderr string
+	// Linger starts a child process that keeps stdout and stderr open, and that a SIGTERM does
+	// not end.
+	Linger bool
+	// Then is called, in the test, when all this is done.
+	Then func() `json:"-"`
+	// Until it is closed the process stays. Forever never is.
+	Until <-chan struct{} `json:"-"`
+	// Term is what the process does at SIGTERM or SIGINT, if they come before its end; nil means
+	// that it dies of them.
+	Term *Reply `json:"-"`
+	// Signal is sent by the process to itself to end, where it is not nil.
+	Signal os.Signal `json:"-"`
+	// Exit is the exit code.
+	Exit int
+}
+
+// Forever is never closed.
+var Forever <-chan struct{} = make(chan struct{})
+
+// New makes a fake helm that ends with the test, and so do its processes. At first it knows no
+// release and no repository, and calls itself v4.3.1.
+func New(t testing.TB) *Fake {
+	t.Helper()
+	dir := t.TempDir()
+	f := &Fake{Binary: filepath.Join(dir, "helm"), version: "v4.3.1", lingers: make(chan struct{}, 1)}
+	if runtime.GOOS == "windows" {
+		f.Binary += ".exe"
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = linkOrCopy(self, f.Binary)
+	}
+	if err != nil {
+		t.Fatalf("helmtest: %v", err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, addressFile), []byte(listener.Addr().String()), 0o600)
+	}
+	if err != nil {
+		t.Fatalf("helmtest: %v", err)
+	}
+	ended := make(chan struct{})
+	var serving sync.WaitGroup
+	t.Cleanup(func() {
+		close(ended)
+		listener.Close()
+		serving.Wait()
+	})
+	serving.Add(1)
+	go func() {
+		defer serving.Done()
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Add(1)
+			go func() {
+				defer serving.Done()
+				f.serve(conn, ended)
+			}()
+		}
+	}()
+	return f
+}
+
+func linkOrCopy(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// SetVersion says which helm this is. It decides between the words of Helm 3 and 4.
+func (f *Fake) SetVersion(version string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.version = version
+}
+
+// On gives the next calls of a command ("install", "repo add", "get") these replies, one each.
+// Later calls are answered as if On had not been called.
+func (f *Fake) On(command string, replies ...Reply) {
+	f.handle(command, func(Call) (Reply, bool) {
+		if len(replies) == 0 {
+			return Reply{}, false
+		}
+		next := replies[0]
+		replies = replies[1:]
+		return next, true
+	})
+}
+
+// Handle lets the test answer every call of a command from now on. It may be called for several
+// processes at once.
+func (f *Fake) Handle(command string, answer func(Call) Reply) {
+	f.handle(command, func(c Call) (Reply, bool) {
+		f.mu.Unlock()
+		defer f.mu.Lock()
+		return answer(c), true
+	})
+}
+
+func (f *Fake) handle(command string, answer func(Call) (Reply, bool)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.handlers = append([]handler{{command, answer}}, f.handlers...)
+}
+
+// Calls are the runs so far whose command is one of those given, or all of them, in the order in
+// which they began.
+func (f *Fake) Calls(commands ...string) []Call {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var calls []Call
+	for _, c := range f.calls {
+		matches := len(commands) == 0
+		for _, command := range commands {
+			matches = matches || c.is(command)
+		}
+		if matches {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+// Commands are the commands of all runs so far, without "version".
+func (f *Fake) Commands() []string {
+	var commands []string
+	for _, c := range f.Calls() {
+		if command := c.Command(); command != "version" {
+			commands = append(commands, command)
+		}
+	}
+	return commands
+}
+
+// Running is how many processes of the executable live, with the children that linger.
+func (f *Fake) Running() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running
+}
+
+func (c Call) is(command string) bool {
+	return c.Command() == command || strings.HasPrefix(c.Command(), command+" ")
+}
+
+// Perform does what a call asks for, on the releases and repositories of the fake, and gives
+// helm's answer. It is what happens to a call that has no other reply.
+func (f *Fake) Perform(c Call) Reply {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.perform(c)
+}
+
+func (f *Fake) answer(c Call) Reply {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, c)
+	for _, h := range f.handlers {
+		if c.is(h.command) {
+			if reply, ok := h.answer(c); ok {
+				return reply
+			}
+		}
+	}
+	return f.perform(c)
+}
+
+// serve talks to one process for as long as it lives: it says how it was called, is told what to
+// do, and says when that is done or when it got a signal.
+func (f *Fake) serve(conn net.Conn, ended <-chan struct{}) {
+	defer conn.Close()
+	said, tell := json.NewDecoder(conn), json.NewEncoder(conn)
+	var c Call
+	if said.Decode(&c) != nil {
+		return
+	}
+	f.count(+1)
+	defer f.count(-1)
+	var reply Reply
+	if len(c.Args) == 1 && c.Args[0] == lingering {
+		reply = Reply{Then: func() { f.lingers <- struct{}{} }, Until: Forever, Term: &Reply{Until: Forever}}
+	} else {
+		reply = f.answer(c)
+	}
+	news := make(chan string)
+	go func() {
+		defer close(news)
+		for {
+			var what string
+			if said.Decode(&what) != nil {
+				return
+			}
+			select {
+			case news <- what:
+			case <-ended:
+				return
+			}
+		}
+	}()
+	for {
+		_ = tell.Encode(order{Reply: reply, HandlesTerm: reply.Term != nil, Signal: signalNumber(reply.Signal)})
+		if <-news != saidDone {
+			return
+		}
+		if reply.Linger {
+			<-f.lingers
+		}
+		if reply.Then != nil {
+			reply.Then()
+		}
+		if reply.Until != nil {
+			select {
+			case <-reply.Until:
+			case <-ended:
+				return
+			case what := <-news:
+				if what != saidTerm {
+					return
+				}
+				reply = *reply.Term
+				continue
+			}
+		}
+		_ = tell.Encode(order{End: true})
+		for range news {
+		}
+		return
+	}
+}
+
+func (f *Fake) count(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.running += n
+}

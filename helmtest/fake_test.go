@@ -1,0 +1,111 @@
+package helmtest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// A program's test: what does it do when the cluster does not answer?
+func TestOfAProgram(t *testing.T) {
+	fake := helmtest.New(t)
+	h, err := helmexec.New(helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Retry: helmexec.Retry{Tries: 1}})
+	require.NoError(t, err)
+	chart := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: web\nversion: 1.2.3\n"), 0o600))
+
+	fake.On("install", helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1})
+	_, err = h.Install(t.Context(), "web", chart, helmexec.InstallOptions{})
+	assert.ErrorIs(t, err, helmexec.ErrClusterUnreachable)
+
+	_, err = h.Install(t.Context(), "web", chart, helmexec.InstallOptions{Values: helmexec.Values{"replicas": 2}, Labels: map[string]string{"a": "b"}})
+	require.NoError(t, err)
+	release, ok := fake.Release("", "web")
+	assert.True(t, ok)
+	assert.Equal(t, "b", release.Labels["a"])
+	assert.Equal(t, "{\"replicas\":2}\n", release.Values)
+	assert.Len(t, fake.Calls("install"), 2)
+
+	values, err := h.GetValues(t.Context(), "web", false, helmexec.GetOptions{})
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, values["replicas"])
+	upgraded, err := h.Upgrade(t.Context(), "web", chart, helmexec.UpgradeOptions{Description: "again"})
+	require.NoError(t, err)
+	assert.Equal(t, 2, upgraded.Revision)
+	require.NoError(t, h.Rollback(t.Context(), "web", helmexec.RollbackOptions{}))
+	history, err := h.History(t.Context(), "web", helmexec.HistoryOptions{})
+	require.NoError(t, err)
+	assert.Len(t, history, 3)
+	list, err := h.List(t.Context(), helmexec.ListOptions{Filter: "^we", Selector: "a=b"})
+	require.NoError(t, err)
+	assert.Len(t, list, 1)
+	_, err = h.Uninstall(t.Context(), "web", helmexec.UninstallOptions{})
+	require.NoError(t, err)
+	_, err = h.Status(t.Context(), "web", helmexec.StatusOptions{})
+	assert.ErrorIs(t, err, helmexec.ErrReleaseNotFound)
+}
+
+func TestReply(t *testing.T) {
+	fake := helmtest.New(t)
+	dir := t.TempDir()
+	fake.On("pull", helmtest.Reply{
+		Files:  map[string][]byte{"${--destination}/${0}-${WHO}.tgz": {0, 255}},
+		Stdout: "x", Repeat: 2, Stderr: "careful", Exit: 3,
+	})
+	cmd := exec.Command(fake.Binary, "pull", "--destination="+dir, "--", "web")
+	cmd.Env, cmd.Dir, cmd.Stdin = append(os.Environ(), "WHO=me"), dir, strings.NewReader("in")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	assert.Equal(t, 3, exit.ExitCode())
+	assert.Equal(t, "xxx", string(out))
+	assert.Equal(t, "careful", stderr.String())
+	content, err := os.ReadFile(filepath.Join(dir, "web-me.tgz"))
+	require.NoError(t, err)
+	assert.Equal(t, []byte{0, 255}, content)
+
+	call := fake.Calls()[0]
+	assert.Equal(t, "pull", call.Command())
+	assert.Equal(t, "in", call.Stdin)
+	assert.Equal(t, dir, call.Dir)
+	assert.Equal(t, dir, call.Flag("--destination"))
+	assert.Equal(t, "web", call.Arg(0))
+	assert.Empty(t, call.Arg(1)+call.Flag("--nosuch"))
+}
+
+// A process that hangs can be awaited, and does what it is told at a signal.
+func TestReplyUntil(t *testing.T) {
+	fake := helmtest.New(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	fake.On("install", helmtest.Reply{Stdout: "a", Then: cancel, Until: helmtest.Forever, Term: &helmtest.Reply{Stdout: "b", Exit: 4}})
+	cmd := exec.CommandContext(ctx, fake.Binary, "install")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	out, err := cmd.Output()
+	require.Error(t, err)
+	assert.Equal(t, "ab", string(out))
+	assert.Equal(t, 4, cmd.ProcessState.ExitCode())
+
+	end := make(chan struct{})
+	fake.On("install", helmtest.Reply{Then: func() { close(end) }, Until: end})
+	require.NoError(t, exec.Command(fake.Binary, "install").Run())
+}
+
+func TestUnknownCommand(t *testing.T) {
+	fake := helmtest.New(t)
+	out, err := exec.Command(fake.Binary, "frobnicate").CombinedOutput()
+	var exit *exec.ExitError
+	require.True(t, errors.As(err, &exit))
+	assert.Contains(t, string(out), `unknown command "frobnicate"`)
+}

@@ -1,0 +1,321 @@
+package helmtest
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Release is one revision of a release as a fake helm remembers it.
+type Release struct {
+	Name, Namespace string // Namespace "" is "default"
+	Revision        int    // 0 is 1
+	Status          string // "deployed", "pending-install"; "" is "deployed"
+	Chart           string
+	ChartVersion    string
+	AppVersion      string
+	Description     string
+	Notes           string
+	Updated         time.Time
+	Labels          map[string]string
+	Values          string // YAML, as helm read it from stdin
+	Manifest        string
+	Hooks           []Hook
+	CRDs            []string // documents of the chart's crds folder
+}
+
+// Hook is a hook of a release.
+type Hook struct {
+	Kind, Name     string
+	Phase          string // "" when it never ran; Running, Succeeded, Failed
+	Events         []string
+	DeletePolicies []string
+	Manifest       string
+}
+
+// store is what a fake helm works on.
+type store struct {
+	releases map[string][]Release // by namespace/name, revisions in order
+	archives map[string][]byte    // by file name
+}
+
+// SetRelease records a revision, after those of lower number or in place of the same one.
+func (f *Fake) SetRelease(r Release) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.store.put(r)
+}
+
+// Release is the latest revision of a release; "" is the default namespace.
+func (f *Fake) Release(namespace, name string) (r Release, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.store.latest(key(namespace, name))
+}
+
+// RemoveRelease forgets a release.
+func (f *Fake) RemoveRelease(namespace, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.store.releases, key(namespace, name))
+}
+
+// AddArchive lets "pull" find a chart by the name of its file, "web-1.2.3.tgz".
+func (f *Fake) AddArchive(name string, content []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.store.archives == nil {
+		f.store.archives = map[string][]byte{}
+	}
+	f.store.archives[name] = content
+}
+
+func key(namespace, name string) string { return cmp.Or(namespace, "default") + "/" + name }
+
+func (s *store) latest(key string) (Release, bool) {
+	revisions := s.releases[key]
+	if len(revisions) == 0 {
+		return Release{}, false
+	}
+	return revisions[len(revisions)-1], true
+}
+
+func (s *store) put(r Release) {
+	r.Namespace, r.Revision, r.Status = cmp.Or(r.Namespace, "default"), cmp.Or(r.Revision, 1), cmp.Or(r.Status, "deployed")
+	if s.releases == nil {
+		s.releases = map[string][]Release{}
+	}
+	k := key(r.Namespace, r.Name)
+	kept := slices.DeleteFunc(s.releases[k], func(old Release) bool { return old.Revision >= r.Revision })
+	s.releases[k] = append(kept, r)
+}
+
+func failure(format string, a ...any) Reply {
+	return Reply{Stderr: "Error: " + fmt.Sprintf(format, a...) + "\n", Exit: 1}
+}
+
+// perform answers a call; the lock is held.
+func (f *Fake) perform(c Call) Reply {
+	k := key(c.Flag("--namespace"), c.Arg(0))
+	latest, exists := f.store.latest(k)
+	command := c.Command()
+	switch command {
+	case "get all", "get values", "status", "history", "rollback", "test":
+		if !exists {
+			return failure("release: not found")
+		}
+	}
+	switch command {
+	case "version":
+		return Reply{Stdout: f.version + "\n"}
+	case "install", "upgrade":
+		return f.change(c, latest, exists)
+	case "uninstall":
+		if !exists {
+			return failure("uninstall: Release not loaded: %s: release: not found", c.Arg(0))
+		}
+		delete(f.store.releases, k)
+		return Reply{Stdout: fmt.Sprintf("release %q uninstalled\n", c.Arg(0))}
+	case "rollback":
+		return f.rollback(c, k, latest)
+	case "test", "repo remove":
+		return Reply{}
+	case "get all":
+		return f.getAll(c, k)
+	case "get values":
+		values, err := yaml.YAMLToJSON([]byte(latest.Values))
+		if err != nil {
+			return failure("%v", err)
+		}
+		return Reply{Stdout: string(values)}
+	case "status":
+		return printed(map[string]any{
+			"name": latest.Name, "namespace": latest.Namespace, "version": latest.Revision,
+			"info": map[string]any{"status": latest.Status, "description": latest.Description, "resources": map[string]any{}},
+		})
+	case "history":
+		return f.history(k)
+	case "list":
+		return f.list(c)
+	case "repo add", "repo update":
+		return f.repo(c)
+	case "pull":
+		return f.pull(c)
+	case "template":
+		return Reply{}
+	case "env":
+		return Reply{Stdout: fmt.Sprintf("HELM_REPOSITORY_CACHE=%q\nHELM_REPOSITORY_CONFIG=%q\n", c.Env["HELM_REPOSITORY_CACHE"], c.Env["HELM_REPOSITORY_CONFIG"])}
+	}
+	return failure("unknown command %q for \"helm\"", command)
+}
+
+func printed(v any) Reply {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return failure("%v", err)
+	}
+	return Reply{Stdout: string(text)}
+}
+
+// change is install and upgrade.
+func (f *Fake) change(c Call, latest Release, exists bool) Reply {
+	command := c.Command()
+	switch {
+	case command == "install" && exists && strings.HasPrefix(f.version, "v3"):
+		return failure("INSTALLATION FAILED: cannot re-use a name that is still in use")
+	case command == "install" && exists:
+		return failure("INSTALLATION FAILED: release name check failed: cannot reuse a name that is still in use")
+	case command == "upgrade" && !exists && c.Flag("--install") == "":
+		return failure("UPGRADE FAILED: %q has no deployed releases", c.Arg(0))
+	case exists && strings.HasPrefix(latest.Status, "pending-"):
+		return failure("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress")
+	}
+	meta, err := chartMetadata(c.Arg(1))
+	if err != nil {
+		return failure("%v", err)
+	}
+	if c.Flag("--dry-run") != "" {
+		return Reply{}
+	}
+	labels := maps.Clone(latest.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	for _, pair := range strings.Split(c.Flag("--labels"), ",") {
+		if k, v, ok := strings.Cut(pair, "="); ok {
+			labels[k] = v
+		}
+	}
+	f.store.supersede(key(c.Flag("--namespace"), c.Arg(0)))
+	f.store.put(Release{
+		Name: c.Arg(0), Namespace: c.Flag("--namespace"), Revision: latest.Revision + 1,
+		Chart: meta.Name, ChartVersion: meta.Version, AppVersion: meta.AppVersion,
+		Description: cmp.Or(c.Flag("--description"), map[string]string{"install": "Install complete", "upgrade": "Upgrade complete"}[command]),
+		Updated:     time.Now(), Labels: labels, Values: c.Stdin,
+	})
+	return Reply{Stdout: "NAME: " + c.Arg(0) + "\nSTATUS: deployed\n"}
+}
+
+func (s *store) supersede(key string) {
+	for i, r := range s.releases[key] {
+		if r.Status == "deployed" {
+			s.releases[key][i].Status = "superseded"
+		}
+	}
+}
+
+func (f *Fake) rollback(c Call, k string, latest Release) Reply {
+	to, _ := strconv.Atoi(c.Arg(1))
+	for _, r := range f.store.releases[k] {
+		if r.Revision == to {
+			f.store.supersede(k)
+			r.Revision, r.Status, r.Updated = latest.Revision+1, "deployed", time.Now()
+			r.Description = fmt.Sprintf("Rollback to %d", to)
+			f.store.put(r)
+			return Reply{Stdout: "Rollback was a success! Happy Helming!\n"}
+		}
+	}
+	return failure("release has no %d version", to)
+}
+
+// getAll executes the template of --template on the release, as helm does.
+func (f *Fake) getAll(c Call, k string) Reply {
+	revisions := f.store.releases[k]
+	r := revisions[len(revisions)-1]
+	if n, _ := strconv.Atoi(c.Flag("--revision")); n > 0 {
+		at := slices.IndexFunc(revisions, func(r Release) bool { return r.Revision == n })
+		if at < 0 {
+			return failure("release: not found")
+		}
+		r = revisions[at]
+	}
+	t, err := template.New("").Parse(c.Flag("--template"))
+	if err != nil {
+		return failure("%v", err)
+	}
+	type object = map[string]any
+	hooks, crds := []object{}, []object{}
+	for _, h := range r.Hooks {
+		hooks = append(hooks, object{
+			"Name": h.Name, "Kind": h.Kind, "Events": h.Events, "DeletePolicies": h.DeletePolicies,
+			"Manifest": h.Manifest, "LastRun": object{"Phase": h.Phase},
+		})
+	}
+	for _, crd := range r.CRDs {
+		crds = append(crds, object{"File": object{"Data": []byte(crd)}})
+	}
+	var out bytes.Buffer
+	err = t.Execute(&out, object{"Release": object{
+		"Name": r.Name, "Namespace": r.Namespace, "Version": r.Revision, "Labels": r.Labels, "Manifest": r.Manifest, "Hooks": hooks,
+		"Info": object{"Status": r.Status, "LastDeployed": r.Updated, "Description": r.Description, "Notes": r.Notes},
+		"Chart": object{
+			"Metadata":   object{"Name": r.Chart, "Version": r.ChartVersion, "AppVersion": r.AppVersion},
+			"CRDObjects": crds,
+		},
+	}})
+	if err != nil {
+		return failure("%v", err)
+	}
+	return Reply{Stdout: out.String()}
+}
+
+func (f *Fake) history(k string) Reply {
+	var rows []map[string]any
+	for _, r := range f.store.releases[k] {
+		rows = append(rows, map[string]any{
+			"revision": r.Revision, "updated": r.Updated, "status": r.Status, "chart": r.Chart + "-" + r.ChartVersion,
+			"app_version": r.AppVersion, "description": r.Description,
+		})
+	}
+	return printed(rows)
+}
+
+func (f *Fake) list(c Call) Reply {
+	filter, err := regexp.Compile(c.Flag("--filter"))
+	if err != nil {
+		return failure("%v", err)
+	}
+	rows := []map[string]string{}
+	for _, k := range slices.Sorted(maps.Keys(f.store.releases)) {
+		r, _ := f.store.latest(k)
+		if c.Flag("--all-namespaces") == "" && r.Namespace != cmp.Or(c.Flag("--namespace"), "default") ||
+			!filter.MatchString(r.Name) || !selects(c.Flag("--selector"), r.Labels) {
+			continue
+		}
+		rows = append(rows, map[string]string{
+			"name": r.Name, "namespace": r.Namespace, "revision": strconv.Itoa(r.Revision), "updated": r.Updated.Format(time.RFC3339Nano),
+			"status": r.Status, "chart": r.Chart + "-" + r.ChartVersion, "app_version": r.AppVersion,
+		})
+	}
+	return printed(rows)
+}
+
+// selects tells whether labels fit a query of k=v, k!=v, k<n and k>n, joined by commas.
+func selects(query string, labels map[string]string) bool {
+	for _, term := range strings.Split(query, ",") {
+		at := strings.IndexAny(term, "!=<>")
+		if at < 0 {
+			continue
+		}
+		value, has := labels[term[:at]]
+		want := strings.TrimLeft(term[at:], "!=<>")
+		have, _ := strconv.Atoi(value)
+		bound, _ := strconv.Atoi(want)
+		switch op := term[at]; {
+		case op == '=' && (!has || value != want), op == '!' && value == want,
+			op == '<' && (!has || have >= bound), op == '>' && (!has || have <= bound):
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,341 @@
+package helmexec
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+
+	yamlnode "go.yaml.in/yaml/v3"
+)
+
+// foundImage is an image with what it takes to rewrite it.
+type foundImage struct {
+	ImageUse
+	class imageClass
+	src   *source
+	parts []imagePart
+}
+
+type imageClass int
+
+const (
+	classImage imageClass = iota
+	classInvalid
+	classUnresolved
+	classHint
+)
+
+// imagePart is a piece of text that makes up a reference or a part of it.
+type imagePart struct {
+	role       partRole
+	node       *yamlnode.Node // the scalar
+	start, end int            // of the piece in the scalar's value
+}
+
+type partRole int
+
+const (
+	partWhole partRole = iota
+	partRegistry
+	partRepository
+	partName
+	partTag
+	partDigest
+)
+
+// findImages walks the documents which can hold an image, or with hints those which can hold text like one.
+func (m Manifest) findImages(opts ImageOptions, hints bool) ([]foundImage, error) {
+	finder := &imageFinder{opts: opts, hints: hints, exclude: opts.Exclude, rules: imageRules, words: builtinImageWords, parsed: make(map[string]parsedReference)}
+	if len(opts.Rules) > 0 {
+		finder.rules = slices.Concat(opts.Rules, imageRules)
+		finder.words = imageWords(finder.rules)
+	}
+	if opts.Exclude == nil {
+		finder.exclude = DefaultExclude
+	}
+	var errs []error
+	for doc := range m.documents() {
+		if finder.mayMatter(doc) {
+			finder.hintTries = maxHintTries
+			errs = append(errs, walk(doc, finder.visit))
+		}
+	}
+	return finder.found, errors.Join(errs...)
+}
+
+type imageFinder struct {
+	opts    ImageOptions
+	hints   bool
+	exclude []string
+	rules   []ImageRule
+	words   [][]byte // one of them is in every document that holds an image
+	found   []foundImage
+
+	hintTries int // left in this document
+	parsed    map[string]parsedReference
+}
+
+type parsedReference struct {
+	ref Reference
+	err error
+}
+
+// maxParsed bounds how many references are remembered, of which most manifests repeat a few.
+const maxParsed = 4096
+
+func (f *imageFinder) parse(image string) (Reference, error) {
+	if p, found := f.parsed[image]; found {
+		return p.ref, p.err
+	}
+	ref, err := ParseReference(image)
+	if len(f.parsed) < maxParsed {
+		f.parsed[strings.Clone(image)] = parsedReference{ref, err}
+	}
+	return ref, err
+}
+
+// mayMatter tells from the bytes of a document whether it can hold an image.
+func (f *imageFinder) mayMatter(doc *document) bool {
+	if hidesKeys(doc.text) {
+		return true
+	}
+	if !f.hints && !slices.ContainsFunc(f.words, func(word []byte) bool { return bytes.Contains(doc.text, word) }) {
+		return false
+	}
+	apiVersion, kind := doc.scanIdentity()
+	if kind == "" {
+		return true
+	}
+	group, _ := splitAPIVersion(apiVersion)
+	switch scopeOf(group, kind) {
+	case scopeNothing:
+		return false
+	case scopeConfig:
+		return f.hints
+	}
+	return true
+}
+
+// visit reads one mapping.
+func (f *imageFinder) visit(c *cursor) bool {
+	if f.opts.SkipHooks && len(c.object.hooks) > 0 || f.opts.SkipTests && (Place{Hooks: c.object.hooks}).IsTest() {
+		return false
+	}
+	if f.hints {
+		f.readHints(c)
+	}
+	switch c.object.scope {
+	case scopeConfig:
+		return false
+	case scopeTyped:
+		switch {
+		case c.isContainer():
+			f.field(c, "image", ImageSure)
+		case c.key == "image" && c.parent != nil && c.parent.key == "volumes" && c.parent.index >= 0:
+			f.field(c, "reference", ImageSure)
+		}
+	case scopeCustom:
+		f.readCustom(c)
+	}
+	return true
+}
+
+// readCustom reads a mapping of a custom resource.
+func (f *imageFinder) readCustom(c *cursor) {
+	var used map[string]bool
+	use := func(keys ...string) {
+		if used == nil {
+			used = make(map[string]bool)
+		}
+		for _, key := range keys {
+			used[key] = true
+		}
+	}
+	for i := range f.rules {
+		rule := &f.rules[i]
+		if !rule.fits(c.object) {
+			continue
+		}
+		if rule.Parts != (ImageParts{}) {
+			if !used[rule.Parts.Name] && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, rule.Parts) {
+				use(rule.Parts.Registry, rule.Parts.Repository, rule.Parts.Name, rule.Parts.Tag, rule.Parts.Digest)
+			}
+			continue
+		}
+		field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
+		if used[field] || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
+			continue
+		}
+		use(field)
+		f.field(c, field, rule.Is)
+	}
+	for i := 0; i+1 < len(c.node.Content); i += 2 {
+		key := keyOf(c.node.Content[i])
+		if kind, known := imageFieldKind(c, key); known && !used[key] {
+			f.field(c, key, kind)
+		}
+	}
+}
+
+// field takes the string, or the strings of the list, at a key of c.
+func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
+	if kind == ImageNever || kind == ImageHint && !f.hints {
+		return
+	}
+	for _, item := range scalarsAt(c.node, key) {
+		text := scalar(item)
+		switch {
+		case text == "":
+			continue
+		case c.object.scope == scopeTyped:
+		case isFile(text), kind != ImageSure && !f.looksLikeImage(text):
+			continue
+		}
+		part := imagePart{role: partWhole, node: item, end: len(text)}
+		found := foundImage{ImageUse: ImageUse{Place: c.place(key, item), Image: text}, src: c.src, parts: []imagePart{part}}
+		if kind == ImageHint {
+			found.class = classHint
+		}
+		f.add(c, found)
+	}
+}
+
+// composite puts an image, or several with one prefix, together from fields of c. It reports whether the fields that
+// it takes are all there.
+func (f *imageFinder) composite(c *cursor, parts ImageParts) bool {
+	prefix, suffix, pieces, ok := frame(c, parts)
+	if !ok {
+		return false
+	}
+	emit := func(field string, node *yamlnode.Node, image string, pieces []imagePart) {
+		f.add(c, foundImage{ImageUse: ImageUse{Place: c.place(field, node), Image: image}, src: c.src, parts: pieces})
+	}
+	if parts.Name == "" {
+		name := strings.TrimSuffix(prefix, "/")
+		if name == "" || hasVersion(name) {
+			return false
+		}
+		emit(parts.Repository, pieces[0].node, name+suffix, pieces)
+		return true
+	}
+	complete := false
+	for _, item := range scalarsAt(c.node, parts.Name) {
+		name := scalar(item)
+		if name == "" || suffix != "" && hasVersion(name) {
+			continue
+		}
+		complete = true
+		part := imagePart{role: partName, node: item, end: len(name)}
+		emit(parts.Name, item, prefix+name+suffix, append(slices.Clip(pieces), part))
+	}
+	return complete
+}
+
+// frame gives what stands before and behind the name of a composite image, and the pieces it is made of.
+func frame(c *cursor, parts ImageParts) (prefix, suffix string, pieces []imagePart, ok bool) {
+	for _, p := range []struct {
+		field string
+		role  partRole
+	}{{parts.Registry, partRegistry}, {parts.Repository, partRepository}, {parts.Tag, partTag}, {parts.Digest, partDigest}} {
+		if p.field == "" {
+			continue
+		}
+		at, field := c, p.field
+		if outer, found := strings.CutPrefix(field, "../"); found && c != c.object.root {
+			at, field = c.parent, outer
+		}
+		node := resolve(get(at.node, field))
+		text := scalar(node)
+		if text == "" {
+			return "", "", nil, false
+		}
+		pieces = append(pieces, imagePart{role: p.role, node: node, end: len(text)})
+		switch isDigest := strings.Contains(text, ":"); {
+		case p.role == partRegistry || p.role == partRepository:
+			prefix += strings.TrimSuffix(text, "/") + "/"
+		case isDigest:
+			suffix += "@" + text
+		case p.role == partDigest:
+			suffix += "@sha256:" + text
+		default:
+			suffix += ":" + text
+		}
+	}
+	return prefix, suffix, pieces, true
+}
+
+// scalarsAt gives the scalar at a key, or the scalars of the list there.
+func scalarsAt(mapping *yamlnode.Node, key string) []*yamlnode.Node {
+	value := resolve(get(mapping, key))
+	switch {
+	case value == nil:
+		return nil
+	case value.Kind != yamlnode.SequenceNode:
+		return []*yamlnode.Node{value}
+	}
+	items := make([]*yamlnode.Node, len(value.Content))
+	for i, item := range value.Content {
+		items[i] = resolve(item)
+	}
+	return items
+}
+
+// add classifies an image and keeps it, unless it is excluded.
+func (f *imageFinder) add(c *cursor, found foundImage) {
+	if slices.Contains(f.exclude, found.Image) {
+		return
+	}
+	if found.class != classHint && isTemplate(found.Image) {
+		resolved, argument, ok := fillIn(c, found.Image)
+		if found.parts = nil; argument != nil {
+			found.src = c.object.root.src
+			found.parts = []imagePart{{role: partWhole, node: argument, end: len(argument.Value)}}
+		}
+		if !ok {
+			found.class, found.Reason = classUnresolved, "filled in when the workflow runs"
+			f.found = append(f.found, found)
+			return
+		}
+		found.Image = resolved
+		if slices.Contains(f.exclude, found.Image) {
+			return
+		}
+	}
+	ref, err := f.parse(found.Image)
+	if err != nil {
+		found.class, found.Reason = classInvalid, err.Error()
+	}
+	found.Reference = ref
+	f.found = append(f.found, found)
+}
+
+// isTemplate reports text that a workflow engine fills in: Argo's {{…}} and Tekton's $(…), which no reference holds.
+func isTemplate(image string) bool {
+	return strings.Contains(image, "{{") || strings.Contains(image, "$(")
+}
+
+// isFile reports another kind of image: a picture, or the disk of a virtual machine.
+func isFile(text string) bool {
+	for _, extension := range []string{".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".qcow2", ".iso", ".img", ".vmdk", ".vhd"} {
+		if strings.HasSuffix(text, extension) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasVersion reports a tag or a digest.
+func hasVersion(image string) bool {
+	return strings.Contains(image, "@") || strings.LastIndexByte(image, ':') > strings.LastIndexByte(image, '/')
+}
+
+// looksLikeImage reports a reference that could hardly be anything else: it has a tag, a digest or a registry.
+func (f *imageFinder) looksLikeImage(text string) bool {
+	domain, _, found := strings.Cut(text, "/")
+	if !hasVersion(text) && !(found && strings.ContainsAny(domain, ".:")) {
+		return false
+	}
+	_, err := f.parse(text)
+	return err == nil
+}

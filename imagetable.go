@@ -1,0 +1,267 @@
+package helmexec
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// ImageRule adds to what is known of a custom resource: what one of its fields, or some of its fields together, hold.
+// A rule comes before the general ones, by which a field named image, or named something like initImage and
+// holding what looks like an image, is an image.
+type ImageRule struct {
+	Group  string     // API group; "*.example.com" for every group below example.com; "" for any
+	Kind   string     // "" for any
+	Path   string     // the end of the way to the field, such as "spec.payload.images"; "" with Parts for any mapping
+	Is     ImageKind  // what the field holds, or the items of the list
+	Parts  ImageParts // instead of Is: the fields of the mapping at Path that make up an image
+	Unless string     // a field beside them which, if it is set, counts instead of the Parts
+}
+
+// ImageKind says how sure it is that a cluster pulls what a field names.
+type ImageKind int
+
+const (
+	ImageSure   ImageKind = iota // a cluster pulls it
+	ImageShaped                  // a cluster pulls it if it has a registry, a tag or a digest, and else it is something else
+	ImageHint                    // a program may pull it
+	ImageNever                   // nobody pulls it
+)
+
+// ImageParts names the fields of a mapping that make up an image: registry/repository/name:tag@digest, with what
+// is not there left out. A tag such as sha256:… is taken for a digest. Name may be a list of several names. A field
+// name that starts with "../" is looked up in the mapping around.
+type ImageParts struct {
+	Registry, Repository, Name, Tag, Digest string
+}
+
+// imageRules is what is known of custom resources beyond the general rules. The first one that fits counts.
+var imageRules = []ImageRule{
+	// Operators which are told the parts of an image.
+	{Group: "nvidia.com", Parts: ImageParts{Repository: "repository", Name: "image", Tag: "version"}},
+	{Group: "nvidia.com", Path: "image", Is: ImageShaped},
+	{Group: "mellanox.com", Parts: ImageParts{Repository: "repository", Name: "image", Tag: "version"}},
+	{Group: "mellanox.com", Path: "image", Is: ImageShaped},
+	{Group: "*.nvidia.com", Path: "modelPuller", Is: ImageShaped},
+	{Group: "*.metax-tech.com", Parts: ImageParts{Registry: "registry", Name: "name", Tag: "version"}},
+	{Group: "*.metax-tech.com", Path: "payload", Parts: ImageParts{Registry: "registry", Name: "images"}},
+	{Group: "monitoring.coreos.com", Path: "image", Is: ImageSure}, // over baseImage, tag and version
+	{Group: "monitoring.coreos.com", Parts: ImageParts{Name: "baseImage", Digest: "sha"}, Unless: "image"},
+	{Group: "monitoring.coreos.com", Parts: ImageParts{Name: "baseImage", Tag: "tag"}, Unless: "image"},
+	{Group: "argoproj.io", Kind: "ArgoCD", Parts: ImageParts{Name: "image", Tag: "version"}},
+	{Group: "kiali.io", Parts: ImageParts{Name: "image_name", Tag: "image_version"}},
+	{Group: "hazelcast.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
+	{Group: "pkg.crossplane.io", Path: "spec.package", Is: ImageShaped},
+
+	// Images to fetch ahead of time.
+	{Group: "apps.kruise.io", Kind: "ImageListPullJob", Path: "spec.images", Is: ImageSure},
+	{Group: "kubefledged.io", Kind: "ImageCache", Path: "cacheSpec.images", Is: ImageSure},
+
+	// The image of a machine or of another cloud's workload, an image to look at, to push to, or to draw.
+	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageNever},
+	{Group: "machine.openshift.io", Path: "image", Is: ImageNever},
+	{Group: "metal3.io", Path: "image", Is: ImageNever},
+	{Group: "*.cnrm.cloud.google.com", Path: "image", Is: ImageNever},
+	{Group: "image.toolkit.fluxcd.io", Path: "image", Is: ImageNever},
+	{Group: "argocd-image-updater.argoproj.io", Path: "imageName", Is: ImageNever},
+	{Group: "install.istio.io", Path: "image", Is: ImageShaped}, // a name such as proxyv2, below hub
+	{Path: "rbd.image", Is: ImageNever},
+	{Path: "output.image", Is: ImageNever},
+	{Path: "outputImage", Is: ImageNever},
+	{Path: "targetImage", Is: ImageNever},
+	{Path: "backgroundImage", Is: ImageNever},
+	{Path: "osImage", Is: ImageNever},
+
+	// Composites of any custom resource.
+	{Path: "*mage", Parts: ImageParts{Registry: "registry", Repository: "repository", Name: "name", Tag: "tag"}},
+	{Path: "*mage", Parts: ImageParts{Registry: "registry", Repository: "repository", Tag: "tag"}},
+	{Parts: ImageParts{Repository: "repository", Name: "image", Tag: "version"}},
+	{Parts: ImageParts{Repository: "repository", Name: "image", Tag: "tag"}},
+	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "version"}},
+	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "tag"}},
+	{Parts: ImageParts{Name: "baseImage", Tag: "version"}, Unless: "image"},
+	{Parts: ImageParts{Name: "baseImage", Tag: "../version"}, Unless: "image"},
+	{Parts: ImageParts{Name: "image", Tag: "imageTag"}},
+	{Parts: ImageParts{Name: "image", Tag: "image_version"}},
+	{Parts: ImageParts{Name: "image", Tag: "tag"}},
+	{Path: "*mage", Parts: ImageParts{Repository: "repository", Tag: "tag"}},
+	{Path: "*mage", Parts: ImageParts{Repository: "repository", Digest: "digest"}},
+	{Path: "*mage", Parts: ImageParts{Registry: "registry", Name: "name"}},
+}
+
+var builtinImageWords = imageWords(imageRules)
+
+// imageWords lists what the fields that hold images are called: nearly all something with "mage".
+func imageWords(rules []ImageRule) [][]byte {
+	words := [][]byte{[]byte("mage")}
+	for _, rule := range rules {
+		field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
+		if p := rule.Parts; p != (ImageParts{}) {
+			field = cmp.Or(p.Registry, p.Repository, p.Name)
+		}
+		word := []byte(strings.TrimLeft(field, "./*"))
+		if rule.Is != ImageNever && !slices.ContainsFunc(words, func(known []byte) bool { return bytes.Contains(word, known) }) {
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+// imageFieldKind is the general rule for the fields of a custom resource, known being false for all others.
+func imageFieldKind(c *cursor, key string) (kind ImageKind, known bool) {
+	switch {
+	case key == "image":
+		if c.inHelmValues() {
+			return ImageShaped, true // in the values of a chart it may be the name alone
+		}
+		return ImageSure, true
+	case key == "reference" && c.key == "image" && c.parent != nil && c.parent.key == "volumes":
+		return ImageSure, true
+	case key == "name" && scalar(get(c.node, "kind")) == "DockerImage": // where OpenShift imports from
+		return ImageSure, true
+	case key == "imageName", hasAnySuffix(key, "Image", "_image", "Images", "images"):
+		return ImageShaped, true
+	case c.index < 0 && hasAnySuffix(c.key, "Images", "images", "imageOverrides"): // from a component to its image
+		return ImageShaped, true
+	}
+	return 0, false
+}
+
+// inHelmValues reports a mapping in the values that a custom resource hands to a Helm chart.
+func (c *cursor) inHelmValues() bool {
+	for ; c != nil && c != c.object.root; c = c.parent {
+		if c.index < 0 && (c.key == "values" || c.key == "valuesObject") {
+			return true
+		}
+	}
+	return false
+}
+
+func hasAnySuffix(text string, suffixes ...string) bool {
+	for _, suffix := range suffixes {
+		if strings.HasSuffix(text, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// scope says which rules hold for an object.
+type scope int
+
+const (
+	scopeCustom  scope = iota // a custom resource: any field may hold an image
+	scopeTyped                // containers and image volumes, and nothing else
+	scopeConfig               // data for programs: hints
+	scopeNothing              // schemas, policies and rights: no image that is meant to be pulled
+)
+
+// scopes are the groups, and some kinds of them, whose schema is known; "*.example.com" is every group below
+// example.com. A group not listed is a custom resource's.
+var scopes = map[string]scope{
+	"":                         scopeTyped,
+	"/ConfigMap":               scopeConfig,
+	"/Secret":                  scopeConfig,
+	"/Service":                 scopeNothing,
+	"/ServiceAccount":          scopeNothing,
+	"/Namespace":               scopeNothing,
+	"/Endpoints":               scopeNothing,
+	"/Event":                   scopeNothing,
+	"/Node":                    scopeNothing,
+	"/PersistentVolume":        scopeNothing,
+	"/PersistentVolumeClaim":   scopeNothing,
+	"/ResourceQuota":           scopeNothing,
+	"/LimitRange":              scopeNothing,
+	"apps":                     scopeTyped,
+	"batch":                    scopeTyped,
+	"extensions":               scopeTyped,
+	"resource.k8s.io":          scopeTyped,
+	"argoproj.io/Workflow":     scopeTyped,
+	"argoproj.io/CronWorkflow": scopeTyped,
+	"argoproj.io/Rollout":      scopeTyped,
+	"serving.knative.dev":      scopeTyped,
+	"kyverno.io":               scopeNothing,
+	"*.kyverno.io":             scopeNothing,
+	"*.gatekeeper.sh":          scopeNothing,
+	"*.sigstore.dev":           scopeNothing,
+	"wgpolicyk8s.io":           scopeNothing,
+
+	"argoproj.io/WorkflowTemplate":         scopeTyped,
+	"argoproj.io/ClusterWorkflowTemplate":  scopeTyped,
+	"admissionregistration.k8s.io":         scopeNothing,
+	"apiextensions.k8s.io":                 scopeNothing,
+	"apiregistration.k8s.io":               scopeNothing,
+	"authentication.k8s.io":                scopeNothing,
+	"authorization.k8s.io":                 scopeNothing,
+	"autoscaling":                          scopeNothing,
+	"certificates.k8s.io":                  scopeNothing,
+	"coordination.k8s.io":                  scopeNothing,
+	"discovery.k8s.io":                     scopeNothing,
+	"events.k8s.io":                        scopeNothing,
+	"flowcontrol.apiserver.k8s.io":         scopeNothing,
+	"gateway.networking.k8s.io":            scopeNothing,
+	"monitoring.coreos.com/PodMonitor":     scopeNothing,
+	"monitoring.coreos.com/Probe":          scopeNothing,
+	"monitoring.coreos.com/PrometheusRule": scopeNothing,
+	"monitoring.coreos.com/ServiceMonitor": scopeNothing,
+	"networking.k8s.io":                    scopeNothing,
+	"node.k8s.io":                          scopeNothing,
+	"policy":                               scopeNothing,
+	"rbac.authorization.k8s.io":            scopeNothing,
+	"scheduling.k8s.io":                    scopeNothing,
+	"storage.k8s.io":                       scopeNothing,
+}
+
+func scopeOf(group, kind string) scope {
+	if s, known := scopes[group+"/"+kind]; known {
+		return s
+	}
+	if s, known := scopes[group]; known {
+		return s
+	}
+	for {
+		_, below, found := strings.Cut(group, ".")
+		if !found {
+			return scopeCustom
+		}
+		group = below
+		if s, known := scopes["*."+group]; known {
+			return s
+		}
+	}
+}
+
+// fits reports whether the rule is about the group and kind.
+func (r *ImageRule) fits(o *object) bool {
+	if r.Kind != "" && r.Kind != o.Kind {
+		return false
+	}
+	if suffix, below := strings.CutPrefix(r.Group, "*"); below {
+		return strings.HasSuffix(o.Group, suffix)
+	}
+	return r.Group == "" || r.Group == o.Group
+}
+
+// endsIn reports whether the way to a field of c (to c itself where the field is "") ends in the path.
+func (c *cursor) endsIn(path, field string) bool {
+	if path == "" {
+		return true
+	}
+	if field == "" {
+		field, c = c.key, c.parent
+	}
+	for {
+		dot := strings.LastIndexByte(path, '.')
+		if name := path[dot+1:]; name != field && !(name[:1] == "*" && strings.HasSuffix(field, name[1:])) {
+			return false
+		}
+		if dot < 0 {
+			return true
+		}
+		if c == nil || c == c.object.root {
+			return false
+		}
+		path, field, c = path[:dot], c.key, c.parent
+	}
+}

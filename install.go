@@ -1,0 +1,187 @@
+package helmexec
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// InstallOptions is for Install. The zero value installs the chart's latest version with its own
+// values, does not wait for readiness, and removes what a failed install made.
+type InstallOptions struct {
+	Version   string // a version or a constraint of the chart
+	Source    SourceOptions
+	Namespace string
+	// CreateNamespace makes the namespace where it is missing. Helm never removes it again.
+	CreateNamespace bool
+	// ValuesFiles are local YAML files, later ones over earlier ones; Values is merged last. They
+	// never stand on its command line.
+	ValuesFiles []string
+	Values      Values
+	// Wait for the objects to be ready, and with WaitForJobs for Jobs to complete.
+	Wait, WaitForJobs bool
+	// Timeout is how long helm waits for each single thing: each hook, and readiness as a whole.
+	// 0 is Helm's default, 5 minutes.
+	Timeout time.Duration
+	// KeepFailed leaves a release that failed or did not become ready in the cluster, for
+	// inspection. By default it is removed, so that the name is free and no GPU is held.
+	KeepFailed bool
+	// RollbackOnFailure asks for what is the default here, as a flag that Helm users look for: it
+	// sets Wait, and excludes KeepFailed. Helm's own --atomic is never used, for it removes the
+	// evidence of why objects are not ready.
+	RollbackOnFailure bool
+	// DryRun asks helm and the cluster what would happen, and changes nothing.
+	DryRun   bool
+	NoHooks  bool
+	SkipCRDs bool
+	// Transform changes the manifest on its way through helm, as its post-renderer. Helm 3 does not
+	// pass hooks through that: it refuses a chart with hooks (ErrHooksNotTransformed), after one
+	// more helm process that looks for them, unless NoHooks is set or UntouchedHooks accepts it.
+	Transform      Transform
+	UntouchedHooks bool
+	Labels         map[string]string // on the release record, not on its objects
+	Description    string
+	// OperationID makes the install one operation through kills and restarts of its runner: an
+	// Install with the same id, release and namespace finds the release that an earlier one made
+	// and returns it, or removes the rest of an earlier one and goes on. A job runner gives its
+	// job and attempt. "" is a random id, good for this call alone.
+	OperationID string
+	// JobID marks the release as part of a job, for UninstallJob.
+	JobID string
+	// Deadline is when the job is over. A release that outlives it is found by Overdue.
+	Deadline time.Time
+	// Progress is called while Wait waits, every ProgressInterval (default 5 s), for each of which
+	// one helm process looks at the release. It is not called any more once Install returned.
+	Progress         func(Progress)
+	ProgressInterval time.Duration
+
+	Kubeconfig, KubeContext string // over Config's
+}
+
+// Install installs a chart as a new release, exactly once, and returns it as recorded. Starts two
+// helm processes beside those of Fetch when nothing goes wrong: the install, and a look at what is
+// recorded, since helm can exit 0 without having recorded its success.
+//
+// A failure that may pass is tried again by Config.Retry. Before each further try the release is
+// looked up: one that succeeded unseen is the result, with Recovered set, and the rest of a failed
+// one is removed. When ctx ends, helm gets a SIGTERM and what it made is removed within
+// Config.GracePeriod.
+//
+// Errors, each a *ReleaseError: ErrReleaseExists when the name belongs to a release of another
+// operation, which is not touched; ErrNotReady when the objects did not become ready in time, with
+// the reasons; ErrLeftBehind, beside the cause, when what was made could not be removed;
+// ErrClusterUnreachable; the error of ctx; or helm's own *Error alone where it failed for good.
+// Before anything is started: ErrInvalidArgument, and the errors of Fetch.
+func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (*Release, error) {
+	if opts.RollbackOnFailure {
+		if opts.KeepFailed {
+			return nil, invalidf("install: RollbackOnFailure excludes KeepFailed")
+		}
+		opts.Wait = true
+	}
+	t, stdin, err := h.releaseInput(release, opts)
+	if err != nil {
+		return nil, err
+	}
+	d, err := h.dialect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := h.Fetch(ctx, chart, ChartOptions{Version: opts.Version, Source: opts.Source})
+	if err != nil {
+		return nil, err
+	}
+	defer h.hold(ch)()
+	if opts.DryRun {
+		return h.dryRun(ctx, t, append(installArgs(t, opts, stdin != nil), d.dryRun), stdin, release, ch, opts.Transform)
+	}
+
+	if opts.Transform != nil && !opts.NoHooks && !opts.UntouchedHooks {
+		if err := h.refuseHooks(ctx, t, installArgs(t, opts, stdin != nil), stdin, release, ch); err != nil {
+			return nil, err
+		}
+	}
+	op, err := h.begin(ctx, release, t, labelInstall, opts.OperationID)
+	if err != nil {
+		return nil, err
+	}
+	defer op.end()
+	c := &change{h: h, op: op, opts: opts, chart: ch, stdin: stdin, settle: &settleInstall, taken: ErrReleaseExists}
+	c.args = func(opts InstallOptions) args { return installArgs(t, opts, stdin != nil) }
+	c.clear = func(ctx context.Context, rec *record) error {
+		_, err := c.uninstallRest(ctx, rec)
+		return err
+	}
+	c.giveUp = c.giveUpInstall
+	return c.carryOut(ctx)
+}
+
+// releaseInput checks the options of an install or upgrade before anything starts.
+func (h *Helm) releaseInput(release string, opts InstallOptions) (target, []byte, error) {
+	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return t, nil, err
+	}
+	if opts.Timeout < 0 || opts.ProgressInterval < 0 {
+		return t, nil, invalidf("release %s: Timeout and ProgressInterval cannot be negative", release)
+	}
+	if err := validateLabels(opts.Labels); err != nil {
+		return t, nil, err
+	}
+	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
+	return t, stdin, err
+}
+
+func installArgs(t target, opts InstallOptions, values bool) args {
+	return append(args{"install"}, changeArgs(t, opts, values)...)
+}
+
+// changeArgs are the flags that install and upgrade have in common.
+func changeArgs(t target, opts InstallOptions, values bool) args {
+	var a args
+	a.is("--create-namespace", opts.CreateNamespace)
+	a.is("--values=-", values)
+	a.is("--wait", opts.Wait || opts.WaitForJobs)
+	a.is("--wait-for-jobs", opts.WaitForJobs)
+	a.duration("--timeout", opts.Timeout)
+	a.is("--no-hooks", opts.NoHooks)
+	a.is("--skip-crds", opts.SkipCRDs)
+	a.str("--description", opts.Description)
+	return append(a, t.flags()...)
+}
+
+// dryRun runs an install or upgrade that changes nothing.
+func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, release string, ch *Chart, transform Transform) (*Release, error) {
+	if _, err := h.runTransformed(ctx, invocation{args: a, stdin: stdin}, transform, release, ch.Path); err != nil {
+		return nil, err
+	}
+	return &Release{
+		Name: release, Namespace: t.namespace, Status: StatusUnknown,
+		ChartName: ch.Metadata.Name, ChartVersion: ch.Metadata.Version, AppVersion: ch.Metadata.AppVersion,
+		Description: "dry run",
+	}, nil
+}
+
+// uninstallRest removes what an earlier try made, so that the name is free.
+func (c *change) uninstallRest(ctx context.Context, rec *record) (*UninstallResult, error) {
+	return c.h.remove(ctx, c.op.target, c.op.release, rec, UninstallOptions{
+		Wait: !c.ended, Timeout: c.opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true, inherit: c.op.inherited(),
+	})
+}
+
+// giveUpInstall ends an install that made something and failed for good: first why, then the
+// clean-up.
+func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err error) error {
+	failed := c.whyFailed(ctx, how, rec, err)
+	if c.opts.KeepFailed && rec.Status == StatusFailed {
+		return failed
+	}
+	kept, clearErr := c.uninstallRest(ctx, rec)
+	if clearErr != nil {
+		left := c.leftBehind(ctx, rec, errors.Join(err, clearErr))
+		left.also, left.Blockers = failed.Kind, failed.Blockers
+		return left
+	}
+	failed.Status, failed.Remains = "", kept.Remains
+	return failed
+}

@@ -1,0 +1,436 @@
+package helmexec
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+const objects = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: web-config}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+`
+
+// The ways in which helm answers an install. done is what it has recorded by then, "" for nothing.
+func installed(fake *helmtest.Fake, done string, reply helmtest.Reply) func(helmtest.Call) helmtest.Reply {
+	return func(c helmtest.Call) helmtest.Reply {
+		if done != "" {
+			if refusal := fake.Perform(c); refusal.Exit != 0 {
+				return refusal
+			}
+			setRecord(fake, func(r *helmtest.Release) { r.Status = done })
+		}
+		return reply
+	}
+}
+
+// setRecord changes what is recorded of the release.
+func setRecord(fake *helmtest.Fake, change func(*helmtest.Release)) {
+	r, _ := fake.Release("", "web")
+	r.Manifest = objects
+	change(&r)
+	fake.SetRelease(r)
+}
+
+// inTurn answers the calls of a command one after the other, and then as the fake does.
+func inTurn(fake *helmtest.Fake, command string, answers ...func(helmtest.Call) helmtest.Reply) {
+	next := make(chan func(helmtest.Call) helmtest.Reply, len(answers))
+	for _, a := range answers {
+		next <- a
+	}
+	fake.Handle(command, func(c helmtest.Call) helmtest.Reply {
+		select {
+		case answer := <-next:
+			return answer(c)
+		default:
+			return fake.Perform(c)
+		}
+	})
+}
+
+var (
+	reset       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: read tcp: connection reset by peer\n", Exit: 1}
+	unreachable = helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
+	tooLate     = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready\ncontext deadline exceeded\n", Exit: 1}
+	noSchema    = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: values don't meet the specifications of the schema(s)\n", Exit: 1}
+	hookFails   = helmtest.Reply{Stderr: "Error: failed pre-delete: 1 error occurred:\n\t* job failed\n", Exit: 1}
+)
+
+// others is a release of the same name that this operation did not make.
+var others = helmtest.Release{Name: "web", Chart: "other", ChartVersion: "2.0.0", Labels: map[string]string{labelInstall: "other"}}
+
+func TestInstall(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		prepare   func(*helmtest.Fake)
+		opts      InstallOptions
+		commands  string // what is started
+		recovered bool
+		left      string   // the status of the release then, "" for none
+		errs      []error  // what the error is
+		not       []error  // and what it is not
+		says      []string // in its text
+	}{
+		{name: "usual", prepare: func(*helmtest.Fake) {}, commands: "install, get all", left: "deployed"},
+		{
+			name:     "lost after its success",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "deployed", reset)) },
+			commands: "install, get all", recovered: true, left: "deployed",
+		},
+		{
+			name: "killed after its success",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "deployed", helmtest.Reply{Signal: os.Kill}))
+			},
+			commands: "install, get all", recovered: true, left: "deployed",
+		},
+		{
+			name:     "lost before anything was recorded",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "", reset)) },
+			commands: "install, get all, install, get all", left: "deployed",
+		},
+		{
+			name:     "lost half-way",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "failed", reset)) },
+			commands: "install, get all, uninstall, install, get all", left: "deployed",
+		},
+		{
+			name: "killed half-way",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "pending-install", helmtest.Reply{Signal: os.Kill}))
+			},
+			commands: "install, get all, uninstall, install, get all", left: "deployed",
+		},
+		{
+			name: "lost, and the answer after the success too",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "deployed", reset))
+				f.On("get all", unreachable, unreachable)
+			},
+			commands: "install, get all, get all, get all", recovered: true, left: "deployed",
+		},
+		{
+			name:     "unreachable at first",
+			prepare:  func(f *helmtest.Fake) { f.On("install", unreachable, unreachable) },
+			commands: "install, install, install, get all", left: "deployed",
+		},
+		{
+			name:     "unreachable throughout",
+			prepare:  func(f *helmtest.Fake) { f.On("install", unreachable, unreachable, unreachable) },
+			commands: "install, install, install",
+			errs:     []error{ErrClusterUnreachable}, not: []error{ErrLeftBehind},
+		},
+		{
+			name: "the name is another's", prepare: func(f *helmtest.Fake) { f.SetRelease(others) },
+			commands: "install, get all", left: "deployed",
+			errs: []error{ErrReleaseExists}, says: []string{"release web", "status deployed"},
+		},
+		{
+			name: "the name is another's, half-made",
+			prepare: func(f *helmtest.Fake) {
+				pending := others
+				pending.Status = "pending-install"
+				f.SetRelease(pending)
+			},
+			commands: "install, get all", left: "pending-install",
+			errs: []error{ErrReleaseExists}, says: []string{"status pending-install"},
+		},
+		{
+			name: "the name is taken, and by whom nobody can say",
+			prepare: func(f *helmtest.Fake) {
+				f.SetRelease(others)
+				f.On("get all", unreachable, unreachable, unreachable)
+			},
+			commands: "install, get all, get all, get all", left: "deployed",
+			errs: []error{ErrClusterUnreachable}, not: []error{ErrReleaseExists, ErrLeftBehind}, says: []string{"the name is in use"},
+		},
+		{
+			name: "lost, and then the name is another's",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", func(helmtest.Call) helmtest.Reply { f.SetRelease(others); return reset })
+			},
+			commands: "install, get all", left: "deployed", errs: []error{ErrReleaseExists},
+		},
+		{
+			name:     "exit 0 and still pending",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "pending-install", helmtest.Reply{})) },
+			commands: "install, get all, uninstall, install, get all", left: "deployed",
+		},
+		{
+			name:     "exit 0 and no record",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "", helmtest.Reply{})) },
+			commands: "install, get all, install, get all", left: "deployed",
+		},
+		{
+			name:     "exit 0 and never a record",
+			prepare:  func(f *helmtest.Fake) { f.On("install", helmtest.Reply{}, helmtest.Reply{}, helmtest.Reply{}) },
+			commands: "install, get all, install, get all, install, get all, template, template",
+			errs:     []error{ErrLeftBehind}, says: []string{"not recorded as deployed"},
+		},
+		{
+			name: "refused at once", prepare: func(f *helmtest.Fake) { f.On("install", noSchema) },
+			commands: "install, get all",
+			says:     []string{"release web: helm install web: INSTALLATION FAILED: values don't meet"}, not: []error{ErrLeftBehind, ErrNotReady},
+		},
+		{
+			name:     "refused when something was made",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "failed", noSchema)) },
+			commands: "install, get all, uninstall",
+			says:     []string{"values don't meet"}, not: []error{ErrLeftBehind, ErrNotReady},
+		},
+		{
+			name:     "not ready in time",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "failed", tooLate)) },
+			commands: "install, get all, status, uninstall",
+			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind, context.DeadlineExceeded},
+		},
+		{
+			name:     "not ready in time, kept",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "failed", tooLate)) },
+			opts:     InstallOptions{KeepFailed: true},
+			commands: "install, get all, status", left: "failed",
+			errs: []error{ErrNotReady}, says: []string{"(status failed)"},
+		},
+		{
+			name: "not ready in time, and a hook blocks its removal",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", func(c helmtest.Call) helmtest.Reply {
+					reply := installed(f, "failed", tooLate)(c)
+					setRecord(f, func(r *helmtest.Release) {
+						r.Hooks = []helmtest.Hook{{Kind: "Job", Name: "goodbye", Events: []string{"pre-delete"}}}
+					})
+					return reply
+				})
+				f.On("uninstall", hookFails)
+			},
+			commands: "install, get all, status, uninstall, uninstall",
+			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind},
+		},
+		{
+			name: "not ready in time, and it cannot be removed",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "failed", tooLate))
+				f.On("uninstall", unreachable, unreachable, unreachable)
+			},
+			commands: "install, get all, status, uninstall, uninstall, uninstall, template", left: "failed",
+			errs: []error{ErrLeftBehind, ErrNotReady, ErrClusterUnreachable},
+			says: []string{"ConfigMap default/web-config", "Deployment default/web", "Secret default/sh.helm.release.v1.web.v1"},
+		},
+		{
+			name: "lost half-way, and the rest cannot be removed",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "failed", reset))
+				f.On("uninstall", unreachable, unreachable, unreachable)
+			},
+			commands: "install, get all, uninstall, uninstall, uninstall, template", left: "failed",
+			errs: []error{ErrLeftBehind, ErrClusterUnreachable}, says: []string{"Deployment default/web", "connection reset"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			test.prepare(fake)
+			rel, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), test.opts)
+
+			assert.Equal(t, test.commands, strings.Join(fake.Commands(), ", "))
+			left, _ := fake.Release("", "web")
+			assert.Equal(t, test.left, left.Status, "what is left")
+			locks, _ := dirNames(h.state + "/operations")
+			assert.Empty(t, locks, "the lock files are removed")
+			if test.errs == nil && test.says == nil {
+				require.NoError(t, err)
+				assert.Equal(t, test.recovered, rel.Recovered, "recovered")
+				assert.Equal(t, StatusDeployed, rel.Status)
+				assert.Equal(t, "1.2.3", rel.ChartVersion)
+				return
+			}
+			var e *ReleaseError
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, "web", e.Release)
+			for _, is := range test.errs {
+				assert.ErrorIs(t, err, is)
+			}
+			for _, not := range test.not {
+				assert.NotErrorIs(t, err, not)
+			}
+			for _, text := range test.says {
+				assert.ErrorContains(t, err, text)
+			}
+		})
+	}
+}
+
+// Nobody answers after a try was lost: what may have been made is what the chart renders to.
+func TestInstallLeftUnseen(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.On("install", reset, reset, reset)
+	fake.Handle("get all", func(helmtest.Call) helmtest.Reply { return unreachable })
+	fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+		if c.Flag("--dry-run") != "" {
+			return unreachable // what asks the cluster
+		}
+		return helmtest.Reply{Stdout: objects + "---\nkind: Job\napiVersion: batch/v1\nmetadata: {name: hook, annotations: {helm.sh/hook: pre-install}}\n"}
+	})
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Namespace: "team"})
+	require.ErrorIs(t, err, ErrLeftBehind)
+	require.ErrorIs(t, err, ErrClusterUnreachable)
+	var e *ReleaseError
+	require.ErrorAs(t, err, &e)
+	var names []string
+	for _, r := range e.Remains {
+		names = append(names, r.ObjectRef.String())
+	}
+	assert.ElementsMatch(t, []string{"Secret team/sh.helm.release.v1.web.v1", "ConfigMap team/web-config", "apps/Deployment team/web", "batch/Job team/hook"}, names)
+	assert.Empty(t, fake.Calls("uninstall"))
+}
+
+// A runner that is started again with its operation id finds what the one before it made.
+func TestInstallAgain(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		found     Status
+		commands  string
+		recovered bool
+	}{
+		{"it had succeeded", StatusDeployed, "install, get all", true},
+		{"it had failed", StatusFailed, "install, get all, uninstall, install, get all", false},
+		{"it was killed", StatusPendingInstall, "install, get all, uninstall, install, get all", false},
+		{"it was killed cleaning up", StatusUninstalling, "install, get all, uninstall, install, get all", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			home := t.TempDir()
+			h, fake := withFake(t, Config{Home: home})
+			chart, opts := chartFolder(t, "web", "1.2.3"), InstallOptions{OperationID: "job-7/attempt 1"}
+			_, err := h.Install(t.Context(), "web", chart, opts)
+			require.NoError(t, err)
+			setRecord(fake, func(r *helmtest.Release) { r.Status = string(test.found) })
+
+			again := drive(t, fake, Config{Home: home})
+			before := len(fake.Commands())
+			rel, err := again.Install(t.Context(), "web", chart, opts)
+			require.NoError(t, err)
+			assert.Equal(t, test.commands, strings.Join(fake.Commands()[before:], ", "))
+			assert.Equal(t, test.recovered, rel.Recovered)
+			assert.Equal(t, StatusDeployed, rel.Status)
+		})
+	}
+	t.Run("another id has no part in it", func(t *testing.T) {
+		h, fake := withFake(t, Config{})
+		chart := chartFolder(t, "web", "1.2.3")
+		_, err := h.Install(t.Context(), "web", chart, InstallOptions{OperationID: "1"})
+		require.NoError(t, err)
+		_, err = h.Install(t.Context(), "web", chart, InstallOptions{OperationID: "2"})
+		require.ErrorIs(t, err, ErrReleaseExists)
+		assert.Empty(t, fake.Calls("uninstall"))
+	})
+}
+
+// On another host a helm of this operation may be at work.
+func TestInstallWaitsForAHelmElsewhere(t *testing.T) {
+	elsewhere := func(until time.Duration) helmtest.Release {
+		return helmtest.Release{Name: "web", Status: "pending-install", Chart: "web", ChartVersion: "1.2.3", Labels: map[string]string{
+			labelInstall: "op", labelHome: "another", labelUntil: unixLabel(time.Now().Add(until)),
+		}}
+	}
+	install := func(ctx context.Context, t *testing.T, h *Helm) (*Release, error) {
+		return h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{OperationID: "op"})
+	}
+	t.Run("it succeeds", func(t *testing.T) {
+		h, fake := withFake(t, Config{})
+		fake.SetRelease(elsewhere(time.Hour))
+		looks := 0
+		fake.Handle("get all", func(c helmtest.Call) helmtest.Reply {
+			if looks++; looks == 2 {
+				setRecord(fake, func(r *helmtest.Release) { r.Status = "deployed" })
+			}
+			return fake.Perform(c)
+		})
+		rel, err := install(t.Context(), t, h)
+		require.NoError(t, err)
+		assert.True(t, rel.Recovered)
+		assert.Equal(t, []string{"install", "get all", "get all"}, fake.Commands())
+	})
+	t.Run("its time is over", func(t *testing.T) {
+		h, fake := withFake(t, Config{})
+		fake.SetRelease(elsewhere(-2 * time.Second))
+		rel, err := install(t.Context(), t, h)
+		require.NoError(t, err)
+		assert.False(t, rel.Recovered)
+		assert.Equal(t, []string{"install", "get all", "uninstall", "install", "get all"}, fake.Commands())
+	})
+	t.Run("the caller leaves", func(t *testing.T) {
+		h, fake := withFake(t, Config{})
+		fake.SetRelease(elsewhere(time.Hour))
+		ctx, cancel := context.WithCancel(t.Context())
+		fake.On("get all", helmtest.Reply{Then: cancel, Stdout: fake.Perform(helmtest.Call{
+			Args: []string{"get", "all", "--template=" + recordTemplate, "--", "web"},
+		}).Stdout})
+		_, err := install(ctx, t, h)
+		require.ErrorIs(t, err, ErrReleaseBusy)
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Empty(t, fake.Calls("uninstall"))
+		left, _ := fake.Release("", "web")
+		assert.Equal(t, "pending-install", left.Status)
+	})
+}
+
+// The context ends while helm is at work: helm marks the release, and it is removed.
+func TestInstallCanceled(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		term *helmtest.Reply // nil: helm dies of the signal
+		left string          // as helm leaves it
+		keep bool
+		then string
+	}{
+		{"helm marks it failed", &helmtest.Reply{Stdout: "Release web has been cancelled.\n", Stderr: "Error: context canceled\n", Exit: 1}, "failed", false, ""},
+		{"helm dies of it", nil, "pending-install", false, ""},
+		{"kept for inspection", &helmtest.Reply{Stderr: "Error: context canceled\n", Exit: 1}, "failed", true, "failed"},
+		{"helm had succeeded", &helmtest.Reply{Stderr: "Error: context canceled\n", Exit: 1}, "deployed", false, "deployed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			ctx, cancel := context.WithCancel(t.Context())
+			inTurn(fake, "install", installed(fake, test.left, helmtest.Reply{Then: cancel, Until: helmtest.Forever, Term: test.term}))
+			_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, KeepFailed: test.keep})
+			if test.left == "deployed" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, context.Canceled)
+				assert.NotErrorIs(t, err, ErrLeftBehind)
+				assert.NotErrorIs(t, err, context.DeadlineExceeded)
+			}
+			left, _ := fake.Release("", "web")
+			assert.Equal(t, test.then, left.Status)
+			assert.Len(t, fake.Calls("install"), 1)
+		})
+	}
+}
+
+func TestInstallRefusesContradictions(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	chart := chartFolder(t, "web", "1.2.3")
+	for name, opts := range map[string]InstallOptions{
+		"roll back and keep":  {RollbackOnFailure: true, KeepFailed: true},
+		"negative timeout":    {Timeout: -1},
+		"label of Helm's own": {Labels: map[string]string{"owner": "me"}},
+		"label of this":       {Labels: map[string]string{labelJob: "7"}},
+		"illegal label":       {Labels: map[string]string{"a b": "c"}},
+		"values file missing": {ValuesFiles: []string{"/no/such/file"}},
+		"version of a folder": {Version: "1.0.0"},
+	} {
+		_, err := h.Install(t.Context(), "web", chart, opts)
+		assert.ErrorIs(t, err, ErrInvalidArgument, name)
+	}
+	assert.Empty(t, fake.Calls("install"))
+}

@@ -1,0 +1,52 @@
+// Command tools builds the programs that tests and checks run: those named, or
+// all of them, each only when it is not there yet. With -path it prints where
+// they are instead.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sut-bench/helmexec/internal/tools"
+)
+
+func main() {
+	path := flag.Bool("path", false, "print where the tools are, and build nothing")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: tools [-path] [name...]\nthe names:")
+		for _, tool := range tools.All() {
+			fmt.Fprintf(flag.CommandLine.Output(), "  %-13s %s\n", tool.Name, tool.Version)
+		}
+	}
+	flag.Parse()
+	names := flag.Args()
+	if len(names) == 0 {
+		for _, tool := range tools.All() {
+			names = append(names, tool.Name)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *path, names); err != nil {
+		fmt.Fprintln(os.Stderr, "tools:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, path bool, names []string) error {
+	if !path {
+		return tools.Build(ctx, os.Stderr, names...)
+	}
+	for _, name := range names {
+		found, err := tools.Path(name)
+		if err != nil {
+			return err
+		}
+		fmt.Println(found)
+	}
+	return nil
+}

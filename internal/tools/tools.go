@@ -1,0 +1,179 @@
+// Package tools knows the programs that tests, benchmarks and checks run: which
+// version of each, where it is kept, and how the go command builds it.
+//
+// Everything comes through the go command, so a machine that can fetch Go
+// modules can build all of it. The programs are kept outside the source tree, in
+// the user's cache folder, one folder per tool and version.
+package tools
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Tool is one program in one version.
+type Tool struct {
+	Name    string        // what callers ask for
+	Version string        // as the program itself reports it
+	Cold    time.Duration // how long a build takes on two cores with nothing cached
+
+	binary  string // the file's name, as go install names it
+	pkg     string // import path to install; empty for a program of this source tree
+	dir     string // folder of such a program, from the root of the source tree
+	ldflags string
+}
+
+const (
+	helm3Version      = "v3.22.0"
+	helm4Version      = "v4.3.1"
+	kubernetesVersion = "v1.34.4"
+	kwokVersion       = "v0.8.0"
+	registryVersion   = "v3.1.2"
+)
+
+// All returns every tool there is.
+func All() []Tool {
+	return []Tool{
+		{
+			Name: "helm3", Version: helm3Version, Cold: 150 * time.Second,
+			binary: "helm", pkg: "helm.sh/helm/v3/cmd/helm",
+			ldflags: "-X helm.sh/helm/v3/internal/version.version=" + helm3Version,
+		},
+		{
+			Name: "helm4", Version: helm4Version, Cold: 150 * time.Second,
+			binary: "helm", pkg: "helm.sh/helm/v4/cmd/helm",
+			ldflags: "-X helm.sh/helm/v4/internal/version.version=" + helm4Version,
+		},
+		{
+			Name: "controlplane", Version: kubernetesVersion, Cold: 6 * time.Minute,
+			binary: "controlplane", dir: "e2e/controlplane",
+			ldflags: "-X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
+				" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34",
+		},
+		{
+			Name: "kwok", Version: kwokVersion, Cold: 2 * time.Minute,
+			binary: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok",
+			ldflags: "-X sigs.k8s.io/kwok/pkg/consts.Version=" + kwokVersion,
+		},
+		{
+			Name: "registry", Version: registryVersion, Cold: 2 * time.Minute,
+			binary: "registry", pkg: "github.com/distribution/distribution/v3/cmd/registry",
+			ldflags: "-X github.com/distribution/distribution/v3/version.version=" + registryVersion,
+		},
+		{
+			Name: "guard", Version: "v1", Cold: 2 * time.Second,
+			binary: "guard", dir: "e2e/guard",
+		},
+		{
+			Name: "staticcheck", Version: "v0.8.2", Cold: 30 * time.Second,
+			binary: "staticcheck", pkg: "honnef.co/go/tools/cmd/staticcheck",
+		},
+	}
+}
+
+// ErrNotBuilt: the tool is known and was not built on this machine.
+var ErrNotBuilt = errors.New("not built")
+
+// Path returns where the named tool is. The error of a tool that is not there
+// says how to get it, so that a test can skip with it.
+func Path(name string) (string, error) {
+	tool, err := find(name)
+	if err != nil {
+		return "", err
+	}
+	path, err := tool.path()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%s %s is %w: run `make tools`", tool.Name, tool.Version, ErrNotBuilt)
+	}
+	return path, nil
+}
+
+func find(name string) (Tool, error) {
+	var names []string
+	for _, tool := range All() {
+		if tool.Name == name {
+			return tool, nil
+		}
+		names = append(names, tool.Name)
+	}
+	return Tool{}, fmt.Errorf("unknown tool %q (known: %s)", name, strings.Join(names, ", "))
+}
+
+func (t Tool) path() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	folder := t.Name + "-" + t.Version
+	if t.dir != "" {
+		// A program of this tree changes without a new version: its text is its version.
+		sum, err := t.sourceSum()
+		if err != nil {
+			return "", err
+		}
+		folder += "-" + sum
+	}
+	binary := t.binary
+	if runtime.GOOS == "windows" {
+		binary += ".exe"
+	}
+	return filepath.Join(cache, "helmexec-tools", runtime.GOOS+"-"+runtime.GOARCH, folder, binary), nil
+}
+
+// sourceSum is a short digest of the files that decide what a program of this
+// source tree does: its Go files and its module files.
+func (t Tool) sourceSum() (string, error) {
+	root, err := sourceRoot()
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	fmt.Fprintln(hash, t.ldflags)
+	err = filepath.WalkDir(filepath.Join(root, filepath.FromSlash(t.dir)), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name := entry.Name()
+		if name != "go.mod" && name != "go.sum" && filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(hash, "%s %d\n%s", name, len(text), text)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", hash.Sum(nil)[:6]), nil
+}
+
+// sourceRoot finds the top folder of helmexec's source from the working
+// directory, which go test sets to the folder of the package under test.
+func sourceRoot() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.HasPrefix(string(text), "module github.com/sut-bench/helmexec\n") {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("%s is not inside the source tree of helmexec", start)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package helmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// JobOptions is for UninstallJob, Overdue and UninstallOverdue.
+type JobOptions struct {
+	Namespace     string // the one that is looked at; "" is Config's
+	AllNamespaces bool   // every namespace is
+	// Wait until the objects are gone, Timeout for each release. 0 is Helm's 5 minutes.
+	Wait    bool
+	Timeout time.Duration
+	// Parallel is how many releases are uninstalled at once; 0 is 8.
+	Parallel int
+
+	Kubeconfig, KubeContext string
+}
+
+// UninstallJob removes every release of a job in one namespace, or in all with AllNamespaces: those that Install was given the JobID for, and
+// those whose name SUTHelmName makes for the job. It goes on past failures, skips the delete hooks
+// of a chart where one blocks, and waits for an install of the job that is still under way to end.
+// Starts two helm processes to find them, then two for each release. Nothing to remove is a success.
+//
+// The error joins what could not be removed, each a *ReleaseError as of Uninstall.
+func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) ([]*UninstallResult, error) {
+	if jobID == "" {
+		return nil, invalidf("uninstall job: the job id is empty")
+	}
+	prefix, _, _ := strings.Cut(SUTHelmName(jobID, "x"), "-sut-")
+	byName, err := h.list(ctx, opts, ListOptions{Filter: "^" + regexp.QuoteMeta(prefix) + "-sut-"})
+	if err != nil {
+		return nil, err
+	}
+	byLabel, err := h.list(ctx, opts, ListOptions{Selector: labelJob + "=" + labelValueOf(jobID)})
+	if err != nil {
+		return nil, err
+	}
+	same := func(a, b Release) bool { return a.Name == b.Name && a.Namespace == b.Namespace }
+	byName = slices.DeleteFunc(byName, func(a Release) bool {
+		return slices.ContainsFunc(byLabel, func(b Release) bool { return same(a, b) })
+	})
+	return h.uninstallAll(ctx, slices.Concat(byLabel, byName), opts)
+}
+
+// Overdue lists the releases whose InstallOptions.Deadline has passed. Starts one helm process.
+func (h *Helm) Overdue(ctx context.Context, opts JobOptions) ([]Release, error) {
+	return h.list(ctx, opts, ListOptions{Selector: labelDeadline + "<" + unixLabel(time.Now())})
+}
+
+// list is List with retries, for the clean-up must not end at the first lost connection.
+func (h *Helm) list(ctx context.Context, opts JobOptions, which ListOptions) (releases []Release, err error) {
+	which.Namespace, which.AllNamespaces = opts.Namespace, opts.AllNamespaces
+	which.Kubeconfig, which.KubeContext = opts.Kubeconfig, opts.KubeContext
+	err = h.retry(ctx, func() (err error) {
+		releases, err = h.List(ctx, which)
+		return err
+	})
+	return releases, err
+}
+
+// UninstallOverdue removes the releases that Overdue lists, in the way of UninstallJob.
+func (h *Helm) UninstallOverdue(ctx context.Context, opts JobOptions) ([]*UninstallResult, error) {
+	releases, err := h.Overdue(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return h.uninstallAll(ctx, releases, opts)
+}
+
+func (h *Helm) uninstallAll(ctx context.Context, releases []Release, opts JobOptions) ([]*UninstallResult, error) {
+	if opts.Parallel <= 0 {
+		opts.Parallel = 8
+	}
+	results := make([]*UninstallResult, len(releases))
+	failures := make([]error, len(releases))
+	var all errgroup.Group
+	all.SetLimit(opts.Parallel)
+	for i, r := range releases {
+		all.Go(func() error {
+			results[i], failures[i] = h.Uninstall(ctx, r.Name, UninstallOptions{
+				Namespace: r.Namespace, Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
+				Wait: opts.Wait, Timeout: opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true,
+			})
+			return nil
+		})
+	}
+	_ = all.Wait()
+	return slices.DeleteFunc(results, func(r *UninstallResult) bool { return r == nil }), errors.Join(failures...)
+}
+
+// awaitHelm waits until the helm of another host that is at work on a pending release, by its
+// record, has ended: removing the record below it would orphan what it goes on to make. On this host
+// it cannot be, for the caller holds the lock of the release. It returns the record as it is then.
+func (h *Helm) awaitHelm(ctx context.Context, t target, rec *record) (*record, error) {
+	home, err := h.homeID()
+	if err != nil {
+		return nil, err
+	}
+	for rec.Status.Pending() {
+		r := rec.release()
+		if r.Labels[labelUntil] == "" || !(&operation{home: home}).mayLive(r, time.Now()) {
+			break
+		}
+		if !sleep(ctx, time.Second) {
+			return nil, fmt.Errorf("%w: its %s is under way on another host: %w", ErrReleaseBusy, rec.Status, contextError(ctx))
+		}
+		if rec, err = h.record(ctx, t, rec.Name, 0); err != nil {
+			return nil, err
+		}
+	}
+	return rec, nil
+}

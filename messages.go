@@ -1,0 +1,106 @@
+package helmexec
+
+import (
+	"regexp"
+	"strings"
+)
+
+// What helm says and what it means. Helm's exit code is 1 for nearly everything, so the text is
+// all there is. The recordings in testdata/stderr pin each row on both Helms. Texts are in lower
+// case, since Helm 3 and 4 differ in theirs; rows are tried in order.
+var messages = []struct {
+	text string
+	kind error
+}{
+	{"cannot re-use a name that is still in use", ErrReleaseExists},
+	{"cannot reuse a name that is still in use", ErrReleaseExists},
+	{"release: already exists", ErrReleaseExists},
+	{"another operation (install/upgrade/rollback) is in progress", ErrReleaseBusy},
+	{"release: not found", ErrReleaseNotFound},
+	{"has no deployed releases", ErrReleaseNotFound},
+	{"kubernetes cluster unreachable", ErrClusterUnreachable},
+	{"no cached repo found", ErrRepoNotFound},
+	{"no repositories found", ErrRepoNotFound},
+	{"no repo named", ErrRepoNotFound},
+	{"no repositories configured", ErrRepoNotFound},
+	{"is not a valid chart repository or cannot be reached", ErrRepoNotFound},
+	{"no chart name found", ErrChartNotFound},
+	{"no chart version found", ErrChartNotFound},
+	{"404: name unknown", ErrChartNotFound},
+}
+
+// The same for texts with a variable part in their middle.
+var messagePatterns = []struct {
+	text *regexp.Regexp
+	kind error
+}{
+	{regexp.MustCompile(`release has no \S+ version`), ErrReleaseNotFound},
+	{regexp.MustCompile(`repo(sitory)? \S+ not found`), ErrRepoNotFound},
+	{regexp.MustCompile(`failed to fetch \S+/index\.yaml : 404\b`), ErrRepoNotFound},
+	{regexp.MustCompile(`failed to fetch \S+ : 404\b`), ErrChartNotFound},
+	{regexp.MustCompile(`chart ".*" .*not found in .* (index|repository)`), ErrChartNotFound},
+	{regexp.MustCompile(`path ".*" not found`), ErrChartNotFound},
+	{regexp.MustCompile(`fetchreference.*: not found|: not found$`), ErrChartNotFound},
+	{regexp.MustCompile(`could not locate a version matching|unable to locate any tags`), ErrChartNotFound},
+}
+
+// permanent texts win over the transient ones: an unreachable cluster is worth another try, but
+// not when its certificate is wrong.
+var permanent = regexp.MustCompile(strings.Join([]string{
+	`unknown flag`, `invalid argument`, `invalid release name`, `execution error at`, `parse error at`,
+	`values don't meet the specifications of the schema`, `chart requires kubeversion`, `missing in charts/ directory`,
+	`no matches for kind`, `exists and cannot be imported`, `forbidden`, `unauthorized`, `x509:`, `too long`,
+	`asked for the client to provide credentials`, `scheme ".*" not supported`, `failed to fetch .* : 40[134]\b`,
+	`namespaces? ".*" not found`, `server gave http response to https client`,
+}, "|"))
+
+// transient texts are those of a network or a server that may do better in a second.
+var transient = regexp.MustCompile(strings.Join([]string{
+	`connection refused`, `connection reset by peer`, `broken pipe`, `i/o timeout`, `no route to host`, `network is unreachable`,
+	`\beof\b`, `tls handshake timeout`, `http2: client connection lost`, `goaway`, `stream error.*internal_error`,
+	`temporary failure in name resolution`, `client\.timeout exceeded`, `server closed idle connection`, `connection timed out`,
+	`server misbehaving`, `error when reading response body`, `the server is currently unable to handle the request`, `(^|[\s:])apiserver not ready`,
+	`unable to return a response in the time allotted`, `has received too many requests`, `toomanyrequests`,
+	`etcdserver: (leader changed|request timed out|no leader)`, `failed to fetch .* : (5\d\d|429|408)\b`, `\b50[0234] (internal|bad gateway|service|gateway)`,
+	`response status code (5\d\d|429|408)\b`,
+	`an error on the server .* has prevented the request`, `empty index.yaml file`, `failed to delete release`, `the object has been modified`, `request canceled while waiting for connection`,
+	// What helm says of a signal. One of ours is known by the context that ended; this is somebody else's.
+	`context canceled`,
+}, "|"))
+
+// meaning reads helm's stderr: the kind of failure, nil when no row knows it, and whether the
+// same command may succeed in a moment.
+func meaning(stderr string) (kind error, again bool) {
+	text := strings.ToLower(failureText(stderr))
+	again = passing(text) && !permanent.MatchString(text)
+	for _, m := range messages {
+		if strings.Contains(text, m.text) {
+			return m.kind, again
+		}
+	}
+	for _, m := range messagePatterns {
+		if m.text.MatchString(strings.TrimSpace(text)) {
+			return m.kind, again
+		}
+	}
+	return nil, again
+}
+
+// unsettled texts leave open what became of the release: it may stand, half-made or whole.
+var unsettled = regexp.MustCompile(strings.Join([]string{
+	`context deadline exceeded`, `timed out waiting for the condition`, `failed (pre|post)-\w+`, `(pre|post)-\w+ hooks failed`,
+	`not ready`, `has been uninstalled due to`, `would exceed context deadline`, `client rate limiter wait`,
+}, "|"))
+
+// notReadyInTime tells whether helm gave up waiting for objects it had created.
+func notReadyInTime(stderr string) bool {
+	text := strings.ToLower(failureText(stderr))
+	return unsettled.MatchString(text) && !passing(text)
+}
+
+// passing tells a fault of a network or a server from other failures. A Helm 4 that loses its
+// connection while it waits calls every object not ready, of unknown status, before the time is over.
+func passing(text string) bool {
+	blind := strings.Contains(text, "not ready. status: unknown") && !strings.Contains(text, "context deadline exceeded")
+	return blind || transient.MatchString(text)
+}

@@ -1,0 +1,270 @@
+package helmexec
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What a text of helm's is taken to mean beside its kind.
+const (
+	forGood  = "for good"  // the same command fails again
+	mayPass  = "may pass"  // the same command may succeed in a moment
+	notReady = "not ready" // objects were made, and waiting for them ended
+)
+
+// Recordings of real Helms, in testdata/stderr/<version>: what they said in the scene of that name.
+// Command e2e/cmd/record makes them again and knows the scenes. Where versions differ in meaning the
+// version stands before the name.
+var recordedMeanings = []struct {
+	scene string
+	kind  error
+	then  string
+}{
+	{"name-taken", ErrReleaseExists, forGood},
+	{"name-taken-by-a-pending-release", ErrReleaseExists, forGood},
+	{"busy", ErrReleaseBusy, forGood},
+	{"status-not-found", ErrReleaseNotFound, forGood},
+	{"get-not-found", ErrReleaseNotFound, forGood},
+	{"get-revision-not-found", ErrReleaseNotFound, forGood},
+	{"history-not-found", ErrReleaseNotFound, forGood},
+	{"uninstall-not-found", ErrReleaseNotFound, forGood},
+	{"test-not-found", ErrReleaseNotFound, forGood},
+	{"upgrade-not-found", ErrReleaseNotFound, forGood},
+	{"rollback-not-found", ErrReleaseNotFound, forGood},
+	{"rollback-revision-not-found", ErrReleaseNotFound, forGood},
+	{"upgrade-of-an-uninstalled-release", ErrReleaseNotFound, forGood},
+
+	{"cluster-connection-refused", ErrClusterUnreachable, mayPass},
+	{"cluster-connection-refused-install", ErrClusterUnreachable, mayPass},
+	{"cluster-eof", ErrClusterUnreachable, mayPass},
+	{"cluster-reset", ErrClusterUnreachable, mayPass},
+	{"cluster-truncated", ErrClusterUnreachable, mayPass},
+	{"cluster-tls-handshake-timeout", ErrClusterUnreachable, mayPass},
+	{"cluster-429", ErrClusterUnreachable, mayPass},
+	{"cluster-500", ErrClusterUnreachable, mayPass},
+	{"cluster-502", ErrClusterUnreachable, mayPass},
+	{"cluster-503", ErrClusterUnreachable, mayPass},
+	{"cluster-504", ErrClusterUnreachable, mayPass},
+	{"cluster-unknown-host", ErrClusterUnreachable, forGood},
+	{"cluster-unknown-authority", ErrClusterUnreachable, forGood},
+	{"cluster-wrong-token", ErrClusterUnreachable, forGood},
+	{"cluster-http-instead-of-https", ErrClusterUnreachable, forGood},
+	{"no-kube-context", ErrClusterUnreachable, forGood},
+	{"api-unavailable", nil, mayPass},
+	{"api-overload", nil, mayPass},
+	{"api-timeout", nil, mayPass},
+	{"api-etcd-leader", nil, mayPass},
+	{"api-etcd-timeout", nil, mayPass},
+	{"api-conflict", nil, mayPass},
+	{"webhook-unreachable", nil, mayPass},
+	{"forbidden", nil, forGood},
+	{"forbidden-install", nil, forGood},
+	{"namespace-not-found", nil, forGood},
+
+	{"not-ready", nil, notReady},
+	{"not-ready-image", nil, notReady},
+	{"not-ready-upgrade", nil, notReady},
+	{"not-ready-job", nil, notReady},
+	{"failed-job", nil, notReady},
+	{"rolled-back-on-failure", nil, notReady},
+	{"pre-install-hook-failed", nil, notReady},
+	{"pre-install-hook-timeout", nil, notReady},
+	{"post-install-hook-failed", nil, notReady},
+	{"pre-upgrade-hook-failed", nil, notReady},
+	{"not-gone", nil, notReady},
+	// Helm 3 says no more than that a job failed.
+	{"v3.22.0/pre-delete-hook-failed", nil, forGood},
+	{"v3.22.0/post-delete-hook-failed", nil, forGood},
+	{"v3.22.0/test-failed", nil, forGood},
+	{"v4.3.1/pre-delete-hook-failed", nil, notReady},
+	{"v4.3.1/post-delete-hook-failed", nil, notReady},
+	{"v4.3.1/test-failed", nil, notReady},
+	// Not sent by this package: then the context that ended is the cause.
+	{"sigterm", nil, mayPass},
+	{"sigterm-in-hook", nil, mayPass},
+
+	{"chart-fails", nil, forGood},
+	{"chart-does-not-parse", nil, forGood},
+	{"chart-is-no-yaml", nil, forGood},
+	{"values-schema", nil, forGood},
+	{"values-not-yaml", nil, forGood},
+	{"kube-version", nil, forGood},
+	{"dependency-missing", nil, forGood},
+	{"unknown-kind", nil, forGood},
+	{"illegal-object", nil, forGood},
+	{"foreign-object", nil, forGood},
+	{"annotation-too-long", nil, forGood},
+	{"record-too-long", nil, forGood},
+	{"illegal-release-name", nil, forGood},
+	{"unknown-flag", nil, forGood},
+	{"no-chart-yaml", nil, forGood},
+	{"path-not-found", ErrChartNotFound, forGood},
+
+	{"repo-add-connection-refused", ErrRepoNotFound, mayPass},
+	{"repo-add-reset", ErrRepoNotFound, mayPass},
+	{"repo-add-eof", ErrRepoNotFound, mayPass},
+	{"repo-add-truncated", ErrRepoNotFound, mayPass},
+	{"repo-add-empty", ErrRepoNotFound, mayPass},
+	{"repo-add-408", ErrRepoNotFound, mayPass},
+	{"repo-add-429", ErrRepoNotFound, mayPass},
+	{"repo-add-500", ErrRepoNotFound, mayPass},
+	{"repo-add-503", ErrRepoNotFound, mayPass},
+	{"repo-add-401", ErrRepoNotFound, forGood},
+	{"repo-add-403", ErrRepoNotFound, forGood},
+	{"repo-add-404", ErrRepoNotFound, forGood},
+	{"repo-add-garbage", ErrRepoNotFound, forGood},
+	{"repo-add-unknown-host", ErrRepoNotFound, forGood},
+	{"repo-add-unknown-authority", ErrRepoNotFound, forGood},
+	{"repo-add-of-another-url", nil, forGood},
+	{"repo-remove-unknown", ErrRepoNotFound, forGood},
+	{"repo-remove-without-any", ErrRepoNotFound, forGood},
+	{"repo-update-unknown", ErrRepoNotFound, forGood},
+	{"repo-update-without-any", ErrRepoNotFound, forGood},
+	{"repo-update-401", nil, forGood},
+	{"repo-update-404", ErrRepoNotFound, forGood},
+	{"repo-update-503", nil, mayPass},
+
+	{"pull-unknown-repo", ErrRepoNotFound, forGood},
+	{"pull-unknown-repo-of-some", ErrRepoNotFound, forGood},
+	{"pull-without-index", ErrRepoNotFound, forGood},
+	{"pull-unknown-chart", ErrChartNotFound, forGood},
+	{"pull-unknown-version", ErrChartNotFound, forGood},
+	{"pull-no-stable-version", ErrChartNotFound, forGood},
+	{"pull-by-url-unknown-chart", ErrChartNotFound, forGood},
+	{"pull-archive-404", ErrChartNotFound, forGood},
+	{"pull-archive-403", nil, forGood},
+	{"pull-archive-429", nil, mayPass},
+	{"pull-archive-503", nil, mayPass},
+	{"pull-archive-truncated", nil, mayPass},
+	{"pull-archive-connection-refused", nil, mayPass},
+	{"pull-archive-scheme", nil, forGood},
+	{"pull-archive-garbage", nil, forGood},
+	{"oci-unknown-chart", ErrChartNotFound, forGood},
+	{"oci-unknown-chart-latest", ErrChartNotFound, forGood},
+	{"oci-unknown-version", ErrChartNotFound, forGood},
+	{"oci-unknown-digest", ErrChartNotFound, forGood},
+	{"oci-no-version-fits", ErrChartNotFound, forGood},
+	{"oci-connection-refused", nil, mayPass},
+	{"oci-429", nil, mayPass},
+	{"oci-503", nil, mayPass},
+	{"oci-unauthorized", nil, forGood},
+	// Helm 3 then tries without TLS, and the web server there has no such chart.
+	{"v3.22.0/oci-http-instead-of-https", ErrChartNotFound, forGood},
+	{"v4.3.1/oci-http-instead-of-https", nil, forGood},
+}
+
+func assertMeaning(t *testing.T, stderr string, kind error, then string) {
+	t.Helper()
+	gotKind, again := meaning(stderr)
+	got := forGood
+	switch {
+	case again:
+		got = mayPass
+	case notReadyInTime(stderr):
+		got = notReady
+	}
+	assert.Equal(t, kind, gotKind, stderr)
+	assert.Equal(t, then, got, stderr)
+}
+
+func TestRecordedMessages(t *testing.T) {
+	files, err := filepath.Glob("testdata/stderr/*/*.txt")
+	require.NoError(t, err)
+	scene := func(file string) (version, name string) {
+		name = strings.TrimSuffix(filepath.Base(file), ".txt")
+		return filepath.Base(filepath.Dir(file)), name
+	}
+	played := map[string]bool{}
+	for _, row := range recordedMeanings {
+		found := 0
+		for _, file := range files {
+			version, name := scene(file)
+			if row.scene != name && row.scene != version+"/"+name {
+				continue
+			}
+			found++
+			played[file] = true
+			t.Run(version+"/"+name, func(t *testing.T) {
+				text, err := os.ReadFile(file)
+				require.NoError(t, err)
+				assertMeaning(t, string(text), row.kind, row.then)
+			})
+		}
+		assert.NotZero(t, found, "no recording of %s", row.scene)
+	}
+	for _, file := range files {
+		assert.True(t, played[file], "%s has no row in the table", file)
+	}
+	assert.Greater(t, len(files), 200)
+}
+
+// Texts that a real Helm has been seen to say elsewhere, and that no scene brings about: from
+// Kubernetes' and Helm's source, and from what users report.
+func TestMessagesOutOfReach(t *testing.T) {
+	for _, row := range []struct {
+		stderr string
+		kind   error
+		then   string
+	}{
+		{"Error: release: already exists", ErrReleaseExists, forGood},
+		{"Error: INSTALLATION FAILED: dial tcp 10.0.0.1:443: i/o timeout", nil, mayPass},
+		{"Error: dial tcp 10.0.0.1:443: connect: no route to host", nil, mayPass},
+		{"Error: dial tcp 10.0.0.1:443: connect: network is unreachable", nil, mayPass},
+		{"Error: write tcp 10.0.0.2:1->10.0.0.1:443: write: broken pipe", nil, mayPass},
+		{"Error: http2: client connection lost", nil, mayPass},
+		{"Error: http2: server sent GOAWAY and closed the connection; LastStreamID=1999", nil, mayPass},
+		{"Error: stream error: stream ID 3; INTERNAL_ERROR; received from peer", nil, mayPass},
+		{"Error: Get \"https://k8s.example/version\": dial tcp: lookup k8s.example: Temporary failure in name resolution", nil, mayPass},
+		{"Error: Get \"https://k8s.example/version\": dial tcp: lookup k8s.example on 10.0.0.10:53: server misbehaving", nil, mayPass},
+		{"Error: unexpected error when reading response body. Please retry. Original error: read tcp: use of closed connection", nil, mayPass},
+		{"Error: etcdserver: no leader", nil, mayPass},
+		{"Error: net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)", nil, mayPass},
+		{"Error: unexpected EOF", nil, mayPass},
+		{"Error: INSTALLATION FAILED: client rate limiter Wait returned an error: context deadline exceeded", nil, notReady},
+		{"Error: INSTALLATION FAILED: client rate limiter Wait returned an error: rate: Wait(n=1) would exceed context deadline", nil, notReady},
+		{"Error: UPGRADE FAILED: post-upgrade hooks failed: timed out waiting for the condition", nil, notReady},
+		{"Error: UPGRADE FAILED: Unauthorized", nil, forGood},
+		// What may pass does not, when something that does not is said as well.
+		{"Error: kubernetes cluster unreachable: Get \"https://x\": EOF: x509: certificate has expired", ErrClusterUnreachable, forGood},
+		// The reason stands behind the last "Error:", and what was logged before it says nothing.
+		{"W0101 reflector.go: connection refused\nError: INSTALLATION FAILED: execution error at (a/b.yaml:1:2): no", nil, forGood},
+		{"level=ERROR msg=\"connection refused\"\nError: first\nError: release: not found", ErrReleaseNotFound, forGood},
+		{"", nil, forGood},
+		{"Segmentation fault", nil, forGood},
+	} {
+		t.Run(row.stderr, func(t *testing.T) { assertMeaning(t, row.stderr, row.kind, row.then) })
+	}
+}
+
+func TestRecordRemoved(t *testing.T) {
+	for scene, want := range map[string]bool{
+		"not-gone": true, "post-delete-hook-failed": true,
+		"pre-delete-hook-failed": false, "uninstall-not-found": false, "cluster-connection-refused": false,
+	} {
+		files, err := filepath.Glob("testdata/stderr/*/" + scene + ".txt")
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Equal(t, want, recordRemoved(string(text)), file)
+		}
+	}
+	assert.False(t, recordRemoved("Error: uninstallation completed with 2 error(s): timed out; uninstall: Failed to purge the release: EOF"))
+}
+
+// Met in the chaos tests.
+func TestMeaningOfWaiting(t *testing.T) {
+	for stderr, then := range map[string]string{
+		"Error: INSTALLATION FAILED: resource StatefulSet/bench/job-1-sut-apiserver not ready. status: InProgress, message: Replicas: 0/1\ncontext deadline exceeded":         notReady,
+		"Error: INSTALLATION FAILED: resource ConfigMap/bench/web not ready. status: Unknown, message: \nresource Deployment/bench/web not ready. status: Unknown, message: ": mayPass,
+		"Error: INSTALLATION FAILED: resource Example/bench/web not ready. status: Unknown, message: \ncontext deadline exceeded":                                             notReady,
+	} {
+		assertMeaning(t, stderr, nil, then)
+	}
+}

@@ -1,0 +1,141 @@
+package helmexec
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// What "helm status" of both Helms reports of pods that are not ready, recorded by e2e/cmd/record,
+// and the lines that become of it.
+func TestBlockersOfRecordedStatus(t *testing.T) {
+	want := map[string][]string{
+		"ImagePullBackOff": {`Pod web-bbbbbbbbb-aaaaa, container main: ImagePullBackOff: Back-off pulling image "registry.example/nosuchimage:1": not found`},
+		"CrashLoopBackOff": {"Pod web-bbbbbbbbb-aaaaa, container main: CrashLoopBackOff: back-off 40s restarting failed container (exit code 1, 3 restarts)"},
+		"NotReady":         {"Pod web-bbbbbbbbb-aaaaa, container main: NotReady: running and not ready: its readiness or startup probe does not pass"},
+		"Unschedulable": {"Pod web-bbbbbbbbb-aaaaa: Unschedulable: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu. " +
+			"no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."},
+		"FailedJob": {"Job job: BackoffLimitExceeded: Job has reached the specified backoff limit"},
+		"Ready":     nil,
+	}
+	ready := map[string]string{"Ready": "1 of 1", "FailedJob": "0 of 0"}
+	for _, version := range []string{"v3.22.0", "v4.3.1"} {
+		for _, scene := range sortedKeys(want) {
+			t.Run(version+"/"+scene, func(t *testing.T) {
+				text, err := os.ReadFile(filepath.Join("testdata", "status", version, scene+".json"))
+				require.NoError(t, err)
+				h, fake := withFake(t, Config{})
+				fake.SetVersion(version)
+				fake.On("status", helmtest.Reply{Stdout: string(text)})
+				objects, err := h.liveObjects(t.Context(), target{}, "web")
+				require.NoError(t, err)
+				var lines []string
+				for _, b := range blockersOf(objects) {
+					lines = append(lines, b.String())
+					assert.Equal(t, "team", b.Namespace)
+				}
+				assert.Equal(t, want[scene], lines)
+
+				p := progressOf(objects)
+				wantReady := ready[scene]
+				if wantReady == "" {
+					wantReady = "0 of 1"
+				}
+				assert.Equal(t, wantReady, fmt.Sprintf("%d of %d", p.Ready, p.Total))
+				assert.Equal(t, len(lines) > 0, p.Blocker != nil)
+			})
+		}
+	}
+}
+
+// States that the recordings do not have.
+func TestBlockers(t *testing.T) {
+	for _, test := range []struct {
+		name, object string
+		want         []string
+	}{
+		{"an init container that fails", `{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Pending",
+			"initContainerStatuses":[{"name":"wait","state":{"terminated":{"reason":"Error","exitCode":3}}}],
+			"containerStatuses":[{"name":"main","state":{"waiting":{"reason":"PodInitializing"}}}]}}`,
+			[]string{"Pod p, container wait: Error: (exit code 3)"}},
+		{"two containers", `{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Pending","containerStatuses":[
+			{"name":"a","state":{"waiting":{"reason":"ErrImagePull","message":"no\n\tsuch   image"}}},{"name":"b","ready":true,"state":{"running":{}}},
+			{"name":"c","state":{"waiting":{"reason":"CreateContainerConfigError","message":"secret \"x\" not found"}}}]}}`,
+			[]string{"Pod p, container a: ErrImagePull: no such image", `Pod p, container c: CreateContainerConfigError: secret "x" not found`}},
+		{"scheduled and nothing known", `{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Pending"}}`, []string{"Pod p: Pending"}},
+		{"evicted", `{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Failed","reason":"Evicted","message":"disk is full"}}`,
+			[]string{"Pod p: Evicted: disk is full"}},
+		{"a pod that is done", `{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Succeeded",
+			"conditions":[{"type":"Ready","status":"False","reason":"PodCompleted"}]}}`, nil},
+		{"a readiness gate", `{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Running",
+			"conditions":[{"type":"Ready","status":"False","reason":"ReadinessGatesNotReady"}],
+			"containerStatuses":[{"name":"main","ready":true,"state":{"running":{}}}]}}`, []string{"Pod p: ReadinessGatesNotReady"}},
+		{"a claim without a volume", `{"kind":"PersistentVolumeClaim","metadata":{"name":"data"},"status":{"phase":"Pending"}}`,
+			[]string{"PersistentVolumeClaim data: Pending: no volume is bound to it"}},
+		{"a bound claim", `{"kind":"PersistentVolumeClaim","metadata":{"name":"data"},"status":{"phase":"Bound"}}`, nil},
+		{"a quota", `{"kind":"ReplicaSet","metadata":{"name":"web"},"status":{"conditions":[
+			{"type":"ReplicaFailure","status":"True","reason":"FailedCreate","message":"exceeded quota"}]}}`,
+			[]string{"ReplicaSet web: FailedCreate: exceeded quota"}},
+		{"a stuck rollout", `{"kind":"Deployment","metadata":{"name":"web"},"status":{"conditions":[
+			{"type":"Progressing","status":"False","reason":"ProgressDeadlineExceeded"}]}}`, []string{"Deployment web: ProgressDeadlineExceeded"}},
+		{"a rollout under way", `{"kind":"Deployment","metadata":{"name":"web"},"status":{"conditions":[{"type":"Progressing","status":"True"}]}}`, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var o liveObject
+			require.NoError(t, json.Unmarshal([]byte(test.object), &o))
+			var lines []string
+			for _, b := range blockersOf([]liveObject{o}) {
+				lines = append(lines, b.String())
+			}
+			assert.Equal(t, test.want, lines)
+		})
+	}
+}
+
+// Pods say it most exactly; and a release of a thousand pods does not flood a log.
+func TestBlockersArePodsFirstAndFew(t *testing.T) {
+	var deployment, pod liveObject
+	require.NoError(t, json.Unmarshal([]byte(`{"kind":"Deployment","metadata":{"name":"web"},
+		"status":{"conditions":[{"type":"Progressing","status":"False"}]}}`), &deployment))
+	require.NoError(t, json.Unmarshal([]byte(`{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Pending"}}`), &pod))
+	objects := []liveObject{deployment}
+	for range 1000 {
+		objects = append(objects, pod)
+	}
+	all := blockersOf(objects)
+	assert.Len(t, all, 20)
+	assert.Equal(t, "Pod", all[0].Kind)
+	long := Blocker{ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "r", Message: oneLine(strings.Repeat("wörd ", 1000))}
+	assert.Less(t, len(long.String()), 300)
+	text := (&ReleaseError{Release: "web", Kind: ErrNotReady, Blockers: all}).Error()
+	assert.Contains(t, text, "and 15 more")
+	assert.Less(t, len(text), 400)
+}
+
+func TestReleaseErrorText(t *testing.T) {
+	remains := []Remain{{ObjectRef{Version: "v1", Kind: "Secret", Namespace: "team", Name: "s"}, "the release record"}}
+	for _, test := range []struct {
+		want string
+		err  ReleaseError
+	}{
+		{"release web: release already exists (status deployed): helm said so",
+			ReleaseError{Release: "web", Kind: ErrReleaseExists, Status: StatusDeployed, Err: errors.New("helm said so")}},
+		{"release web in namespace team: release not ready: Pod p: Pending",
+			ReleaseError{Release: "web", Namespace: "team", Kind: ErrNotReady, Blockers: []Blocker{{ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "Pending"}}}},
+		{"release web: release not ready: left behind in the cluster: Secret team/s (the release record)",
+			ReleaseError{Release: "web", Kind: ErrLeftBehind, also: ErrNotReady, Remains: remains}},
+		// What stays by design is not part of another failure.
+		{"release web: helm said so", ReleaseError{Release: "web", Remains: remains, Err: errors.New("helm said so")}},
+	} {
+		assert.Equal(t, test.want, test.err.Error())
+	}
+}

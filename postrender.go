@@ -1,0 +1,212 @@
+package helmexec
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Transform changes a manifest before it is installed. It gets the objects in one stream, and what
+// it returns is what helm installs; an error ends the install before anything is made. Ready ones
+// are RetagImages, AddLabels, AddTolerations and AddNodeSelector; Transforms joins several.
+type Transform = func(Manifest) (Manifest, error)
+
+// Transforms applies transforms one after the other.
+func Transforms(all ...Transform) Transform {
+	return func(m Manifest) (_ Manifest, err error) {
+		for _, t := range all {
+			if m, err = t(m); err != nil {
+				return nil, err
+			}
+		}
+		return m, nil
+	}
+}
+
+// transformName is the name of the plugin by which Helm 4 knows the post-renderer.
+const transformName = "helmexec-transform"
+
+// transformScript is what helm runs as its post-renderer: it puts the manifest into a file, tells
+// this process through one inherited pipe and waits for its word through another. Should this
+// process die, the wait ends, and so does helm. The same constant text serves every call.
+const transformScript = `#!/bin/sh
+set -e
+cat >"$HELMEXEC_TRANSFORM/manifest"
+echo ready >&"$HELMEXEC_READY"
+read -r word <&"$HELMEXEC_WORD"
+exec cat "$HELMEXEC_TRANSFORM/$word"
+`
+
+// transformer makes the post-renderer's files, once for a home, and gives the folder to be named as
+// HELM_PLUGINS. Helm 3 runs the script in it, Helm 4 the plugin around it.
+func (h *Helm) transformer() (plugins string, err error) {
+	plugins = filepath.Join(h.state, "transform")
+	if _, err := os.Stat(filepath.Join(plugins, transformName, "plugin.yaml")); err == nil {
+		return plugins, nil
+	}
+	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "transform-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	script := filepath.Join(plugins, transformName, "post-render")
+	plugin, err := json.Marshal(map[string]any{ // JSON is YAML
+		"apiVersion": "v1", "type": "postrenderer/v1", "name": transformName, "version": "1.0.0", "runtime": "subprocess",
+		"runtimeConfig": map[string]any{"platformCommand": []any{map[string]any{"command": script}}},
+	})
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(tmp, transformName)
+	err = errors.Join(
+		os.Mkdir(dir, 0o700),
+		os.WriteFile(filepath.Join(dir, "plugin.yaml"), plugin, 0o600),
+		os.WriteFile(filepath.Join(dir, "post-render"), []byte(transformScript), 0o700),
+	)
+	if err != nil {
+		return "", err
+	}
+	if err := os.Rename(tmp, plugins); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return plugins, nil
+}
+
+// runTransformed runs an install or upgrade with t, where it is not nil, as its post-renderer.
+func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, positionals ...string) ([]byte, error) {
+	positionals = append([]string{"--"}, positionals...)
+	if t == nil {
+		inv.args = append(inv.args, positionals...)
+		return h.run(ctx, inv)
+	}
+	if runtime.GOOS == "windows" {
+		return nil, invalidf("a Transform needs a Unix system: Windows passes no pipes on")
+	}
+	d, err := h.dialect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plugins, err := h.transformer()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "manifest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	hear, ready, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer ready.Close()
+	word, say, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, hear.Close())
+	}
+	defer word.Close()
+
+	var failed error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer say.Close() // the script waits no longer
+		failed = answerTransforms(dir, hear, say, t)
+	}()
+	renderer := transformName
+	if !d.postRendererIsPlugin {
+		renderer = filepath.Join(plugins, transformName, "post-render")
+	}
+	fd := 3 + len(inv.inherit) // where the inherited files begin in a child
+	inv.inherit = append(slices.Clone(inv.inherit), ready, word)
+	inv.args = append(append(inv.args, "--post-renderer="+renderer), positionals...)
+	inv.env = append(inv.env, "HELM_PLUGINS="+plugins, "HELMEXEC_TRANSFORM="+dir,
+		"HELMEXEC_READY="+strconv.Itoa(fd), "HELMEXEC_WORD="+strconv.Itoa(fd+1))
+	out, err := h.run(ctx, inv)
+	hear.Close()
+	<-done
+	if failed != nil && err != nil {
+		err = fmt.Errorf("transform: %w; %w", failed, err)
+	}
+	return out, err
+}
+
+// answerTransforms transforms what the script puts down, each time it says so, until hear is closed
+// or the transform fails.
+func answerTransforms(dir string, hear io.Reader, say io.Writer, t Transform) error {
+	line := make([]byte, len("ready\n"))
+	for {
+		if _, err := io.ReadFull(hear, line); err != nil {
+			return nil
+		}
+		file := filepath.Join(dir, "manifest")
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		if info.Size() > maxStdout {
+			return fmt.Errorf("%w: the manifest has more than %d MiB", ErrOutputTooLarge, maxStdout>>20)
+		}
+		m, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		changed, err := t(m)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "changed"), append(slices.Clip(changed), '\n'), 0o600); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(say, "changed\n"); err != nil {
+			return err
+		}
+	}
+}
+
+// refuseHooks refuses a chart whose hooks Helm 3 would run untransformed: it does not pass them
+// through a post-renderer. Tests are left alone, since an install does not run them.
+func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, release string, ch *Chart) error {
+	d, err := h.dialect(ctx)
+	if err != nil || d.postRendererIsPlugin {
+		return err
+	}
+	a = append(slices.Clone(a), "--dry-run=server", "--output=json", "--", release, ch.Path)
+	out, err := h.run(ctx, invocation{args: a, stdin: stdin})
+	if errors.Is(err, ErrReleaseExists) {
+		return nil // the install itself finds out whose it is
+	}
+	if err != nil {
+		return err
+	}
+	var rendered struct {
+		Hooks []struct {
+			Name, Kind string
+			Events     []string
+		}
+	}
+	if err := json.Unmarshal(out, &rendered); err != nil {
+		return badOutput(a[0], err)
+	}
+	var hooks []string
+	for _, hk := range rendered.Hooks {
+		if !slices.ContainsFunc(hk.Events, func(e string) bool { return e != "test" && e != "test-success" }) {
+			continue
+		}
+		hooks = append(hooks, fmt.Sprintf("%s %s (%s)", hk.Kind, hk.Name, strings.Join(hk.Events, ", ")))
+	}
+	if len(hooks) > 0 {
+		return fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
+			ErrHooksNotTransformed, ch.Metadata.Name, strings.Join(hooks, "; "))
+	}
+	return nil
+}

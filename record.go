@@ -1,0 +1,128 @@
+package helmexec
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// record is what Helm stores of one revision.
+type record struct {
+	Partial         bool // it was too large: chart, manifest and hooks are not known
+	Name, Namespace string
+	Revision        int
+	Status          Status
+	Updated         string
+	Description     hexText
+	Notes           hexText // the first 64 KiB
+	Chart           hexText
+	ChartVersion    hexText
+	AppVersion      hexText
+	Manifest        hexText
+	Labels          []*struct{ Key, Value string }
+	CRDs            []hexText // the documents of the chart's crds folder
+	Hooks           []*hook
+}
+
+// hook is one hook of a revision, and how it went when it last ran.
+type hook struct {
+	Name, Kind     hexText
+	Phase          string  // "" when it never ran; Unknown, Running, Succeeded, Failed
+	Events         hexText // "[pre-install post-upgrade]"
+	DeletePolicies hexText // as the chart has them: Helm checks none
+	Manifest       hexText
+}
+
+// recordTemplate prints a record as JSON, free text in hexadecimal digits. "helm get all" with a
+// template is the one command that tells chart, labels, manifest and hooks of a release in any
+// state, on both Helms, from one read of one release. "helm list", where labels can be asked for,
+// reads and decodes every release of the namespace.
+const recordTemplate = `{{define "x"}}"{{printf "%x" .}}"{{end}}{{with .Release}}{` +
+	`"Name":"{{.Name}}","Namespace":"{{.Namespace}}","Revision":{{.Version}},` +
+	`{{with .Info}}"Status":"{{.Status}}","Updated":"{{.LastDeployed.Format "2006-01-02T15:04:05.999999999Z07:00"}}",` +
+	`"Description":{{template "x" .Description}},"Notes":"{{printf "%.65536x" .Notes}}",{{end}}` +
+	`{{with .Chart}}{{with .Metadata}}"Chart":{{template "x" .Name}},"ChartVersion":{{template "x" .Version}},"AppVersion":{{template "x" .AppVersion}},{{end}}` +
+	`"CRDs":[{{range .CRDObjects}}{{template "x" .File.Data}},{{end}}null],{{end}}` +
+	`"Labels":[{{range $k, $v := .Labels}}{"Key":"{{$k}}","Value":"{{$v}}"},{{end}}null],` +
+	`"Hooks":[{{range .Hooks}}{"Name":{{template "x" .Name}},"Kind":{{template "x" .Kind}},"Phase":"{{.LastRun.Phase}}",` +
+	`"Events":{{template "x" (printf "%v" .Events)}},"DeletePolicies":{{template "x" (printf "%v" .DeletePolicies)}},"Manifest":{{template "x" .Manifest}}},{{end}}null],` +
+	`"Manifest":{{template "x" .Manifest}}}{{end}}`
+
+// hexText is text that a template printed in hexadecimal digits.
+type hexText string
+
+func (t *hexText) UnmarshalText(b []byte) error {
+	text, err := hex.DecodeString(string(b))
+	*t = hexText(text)
+	return err
+}
+
+// slimTemplate leaves out all that the chart's author can make large.
+const slimTemplate = `{{with .Release}}{"Partial":true,` +
+	`"Name":"{{.Name}}","Namespace":"{{.Namespace}}","Revision":{{.Version}},` +
+	`{{with .Info}}"Status":"{{.Status}}","Updated":"{{.LastDeployed.Format "2006-01-02T15:04:05.999999999Z07:00"}}",{{end}}` +
+	`"Labels":[{{range $k, $v := .Labels}}{"Key":"{{$k}}","Value":"{{$v}}"},{{end}}null]}{{end}}`
+
+// record reads one revision of a release; revision 0 is the latest. Of a record that is too large to
+// be read whole it reads the part that nobody can make large: a release can be removed whatever its
+// chart says.
+func (h *Helm) record(ctx context.Context, t target, release string, revision int) (*record, error) {
+	rec, err := h.readRecord(ctx, t, release, revision, recordTemplate)
+	var bad *json.SyntaxError
+	if errors.Is(err, ErrOutputTooLarge) || errors.As(err, &bad) {
+		return h.readRecord(ctx, t, release, revision, slimTemplate)
+	}
+	return rec, err
+}
+
+func (h *Helm) readRecord(ctx context.Context, t target, release string, revision int, template string) (*record, error) {
+	a := args{"get", "all", "--template=" + template}
+	a.number("--revision", revision)
+	a.add(t.flags()...)
+	a.add("--", release)
+	out, err := h.run(ctx, invocation{args: a})
+	if err != nil {
+		return nil, err
+	}
+	var rec record
+	if err := json.Unmarshal(out, &rec); err != nil {
+		return nil, badOutput("get all", err)
+	}
+	// The template ends every list with a null.
+	rec.Hooks = rec.Hooks[:max(0, len(rec.Hooks)-1)]
+	return &rec, nil
+}
+
+func (r *record) release() *Release {
+	rel := &Release{
+		Name: r.Name, Namespace: r.Namespace, Revision: r.Revision, Status: r.Status,
+		ChartName: string(r.Chart), ChartVersion: string(r.ChartVersion), AppVersion: string(r.AppVersion),
+		Description: string(r.Description), Notes: string(r.Notes), Labels: map[string]string{},
+	}
+	rel.Updated, _ = time.Parse(time.RFC3339Nano, r.Updated)
+	for _, l := range r.Labels {
+		if l != nil && !reservedLabel(l.Key) {
+			rel.Labels[l.Key] = l.Value
+		}
+	}
+	return rel
+}
+
+// has tells whether the hook has one of a bracketed list's words.
+func (t *hook) has(list hexText, word string) bool {
+	for _, w := range strings.Fields(strings.Trim(string(list), "[]")) {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}
+
+// hasHook tells whether the release has a hook for an event.
+func (r *record) hasHook(event string) bool {
+	return slices.ContainsFunc(r.Hooks, func(t *hook) bool { return t.has(t.Events, event) })
+}

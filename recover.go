@@ -1,0 +1,323 @@
+package helmexec
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// tried is how a try of an install or upgrade ended, as far as helm's own words tell.
+type tried int
+
+const (
+	triedOK          tried = iota // exit 0
+	triedTaken                    // the name is in use
+	triedUnreachable              // the cluster did not answer before anything was done
+	triedLost                     // the connection or the process was lost on the way
+	triedNotReady                 // objects were made and waiting for them ended
+	triedRefused                  // it failed for good
+	triedStopped                  // the caller's context ended
+)
+
+// found is what is recorded afterwards under the name.
+type found int
+
+const (
+	foundNothing  found = iota
+	foundDeployed       // this operation's release, as wanted, or upgraded since
+	foundFailed         // this operation's, failed
+	foundDead           // this operation's, pending or being removed, by a helm that is dead
+	foundLive           // this operation's, unfinished, by a helm on another host that may live
+	foundForeign        // of another operation
+	foundUnknown        // looking failed
+)
+
+// next is what follows from the two.
+type next int
+
+const (
+	nextDone       next = iota // success
+	nextAgain                  // another try
+	nextClearAgain             // remove what is there, then another try
+	nextClearFail              // say why, remove what is there, fail
+	nextFail                   // fail; there is nothing to remove, or no telling
+	nextTaken                  // fail: the name is another's
+	nextWait                   // look again in a while
+)
+
+// settlement is the whole of recovery: what to do after a try, given how it ended and what is found.
+//
+// A deployed release of this operation is a success however the try ended. A live helm is always
+// waited for, since changing the record below it orphans its objects. A release of somebody else
+// is never touched.
+type settlement [triedStopped + 1][foundUnknown + 1]next
+
+var settleInstall = settlement{
+	//                 nothing    deployed  failed          dead            live      foreign    unknown
+	triedOK:          {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextFail},
+	triedTaken:       {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextFail},
+	triedUnreachable: {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextAgain},
+	triedLost:        {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextAgain},
+	triedNotReady:    {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextTaken, nextFail},
+	triedRefused:     {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
+	triedStopped:     {nextFail, nextDone, nextClearFail, nextClearFail, nextFail, nextFail, nextFail},
+}
+
+// For an upgrade "foreign" is the release as it was before: the try recorded nothing. A failed
+// revision does not block a further try, a pending one does.
+var settleUpgrade = settlement{
+	//                 nothing    deployed  failed         dead            live      foreign    unknown
+	triedOK:          {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextFail},
+	triedTaken:       {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextTaken, nextFail},
+	triedUnreachable: {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextAgain},
+	triedLost:        {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextAgain},
+	triedNotReady:    {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
+	triedRefused:     {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
+	triedStopped:     {nextFail, nextDone, nextClearFail, nextClearFail, nextFail, nextFail, nextFail},
+}
+
+// change carries one install or upgrade through its tries.
+type change struct {
+	h        *Helm
+	op       *operation
+	opts     InstallOptions
+	chart    *Chart
+	stdin    []byte
+	args     func(InstallOptions) args // without labels and positionals
+	settle   *settlement
+	taken    error // the kind of nextTaken
+	unseen   error // of the try whose outcome could not be looked up
+	revision int   // the latest one seen
+	ended    bool  // the caller's context has
+	// clear makes way for a further try.
+	clear func(context.Context, *record) error
+	// giveUp ends a change that was recorded and failed for good.
+	giveUp func(context.Context, tried, *record, error) error
+}
+
+// carryOut tries until the change is settled.
+func (c *change) carryOut(ctx context.Context) (*Release, error) {
+	// A record carries the time by which the helm that wrote it has ended, so there is one.
+	longest := time.Hour + 4*c.opts.Timeout
+	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("%w: over %v", errOverlong, longest))
+	defer cancel()
+	tries := c.h.tries()
+	var later context.Context
+	cancel = func() {}
+	defer func() { cancel() }()
+	lost := false // a try may have made something that has not been seen since
+	for {
+		err := c.try(ctx)
+		cancel()
+		c.ended = ctx.Err() != nil
+		// Its time begins here: a helm that had to be killed has used up its own.
+		later, cancel = graceContext(ctx, c.h.cfg.GracePeriod)
+		how := c.h.howItEnded(err)
+		if how != triedUnreachable && how != triedTaken {
+			lost, c.unseen = true, err
+		}
+		found, rec, lookErr := foundNothing, (*record)(nil), error(nil)
+		if lost || how == triedTaken {
+			found, rec, lookErr = c.lookUp(later)
+		}
+		next := c.settle[how][found]
+		for next == nextWait {
+			if !sleep(ctx, time.Second) {
+				return nil, c.failure(ErrReleaseBusy, rec, errors.Join(contextError(ctx), err))
+			}
+			if found, rec, lookErr = c.lookUp(later); found != foundUnknown {
+				next = c.settle[how][found]
+			}
+		}
+		if found != foundUnknown {
+			lost = false
+		}
+		switch next {
+		case nextDone:
+			rel := rec.release()
+			rel.Recovered = err != nil
+			return rel, nil
+		case nextTaken:
+			return nil, c.failure(c.taken, rec, err)
+		case nextClearFail:
+			return nil, c.giveUp(later, how, rec, err)
+		case nextClearAgain:
+			if clearErr := c.clear(later, rec); clearErr != nil {
+				return nil, c.leftBehind(later, rec, errors.Join(err, clearErr))
+			}
+		case nextFail:
+			if lost {
+				return nil, c.leftBehind(later, rec, errors.Join(err, lookErr))
+			}
+			if how == triedTaken && lookErr != nil {
+				// By whom decides between a success and ErrReleaseExists, so it is neither.
+				err = fmt.Errorf("the name is in use, and by whom could not be found out: %w", lookErr)
+			}
+			return nil, c.failure(nil, rec, err)
+		}
+		if err == nil {
+			err = errors.New("helm reported success, and the release is not recorded as deployed")
+			lost = found == foundNothing
+		}
+		if !tries.another(ctx) {
+			if lost {
+				return nil, c.leftBehind(later, rec, errors.Join(err, lookErr))
+			}
+			return nil, c.failure(nil, nil, lastError(ctx, err))
+		}
+	}
+}
+
+// try runs helm once.
+func (c *change) try(ctx context.Context) error {
+	// A helm whose runner was killed is stopped by nobody: its own timeout, which counts for each
+	// hook and for waiting, is what ends it.
+	end, _ := ctx.Deadline()
+	timeout := min(cmp.Or(c.opts.Timeout, helmTimeout), max(time.Until(end).Round(time.Second), time.Second))
+	until := time.Now().Add(4 * timeout)
+	if end.After(until) {
+		until = end
+	}
+	opts := c.opts
+	if timeout != helmTimeout || opts.Timeout != 0 {
+		opts.Timeout = timeout
+	}
+	a := c.args(opts)
+	a.str("--labels", c.op.labels(opts, c.revision+1, until.Add(2*c.h.cfg.GracePeriod)))
+	inv := invocation{args: a, stdin: c.stdin, mutates: true, inherit: c.op.inherited()}
+	defer c.h.watch(ctx, c.op, c.opts)()
+	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)
+	return err
+}
+
+// lookUp finds what is recorded under the name, and whose it is.
+func (c *change) lookUp(ctx context.Context) (found, *record, error) {
+	var rec *record
+	err := c.h.retry(ctx, func() (err error) {
+		rec, err = c.h.record(ctx, c.op.target, c.op.release, 0)
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrReleaseNotFound):
+		return foundNothing, nil, nil
+	case err != nil:
+		return foundUnknown, nil, err
+	}
+	c.revision = rec.Revision
+	return c.op.found(rec.release(), time.Now()), rec, nil
+}
+
+func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
+	e := &ReleaseError{Release: c.op.release, Namespace: c.op.target.namespace, Kind: kind, Err: err}
+	if rec != nil {
+		e.Status = rec.Status
+	}
+	return e
+}
+
+// whyFailed is the failure of a change whose record is there, with what keeps it from being ready.
+func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err error) *ReleaseError {
+	failed := c.failure(nil, rec, err)
+	if how == triedNotReady {
+		failed.Kind = ErrNotReady
+		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
+	}
+	return failed
+}
+
+// leftBehind names what an install may have left: what its record says, or what the chart renders
+// to when the record cannot be read. After an upgrade it is the release itself that is left.
+func (c *change) leftBehind(ctx context.Context, rec *record, err error) *ReleaseError {
+	e := c.failure(ErrLeftBehind, rec, err)
+	if c.op.label == labelInstall {
+		e.Remains = c.h.present(ctx, c.op.target, c.h.remainsOf(ctx, c.op, c.chart, rec, c.opts, c.stdin, c.unseen))
+	}
+	return e
+}
+
+// helmTimeout is helm's own default for --timeout.
+const helmTimeout = 5 * time.Minute
+
+// settlingTime is how long a runner on another host is left alone with a release that failed: it is
+// about to remove it.
+const settlingTime = 2 * time.Minute
+
+// errOverlong ends a change that has no end of its own.
+var errOverlong = errors.New("the change takes too long")
+
+// howItEnded reads the error of a try.
+func (h *Helm) howItEnded(err error) tried {
+	var e *Error
+	switch {
+	case err == nil:
+		return triedOK
+	case !errors.As(err, &e) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
+		return triedStopped // before helm started
+	case e == nil:
+		return triedRefused
+	case e != nil && e.cause != nil && (errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, errOverlong)):
+		return triedStopped
+	case errors.Is(err, ErrReleaseExists), errors.Is(err, ErrReleaseBusy):
+		return triedTaken
+	case h.cfg.Retry.Retryable(err) && errors.Is(err, ErrClusterUnreachable):
+		return triedUnreachable
+	case h.cfg.Retry.Retryable(err):
+		return triedLost
+	case notReadyInTime(e.Stderr):
+		return triedNotReady
+	}
+	return triedRefused
+}
+
+// found reads what a record means to the operation.
+func (op *operation) found(r *Release, now time.Time) found {
+	switch {
+	case !op.ours(r):
+		return foundForeign
+	case r.Status == StatusUninstalled, r.Status == StatusUninstalling && op.label == labelUpgrade:
+		// Its history was kept on purpose, and so was the name; or somebody is removing it.
+		return foundForeign
+	case r.Labels[labelSweep] != "":
+		return foundDead
+	case r.Status == StatusDeployed, r.Status == StatusSuperseded, r.Revision > 1 && op.label == labelInstall:
+		return foundDeployed
+	case r.Status == StatusFailed && (!op.mayLive(r, now) || now.Sub(r.Updated) > settlingTime):
+		return foundFailed
+	case op.mayLive(r, now):
+		return foundLive
+	}
+	return foundDead
+}
+
+// tries counts the tries of one call.
+type tries struct {
+	left  int
+	pause backoff.BackOff
+}
+
+func (h *Helm) tries() *tries {
+	return &tries{left: h.cfg.Retry.Tries, pause: h.cfg.Retry.BackOff()}
+}
+
+// another pauses and tells whether a further try is due.
+func (t *tries) another(ctx context.Context) bool {
+	t.left--
+	d := t.pause.NextBackOff()
+	return t.left > 0 && d != backoff.Stop && sleep(ctx, d)
+}
+
+// sleep tells whether d went by before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,162 @@
+package helmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// UpdateReposOptions is for UpdateRepos. Names empty means every repository.
+type UpdateReposOptions struct {
+	Names []string
+}
+
+// UpdateRepos fetches the indexes of repositories again, one helm process for each, or none where a
+// caller at the same moment has done so. Every repository is tried; what failed is in the error, on Helm 3 too, which by
+// itself reports such a failure as a success.
+//
+// Errors: ErrRepoNotFound for a name that is not known.
+func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
+	known, err := h.Repos(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, r := range known {
+		names = append(names, r.Name)
+	}
+	for _, name := range opts.Names {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("%w: %q is not among the repositories added: %s", ErrRepoNotFound, name, strings.Join(names, ", "))
+		}
+	}
+	if len(opts.Names) > 0 {
+		names = opts.Names
+	}
+	asked := time.Now()
+	var all errgroup.Group
+	failures := make([]error, len(names))
+	for i, name := range names {
+		all.Go(func() error {
+			failures[i] = h.refresh(ctx, name, asked)
+			return nil
+		})
+	}
+	_ = all.Wait()
+	return errors.Join(failures...)
+}
+
+// refreshed is a refresh of a repository in the past.
+type refreshed struct {
+	began time.Time
+	err   error
+}
+
+// refresh fetches the index of a repository again, unless somebody's refresh that began after the
+// caller asked has done so. Helm 3 writes an index in place; here it is written beside and renamed,
+// so that a reader finds the old one or the new one.
+func (h *Helm) refresh(ctx context.Context, name string, asked time.Time) error {
+	unlock, err := h.lock(ctx, "repository "+name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if text, err := os.ReadFile(h.refreshStamp(name)); err == nil {
+		if began, err := time.Parse(time.RFC3339Nano, string(text)); err == nil && !began.Before(asked) {
+			return nil
+		}
+	}
+	if last, ok := h.failures.Load(name); ok && !last.(refreshed).began.Before(asked) {
+		return last.(refreshed).err
+	}
+	began := time.Now()
+	if err := h.refetch(ctx, name); err != nil {
+		err = fmt.Errorf("repository %s: %w", name, err)
+		if ctx.Err() == nil {
+			h.failures.Store(name, refreshed{began, err})
+		}
+		return err
+	}
+	return h.stampRefresh(name, began)
+}
+
+func (h *Helm) refreshStamp(name string) string { return h.pinFile("refresh of " + name) }
+
+// stampRefresh remembers for all processes when the last refresh began.
+func (h *Helm) stampRefresh(name string, began time.Time) error {
+	return writeFileAtomic(h.refreshStamp(name), []byte(began.Format(time.RFC3339Nano)))
+}
+
+func (h *Helm) refetch(ctx context.Context, name string) error {
+	d, err := h.dialect(ctx)
+	if err != nil {
+		return err
+	}
+	dir, err := h.repoDir(ctx, name)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(dir.config); err != nil {
+		return fmt.Errorf("%w: %q is not among the repositories added", ErrRepoNotFound, name)
+	}
+	staged, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "index-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(staged)
+	fresh := repoDir{dir.config, filepath.Join(staged, filepath.Base(dir.index))}
+	a := args{"repo", "update"}
+	a.add(d.updateFails...)
+	a.add("--", name)
+	if err := h.fetching(ctx, invocation{args: a, env: fresh.env(), reports: true}, staged, h.cfg.Limits.Index); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir.index), 0o700); err != nil {
+		return err
+	}
+	if h.private() {
+		return errors.Join(os.Chmod(fresh.index, 0o600), os.Rename(fresh.index, dir.index))
+	}
+	return copyFileAtomic(fresh.index, dir.index) // it may be on another file system
+}
+
+// find looks a version of a chart up in its repository's index.
+func (h *Helm) find(ctx context.Context, src chartSource) (ChartVersion, error) {
+	versions, err := h.versions(ctx, src.repo, src.chart)
+	if err != nil {
+		return ChartVersion{}, err
+	}
+	v, ok := pickVersion(versions, src.version)
+	switch {
+	case ok:
+		return v, nil
+	case len(versions) == 0:
+		return v, fmt.Errorf("%w: repository %s has no chart %q", ErrChartNotFound, src.repo, src.chart)
+	case src.version == "":
+		return v, fmt.Errorf("%w: chart %s has no stable version; the newest is %s: name it", ErrChartNotFound, src.ref, versions[0].Version)
+	}
+	return v, fmt.Errorf("%w: chart %s has no version that fits %q; the newest is %s", ErrChartNotFound, src.ref, src.version, versions[0].Version)
+}
+
+// versions reads the versions of a chart from the index at hand.
+func (h *Helm) versions(ctx context.Context, repo, chart string) ([]ChartVersion, error) {
+	dir, err := h.repoDir(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(dir.config); err != nil {
+		return nil, fmt.Errorf("%w: %q is not among the repositories added", ErrRepoNotFound, repo)
+	}
+	versions, err := readIndex(dir.index, chart, h.cfg.Limits.Index)
+	if err != nil {
+		return nil, fmt.Errorf("repository %s: %w", repo, err)
+	}
+	return versions, nil
+}

@@ -1,0 +1,93 @@
+package helmexec
+
+import (
+	"context"
+	"regexp"
+	"strings"
+)
+
+// RegistryOptions is for RegistryLogin.
+type RegistryOptions struct {
+	Username, Password string
+	Source             SourceOptions
+}
+
+var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?$`)
+
+// RegistryLogin logs in to an OCI registry, a host with or without a port, for every later call with
+// the same Home. The password goes to helm through a pipe; helm keeps it in a file of mode 0600 in
+// the home. Starts one helm process.
+func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) error {
+	if !registryHost.MatchString(host) {
+		return invalidf("registry %q: want a host with or without a port, and no scheme or path", shownAddress(host))
+	}
+	if opts.Username == "" || opts.Password == "" {
+		return invalidf("registry login: Username and Password are needed")
+	}
+	unlock, err := h.lock(ctx, "registry credentials")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	a := args{"registry", "login", "--username=" + opts.Username, "--password-stdin"}
+	for _, flag := range opts.Source.flags() {
+		if flag == "--insecure-skip-tls-verify" {
+			flag = "--insecure" // as login spells it
+		}
+		a.add(flag)
+	}
+	a.add("--", host)
+	return h.retry(ctx, func() error {
+		_, err := h.run(ctx, invocation{args: a, stdin: []byte(opts.Password), secrets: []string{opts.Password}})
+		return err
+	})
+}
+
+// RegistryLogout forgets the credentials of an OCI registry. Starts one helm process.
+func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
+	if !registryHost.MatchString(host) {
+		return invalidf("registry %q: want a host with or without a port, and no scheme or path", shownAddress(host))
+	}
+	unlock, err := h.lock(ctx, "registry credentials")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, err = h.run(ctx, invocation{args: []string{"registry", "logout", "--", host}})
+	return err
+}
+
+// Push puts a chart archive into an OCI registry, below an address such as
+// "oci://host:5000/charts", and gives the reference to pull it by and the digest of its manifest.
+// Starts one helm process; a push that is lost may be repeated.
+func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOptions) (ref, digest string, err error) {
+	rest, ok := strings.CutPrefix(registry, "oci://")
+	host, _, _ := strings.Cut(rest, "/")
+	if !ok || !registryHost.MatchString(host) || strings.ContainsAny(registry, " @?#") {
+		return "", "", invalidf("registry %q: want oci://host[:port]/path", shownAddress(registry))
+	}
+	ch, err := h.openChart(chartSource{kind: fromDisk, ref: archive}, archive)
+	if err != nil {
+		return "", "", err
+	}
+	if ch.Digest == "" {
+		return "", "", invalidf("push: %s is a folder: make an archive of it with Package", archive)
+	}
+	a := args{"push"}
+	a.add(opts.flags()...)
+	a.add("--", archive, registry)
+	var said string
+	err = h.retry(ctx, func() error {
+		out, err := h.run(ctx, invocation{args: a, mutates: true, stderr: &said})
+		said += string(out)
+		return err
+	})
+	if err != nil {
+		return "", "", err
+	}
+	digest = pushedDigest.FindString(said)
+	// A "+" of a version is written "_" in a tag.
+	return strings.TrimSuffix(registry, "/") + "/" + ch.Metadata.Name + ":" + strings.ReplaceAll(ch.Metadata.Version, "+", "_"), digest, nil
+}
+
+var pushedDigest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)

@@ -1,0 +1,239 @@
+package helmexec
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// Status is the state of a release as Helm records it.
+type Status string
+
+// The states of a release.
+const (
+	StatusUnknown         Status = "unknown"
+	StatusDeployed        Status = "deployed"
+	StatusUninstalled     Status = "uninstalled" // removed, its history kept
+	StatusSuperseded      Status = "superseded"
+	StatusFailed          Status = "failed"
+	StatusUninstalling    Status = "uninstalling"
+	StatusPendingInstall  Status = "pending-install"
+	StatusPendingUpgrade  Status = "pending-upgrade"
+	StatusPendingRollback Status = "pending-rollback"
+)
+
+// Pending tells whether the record says that an operation is under way. The record stays like this
+// when the helm that wrote it was killed.
+func (s Status) Pending() bool { return strings.HasPrefix(string(s), "pending-") }
+
+// Release is one revision of a release. Which fields are filled depends on the command: Helm's
+// list tells no description and no labels.
+type Release struct {
+	Name, Namespace string
+	Revision        int
+	Status          Status
+	// ChartName, ChartVersion: Helm prints them joined ("web-1.2.3"); they are split at the first
+	// dash behind which the rest is a semantic version.
+	ChartName, ChartVersion string
+	AppVersion              string
+	Description             string
+	Notes                   string
+	Updated                 time.Time
+	// Labels are the labels that this call gave the release record or was told by Helm.
+	Labels map[string]string
+	// Recovered tells that the call that made this revision was believed lost, and was found to
+	// have succeeded.
+	Recovered bool
+}
+
+// ListOptions narrows List. The zero value lists every release of the default namespace.
+type ListOptions struct {
+	Namespace     string
+	AllNamespaces bool
+	// Filter is a regular expression on the release name, unanchored, as Helm's --filter.
+	Filter string
+	// Selector is a label query on the release record, "k=v,k2!=v2".
+	Selector string
+	// Statuses keeps the releases in one of these states; empty keeps all.
+	Statuses                []Status
+	Kubeconfig, KubeContext string
+}
+
+// List gives the latest revision of each release, in every state unless Statuses says otherwise,
+// sorted by name, without a limit on their number. Starts one helm process.
+func (h *Helm) List(ctx context.Context, opts ListOptions) ([]Release, error) {
+	if _, err := regexp.Compile(opts.Filter); err != nil {
+		return nil, invalidf("list filter: %v", err)
+	}
+	t, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return nil, err
+	}
+	d, err := h.dialect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.run(ctx, invocation{args: listArgs(d, t, opts)})
+	if err != nil {
+		return nil, err
+	}
+	releases, err := parseList(out)
+	if len(opts.Statuses) > 0 {
+		releases = slices.DeleteFunc(releases, func(r Release) bool { return !slices.Contains(opts.Statuses, r.Status) })
+	}
+	return releases, err
+}
+
+func listArgs(d dialect, t target, opts ListOptions) []string {
+	a := args{"list", "--output=json", "--max=0", "--time-format=" + time.RFC3339Nano}
+	a.add(d.listAll...)
+	a.is("--all-namespaces", opts.AllNamespaces)
+	a.str("--filter", opts.Filter)
+	a.str("--selector", opts.Selector)
+	if opts.AllNamespaces {
+		t.namespace = ""
+	}
+	return append(a, t.flags()...)
+}
+
+func parseList(out []byte) ([]Release, error) {
+	var rows []struct {
+		Name, Namespace, Revision, Updated, Status, Chart string
+		AppVersion                                        string `json:"app_version"`
+	}
+	if err := json.Unmarshal(out, &rows); err != nil {
+		return nil, badOutput("list", err)
+	}
+	releases := make([]Release, 0, len(rows))
+	for _, r := range rows {
+		rel := Release{Name: r.Name, Namespace: r.Namespace, Status: Status(r.Status), AppVersion: r.AppVersion}
+		rel.Revision, _ = strconv.Atoi(r.Revision)
+		rel.Updated, _ = time.Parse(time.RFC3339Nano, r.Updated)
+		rel.ChartName, rel.ChartVersion = splitChart(r.Chart)
+		releases = append(releases, rel)
+	}
+	return releases, nil
+}
+
+// splitChart takes "web-1.2.3" apart.
+func splitChart(joined string) (name, version string) {
+	for i := range joined {
+		if joined[i] != '-' {
+			continue
+		}
+		if _, err := semver.StrictNewVersion(strings.TrimPrefix(joined[i+1:], "v")); err == nil {
+			return joined[:i], joined[i+1:]
+		}
+	}
+	return joined, ""
+}
+
+// StatusOptions is for Status. Revision 0 is the latest.
+type StatusOptions struct {
+	Namespace               string
+	Revision                int
+	Kubeconfig, KubeContext string
+}
+
+// Status gives one revision of a release as Helm records it. Starts one helm process, whose cost
+// does not grow with the number of releases.
+//
+// Errors: ErrReleaseNotFound, ErrClusterUnreachable.
+func (h *Helm) Status(ctx context.Context, release string, opts StatusOptions) (*Release, error) {
+	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := h.record(ctx, t, release, opts.Revision)
+	if err != nil {
+		return nil, err
+	}
+	return rec.release(), nil
+}
+
+// releaseTarget is target for a call on one release.
+func (h *Helm) releaseTarget(release, namespace, kubeconfig, kubeContext string) (target, error) {
+	if err := validateReleaseName(release); err != nil {
+		return target{}, err
+	}
+	return h.target(namespace, kubeconfig, kubeContext)
+}
+
+// HistoryOptions is for History. Max 0 means all revisions that Helm keeps.
+type HistoryOptions struct {
+	Namespace               string
+	Max                     int
+	Kubeconfig, KubeContext string
+}
+
+// History gives the revisions of a release, the oldest first. Starts one helm process.
+//
+// Errors: ErrReleaseNotFound.
+func (h *Helm) History(ctx context.Context, release string, opts HistoryOptions) ([]Release, error) {
+	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return nil, err
+	}
+	return h.history(ctx, t, release, opts.Max)
+}
+
+// history reads the last max revisions, 0 being all.
+func (h *Helm) history(ctx context.Context, t target, release string, max int) ([]Release, error) {
+	if max <= 0 {
+		max = 1 << 20
+	}
+	a := args{"history", "--output=json"}
+	a.number("--max", max)
+	a.add(t.flags()...)
+	a.add("--", release)
+	out, err := h.run(ctx, invocation{args: a})
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		Revision           int
+		Updated            helmTime
+		Status             Status
+		Chart, Description string
+		AppVersion         string `json:"app_version"`
+	}
+	if err := json.Unmarshal(out, &rows); err != nil {
+		return nil, badOutput("history", err)
+	}
+	if len(rows) == 0 {
+		return nil, badOutput("history", errors.New("no revisions in it"))
+	}
+	releases := make([]Release, 0, len(rows))
+	for _, r := range rows {
+		rel := Release{
+			Name: release, Namespace: t.namespace, Revision: r.Revision, Status: r.Status,
+			AppVersion: r.AppVersion, Description: r.Description, Updated: r.Updated.Time,
+		}
+		rel.ChartName, rel.ChartVersion = splitChart(r.Chart)
+		releases = append(releases, rel)
+	}
+	return releases, nil
+}
+
+// badOutput: helm exited 0 and printed what it never should.
+func badOutput(command string, err error) error {
+	return fmt.Errorf("helm %s: reading its JSON: %w", command, err)
+}
+
+// helmTime is a time in Helm's JSON, where Helm 3 prints the zero time as "".
+type helmTime struct{ time.Time }
+
+func (t *helmTime) UnmarshalJSON(b []byte) error {
+	if string(b) == `""` {
+		return nil
+	}
+	return t.Time.UnmarshalJSON(b)
+}

@@ -1,0 +1,273 @@
+package helmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Remain is an object that an operation leaves in the cluster, and why.
+type Remain struct {
+	ObjectRef
+	Why string
+}
+
+func (r Remain) String() string {
+	if r.Why == "" {
+		return r.ObjectRef.String()
+	}
+	return r.ObjectRef.String() + " (" + r.Why + ")"
+}
+
+// objects lists what a record says the release is made of, and its record itself.
+func (r *record) objects(why string) []Remain {
+	return manifestObjects(Manifest(r.Manifest), r.Namespace, func(map[string]any) (string, bool) { return why, true })
+}
+
+// objectsToGo lists what an uninstall removes: all but what the chart says to keep.
+func (r *record) objectsToGo(why string) []Remain {
+	return manifestObjects(Manifest(r.Manifest), r.Namespace, func(o map[string]any) (string, bool) { return why, !keptByPolicy(o) })
+}
+
+// recordSecret is where Helm stores a revision, with its default driver.
+func recordSecret(release, namespace string, revision int) Remain {
+	return Remain{
+		ObjectRef: ObjectRef{Version: "v1", Kind: "Secret", Namespace: namespace, Name: fmt.Sprintf("sh.helm.release.v1.%s.v%d", release, revision)},
+		Why:       "the release record",
+	}
+}
+
+// keptByDesign lists what stays when the release is uninstalled.
+func (r *record) keptByDesign(noHooks bool) []Remain {
+	var all []Remain
+	for _, hk := range r.Hooks {
+		if why := hk.stays(noHooks); why != "" {
+			all = append(all, manifestObjects(Manifest(hk.Manifest), r.Namespace, func(map[string]any) (string, bool) { return why, true })...)
+		}
+	}
+	all = append(all, manifestObjects(Manifest(r.Manifest), r.Namespace, func(o map[string]any) (string, bool) {
+		return "helm.sh/resource-policy: keep", keptByPolicy(o)
+	})...)
+	all = append(all, volumeClaims(Manifest(r.Manifest), r.Namespace)...)
+	for _, crd := range r.CRDs {
+		all = append(all, manifestObjects(Manifest(crd), "", func(map[string]any) (string, bool) { return "Helm never removes CRDs", true })...)
+	}
+	if r.release().Labels[labelNamespace] != "" {
+		all = append(all, Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: r.Namespace}, "made if it was missing; Helm never removes it"})
+	}
+	return all
+}
+
+func keptByPolicy(o map[string]any) bool {
+	policy, _ := annotation(o, "helm.sh/resource-policy")
+	return strings.EqualFold(strings.TrimSpace(policy), "keep")
+}
+
+// stays tells why a hook's object is still there after the release is gone, "" when it is not.
+// Helm does not track hook objects: whether one is deleted is up to its delete policy and to how
+// it ended. Delete hooks run after the record is read, and are taken to succeed.
+func (t *hook) stays(noHooks bool) string {
+	phase := t.Phase
+	if !noHooks && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")) {
+		phase = "Succeeded"
+	}
+	switch phase {
+	case "":
+		return "" // it never ran
+	case "Succeeded":
+		if t.has(t.DeletePolicies, "hook-succeeded") {
+			return ""
+		}
+	case "Failed":
+		if t.has(t.DeletePolicies, "hook-failed") {
+			return ""
+		}
+	}
+	if strings.EqualFold(string(t.Kind), "CustomResourceDefinition") {
+		return "a hook, and Helm never removes CRDs"
+	}
+	return "a hook, and Helm does not track hooks"
+}
+
+// volumeClaims lists the volume claims that the StatefulSets of a manifest made for their pods.
+func volumeClaims(m Manifest, namespace string) []Remain {
+	var all []Remain
+	objects, _ := m.Objects()
+	for _, o := range objects {
+		if field(o, "kind") != "StatefulSet" || field(o, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted") == "Delete" {
+			continue
+		}
+		ref := refOf(o, namespace)
+		replicas := 1
+		if n, ok := number64(field(o, "spec", "replicas")); ok {
+			replicas = int(n)
+		}
+		templates, _ := field(o, "spec", "volumeClaimTemplates").([]any)
+		for _, tpl := range templates {
+			claim, _ := tpl.(map[string]any)
+			name, _ := field(claim, "metadata", "name").(string)
+			for i := range min(replicas, 1000) {
+				all = append(all, Remain{
+					ObjectRef{Version: "v1", Kind: "PersistentVolumeClaim", Namespace: ref.Namespace, Name: fmt.Sprintf("%s-%s-%d", name, ref.Name, i)},
+					"a volume claim of StatefulSet " + ref.Name,
+				})
+			}
+		}
+	}
+	return all
+}
+
+// manifestObjects lists the objects of a manifest that pick takes. Documents that do not parse are
+// left out: Helm would not have installed them.
+func manifestObjects(m Manifest, namespace string, pick func(map[string]any) (why string, ok bool)) []Remain {
+	var all []Remain
+	objects, _ := m.Objects()
+	for _, o := range objects {
+		if why, ok := pick(o); ok {
+			all = append(all, Remain{refOf(o, namespace), why})
+		}
+	}
+	return all
+}
+
+// refOf names an object, in the namespace of its release when it names none.
+func refOf(o map[string]any, namespace string) ObjectRef {
+	text := func(path ...string) string { s, _ := field(o, path...).(string); return s }
+	ref := ObjectRef{Kind: text("kind"), Namespace: text("metadata", "namespace"), Name: text("metadata", "name")}
+	ref.Group, ref.Version = splitAPIVersion(text("apiVersion"))
+	return ref.in(namespace)
+}
+
+// in gives the object the namespace of its release when it names none.
+func (r ObjectRef) in(namespace string) ObjectRef {
+	if r.Namespace == "" && !clusterScoped[r.Group+"/"+r.Kind] {
+		r.Namespace = namespace
+	}
+	return r
+}
+
+// annotation of an object.
+func annotation(o map[string]any, name string) (string, bool) {
+	all, _ := field(o, "metadata", "annotations").(map[string]any)
+	text, ok := all[name].(string)
+	return text, ok
+}
+
+// clusterScoped are the kinds of Kubernetes itself that have no namespace. A custom resource
+// without a namespace cannot be told from a manifest alone, and is given the release's.
+var clusterScoped = map[string]bool{
+	"/Namespace": true, "/Node": true, "/PersistentVolume": true,
+	"rbac.authorization.k8s.io/ClusterRole": true, "rbac.authorization.k8s.io/ClusterRoleBinding": true,
+	"apiextensions.k8s.io/CustomResourceDefinition": true, "apiregistration.k8s.io/APIService": true,
+	"admissionregistration.k8s.io/MutatingWebhookConfiguration": true, "admissionregistration.k8s.io/ValidatingWebhookConfiguration": true,
+	"admissionregistration.k8s.io/ValidatingAdmissionPolicy": true, "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding": true,
+	"admissionregistration.k8s.io/MutatingAdmissionPolicy": true, "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding": true,
+	"storage.k8s.io/StorageClass": true, "storage.k8s.io/CSIDriver": true, "storage.k8s.io/CSINode": true, "storage.k8s.io/VolumeAttachment": true,
+	"storage.k8s.io/VolumeAttributesClass": true, "scheduling.k8s.io/PriorityClass": true, "node.k8s.io/RuntimeClass": true,
+	"networking.k8s.io/IngressClass": true, "networking.k8s.io/ServiceCIDR": true, "networking.k8s.io/IPAddress": true,
+	"flowcontrol.apiserver.k8s.io/FlowSchema": true, "flowcontrol.apiserver.k8s.io/PriorityLevelConfiguration": true,
+	"certificates.k8s.io/CertificateSigningRequest": true, "certificates.k8s.io/ClusterTrustBundle": true,
+	"resource.k8s.io/DeviceClass": true, "resource.k8s.io/ResourceSlice": true,
+}
+
+// field reads a path of maps; nil where it ends early.
+func field(v any, path ...string) any {
+	for _, key := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[key]
+	}
+	return v
+}
+
+func number64(v any) (float64, bool) {
+	switch n := v.(type) {
+	case float64:
+		return n, true
+	case int:
+		return float64(n), true
+	case int64:
+		return float64(n), true
+	}
+	return 0, false
+}
+
+// remainsOf names what an install may have left when that could not be removed: by its record
+// where it was read, else by what the chart renders to, which needs no cluster, and by what helm said
+// of how far it came.
+func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *record, opts InstallOptions, stdin []byte, said error) []Remain {
+	why := ""
+	if rec == nil {
+		why = "if it was made"
+		var err error
+		if rec, err = h.renderedRecord(ctx, op, ch, opts, stdin, said); err != nil {
+			return []Remain{recordSecret(op.release, op.target.namespace, 1)}
+		}
+	}
+	all := append(rec.keptByDesign(false), recordSecret(rec.Name, rec.Namespace, rec.Revision))
+	for _, o := range rec.objects(why) {
+		if !slices.ContainsFunc(all, func(r Remain) bool { return r.ObjectRef == o.ObjectRef }) {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// renderedRecord is what the record of a first revision would say that nobody could read: helm runs
+// the hooks before an install, then makes all objects, then waits, then runs the hooks after it.
+func (h *Helm) renderedRecord(ctx context.Context, op *operation, ch *Chart, opts InstallOptions, stdin []byte, said error) (*record, error) {
+	render := TemplateOptions{ReleaseName: op.release, SkipTests: true, IncludeCRDs: !opts.SkipCRDs}
+	m, err := h.render(ctx, ch, invocation{args: templateArgs(dialect{}, op.target, render, stdin != nil), stdin: stdin}, render)
+	if err != nil {
+		return nil, err
+	}
+	phases := map[string]string{"pre-install": "Succeeded"}
+	objectsMade := true
+	var e *Error
+	switch {
+	case said == nil:
+		phases["post-install"] = "Succeeded"
+	case !errors.As(said, &e):
+	case strings.Contains(strings.ToLower(e.Stderr), "failed pre-install"):
+		phases["pre-install"], objectsMade = "Running", false
+	case strings.Contains(strings.ToLower(e.Stderr), "failed post-install"):
+		phases["post-install"] = "Running"
+	}
+	rec := &record{Name: op.release, Namespace: op.target.namespace, Revision: 1}
+	if opts.CreateNamespace {
+		rec.Labels = append(rec.Labels, &struct{ Key, Value string }{labelNamespace, "true"})
+	}
+	objects, _ := m.Objects()
+	for _, o := range objects {
+		text, err := yaml.Marshal(o)
+		if err != nil {
+			return nil, err
+		}
+		doc := hexText("---\n" + string(text))
+		events, isHook := annotation(o, "helm.sh/hook")
+		kind, _ := field(o, "kind").(string)
+		switch {
+		case isHook && !opts.NoHooks:
+			policies, _ := annotation(o, "helm.sh/hook-delete-policy")
+			hk := &hook{Kind: hexText(kind), Events: hexText(strings.ReplaceAll(events, ",", " ")), DeletePolicies: hexText(strings.ReplaceAll(policies, ",", " ")), Manifest: doc}
+			for event, phase := range phases {
+				if hk.has(hk.Events, event) {
+					hk.Phase = phase
+				}
+			}
+			rec.Hooks = append(rec.Hooks, hk)
+		case isHook:
+		case kind == "CustomResourceDefinition":
+			rec.CRDs = append(rec.CRDs, doc)
+		case objectsMade:
+			rec.Manifest += doc
+		}
+	}
+	return rec, nil
+}

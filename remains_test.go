@@ -1,0 +1,120 @@
+package helmexec
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func remainNames(all []Remain) []string {
+	var names []string
+	for _, r := range all {
+		names = append(names, r.String())
+	}
+	slices.Sort(names)
+	return names
+}
+
+// A hook's object stays or goes by its delete policy and by how it ended.
+func TestHooksThatStay(t *testing.T) {
+	const untracked, crd = "a hook, and Helm does not track hooks", "a hook, and Helm never removes CRDs"
+	for _, test := range []struct {
+		name                    string
+		kind                    string
+		events, policies, phase string
+		noHooks                 bool
+		want                    string
+	}{
+		{"succeeded, no policy", "Job", "[pre-install]", "[]", "Succeeded", false, untracked},
+		{"succeeded, goes at the next run", "Job", "[pre-install]", "[before-hook-creation]", "Succeeded", false, untracked},
+		{"succeeded, and so it goes", "Job", "[pre-install]", "[before-hook-creation hook-succeeded]", "Succeeded", false, ""},
+		{"failed, would go when it succeeds", "Job", "[pre-install]", "[hook-succeeded]", "Failed", false, untracked},
+		{"failed, and so it goes", "Job", "[pre-install]", "[hook-failed]", "Failed", false, ""},
+		{"was running when helm was killed", "Job", "[pre-install]", "[hook-succeeded hook-failed]", "Running", false, untracked},
+		{"never ran", "Job", "[pre-upgrade]", "[]", "", false, ""},
+		{"runs with the uninstall", "Job", "[post-delete]", "[]", "", false, untracked},
+		{"runs with the uninstall and goes", "Job", "[pre-delete]", "[hook-succeeded]", "", false, ""},
+		{"runs with the uninstall, which skips it", "Job", "[pre-delete]", "[]", "", true, ""},
+		{"a CRD", "CustomResourceDefinition", "[pre-install]", "[]", "Succeeded", false, crd},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			hk := &hook{Kind: hexText(test.kind), Events: hexText(test.events), DeletePolicies: hexText(test.policies), Phase: test.phase}
+			assert.Equal(t, test.want, hk.stays(test.noHooks))
+		})
+	}
+}
+
+func TestKeptByDesign(t *testing.T) {
+	const config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
+	for _, test := range []struct {
+		name string
+		rec  record
+		want []string
+	}{
+		{"nothing of a plain release", record{Manifest: config}, nil},
+		{"what the chart says to keep", record{Manifest: config + `---
+apiVersion: v1
+kind: Secret
+metadata: {name: s, annotations: {helm.sh/resource-policy: " Keep "}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: other, annotations: {helm.sh/resource-policy: delete}}
+`}, []string{"Secret team/s (helm.sh/resource-policy: keep)"}},
+		{"volume claims of a StatefulSet", record{Manifest: `
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec: {replicas: 2, volumeClaimTemplates: [{metadata: {name: data}}, {metadata: {name: log}}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: one}
+spec: {volumeClaimTemplates: [{metadata: {name: data}}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: tidy}
+spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimTemplates: [{metadata: {name: data}}]}
+`}, []string{
+			"PersistentVolumeClaim team/data-db-0 (a volume claim of StatefulSet db)", "PersistentVolumeClaim team/data-db-1 (a volume claim of StatefulSet db)",
+			"PersistentVolumeClaim team/data-one-0 (a volume claim of StatefulSet one)",
+			"PersistentVolumeClaim team/log-db-0 (a volume claim of StatefulSet db)", "PersistentVolumeClaim team/log-db-1 (a volume claim of StatefulSet db)",
+		}},
+		{"the chart's CRDs", record{CRDs: []hexText{"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.example.com}\n"}},
+			[]string{"apiextensions.k8s.io/CustomResourceDefinition things.example.com (Helm never removes CRDs)"}},
+		{"a hook", record{Hooks: []*hook{{Kind: "ConfigMap", Phase: "Succeeded", Events: "[pre-install]", DeletePolicies: "[]", Manifest: config}}},
+			[]string{"ConfigMap team/c (a hook, and Helm does not track hooks)"}},
+		{"the namespace made for it", record{Labels: []*struct{ Key, Value string }{{labelNamespace, "true"}, nil}},
+			[]string{"Namespace team (made if it was missing; Helm never removes it)"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.rec.Namespace = "team"
+			assert.Equal(t, test.want, remainNames(test.rec.keptByDesign(false)))
+		})
+	}
+}
+
+// Objects of the whole cluster have no namespace, and another namespace than the release's is kept.
+func TestObjectsOfARecord(t *testing.T) {
+	rec := record{Namespace: "team", Manifest: `
+apiVersion: v1
+kind: Service
+metadata: {name: here}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: there, namespace: other}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: wide}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}
+`}
+	assert.Equal(t, []string{"Secret team/kept", "Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objects("")))
+	assert.Equal(t, []string{"Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objectsToGo("")))
+}

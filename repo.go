@@ -1,0 +1,413 @@
+package helmexec
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Repo is a chart repository that is known by name.
+type Repo struct {
+	Name, URL string
+}
+
+// RepoOptions is for AddRepo.
+type RepoOptions struct {
+	// Name the repository; default is a name made from the URL.
+	Name string
+	// Username and Password log in to the repository. They may stand in the URL instead.
+	Username, Password string
+	// CAFile verifies the server; CertFile and KeyFile identify the client.
+	CAFile, CertFile, KeyFile string
+	InsecureSkipTLSVerify     bool
+	// PassCredentialsAll sends the credentials to any host that the index names archives on.
+	PassCredentialsAll bool
+}
+
+// In a private home each repository has a folder of its own, with a repositories.yaml of one
+// entry and that repository's index. So a repository cannot reach another's cache, an update
+// reads and writes one index only, and everything becomes visible by one rename: readers need no
+// lock. In a UserHome the repositories are Helm's own and shared.
+
+// repoDir is where the entry and the index of a repository are.
+type repoDir struct{ config, index string }
+
+func (h *Helm) private() bool { return h.cfg.Home != UserHome }
+
+func (h *Helm) repoPath(name string) string { return filepath.Join(h.state, "repositories", name) }
+
+// repoDir of a repository; name "" asks for the config alone.
+func (h *Helm) repoDir(ctx context.Context, name string) (repoDir, error) {
+	if h.private() {
+		return repoDirIn(h.repoPath(name), name), nil
+	}
+	out, err := h.run(ctx, invocation{args: []string{"env"}})
+	if err != nil {
+		return repoDir{}, err
+	}
+	var d repoDir
+	for _, line := range strings.Split(string(out), "\n") {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		value = strings.Trim(value, `"`)
+		switch key {
+		case "HELM_REPOSITORY_CONFIG":
+			d.config = value
+		case "HELM_REPOSITORY_CACHE":
+			d.index = filepath.Join(value, name+"-index.yaml")
+		}
+	}
+	return d, nil
+}
+
+func repoDirIn(folder, name string) repoDir {
+	return repoDir{filepath.Join(folder, "repositories.yaml"), filepath.Join(folder, "index", name+"-index.yaml")}
+}
+
+// env points helm at a repository.
+func (d repoDir) env() []string {
+	return []string{"HELM_REPOSITORY_CONFIG=" + d.config, "HELM_REPOSITORY_CACHE=" + filepath.Dir(d.index)}
+}
+
+// readRepositories reads a repositories.yaml; a missing one is empty.
+func readRepositories(file string) ([]repoEntry, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var content struct{ Repositories []repoEntry }
+	if err := yaml.Unmarshal(text, &content); err != nil {
+		// The parser's error could quote a password.
+		return nil, fmt.Errorf("repositories of helm: %s is not readable", file)
+	}
+	return content.Repositories, nil
+}
+
+// known is what helm keeps of a known repository.
+func (h *Helm) known(ctx context.Context, name string) (repoEntry, error) {
+	dir, err := h.repoDir(ctx, name)
+	if err != nil {
+		return repoEntry{}, err
+	}
+	entries, err := readRepositories(dir.config)
+	for _, e := range entries {
+		if e.Name == name {
+			return e, nil
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: %q is not among the repositories added", ErrRepoNotFound, name)
+	}
+	return repoEntry{}, err
+}
+
+// AddRepo makes the repository at url known and returns its name, by which charts are then
+// referred to as name/chart. A repository that is already known under that URL keeps its name, and
+// no helm process starts. Otherwise one does, which also fetches the index.
+//
+// Errors: ErrInvalidArgument, ErrRepoNotFound when url serves no repository.
+func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name string, err error) {
+	u, err := parseRepoURL(url)
+	if err != nil {
+		return "", err
+	}
+	if u.User != nil {
+		opts.Username = u.User.Username()
+		opts.Password, _ = u.User.Password()
+		u.User = nil
+	}
+	if (opts.Username == "") != (opts.Password == "") {
+		return "", invalidf("repository %s: a user name and a password belong together", u)
+	}
+	if opts.Name != "" && !repoName.MatchString(opts.Name) {
+		return "", invalidf("repository name %q: want letters, digits, '-', '_' and '.'", opts.Name)
+	}
+	for _, file := range []*string{&opts.CAFile, &opts.CertFile, &opts.KeyFile} {
+		if *file == "" {
+			continue
+		}
+		if *file, err = filepath.Abs(*file); err != nil {
+			return "", invalidf("repository: %v", err)
+		}
+	}
+	if name, err := h.knownRepo(ctx, u, opts); name != "" || err != nil {
+		return name, err
+	}
+	name = opts.Name
+	if name == "" {
+		name = nameOfRepo(u)
+	}
+	unlock, err := h.lock(ctx, "repository "+name)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if name, err := h.knownRepo(ctx, u, opts); name != "" || err != nil {
+		return name, err // somebody added it while we waited
+	}
+	if err := h.fetchNew(ctx, name, u.String(), opts); err != nil {
+		return "", err
+	}
+	return name, nil
+}
+
+// fetchNew lets helm add a repository. The caller holds its lock.
+func (h *Helm) fetchNew(ctx context.Context, name, url string, opts RepoOptions) error {
+	began := time.Now()
+	inv := invocation{args: addRepoArgs(name, url, opts), secrets: []string{opts.Password}}
+	if opts.Password != "" {
+		inv.stdin = []byte(opts.Password)
+	}
+	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "repo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	staged := repoDirIn(tmp, name)
+	if h.private() {
+		inv.env = staged.env()
+	}
+	if h.private() && opts.Username != "" {
+		// "repo add" wants the user name, which often is a token, among its arguments. What it
+		// would write is written here, and helm fetches the index.
+		d, err := h.dialect(ctx)
+		if err != nil {
+			return err
+		}
+		if err := writeEntry(staged.config, name, url, opts); err != nil {
+			return err
+		}
+		inv.stdin, inv.reports = nil, true
+		inv.args = slices.Concat([]string{"repo", "update"}, d.updateFails, []string{"--", name})
+	}
+	if err := h.fetching(ctx, inv, tmp, h.cfg.Limits.Index); err != nil {
+		var e *Error
+		if inv.reports && errors.As(err, &e) && e.kind == nil && e.cause == nil {
+			e.kind = ErrRepoNotFound // as "repo add" puts it, whatever kept helm from the index
+		}
+		return err
+	}
+	if h.private() {
+		// The config comes last: with it the repository is there, and other credentials replace
+		// the old ones in one step.
+		dir := repoDirIn(h.repoPath(name), name)
+		err := errors.Join(os.MkdirAll(filepath.Dir(dir.index), 0o700), os.Chmod(staged.index, 0o600))
+		if err == nil {
+			err = os.Rename(staged.index, dir.index)
+		}
+		if err == nil {
+			err = os.Rename(staged.config, dir.config)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return h.stampRefresh(name, began)
+}
+
+// knownRepo finds the repository of a URL among the known ones, "" when it is not there or is
+// reached in another way than the one given.
+func (h *Helm) knownRepo(ctx context.Context, u *url.URL, opts RepoOptions) (name string, err error) {
+	var known []repoEntry
+	if h.private() && opts.Name == "" {
+		// The name that this URL is given, before reading what may be hundreds of files.
+		known, err = readRepositories(repoDirIn(h.repoPath(nameOfRepo(u)), "").config)
+	}
+	if len(known) == 0 && err == nil {
+		known, err = h.repoEntries(ctx)
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, r := range known {
+		have, err := parseRepoURL(r.URL)
+		sameURL := err == nil && have.String() == u.String()
+		switch {
+		case sameURL && (opts.Name == "" || opts.Name == r.Name):
+			if !r.reachedBy(opts) {
+				return "", nil
+			}
+			return r.Name, nil
+		case !sameURL && cmp.Or(opts.Name, nameOfRepo(u)) == r.Name:
+			return "", invalidf("repository name %q is in use for %s", r.Name, shownAddress(r.URL))
+		}
+	}
+	return "", nil
+}
+
+func addRepoArgs(name, url string, opts RepoOptions) []string {
+	a := args{"repo", "add", "--force-update"} // which replaces credentials
+	a.str("--username", opts.Username)
+	a.is("--password-stdin", opts.Password != "")
+	a.str("--ca-file", opts.CAFile)
+	a.str("--cert-file", opts.CertFile)
+	a.str("--key-file", opts.KeyFile)
+	a.is("--insecure-skip-tls-verify", opts.InsecureSkipTLSVerify)
+	a.is("--pass-credentials", opts.PassCredentialsAll)
+	return append(a, "--", name, url)
+}
+
+// parseRepoURL reads the address of a repository into one spelling.
+func parseRepoURL(address string) (*url.URL, error) {
+	shown := shownAddress(address)
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, invalidf("repository URL %q: %v", shown, err.(*url.Error).Err)
+	}
+	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	switch {
+	case u.Scheme == "oci":
+		return nil, invalidf("repository URL %q: an OCI registry needs no adding, use the oci:// address itself", shown)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, invalidf("repository URL %q: want http:// or https://", shown)
+	case u.Hostname() == "":
+		return nil, invalidf("repository URL %q: it has no host", shown)
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, invalidf("repository URL %q: a query or fragment has no meaning in it", shown)
+	}
+	if host, port, err := net.SplitHostPort(u.Host); err == nil && (u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443") {
+		u.Host = host
+		if strings.Contains(host, ":") {
+			u.Host = "[" + host + "]"
+		}
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.RawPath = strings.TrimRight(u.RawPath, "/")
+	return u, nil
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9.]+`)
+
+// nameOfRepo makes a name from a URL: readable, legal in "name/chart" (a ':' is not), and unique
+// by sixteen digits of a hash.
+func nameOfRepo(u *url.URL) string {
+	const readable = 48
+	sum := sha256.Sum256([]byte(u.String()))
+	text := strings.Trim(notInName.ReplaceAllString(strings.ToLower(u.Host+u.Path), "-"), "-.")
+	if len(text) > readable {
+		text = strings.Trim(text[:readable], "-.")
+	}
+	if text == "" {
+		text = "repo" // a host of other letters only
+	}
+	return text + "-" + hex.EncodeToString(sum[:8])
+}
+
+// writeEntry writes a repositories.yaml of one repository.
+func writeEntry(file, name, url string, opts RepoOptions) error {
+	text, err := yaml.Marshal(map[string]any{"apiVersion": "", "repositories": []any{map[string]any{
+		"name": name, "url": url, "username": opts.Username, "password": opts.Password,
+		"caFile": opts.CAFile, "certFile": opts.CertFile, "keyFile": opts.KeyFile,
+		"insecure_skip_tls_verify": opts.InsecureSkipTLSVerify, "pass_credentials_all": opts.PassCredentialsAll,
+	}}})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
+// Repos lists the known repositories by name. It reads Helm's files and starts no process, except
+// in a UserHome one to ask helm where they are.
+func (h *Helm) Repos(ctx context.Context) ([]Repo, error) {
+	entries, err := h.repoEntries(ctx)
+	repos := make([]Repo, 0, len(entries))
+	for _, e := range entries {
+		repos = append(repos, e.Repo)
+	}
+	return repos, err
+}
+
+// repoEntry is what Helm keeps of a repository.
+type repoEntry struct {
+	Repo                  `json:",inline"`
+	Username, Password    string
+	CAFile                string `json:"caFile"`
+	CertFile              string `json:"certFile"`
+	KeyFile               string `json:"keyFile"`
+	InsecureSkipTLSVerify bool   `json:"insecure_skip_tls_verify"`
+	PassCredentialsAll    bool   `json:"pass_credentials_all"`
+}
+
+// reachedBy tells whether a repository is reached as opts say. Options that are not given are as
+// they are.
+func (r repoEntry) reachedBy(opts RepoOptions) bool {
+	same := func(given, have string) bool { return given == "" || given == have }
+	if opts.Username+opts.Password != "" && (opts.Username != r.Username || opts.Password != r.Password) {
+		return false
+	}
+	return same(opts.CAFile, r.CAFile) && same(opts.CertFile, r.CertFile) && same(opts.KeyFile, r.KeyFile) &&
+		(r.InsecureSkipTLSVerify || !opts.InsecureSkipTLSVerify) && (r.PassCredentialsAll || !opts.PassCredentialsAll)
+}
+
+func (h *Helm) repoEntries(ctx context.Context) ([]repoEntry, error) {
+	var files []string
+	if h.private() {
+		files, _ = filepath.Glob(filepath.Join(h.repoPath("*"), "repositories.yaml"))
+	} else {
+		dir, err := h.repoDir(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		files = []string{dir.config}
+	}
+	var all []repoEntry
+	for _, file := range files {
+		entries, err := readRepositories(file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entries...)
+	}
+	slices.SortFunc(all, func(a, b repoEntry) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// RemoveRepo forgets a repository and its index.
+//
+// Errors: ErrRepoNotFound.
+func (h *Helm) RemoveRepo(ctx context.Context, name string) error {
+	if !repoName.MatchString(name) {
+		return invalidf("repository name %q: want letters, digits, '-', '_' and '.'", name)
+	}
+	unlock, err := h.lock(ctx, "repository "+name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if !h.private() {
+		_, err := h.run(ctx, invocation{args: []string{"repo", "remove", "--", name}})
+		return err
+	}
+	if err := h.discard(name); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %q is not among the repositories added", ErrRepoNotFound, name)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// discard removes the folder of a repository. The rename makes it gone at once; deleting the files
+// may take its time.
+func (h *Helm) discard(name string) error {
+	trash := filepath.Join(h.state, "tmp", fmt.Sprintf("removed-%s-%d", name, time.Now().UnixNano()))
+	if err := os.Rename(h.repoPath(name), trash); err != nil {
+		return err
+	}
+	return os.RemoveAll(trash)
+}

@@ -1,0 +1,65 @@
+package helmexec
+
+import "context"
+
+// ChartInfo is what a job needs to know of a chart before it is installed.
+type ChartInfo struct {
+	Name, Version string
+	Values        Values // the chart's own values.yaml
+	Metadata      *Metadata
+	// Ref is the chart without its version as Install takes it; Repo the name of its repository.
+	Ref, Repo string
+	// Archive is the chart on this machine, which Install takes too, and Digest its "sha256:…"
+	// ("" for a folder).
+	Archive, Digest string
+}
+
+// Chart2Info turns the address of a chart into its name, version and values. An address is one of
+//
+//	http(s)://host[:port]/path/chart[:version]   a chart of the repository at http(s)://host[:port]/path
+//	oci://host[:port]/path/chart[:version]       a chart in an OCI registry, also with @sha256:…
+//	http(s)://host[:port]/path/chart-1.2.3.tgz   one archive
+//	repo/chart[:version]                         a chart of a repository that AddRepo made known
+//	/path, ./path, chart-1.2.3.tgz               a folder or archive on this machine
+//
+// Starts the processes of Fetch and no more.
+//
+// Errors: ErrInvalidArgument for an address of no such form, and as Fetch.
+func (h *Helm) Chart2Info(ctx context.Context, address string, opts ChartOptions) (*ChartInfo, error) {
+	ch, err := h.Fetch(ctx, address, opts)
+	if err != nil {
+		return nil, err
+	}
+	return ch.info(), nil
+}
+
+func (ch *Chart) info() *ChartInfo {
+	return &ChartInfo{
+		Name: ch.Metadata.Name, Version: ch.Metadata.Version, Values: ch.Values, Metadata: ch.Metadata,
+		Ref: ch.Ref, Repo: ch.Repo, Archive: ch.Path, Digest: ch.Digest,
+	}
+}
+
+// Chart2Images gives the images that a cluster pulls for a chart, sorted and unique. The chart is
+// rendered once, by one helm process beside those of Fetch, or none when the render is remembered.
+//
+// Errors: as Template; a manifest with a bad document gives the images of the others and an error.
+func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOptions, opts ImageOptions) ([]string, error) {
+	_, m, err := h.rendered(ctx, chart, render)
+	if err != nil {
+		return nil, err
+	}
+	return m.Images(opts)
+}
+
+// Chart2GPUs tells what accelerators a chart asks for. The chart is rendered once, by one helm
+// process beside those of Fetch, or none when the render is remembered.
+//
+// Errors: as Template; a manifest with a bad document gives the answer of the others and an error.
+func (h *Helm) Chart2GPUs(ctx context.Context, chart string, render TemplateOptions, opts GPUOptions) (*GPUReport, error) {
+	_, m, err := h.rendered(ctx, chart, render)
+	if err != nil {
+		return nil, err
+	}
+	return m.GPUs(opts)
+}

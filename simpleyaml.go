@@ -1,0 +1,329 @@
+package helmexec
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	yamlnode "go.yaml.in/yaml/v3"
+)
+
+// parseSimple reads the part of YAML that nearly all rendered charts keep to, several times as fast as the general
+// parser: block mappings and lists, scalars on one line, literal block scalars, flow collections on one line. It
+// gives up (ok is false) on everything else, which includes every error, and on whatever it is not sure about. What it
+// accepts it reads like the general parser does, without comments and without other tags than null.
+func parseSimple(text []byte) (root *yamlnode.Node, ok bool) {
+	p := &simpleParser{text: string(text), line: 1}
+	if !p.isReadable() {
+		return nil, false
+	}
+	indent, found := p.nextContent()
+	if !found || indent != 0 || p.failed {
+		return nil, false
+	}
+	root = p.below(-1, 0, 0)
+	if _, more := p.nextContent(); more || p.failed {
+		return nil, false
+	}
+	return root, true
+}
+
+type simpleParser struct {
+	text      string
+	at        int   // in text
+	line      int   // from 1
+	lineStart int   // in text
+	lineEnd   int   // in text, once looked up
+	counted   place // the last place whose column was counted
+	wide      bool  // has characters of several bytes, so that columns have to be counted
+	failed    bool
+	spare     []yamlnode.Node
+}
+
+// bounds below those of the general parser, which gives its own errors
+const (
+	maxSimpleDepth = 100
+	maxSimpleKey   = 1000
+)
+
+// isReadable refuses texts with characters or line breaks that YAML treats in some way of their own.
+func (p *simpleParser) isReadable() bool {
+	for i := 0; i < len(p.text); {
+		c := p.text[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
+				return false
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(p.text[i:])
+		if r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r >= 0xfffd {
+			return false
+		}
+		p.wide = true
+		i += size
+	}
+	return true
+}
+
+func (p *simpleParser) fail() *yamlnode.Node {
+	p.failed = true
+	return p.node(yamlnode.ScalarNode, p.at)
+}
+
+// node makes a node that starts at a place of the current line.
+func (p *simpleParser) node(kind yamlnode.Kind, at int) *yamlnode.Node {
+	if len(p.spare) == 0 {
+		p.spare = make([]yamlnode.Node, 64)
+	}
+	n := &p.spare[0]
+	p.spare = p.spare[1:]
+	n.Kind, n.Line, n.Column = kind, p.line, at-p.lineStart+1
+	if p.wide {
+		if p.counted.line != p.line || p.counted.at > at {
+			p.counted = place{line: p.line, column: 1, at: p.lineStart}
+		}
+		p.counted.column += utf8.RuneCountInString(p.text[p.counted.at:at])
+		p.counted.at = at
+		n.Column = p.counted.column
+	}
+	return n
+}
+
+// rest is what is left of the current line.
+func (p *simpleParser) rest() string {
+	if p.lineEnd <= p.at {
+		p.lineEnd = len(p.text)
+		if end := strings.IndexByte(p.text[p.at:], '\n'); end >= 0 {
+			p.lineEnd = p.at + end
+		}
+	}
+	return p.text[p.at:p.lineEnd]
+}
+
+func (p *simpleParser) nextLine() {
+	if p.at += len(p.rest()); p.at < len(p.text) {
+		p.at++
+		p.line++
+	}
+	p.lineStart = p.at
+}
+
+// nextContent goes on to the next line that has content, unless it is at the start of it already, and gives its
+// indent. Found is false at the end of the text.
+func (p *simpleParser) nextContent() (indent int, found bool) {
+	for p.at < len(p.text) {
+		start := p.lineStart
+		for start < len(p.text) && p.text[start] == ' ' {
+			start++
+		}
+		if start == len(p.text) {
+			break
+		}
+		switch p.text[start] {
+		case '\n', '#':
+			p.nextLine()
+			continue
+		case '\t':
+			p.failed = true
+		}
+		p.at = start
+		return start - p.lineStart, true
+	}
+	p.at, p.lineStart = len(p.text), len(p.text)
+	return 0, false
+}
+
+// endLine goes behind a value that ends on this line: nothing but a comment may follow there, and the next content
+// must not be indented deeper than the collection that the value is in.
+func (p *simpleParser) endLine(indent int) {
+	rest := p.rest()
+	trimmed := strings.TrimLeft(rest, " ")
+	if trimmed != "" && (trimmed[0] != '#' || len(trimmed) == len(rest)) {
+		p.failed = true
+		return
+	}
+	p.nextLine()
+	if next, found := p.nextContent(); found && next > indent {
+		p.failed = true
+	}
+}
+
+// below reads what starts on this line, deeper than the collection of the given indent that it is in.
+func (p *simpleParser) below(indent, next, depth int) *yamlnode.Node {
+	if rest := p.rest(); p.atDash() || p.keyLength(rest) >= 0 || rest[0] == '|' {
+		return p.block(next, depth+1)
+	}
+	return p.value(indent, depth)
+}
+
+// block reads the collection that starts here, with its first entry at the given indent.
+func (p *simpleParser) block(indent, depth int) *yamlnode.Node {
+	switch {
+	case p.failed || depth > maxSimpleDepth:
+		return p.fail()
+	case p.atDash():
+		return p.list(indent, depth)
+	}
+	return p.mapping(indent, depth)
+}
+
+// atDash reports the start of a list's item.
+func (p *simpleParser) atDash() bool {
+	rest := p.text[p.at:]
+	return rest != "" && rest[0] == '-' && (len(rest) == 1 || rest[1] == ' ' || rest[1] == '\n')
+}
+
+func (p *simpleParser) list(indent, depth int) *yamlnode.Node {
+	list := p.node(yamlnode.SequenceNode, p.at)
+	for !p.failed {
+		p.at++
+		p.skipSpaces()
+		list.Content = append(list.Content, p.item(indent, depth))
+		if next, found := p.nextContent(); !found || next < indent || next == indent && !p.atDash() {
+			return list
+		} else if next > indent {
+			break
+		}
+	}
+	return p.fail()
+}
+
+// item reads what stands behind the dash of a list whose dashes are at the given indent.
+func (p *simpleParser) item(indent, depth int) *yamlnode.Node {
+	rest := p.rest()
+	if rest == "" || rest[0] == '#' {
+		p.nextLine()
+		if next, found := p.nextContent(); found && next > indent {
+			return p.below(indent, next, depth)
+		}
+		return p.null()
+	}
+	if p.atDash() || p.keyLength(rest) >= 0 {
+		return p.block(p.at-p.lineStart, depth+1)
+	}
+	return p.value(indent, depth)
+}
+
+func (p *simpleParser) mapping(indent, depth int) *yamlnode.Node {
+	mapping := p.node(yamlnode.MappingNode, p.at)
+	mapping.Content = make([]*yamlnode.Node, 0, 8)
+	for !p.failed {
+		length := p.keyLength(p.rest())
+		if length < 0 || p.atDash() {
+			break
+		}
+		key := p.key(length)
+		p.at += length + 1
+		p.skipSpaces()
+		mapping.Content = append(mapping.Content, key, p.entry(indent, depth))
+		if next, found := p.nextContent(); !found || next < indent {
+			return mapping
+		} else if next > indent {
+			break
+		}
+	}
+	return p.fail()
+}
+
+// entry reads what stands behind a key of a mapping whose keys are at the given indent.
+func (p *simpleParser) entry(indent, depth int) *yamlnode.Node {
+	if rest := p.rest(); rest != "" && rest[0] != '#' {
+		return p.value(indent, depth)
+	}
+	p.nextLine()
+	next, found := p.nextContent()
+	if found && (next > indent || next == indent && p.atDash()) {
+		return p.below(indent, next, depth)
+	}
+	return p.null()
+}
+
+func (p *simpleParser) null() *yamlnode.Node {
+	n := p.node(yamlnode.ScalarNode, p.at)
+	n.Tag = "!!null"
+	return n
+}
+
+func (p *simpleParser) skipSpaces() {
+	for p.at < len(p.text) && p.text[p.at] == ' ' {
+		p.at++
+	}
+	if p.at < len(p.text) && p.text[p.at] == '\t' {
+		p.failed = true
+	}
+}
+
+// keyLength gives the length of the key that a line starts with, -1 if it starts with none.
+func (p *simpleParser) keyLength(line string) int {
+	if line == "" {
+		return -1
+	}
+	if line[0] == '"' || line[0] == '\'' {
+		end := strings.IndexByte(line[1:], line[0]) + 1
+		if end < 1 || strings.IndexByte(line[:end], '\\') >= 0 || len(line) <= end+1 || line[end+1] != ':' ||
+			len(line) > end+2 && line[end+2] != ' ' {
+			return -1
+		}
+		return end + 1
+	}
+	if !isPlainStart(line) {
+		return -1
+	}
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case ':':
+			if i+1 == len(line) || line[i+1] == ' ' {
+				return i
+			}
+		case '\t':
+			return -1
+		case '#':
+			if i > 0 && line[i-1] == ' ' {
+				return -1
+			}
+		}
+	}
+	return -1
+}
+
+func (p *simpleParser) key(length int) *yamlnode.Node {
+	key := p.node(yamlnode.ScalarNode, p.at)
+	switch text := p.text[p.at : p.at+length]; {
+	case length > maxSimpleKey:
+		p.failed = true
+	case text[0] == '"' || text[0] == '\'':
+		key.Value, key.Tag, key.Style = text[1:len(text)-1], "!!str", quoteStyle(text[0])
+	default:
+		key.Value = strings.TrimRight(text, " ")
+		key.Tag = plainTag(key.Value)
+		p.failed = p.failed || key.Value == "<<"
+	}
+	return key
+}
+
+// isPlainStart reports what may start a scalar without quotes.
+func isPlainStart(text string) bool {
+	switch c := text[0]; {
+	case strings.IndexByte("!&*|>%@`{}[],#\"'", c) >= 0:
+		return false
+	case c == '-' || c == '?' || c == ':':
+		return len(text) > 1 && strings.IndexByte(" \t,[]{}", text[1]) < 0
+	}
+	return true
+}
+
+func plainTag(text string) string {
+	switch text {
+	case "", "~", "null", "Null", "NULL":
+		return "!!null"
+	}
+	return "!!str"
+}
+
+func quoteStyle(quote byte) yamlnode.Style {
+	if quote == '"' {
+		return yamlnode.DoubleQuotedStyle
+	}
+	return yamlnode.SingleQuotedStyle
+}

@@ -1,0 +1,142 @@
+package helmexec
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// DefaultKubeVersion is the Kubernetes version that Template renders for when it is told none.
+// Helm's own default depends on how the binary was built and can be years old, and then charts
+// refuse to render.
+const DefaultKubeVersion = "v1.34.0"
+
+// TemplateOptions is for Template.
+type TemplateOptions struct {
+	ReleaseName string // default "release-name", as helm's
+	Namespace   string
+	Version     string // a version or a constraint of the chart
+	Source      SourceOptions
+	// ValuesFiles are local YAML files, later ones over earlier ones; Values is merged last.
+	ValuesFiles []string
+	Values      Values
+	// KubeVersion and APIVersions are what the chart is told of the cluster. Default is
+	// DefaultKubeVersion and the APIs of Helm's build.
+	KubeVersion string
+	APIVersions []string
+	// FromCluster tells the chart the version and APIs of the real cluster, and lets its lookups
+	// read from it.
+	FromCluster             bool
+	Kubeconfig, KubeContext string
+	IncludeCRDs             bool
+	SkipTests               bool
+	// Transform changes the manifest, hooks included.
+	Transform Transform
+}
+
+// Template renders a chart without installing it. Hooks are part of the manifest, and tests unless
+// SkipTests. Starts one helm process beside those of Fetch.
+//
+// Errors: as Fetch; an *Error when the chart does not render.
+func (h *Helm) Template(ctx context.Context, chart string, opts TemplateOptions) (Manifest, error) {
+	inv, err := h.templateInvocation(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := h.Fetch(ctx, chart, ChartOptions{Version: opts.Version, Source: opts.Source})
+	if err != nil {
+		return nil, err
+	}
+	return h.render(ctx, ch, inv, opts)
+}
+
+// render renders a chart that is on this machine.
+func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts TemplateOptions) (Manifest, error) {
+	name := opts.ReleaseName
+	if name == "" {
+		name = "release-name"
+	}
+	defer h.hold(ch)()
+	inv.args = append(inv.args, "--", name, ch.Path)
+	out, err := h.run(ctx, inv)
+	if err != nil || opts.Transform == nil {
+		return Manifest(out), err
+	}
+	return opts.Transform(out)
+}
+
+// templateInvocation checks the options before anything is fetched.
+func (h *Helm) templateInvocation(ctx context.Context, opts TemplateOptions) (invocation, error) {
+	if opts.ReleaseName != "" {
+		if err := validateReleaseName(opts.ReleaseName); err != nil {
+			return invocation{}, err
+		}
+	}
+	if opts.FromCluster && (opts.KubeVersion != "" || len(opts.APIVersions) > 0) {
+		return invocation{}, invalidf("template: FromCluster excludes KubeVersion and APIVersions")
+	}
+	if opts.KubeVersion != "" {
+		if _, err := semver.NewVersion(opts.KubeVersion); err != nil {
+			return invocation{}, invalidf("template: KubeVersion %q: %v", opts.KubeVersion, err)
+		}
+	}
+	for _, v := range opts.APIVersions {
+		if !apiVersion.MatchString(v) {
+			return invocation{}, invalidf("template: APIVersions: %q is not of the form group/version or group/version/Kind", v)
+		}
+	}
+	t, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return invocation{}, err
+	}
+	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
+	if err != nil {
+		return invocation{}, err
+	}
+	d, err := h.dialect(ctx)
+	if err != nil {
+		return invocation{}, err
+	}
+	return invocation{args: templateArgs(d, t, opts, stdin != nil), stdin: stdin}, nil
+}
+
+var apiVersion = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
+
+func templateArgs(d dialect, t target, opts TemplateOptions, values bool) []string {
+	a := args{"template"}
+	if opts.FromCluster {
+		a.add(d.templateCluster...)
+	} else {
+		// Rendering is a matter of the chart alone: no cluster's address goes along.
+		t.kubeconfig, t.context = "", ""
+		if opts.KubeVersion == "" {
+			opts.KubeVersion = DefaultKubeVersion
+		}
+		a.str("--kube-version", opts.KubeVersion)
+		a.str("--api-versions", strings.Join(opts.APIVersions, ","))
+	}
+	a.is("--include-crds", opts.IncludeCRDs)
+	a.is("--skip-tests", opts.SkipTests)
+	a.is("--values=-", values)
+	return append(a, t.flags()...)
+}
+
+// valuesInput is what "--values=-" reads: the files and the values in one document, or nil where
+// there are none. Helm is never given the files themselves: it would take a URL for one, and a
+// comma in a path for two. A null stays, for it deletes a default of the chart.
+func valuesInput(files []string, values Values) ([]byte, error) {
+	if len(files) == 0 && len(values) == 0 {
+		return nil, nil
+	}
+	all := Values{}
+	for _, file := range files {
+		v, err := readValuesFile(file)
+		if err != nil {
+			return nil, err
+		}
+		all = all.overlay(v)
+	}
+	return all.overlay(values).encode()
+}

@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"testing"
+)
+
+// behaviours hold for every Helm.
+var behaviours = []struct {
+	name string
+	run  func(*bed)
+}{
+	{"repository at a port", repositoryAtAPort},
+	{"update with a dead repository", updateWithADeadRepository},
+	{"chart by every address", chartByEveryAddress},
+	{"chart that is not there", chartThatIsNotThere},
+	{"images of the charts", imagesOfTheCharts},
+	{"chart is shown, rendered, pulled", chartIsShownRenderedPulled},
+
+	{"install of every source", installOfEverySource},
+	{"install, look, uninstall", installLookUninstall},
+	{"install makes the namespace", installMakesTheNamespace},
+	{"list every state", listEveryState},
+	{"labels find a release", labelsFindARelease},
+	{"one Helm serves the other", oneHelmServesTheOther},
+	{"values are not on the command line", valuesAreNotOnTheCommandLine},
+	{"what stays is reported", whatStaysIsReported},
+	{"uninstall behind a failing hook", uninstallBehindAFailingHook},
+	{"skipped objects are swept", skippedObjectsAreSwept},
+
+	{"upgrade and roll back", upgradeAndRollBack},
+	{"failed upgrade", failedUpgrade},
+	{"cancelled upgrade", cancelledUpgrade},
+	{"job is cleaned up", jobIsCleanedUp},
+	{"uninstall waits for a live install", uninstallWaitsForALiveInstall},
+	{"tests of a release", testsOfARelease},
+	{"progress is told", progressIsTold},
+	{"what is installed is transformed", whatIsInstalledIsTransformed},
+	{"fits is what the scheduler does", fitsIsWhatTheSchedulerDoes},
+
+	{"name is taken", nameIsTaken},
+	{"operation is known again", operationIsKnownAgain},
+	{"chart that Helm refuses", chartThatHelmRefuses},
+	{"cluster that does not answer", clusterThatDoesNotAnswer},
+	{"cancelled while a hook runs", cancelledWhileAHookRuns},
+	{"cancelled while pods start", cancelledWhilePodsStart},
+	{"record that nobody can read", recordThatNobodyCanRead},
+	{"failed release is kept on request", failedReleaseIsKeptOnRequest},
+	{"not ready: image", notReady(notReadyImage)},
+	{"not ready: GPUs", notReady(notReadyGPUs)},
+	{"not ready: crash loop", notReady(notReadyCrashLoop)},
+	{"not ready: probe", notReady(notReadyProbe)},
+	{"not ready: hook fails", notReady(notReadyHookFails)},
+	{"not ready: hook never ends", notReady(notReadyHookNeverEnds)},
+}
+
+func TestBehaviours(t *testing.T) {
+	if shared == nil {
+		t.Skip("no cluster: see the first line")
+	}
+	for _, helm := range []string{"helm3", "helm4"} {
+		t.Run(helm, func(t *testing.T) {
+			for _, behaviour := range behaviours {
+				t.Run(behaviour.name, func(t *testing.T) {
+					t.Parallel()
+					behaviour.run(newBed(t, helm))
+				})
+			}
+		})
+	}
+}

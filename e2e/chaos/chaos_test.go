@@ -1,0 +1,239 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sut-bench/helmexec/e2e/cluster"
+	"github.com/sut-bench/helmexec/e2e/internal/guarded"
+	"github.com/sut-bench/helmexec/internal/tools"
+)
+
+// The environment says how much chaos there is: CHAOS_RUNS for each family, CHAOS_SEED to repeat,
+// CHAOS_ONLY=family or family/number to repeat a part.
+func setting(name string, otherwise uint64) uint64 {
+	if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+const (
+	shortRuns = 4
+	parallel  = 8
+)
+
+var (
+	shared      *bench
+	interrupted context.Context
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runnerVariable) != "" {
+		os.Exit(runner(os.Stdin, os.Stdout))
+	}
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = flag.Set("test.parallel", "64") // runs wait for a place
+	}
+	os.Exit(start(m))
+}
+
+func start(m *testing.M) int {
+	ctx, stop := guarded.UntilInterrupted()
+	defer stop()
+	interrupted = ctx
+	b, err := newBench(ctx)
+	if b != nil {
+		defer b.close()
+	}
+	switch {
+	case errors.Is(err, tools.ErrNotBuilt):
+		fmt.Fprintln(os.Stderr, "chaos tests are skipped:", err)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "chaos tests cannot start:", err)
+		return 1
+	default:
+		shared = b
+	}
+	return m.Run()
+}
+
+func newBench(ctx context.Context) (*bench, error) {
+	b := &bench{places: make(chan struct{}, parallel), restarting: &sync.Mutex{}, seed: setting("CHAOS_SEED", rand.Uint64N(1e6))}
+	for i, name := range []string{"helm3", "helm4"} {
+		var err error
+		if b.binaries[i], err = tools.Path(name); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if err = cluster.Available(); err != nil {
+		return nil, err
+	}
+	if b.dir, err = os.MkdirTemp("", "helmexec-chaos-"); err != nil {
+		return nil, err
+	}
+	b.cluster, err = cluster.Start(ctx, cluster.Options{})
+	return b, err
+}
+
+// withOwnCluster is the same with a cluster that may come to harm.
+func (b *bench) withOwnCluster(ctx context.Context, t *testing.T) *bench {
+	t.Helper()
+	own := *b
+	own.restarting = &sync.Mutex{}
+	var err error
+	if own.cluster, err = cluster.Start(ctx, cluster.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(own.cluster.Stop)
+	return &own
+}
+
+func (b *bench) close() {
+	if b.cluster != nil {
+		b.cluster.Stop()
+	}
+	_ = os.RemoveAll(b.dir)
+}
+
+// helms finds the helm processes that talk to the cluster through a link.
+func (b *bench) helms() []int {
+	return processesWith(func(arg string) bool {
+		return strings.HasPrefix(arg, "--kubeconfig="+filepath.Join(b.cluster.Dir, "kubeconfig-"))
+	})
+}
+
+func needBench(t *testing.T) (context.Context, *bench) {
+	t.Helper()
+	if shared == nil {
+		t.Skip("no cluster: see the first line")
+	}
+	return interrupted, shared
+}
+
+// TestChaos: whatever goes wrong on the way, what is told in the end is what is there.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	ctx, b := needBench(t)
+	runs := int(setting("CHAOS_RUNS", shortRuns))
+	t.Logf("repeat with CHAOS_SEED=%d CHAOS_RUNS=%d", b.seed, runs)
+	only, number, one := strings.Cut(os.Getenv("CHAOS_ONLY"), "/")
+	var tallies []*tally
+	t.Run("families", func(t *testing.T) {
+		for _, f := range families {
+			if only != "" && only != f.name {
+				continue
+			}
+			sum := &tally{family: f.name, wrongs: map[wrong]int{}}
+			tallies = append(tallies, sum)
+			t.Run(f.name, func(t *testing.T) {
+				t.Parallel()
+				b := b
+				if f.ownCluster {
+					b = b.withOwnCluster(ctx, t)
+				}
+				var all sync.WaitGroup
+				for n := range runs {
+					if !one || number == strconv.Itoa(n) {
+						all.Go(func() { b.live(ctx, t, f, n, sum) })
+					}
+				}
+				all.Wait()
+			})
+		}
+	})
+	text := table(tallies)
+	t.Log("\n" + text)
+	if file := os.Getenv("CHAOS_TABLE"); file != "" {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+	if left := b.helms(); len(left) > 0 {
+		t.Errorf("helm processes are left: %v", left)
+	}
+}
+
+// live lives through one run.
+func (b *bench) live(ctx context.Context, t *testing.T, f family, number int, sum *tally) {
+	b.places <- struct{}{}
+	defer func() { <-b.places }()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	begin := time.Now()
+	defer func() { sum.add(func(t *tally) { t.took += time.Since(begin) }) }()
+	var r *run
+	err := cluster.Eventually(ctx, func(ctx context.Context) (err error) {
+		if r == nil {
+			r, err = b.newRun(ctx, f, number)
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("%s/%d: %v", f.name, number, err)
+		return
+	}
+	defer r.link.down()
+	clean := true
+	judge := func(what string, o outcome, see func(outcome, sight) []wrong) {
+		var s sight
+		var wrongs []wrong
+		// What was deleted in the background takes a moment to go.
+		soon, stop := context.WithTimeout(ctx, 20*time.Second)
+		defer stop()
+		_ = cluster.Eventually(soon, func(ctx context.Context) error {
+			seen, err := r.lookOnce(ctx)
+			if err != nil {
+				return err
+			}
+			s = seen
+			if wrongs = see(o, s); len(wrongs) > 0 {
+				return errors.New("wrong")
+			}
+			return nil
+		})
+		sum.count(o, wrongs)
+		if len(wrongs) > 0 || !o.OK {
+			clean = false
+			report := t.Errorf
+			if len(wrongs) == 0 {
+				report = t.Logf
+			}
+			report("%s: %s: %v\ntold: ok %v, recovered %v, remains %q, error %s\nthere: %s\nwanted: %q\n%s",
+				r, what, wrongs, o.OK, o.Recovered, o.Remains, o.Error, s, r.want, o.Log)
+		}
+	}
+
+	o, err := r.under(ctx, r.job(false))
+	if err != nil {
+		t.Errorf("%s: %v", r, err)
+		return
+	}
+	judge("install", o, r.afterInstall)
+	if o.OK {
+		if o, err = r.under(ctx, r.job(true)); err != nil {
+			t.Errorf("%s: %v", r, err)
+			return
+		}
+		judge("uninstall", o, r.afterUninstall)
+	}
+	sum.add(func(t *tally) {
+		t.runs++
+		t.faults += int(r.faults.Load())
+	})
+	if clean {
+		_ = cluster.Eventually(ctx, func(ctx context.Context) error { return b.cluster.DeleteNamespace(ctx, r.namespace) })
+	}
+}

@@ -1,0 +1,169 @@
+// Package chaos installs and uninstalls charts while things go wrong, and looks afterwards, past
+// helmexec, at what the cluster really holds.
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/e2e/cluster"
+)
+
+// bench is where runs take place.
+type bench struct {
+	cluster  *cluster.Cluster
+	binaries [2]string // Helm 3 and Helm 4
+	dir      string
+	seed     uint64
+
+	places     chan struct{} // runs share two cores, and wait most of the time
+	restarting *sync.Mutex   // held while the cluster's API server is away
+}
+
+// run is one release from its install to its uninstall. All that is random in it comes from the
+// seed, the family and the number.
+type run struct {
+	*bench
+	family             family
+	number             int
+	helm               int // 3 or 4
+	namespace, release string
+	values             helmexec.Values
+	want               []string // objects of the release beside its record, as "Kind name", sorted
+	stays              []string // those of them that an uninstall leaves by design
+	rng                *rand.Rand
+	link               *link
+	kubeconfig         string
+	faults             atomic.Int64
+}
+
+// newRun draws a run and makes its namespace and link.
+func (b *bench) newRun(ctx context.Context, f family, number int) (*run, error) {
+	hash := fnv.New64a()
+	fmt.Fprintf(hash, "%s/%d", f.name, number)
+	rng := rand.New(rand.NewPCG(b.seed, hash.Sum64()))
+	r := &run{
+		bench: b, family: f, number: number, helm: 3 + number%2, rng: rng,
+		namespace: fmt.Sprintf("%s-%d", f.name, number), release: fmt.Sprintf("job-%d-sut-%s", number, f.name),
+	}
+	r.draw()
+	if err := b.cluster.CreateNamespace(ctx, r.namespace); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.link, err = newLink(r.namespace, strings.TrimPrefix(b.cluster.URL, "https://")); err != nil {
+		return nil, err
+	}
+	r.kubeconfig, err = b.cluster.KubeconfigFor(r.link.url())
+	return r, err
+}
+
+// draw chooses the chart's values: a Deployment or a StatefulSet with a claim, which stays; with a
+// hook that removes itself, one that stays, or none; ready after up to a second.
+func (r *run) draw() {
+	kind := []string{"Deployment", "StatefulSet"}[r.rng.IntN(2)]
+	stays := func(name string) { r.want, r.stays = append(r.want, name), append(r.stays, name) }
+	configMaps := 1 + r.rng.IntN(5)
+	hook := map[string]any{}
+	r.want = []string{kind + " " + r.release, "Service " + r.release}
+	switch r.rng.IntN(3) {
+	case 0:
+		hook = map[string]any{"event": "pre-install"}
+	case 1:
+		hook = map[string]any{"event": "post-install", "policy": "before-hook-creation"}
+		stays("Job " + r.release + "-hook")
+	}
+	if kind == "StatefulSet" {
+		stays("PersistentVolumeClaim data-" + r.release + "-0")
+	}
+	for i := range configMaps {
+		r.want = append(r.want, fmt.Sprintf("ConfigMap %s-%d", r.release, i))
+	}
+	slices.Sort(r.want)
+	r.values = helmexec.Values{
+		"kind": kind, "hook": hook, "configMaps": configMaps, "readyAfter": between(r.rng, 0, time.Second).String(),
+		"greeting": fmt.Sprintf("%x", r.rng.Uint64()),
+	}
+}
+
+func (r *run) String() string {
+	return fmt.Sprintf("%s/%d on Helm %d (seed %d)", r.family.name, r.number, r.helm, r.seed)
+}
+
+// job is what the runner of this run does.
+func (r *run) job(uninstall bool) job {
+	return job{
+		Binary: r.binaries[r.helm-3], Home: filepath.Join(r.dir, fmt.Sprintf("helm%d", r.helm)), Kubeconfig: r.kubeconfig,
+		Namespace: r.namespace, Release: r.release, OperationID: fmt.Sprintf("job %d, attempt 1", r.number), Values: r.values,
+		Uninstall: uninstall, Tries: 10, Timeout: 2 * time.Minute, Grace: 10 * time.Second, Limit: 5 * time.Minute,
+	}
+}
+
+// under does a job while the family makes its faults.
+func (r *run) under(ctx context.Context, j job) (outcome, error) {
+	if r.family.byRunner {
+		return r.killedRunners(ctx, j)
+	}
+	if r.family.during == nil {
+		return j.do(ctx), nil
+	}
+	ctx, done := context.WithCancel(ctx)
+	var failed error
+	var faults sync.WaitGroup
+	faults.Go(func() { failed = r.family.during(ctx, r.rng, r) })
+	o := j.do(ctx)
+	done()
+	faults.Wait()
+	return o, failed
+}
+
+// killedRunners starts a runner and kills it at some moment, one to three times, and lets the last
+// one end.
+func (r *run) killedRunners(ctx context.Context, j job) (outcome, error) {
+	for range 1 + r.rng.IntN(3) {
+		after := between(r.rng, 20*time.Millisecond, 3*time.Second)
+		limited, cancel := context.WithTimeout(ctx, after)
+		o, err := j.inProcess(limited)
+		killed := limited.Err() != nil && err != nil
+		cancel()
+		if !killed {
+			return o, err
+		}
+		r.faults.Add(1)
+		// The first may have removed it all, and taken to its grave what stays.
+		j.IgnoreNotFound = true
+	}
+	return j.inProcess(ctx)
+}
+
+// inProcess does a job in a process of its own, which is killed when ctx ends.
+func (j job) inProcess(ctx context.Context) (outcome, error) {
+	text, err := json.Marshal(j)
+	if err != nil {
+		return outcome{}, err
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), runnerVariable+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), &stdout, &stderr
+	// The helm that a killed runner leaves must not keep us.
+	cmd.WaitDelay = 100 * time.Millisecond
+	if err := cmd.Run(); err != nil {
+		return outcome{}, fmt.Errorf("runner: %w: %s", err, stderr.String())
+	}
+	var o outcome
+	return o, json.Unmarshal(stdout.Bytes(), &o)
+}

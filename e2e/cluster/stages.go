@@ -1,0 +1,36 @@
+package cluster
+
+import _ "embed"
+
+// Labels of a pod that choose what kwok plays. Without any of them a pod is
+// ready at once, or completes at once if its restart policy is not Always, as
+// the pods of Jobs and of helm's tests.
+const (
+	// LabelFault names what goes wrong; see the Fault constants.
+	LabelFault = "helmexec-e2e/fault"
+	// LabelReadyAfter is the time from being scheduled to being ready ("3s").
+	LabelReadyAfter = "helmexec-e2e/ready-after"
+	// LabelFinishAfter is the time from being ready to completing, or failing.
+	LabelFinishAfter = "helmexec-e2e/finish-after"
+	// LabelGoneAfter is the time from being deleted to being gone, for a pod that
+	// has not ended: the apiserver itself removes one that has.
+	LabelGoneAfter = "helmexec-e2e/gone-after"
+)
+
+// Values of LabelFault.
+const (
+	// FaultImagePull: the image cannot be pulled. So it is with every image whose
+	// name has "nosuchimage" in it.
+	FaultImagePull = "ImagePullBackOff"
+	// FaultCrashLoop: the container ends again and again.
+	FaultCrashLoop = "CrashLoopBackOff"
+	// FaultNotReady: the container runs and its readiness probe fails.
+	FaultNotReady = "NotReady"
+	// FaultFail: a pod that would complete fails.
+	FaultFail = "Fail"
+	// FaultNeverFinish: a pod that would complete runs on.
+	FaultNeverFinish = "NeverFinish"
+)
+
+//go:embed stages.yaml
+var stages []byte

@@ -1,0 +1,95 @@
+// Command record makes the recordings in testdata again: what real Helms say when something goes
+// wrong, and how they report pods that are not ready. Run it in the folder e2e, for the Helms that
+// "make tools" builds or for the binaries named:
+//
+//	go run ./cmd/record
+//	go run ./cmd/record -out ../testdata /usr/local/bin/helm
+//
+// A scene that a Helm does not fail in is left out for that version, and said so.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/sut-bench/helmexec/internal/tools"
+)
+
+func main() {
+	out := flag.String("out", "../testdata", "the folder of the recordings")
+	only := flag.String("only", "", "record the scenes alone whose name has this in it")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := record(ctx, *out, *only, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "record:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func record(ctx context.Context, out, only string, helms []string) error {
+	if len(helms) == 0 {
+		for _, name := range []string{"helm3", "helm4"} {
+			path, err := tools.Path(name)
+			if err != nil {
+				return err
+			}
+			helms = append(helms, path)
+		}
+	}
+	w, err := newWorld(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	var failures []error
+	for _, helm := range helms {
+		text, err := exec.CommandContext(ctx, helm, "version", "--template={{.Version}}").Output()
+		if err != nil {
+			return fmt.Errorf("%s: %w", helm, err)
+		}
+		version := strings.TrimSpace(string(text))
+		for _, s := range scenes {
+			if !strings.Contains(s.name, only) {
+				continue
+			}
+			said, err := w.play(ctx, helm, s)
+			if err != nil {
+				failures = append(failures, fmt.Errorf("%s: %s: %w", version, s.name, err))
+				continue
+			}
+			file := filepath.Join(out, "stderr", version, s.name+".txt")
+			if s.status {
+				file = filepath.Join(out, "status", version, s.name+".json")
+			}
+			if err := write(file, said); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func write(file, text string) error {
+	if text == "" {
+		fmt.Println(file, "has nothing to record")
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	fmt.Println(file)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}

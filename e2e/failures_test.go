@@ -1,0 +1,240 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/e2e/cluster"
+)
+
+var errStill = errors.New("still at work")
+
+// nameIsTaken: Helm 3 and 4 say it in different words.
+func nameIsTaken(b *bed) {
+	first, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{OperationID: "first"})
+	b.must(err)
+	for _, id := range []string{"", "second"} {
+		_, err = b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{OperationID: id})
+		b.wantErr(err, helmexec.ErrReleaseExists, "web", "deployed")
+	}
+	now, err := b.h.Status(b.ctx, "web", helmexec.StatusOptions{})
+	b.must(err)
+	if now.Revision != 1 || !now.Updated.Equal(first.Updated) {
+		b.Errorf("the release was touched: %+v was %+v", now, first)
+	}
+
+	b.killedInstall("dead")
+	_, err = b.h.Install(b.ctx, "dead", sutChart, helmexec.InstallOptions{})
+	b.wantErr(err, helmexec.ErrReleaseExists, "pending-install")
+	if status, err := b.recordedStatus("dead"); err != nil || status != "pending-install" {
+		b.Errorf("the other's release is %s now (%v)", status, err)
+	}
+}
+
+func operationIsKnownAgain(b *bed) {
+	opts := helmexec.InstallOptions{OperationID: "job 7, attempt 1: 试"}
+	first, err := b.h.Install(b.ctx, "web", sutChart, opts)
+	b.must(err)
+	again, err := b.h.Install(b.ctx, "web", sutChart, opts)
+	b.must(err)
+	if first.Recovered || !again.Recovered || !again.Updated.Equal(first.Updated) {
+		b.Errorf("got %+v\nthen %+v", first, again)
+	}
+}
+
+func chartThatHelmRefuses(b *bed) {
+	for _, refused := range []struct {
+		chart  string
+		values helmexec.Values
+		says   string
+	}{
+		{"stack", helmexec.Values{"mode": "wild"}, "mode"},
+		{"broken-template", nil, "tag is required"},
+	} {
+		_, err := b.h.Install(b.ctx, "refused", chartsDir+"/"+refused.chart, helmexec.InstallOptions{Values: refused.values})
+		b.wantErr(err, nil, refused.says)
+		var e *helmexec.Error
+		if !errors.As(err, &e) || e.ExitCode != 1 || helmexec.IsTransient(err) {
+			b.Errorf("%s: %#v is no lasting error of helm", refused.chart, err)
+		}
+	}
+	b.wantLeft(nil)
+}
+
+func clusterThatDoesNotAnswer(b *bed) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	b.must(err)
+	b.must(listener.Close())
+	dead, err := b.cluster.KubeconfigFor("https://" + listener.Addr().String())
+	b.must(err)
+	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Kubeconfig, cfg.Retry.Tries = dead, 2 })
+	for call, do := range map[string]func() error{
+		"install":   func() error { _, err := h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{}); return err },
+		"uninstall": func() error { _, err := h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{}); return err },
+		"list":      func() error { _, err := h.List(b.ctx, helmexec.ListOptions{}); return err },
+		"status":    func() error { _, err := h.Status(b.ctx, "web", helmexec.StatusOptions{}); return err },
+		"template": func() error {
+			_, err := h.Template(b.ctx, sutChart, helmexec.TemplateOptions{FromCluster: true})
+			return err
+		},
+	} {
+		err := do()
+		b.wantErr(err, helmexec.ErrClusterUnreachable, "connection refused")
+		if !helmexec.IsTransient(err) {
+			b.Errorf("%s: %v is not called transient", call, err)
+		}
+	}
+}
+
+// cancelled begins an install, ends its context once the release is recorded, and wants nothing left
+// but what is reported.
+func (b *bed) cancelled(release string, opts helmexec.InstallOptions, begun func()) {
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.h.Install(ctx, release, sutChart, opts)
+		done <- err
+	}()
+	begun()
+	cancel()
+	begin := time.Now()
+	err := <-done
+	b.wantErr(err, context.Canceled)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, helmexec.ErrNotReady) {
+		b.Errorf("the error has another cause beside: %v", err)
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		b.Errorf("it took %s to end", took)
+	}
+	var failed *helmexec.ReleaseError
+	if !errors.As(err, &failed) {
+		b.Fatalf("%v is no ReleaseError", err)
+	}
+	b.wantLeft(failed.Remains)
+}
+
+func cancelledWhileAHookRuns(b *bed) {
+	b.cancelled("hooked", helmexec.InstallOptions{Timeout: 30 * time.Second, Values: helmexec.Values{
+		"hook": map[string]any{"event": "pre-install", "fault": cluster.FaultNeverFinish},
+	}}, func() { b.awaitObject("/apis/batch/v1", "jobs/hooked-hook") })
+}
+
+func cancelledWhilePodsStart(b *bed) {
+	b.cancelled("slow", helmexec.InstallOptions{Wait: true, Timeout: 30 * time.Second, Values: helmexec.Values{
+		"readyAfter": "60s", "kind": "StatefulSet",
+	}}, func() { b.awaitObject("/api/v1", "pods/slow-0") })
+}
+
+// notReadyCase is an install that cannot become ready, and what its error says.
+type notReadyCase struct {
+	values    helmexec.Values
+	kind      string // of the object that is named
+	container string
+	reason    string
+	says      string
+}
+
+var (
+	notReadyImage = notReadyCase{
+		values: helmexec.Values{"image": "registry.test/nosuchimage:1"},
+		kind:   "Pod", container: "main", reason: "ImagePullBackOff", says: "registry.test/nosuchimage:1",
+	}
+	notReadyGPUs = notReadyCase{
+		values: helmexec.Values{"gpus": 9},
+		kind:   "Pod", reason: "Unschedulable", says: "Insufficient nvidia.com/gpu",
+	}
+	notReadyCrashLoop = notReadyCase{
+		values: helmexec.Values{"fault": cluster.FaultCrashLoop},
+		kind:   "Pod", container: "main", reason: "CrashLoopBackOff", says: "exit code 1, 3 restarts",
+	}
+	notReadyProbe = notReadyCase{
+		values: helmexec.Values{"fault": cluster.FaultNotReady, "kind": "StatefulSet"},
+		kind:   "Pod", container: "main", reason: "NotReady", says: "probe",
+	}
+	notReadyHookFails = notReadyCase{
+		values: helmexec.Values{"hook": map[string]any{"event": "pre-install", "fault": cluster.FaultFail}},
+		kind:   "Job", reason: "hook pre-install", says: "failed",
+	}
+	notReadyHookNeverEnds = notReadyCase{
+		values: helmexec.Values{"hook": map[string]any{"event": "post-install", "fault": cluster.FaultNeverFinish}},
+		kind:   "Job", reason: "hook post-install", says: "did not complete in time",
+	}
+)
+
+// notReady: the error says which pod, which container and why, and nothing is left.
+func notReady(c notReadyCase) func(*bed) {
+	return func(b *bed) {
+		_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: 5 * time.Second, Values: c.values})
+		b.wantErr(err, helmexec.ErrNotReady, c.kind+" web", c.reason, c.says)
+		if c.container != "" {
+			b.wantErr(err, nil, "container "+c.container)
+		}
+		if errors.Is(err, helmexec.ErrLeftBehind) || helmexec.IsTransient(err) {
+			b.Errorf("%v is left behind, or transient", err)
+		}
+		var failed *helmexec.ReleaseError
+		if !errors.As(err, &failed) || len(failed.Blockers) == 0 {
+			b.Fatalf("no blockers on %v", err)
+		}
+		if first := failed.Blockers[0]; first.Kind != c.kind || first.Container != c.container || first.Reason != c.reason {
+			b.Errorf("the first blocker is %+v", first)
+		}
+		if text := err.Error(); len(text) > 1500 {
+			b.Errorf("%d characters are too much to read: %s", len(text), text)
+		}
+		b.wantLeft(failed.Remains)
+	}
+}
+
+func failedReleaseIsKeptOnRequest(b *bed) {
+	opts := helmexec.InstallOptions{
+		Wait: true, Timeout: 3 * time.Second, KeepFailed: true, OperationID: "kept", Values: helmexec.Values{"fault": cluster.FaultNotReady},
+	}
+	_, err := b.h.Install(b.ctx, "web", sutChart, opts)
+	b.wantErr(err, helmexec.ErrNotReady, "status failed")
+	if status, err := b.recordedStatus("web"); err != nil || status != "failed" {
+		b.Errorf("the release is %s (%v), want failed", status, err)
+	}
+	// The same operation starts anew.
+	opts.Values = helmexec.Values{"replicas": 2}
+	opts.Timeout = 30 * time.Second
+	rel, err := b.h.Install(b.ctx, "web", sutChart, opts)
+	b.must(err)
+	if rel.Status != helmexec.StatusDeployed {
+		b.Errorf("the release is %s", rel.Status)
+	}
+	result, err := b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: 30 * time.Second})
+	b.must(err)
+	b.wantLeft(result.Remains)
+}
+
+// recordThatNobodyCanRead: what a chart's author can write into the record must not keep the release
+// from being removed.
+func recordThatNobodyCanRead(b *bed) {
+	for name, files := range map[string]map[string]string{
+		"quoted": {"templates/hook.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-hook\n" +
+			"  annotations:\n    helm.sh/hook: post-install\n    helm.sh/hook-delete-policy: 'hook-succeeded\"]}'\n"},
+		"large": {"templates/NOTES.txt": `{{ repeat 36000000 "a" }}`},
+	} {
+		chart := filepath.Join(b.TempDir(), "hostile")
+		files["Chart.yaml"] = "apiVersion: v2\nname: hostile\nversion: 1.0.0\n"
+		for file, text := range files {
+			b.must(os.MkdirAll(filepath.Dir(filepath.Join(chart, file)), 0o700))
+			b.must(os.WriteFile(filepath.Join(chart, file), []byte(text), 0o600))
+		}
+		_, err := b.h.Install(b.ctx, name, chart, helmexec.InstallOptions{JobID: name})
+		if err != nil {
+			b.Errorf("%s: %v", name, err)
+		}
+		_, err = b.h.UninstallJob(b.ctx, name, helmexec.JobOptions{Wait: true, Timeout: soon})
+		b.must(err)
+		_, err = b.h.Status(b.ctx, name, helmexec.StatusOptions{})
+		b.wantErr(err, helmexec.ErrReleaseNotFound)
+	}
+}

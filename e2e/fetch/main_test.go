@@ -1,0 +1,221 @@
+// Package fetch tests how charts are fetched, cached, shared and bounded, against real Helm 3 and 4
+// and real servers. It needs no cluster.
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/e2e/internal/guarded"
+	"github.com/sut-bench/helmexec/internal/chartrepo"
+	"github.com/sut-bench/helmexec/internal/tools"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(callerVariable) != "" {
+		os.Exit(call())
+	}
+	ctx, _ := guarded.UntilInterrupted()
+	context.AfterFunc(ctx, func() { os.Exit(1) })
+	code := m.Run()
+	if err := checkMemory(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// checkMemory looks at the most memory that this process had and that any helm had, when all the
+// hostile servers have done what they can.
+func checkMemory() error {
+	for name, who := range map[string]int{"this process": syscall.RUSAGE_SELF, "a helm": syscall.RUSAGE_CHILDREN} {
+		var usage syscall.Rusage
+		if err := syscall.Getrusage(who, &usage); err != nil {
+			return err
+		}
+		if mib := usage.Maxrss >> 10; mib > 800 {
+			return fmt.Errorf("%s had %d MiB of memory", name, mib)
+		} else if testing.Verbose() {
+			fmt.Printf("peak memory of %s: %d MiB\n", name, mib)
+		}
+	}
+	return nil
+}
+
+// bed is what a test of one Helm works with: a home of its own, and a count of helm processes.
+type bed struct {
+	*testing.T
+	ctx       context.Context
+	cfg       helmexec.Config
+	h         *helmexec.Helm
+	processes *counter
+}
+
+// onBothHelms runs a test on Helm 3 and on Helm 4.
+func onBothHelms(t *testing.T, test func(b *bed)) {
+	for _, name := range []string{"helm3", "helm4"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(newBed(t, name))
+		})
+	}
+}
+
+func newBed(t *testing.T, helm string) *bed {
+	t.Helper()
+	binary, err := tools.Path(helm)
+	if errors.Is(err, tools.ErrNotBuilt) {
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	b := &bed{T: t, ctx: ctx, processes: &counter{}}
+	b.must(err)
+	b.cfg = helmexec.Config{Binary: binary, Home: filepath.Join(t.TempDir(), "home"), Logger: slog.New(b.processes)}
+	b.cfg.Retry.Tries = 1
+	b.h = b.newHelm(nil)
+	return b
+}
+
+// newHelm makes a Helm on the same home, with a changed configuration.
+func (b *bed) newHelm(change func(*helmexec.Config)) *helmexec.Helm {
+	b.Helper()
+	cfg := b.cfg
+	if change != nil {
+		change(&cfg)
+	}
+	h, err := helmexec.New(cfg)
+	b.must(err)
+	return h
+}
+
+func (b *bed) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// wantErr ends the test unless err is as wanted.
+func (b *bed) wantErr(err, want error) {
+	b.Helper()
+	if !errors.Is(err, want) {
+		b.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+// wantProcesses tells what helm was started for since the last call of it.
+func (b *bed) wantProcesses(want ...string) {
+	b.Helper()
+	got := b.processes.take()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		b.Errorf("helm ran %q, want %q", got, want)
+	}
+}
+
+// wantClean fails the test when files are left behind in the home's folder of temporary ones, or
+// when others than the user can read what is in the home.
+func (b *bed) wantClean() {
+	b.Helper()
+	left, err := os.ReadDir(filepath.Join(b.cfg.Home, "tmp"))
+	b.must(err)
+	for _, entry := range left {
+		b.Errorf("left behind: tmp/%s", entry.Name())
+	}
+	b.must(filepath.WalkDir(b.cfg.Home, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			b.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return err
+	}))
+}
+
+// repository starts a repository with charts.
+func (b *bed) repository(opts chartrepo.Options, charts ...chartrepo.Archive) *chartrepo.Server {
+	b.Helper()
+	repo, err := chartrepo.Start("", opts)
+	b.must(err)
+	b.Cleanup(func() { _ = repo.Close() })
+	b.must(repo.Add(charts...))
+	return repo
+}
+
+// chart is a small chart that says who made it.
+func (b *bed) chart(name, version, maker string) chartrepo.Archive {
+	b.Helper()
+	archive, err := chartrepo.Package(map[string]string{
+		"Chart.yaml":          fmt.Sprintf("apiVersion: v2\nname: %s\nversion: %q\ndescription: x\n", name, version),
+		"values.yaml":         "maker: " + maker + "\nimage: nginx\n",
+		"templates/pod.yaml":  "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}\nspec:\n  containers:\n  - name: c\n    image: {{ .Values.image }}\n",
+		"templates/NOTES.txt": "made by {{ .Values.maker }}\n",
+	})
+	b.must(err)
+	return archive
+}
+
+// wantMaker fetches a chart and checks who made it.
+func (b *bed) wantMaker(h *helmexec.Helm, address string, opts helmexec.ChartOptions, maker string) *helmexec.Chart {
+	b.Helper()
+	ch, err := h.Fetch(b.ctx, address, opts)
+	if err != nil {
+		b.Fatalf("%s: %v", address, err)
+	}
+	if ch.Values["maker"] != maker {
+		b.Errorf("%s is made by %v, want %s", address, ch.Values["maker"], maker)
+	}
+	return ch
+}
+
+// counter is a log handler that remembers which helm commands ran.
+type counter struct {
+	mu       sync.Mutex
+	commands []string
+	total    atomic.Int64
+}
+
+func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
+func (c *counter) WithAttrs([]slog.Attr) slog.Handler       { return c }
+func (c *counter) WithGroup(string) slog.Handler            { return c }
+
+func (c *counter) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		args, ok := a.Value.Any().([]string)
+		if a.Key != "args" || !ok || args[0] == "version" {
+			return true
+		}
+		command := args[0]
+		if len(args) > 1 && !strings.HasPrefix(args[1], "-") {
+			command += " " + args[1]
+		}
+		c.mu.Lock()
+		c.commands = append(c.commands, command)
+		c.mu.Unlock()
+		c.total.Add(1)
+		return true
+	})
+	return nil
+}
+
+func (c *counter) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	took := c.commands
+	c.commands = nil
+	return took
+}

@@ -1,0 +1,235 @@
+package fetch
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/e2e/registry"
+	"github.com/sut-bench/helmexec/internal/chartrepo"
+)
+
+const (
+	user   = "ann"
+	first  = "s3cret/one@x:1%" // with what a URL has to escape
+	second = "s3cret-two"
+)
+
+// spyOn makes helm a script that writes down its command line and environment before it becomes
+// helm, and collects the log. What has to be free of secrets is then in the folder it returns.
+func (b *bed) spyOn() (dir string, log *lockedBuffer) {
+	b.Helper()
+	dir, log = b.TempDir(), &lockedBuffer{}
+	script := filepath.Join(b.TempDir(), "helm")
+	text := fmt.Sprintf("#!/bin/sh\ncat /proc/$$/cmdline /proc/$$/environ > %s/$$\nexec %s \"$@\"\n", dir, b.cfg.Binary)
+	b.must(os.WriteFile(script, []byte(text), 0o700))
+	b.cfg.Binary, b.cfg.Logger = script, slog.New(slog.NewTextHandler(log, nil))
+	b.h = b.newHelm(nil)
+	return dir, log
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// wantNoSecret looks for the secrets of this file, also as a URL escapes them, in everything that
+// was shown or that other users can read: command lines, environments, logs, errors, results.
+func (b *bed) wantNoSecret(dir string, log *lockedBuffer, said ...any) {
+	b.Helper()
+	seen := map[string]string{"the log": log.String(), "what was returned": fmt.Sprintf("%+v", said)}
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if len(files) == 0 {
+		b.Error("no helm was seen")
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		b.must(err)
+		seen["a process"] += string(text)
+	}
+	for where, text := range seen {
+		for _, secret := range []string{first, second, "s3cret"} {
+			if at := strings.Index(text, secret); at >= 0 {
+				b.Errorf("%s has a secret: …%.120q", where, text[max(0, at-60):])
+			}
+		}
+	}
+}
+
+func withUser(url, password string) string {
+	return strings.Replace(url, "://", "://"+user+":"+strings.NewReplacer("/", "%2F", "@", "%40", ":", "%3A", "%", "%25").Replace(password)+"@", 1)
+}
+
+func TestBasicAuthentication(t *testing.T) {
+	onBothHelms(t, func(b *bed) {
+		dir, log := b.spyOn()
+		var said []any
+		repo := b.repository(chartrepo.Options{Username: user, Password: first}, b.chart("web", "1.0.0", "us"))
+
+		// Without, wrong, then right, as options.
+		_, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
+		b.wantErr(err, helmexec.ErrRepoNotFound)
+		_, wrong := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Username: user, Password: second})
+		b.wantErr(wrong, helmexec.ErrRepoNotFound)
+		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Username: user, Password: first})
+		b.must(err)
+		b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
+		said = append(said, err, wrong, name, b.wantMaker(b.h, name+"/web:1.0.0", helmexec.ChartOptions{}, "us"))
+
+		// In the URL of a repository, of a chart and of an archive.
+		h := b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+		name, err = h.AddRepo(b.ctx, withUser(repo.URL, first), helmexec.RepoOptions{})
+		b.must(err)
+		repos, err := h.Repos(b.ctx)
+		b.must(err)
+		said = append(said, name, repos, b.wantMaker(h, name+"/web", helmexec.ChartOptions{}, "us"))
+		h = b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+		ch, err := h.Fetch(b.ctx, withUser(repo.URL, first)+"/web:1.0.0", helmexec.ChartOptions{})
+		b.must(err)
+		said = append(said, ch)
+		ch, err = h.Fetch(b.ctx, withUser(repo.URL, first)+"/web-1.0.0.tgz", helmexec.ChartOptions{})
+		b.must(err)
+		said = append(said, ch)
+		for _, address := range []string{"/web-1.0.0.tgz", "/none.tgz", "/web:^1", "/ /x", "/web:bad version"} {
+			_, err = b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() }).Fetch(b.ctx, withUser(repo.URL, second)+address, helmexec.ChartOptions{})
+			if err == nil {
+				b.Errorf("%s was fetched with a wrong password", address)
+			}
+			said = append(said, err)
+		}
+		// A token in the query of an archive's address.
+		_, err = h.Fetch(b.ctx, repo.URL+"/none.tgz?token=s3cret", helmexec.ChartOptions{})
+		said = append(said, err)
+		b.wantNoSecret(dir, log, said...)
+		b.wantClean()
+	})
+}
+
+// A password that was changed at the repository is changed by adding it again.
+func TestChangedPassword(t *testing.T) {
+	onBothHelms(t, func(b *bed) {
+		chart := b.chart("web", "1.0.0", "us")
+		locks := map[string]*chartrepo.Repo{}
+		for _, password := range []string{first, second} {
+			locks[password] = chartrepo.New(chartrepo.Options{Username: user, Password: password})
+			b.must(locks[password].Add(chart))
+		}
+		server := httptest.NewServer(locks[first])
+		b.Cleanup(server.Close)
+		url := server.URL + "/charts"
+		name, err := b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{Username: user, Password: first})
+		b.must(err)
+		server.Config.Handler = locks[second]
+		if err := b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}); err == nil {
+			b.Error("the old password still works")
+		}
+		// A wrong one does not replace the one that is there.
+		_, err = b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{Username: user, Password: "wrong"})
+		b.wantErr(err, helmexec.ErrRepoNotFound)
+		again, err := b.h.AddRepo(b.ctx, withUser(url, second), helmexec.RepoOptions{})
+		b.must(err)
+		if again != name {
+			b.Errorf("the repository has two names: %s and %s", name, again)
+		}
+		b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
+		b.wantMaker(b.h, name+"/web", helmexec.ChartOptions{}, "us")
+		b.wantClean()
+	})
+}
+
+func TestTLS(t *testing.T) {
+	onBothHelms(t, func(b *bed) {
+		repo := chartrepo.New(chartrepo.Options{})
+		b.must(repo.Add(b.chart("web", "1.0.0", "us")))
+		server := httptest.NewUnstartedServer(repo)
+		server.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		server.StartTLS()
+		b.Cleanup(server.Close)
+		ca := filepath.Join(b.TempDir(), "ca.pem")
+		b.must(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+		url := server.URL + "/charts"
+
+		_, err := b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{})
+		b.wantErr(err, helmexec.ErrRepoNotFound)
+		name, err := b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{CAFile: ca})
+		b.must(err)
+		b.wantMaker(b.h, name+"/web", helmexec.ChartOptions{}, "us")
+		_, err = b.h.Fetch(b.ctx, url+"/web-1.0.0.tgz", helmexec.ChartOptions{})
+		if err == nil {
+			b.Error("an archive from a server that nobody vouches for")
+		}
+		for _, source := range []helmexec.SourceOptions{{CAFile: ca}, {InsecureSkipTLSVerify: true}} {
+			b.wantMaker(b.h, url+"/web-1.0.0.tgz", helmexec.ChartOptions{Source: source}, "us")
+		}
+
+		h := b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+		name, err = h.AddRepo(b.ctx, url, helmexec.RepoOptions{InsecureSkipTLSVerify: true})
+		b.must(err)
+		b.wantMaker(h, name+"/web", helmexec.ChartOptions{}, "us")
+		b.processes.take()
+		_, err = h.AddRepo(b.ctx, url, helmexec.RepoOptions{CAFile: ca})
+		b.must(err)
+		b.wantProcesses("repo add") // it is reached in another way now
+	})
+}
+
+func (b *bed) registry(opts registry.Options) *registry.Registry {
+	b.Helper()
+	if err := registry.Available(); err != nil {
+		b.Skip(err)
+	}
+	r, err := registry.Start(b.ctx, opts)
+	b.must(err)
+	b.Cleanup(r.Stop)
+	return r
+}
+
+func TestRegistryLogin(t *testing.T) {
+	onBothHelms(t, func(b *bed) {
+		dir, log := b.spyOn()
+		r := b.registry(registry.Options{User: user, Password: first})
+		plain := helmexec.SourceOptions{PlainHTTP: true}
+		archive := filepath.Join(b.TempDir(), "web-1.0.0.tgz")
+		b.must(os.WriteFile(archive, b.chart("web", "1.0.0", "us").Data, 0o600))
+		push := func() error {
+			_, _, err := b.h.Push(b.ctx, archive, "oci://"+r.Address+"/charts", plain)
+			return err
+		}
+		before := push()
+		wrong := b.h.RegistryLogin(b.ctx, r.Address, helmexec.RegistryOptions{Username: user, Password: second, Source: plain})
+		if before == nil || wrong == nil {
+			b.Errorf("without and with a wrong password: %v, %v", before, wrong)
+		}
+		b.must(b.h.RegistryLogin(b.ctx, r.Address, helmexec.RegistryOptions{Username: user, Password: first, Source: plain}))
+		b.must(push())
+		b.wantMaker(b.h, "oci://"+r.Address+"/charts/web:1.0.0", helmexec.ChartOptions{Source: plain}, "us")
+		b.must(b.h.RegistryLogout(b.ctx, r.Address))
+		after := push()
+		if after == nil {
+			b.Error("pushed after the log-out")
+		}
+		b.wantNoSecret(dir, log, before, wrong, after)
+		b.wantClean()
+	})
+}

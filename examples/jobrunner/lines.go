@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/sut-bench/helmexec"
+)
+
+// lines prints what several SUTs do at once, one line a step, each with the SUT's name, the step,
+// and the time since the SUT's last one.
+type lines struct {
+	mu    sync.Mutex
+	width int // of the longest name
+}
+
+func newLines(suts []sut) *lines {
+	l := &lines{}
+	for _, s := range suts {
+		l.width = max(l.width, columns(s.name))
+	}
+	return l
+}
+
+func (l *lines) of(s sut) *sutLines {
+	return &sutLines{lines: l, name: s.name + strings.Repeat(" ", l.width-columns(s.name)), last: time.Now()}
+}
+
+// sutLines prints the lines of one SUT.
+type sutLines struct {
+	*lines
+	name string
+	last time.Time
+}
+
+// step prints what came of a step.
+func (l *sutLines) step(step, format string, a ...any) {
+	took := time.Since(l.last)
+	l.last = time.Now()
+	l.print(took, step, fmt.Sprintf(format, a...))
+}
+
+// progress prints how far an install is that still waits.
+func (l *sutLines) progress(p helmexec.Progress) {
+	text := fmt.Sprintf("%d of %d pods ready", p.Ready, p.Total)
+	if p.Blocker != nil {
+		text += "; " + p.Blocker.String()
+	}
+	l.print(p.Elapsed, "waiting", text)
+}
+
+// print prints a text, of one line or a table, with the rest beside its first line.
+func (l *sutLines) print(took time.Duration, step, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	duration := ""
+	if took.Seconds() >= 0.05 {
+		duration = seconds(took)
+	}
+	for line := range strings.Lines(text) {
+		fmt.Printf("%s  %6s  %-11s  %s\n", l.name, duration, step, strings.TrimSuffix(line, "\n"))
+		duration, step = "", ""
+	}
+}
+
+func imageTable(images []string) string {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "REGISTRY\tREPOSITORY\tTAG")
+	for _, image := range images {
+		if ref, err := helmexec.ParseReference(image); err == nil {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", ref.Registry, ref.Repository, ref.Tag+ref.Digest)
+		}
+	}
+	table.Flush()
+	return text.String()
+}
+
+func gpuTotals(report *helmexec.GPUReport) string {
+	var parts []string
+	for _, resource := range slices.Sorted(maps.Keys(report.Totals)) {
+		parts = append(parts, fmt.Sprintf("%d %s", report.Totals[resource], resource))
+	}
+	for _, warning := range report.Warnings {
+		parts = append(parts, "warning: "+warning.Message)
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+
+// columns is how wide a terminal shows a text: Chinese characters take two columns.
+func columns(text string) int {
+	n := 0
+	for _, r := range text {
+		n++
+		if unicode.Is(unicode.Han, r) {
+			n++
+		}
+	}
+	return n
+}

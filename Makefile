@@ -1,0 +1,70 @@
+GO      ?= go
+TOOLS   := $(GO) run ./internal/tools/cmd/tools
+MODULES := . e2e bench
+
+# A source tree that git takes for somebody else's builds all the same.
+export GOFLAGS += -buildvcs=false
+
+# How much chaos: "make chaos CHAOS_RUNS=20 CHAOS_SEED=1 CHAOS_ONLY=reset". It prints its seed.
+CHAOS_RUNS ?= 100
+export CHAOS_RUNS
+
+# Tests run with the race detector where there is the C compiler that it needs.
+RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+
+say = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help demo test unit e2e chaos bench gobench lint tools cluster
+.NOTPARALLEL:
+
+help: ## Show what make can do
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Install, measure and remove two charts on a local cluster
+	@echo 'Building the demo (the first time a minute or two, on two cores)'
+	@$(GO) build -o bin/ ./examples/jobrunner
+	@cd e2e && $(GO) build -o ../bin/ ./cmd/demo
+	@exec bin/demo bin/jobrunner testdata/charts
+
+test: tools lint unit e2e ## Everything that has to pass: lint, unit, e2e
+
+unit: ## Unit tests; they need no helm and no cluster
+	$(call say,unit tests)
+	$(GO) test $(RACE) ./...
+	cd bench && $(GO) test ./...
+
+e2e: ## The same behaviours on real Helm 3 and 4, with a local cluster, repository and registry
+	@$(TOOLS) guard helm3 helm4 controlplane kwok registry
+	$(call say,end-to-end tests on Helm 3 and 4 (5 minutes on two idle cores))
+	cd e2e && CHAOS_RUNS=4 exec $(GO) test -count=1 -timeout=20m ./...
+
+chaos: ## Installs and uninstalls under all kinds of faults, CHAOS_RUNS of each
+	@$(TOOLS) guard helm3 helm4 controlplane kwok
+	cd e2e && exec $(GO) test -count=1 -timeout=4h -v ./chaos
+
+bench: ## Measure against the first version and bare helm; writes docs/performance.md and .svg (7 minutes)
+	@$(TOOLS) helm4 guard controlplane kwok
+	@cd bench && $(GO) run ./cmd/bench -page ../docs/performance.md -image ../docs/performance.svg
+
+gobench: ## Benchmarks of what runs without helm
+	$(GO) test -run='^$$' -bench=. -benchmem ./...
+	cd bench && $(GO) test -run='^$$' -bench=. -benchmem ./...
+
+lint: ## gofmt, vet also for macOS and Windows, staticcheck
+	@$(TOOLS) staticcheck
+	$(call say,gofmt)
+	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "run gofmt -w on:" $$unformatted; exit 1; fi
+	$(call say,go mod tidy and vet)
+	@set -e; for module in $(MODULES); do (cd $$module && $(GO) mod tidy -diff && $(GO) vet ./...); done
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	$(call say,staticcheck)
+	@set -e; tool=$$($(TOOLS) -path staticcheck); for module in $(MODULES); do (cd $$module && $$tool ./...); done
+
+tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, a linter
+	@$(TOOLS)
+
+cluster: ## Start a local cluster to play with, until Ctrl-C
+	@$(TOOLS) guard controlplane kwok
+	@cd e2e && $(GO) build -o ../bin/ ./cmd/cluster
+	@exec bin/cluster

@@ -29,6 +29,7 @@ type chartSource struct {
 	version string // a version or constraint, "" = the latest
 	ref     string // fromOCI, fromArchive: the URL; fromDisk: the path
 	digest  string // fromOCI: "sha256:…" where the address has one
+	shown   string // how errors name the chart, without its version and without secrets
 }
 
 var (

@@ -217,7 +217,7 @@ func (h *Helm) Search(ctx context.Context, repo, chart string, opts SearchOption
 	}
 	versions, err := h.versions(ctx, repo, chart)
 	if err == nil && len(versions) == 0 {
-		err = fmt.Errorf("%w: repository %s has no chart %q", ErrChartNotFound, repo, chart)
+		err = fmt.Errorf("%w: repository %s has no chart %q", ErrChartNotFound, h.shownRepo(ctx, repo), chart)
 	}
 	return versions, err
 }

@@ -43,6 +43,9 @@ func (l Limits) withDefaults() Limits {
 // can use its path.
 const keptAtLeast = 10 * time.Minute
 
+// keptPins is how long it is remembered which archive a source gave. After that it is asked again.
+const keptPins = 30 * 24 * time.Hour
+
 // lock makes the caller the only one at work on a thing, in all processes with this home. The
 // system frees a lock whose holder was killed. Within the process a channel comes first, so that
 // one goroutine at most polls the file.
@@ -180,9 +183,13 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 	if err := os.Mkdir(dest, 0o700); err != nil {
 		return nil, err
 	}
-	pulled, err := h.pull(ctx, tmp, dest, stage)
+	argv, env, err := stage(dest)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", shown, err)
+	}
+	pulled, err := h.pull(ctx, tmp, dest, invocation{args: argv, env: env, subject: shown})
+	if err != nil {
+		return nil, err
 	}
 	ch, err := h.openChart(src, pulled)
 	if err != nil {
@@ -206,14 +213,10 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 
 // pull lets helm pull into dest, an empty folder where nothing else can be taken for the archive,
 // and gives the path of the one file there.
-func (h *Helm) pull(ctx context.Context, tmp, dest string, stage func(dir string) (args, env []string, err error)) (string, error) {
-	argv, env, err := stage(dest)
-	if err != nil {
-		return "", err
-	}
+func (h *Helm) pull(ctx context.Context, tmp, dest string, inv invocation) (string, error) {
 	// Helm's own chart caches are shared by file name or by an unproven digest: none is used.
-	env = append(env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
-	if err := h.fetching(ctx, invocation{args: argv, env: env}, tmp, h.cfg.Limits.Archive); err != nil {
+	inv.env = append(inv.env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
+	if err := h.fetching(ctx, inv, tmp, h.cfg.Limits.Archive); err != nil {
 		return "", err
 	}
 	files, err := os.ReadDir(dest)
@@ -225,7 +228,7 @@ func (h *Helm) pull(ctx context.Context, tmp, dest string, stage func(dir string
 		names = append(names, f.Name())
 	}
 	if len(files) != 1 || !files[0].Type().IsRegular() {
-		return "", fmt.Errorf("helm pull: want one archive, got %d files: %q", len(names), names)
+		return "", fmt.Errorf("helm pull %s: want one archive, got %d files: %q", inv.subject, len(names), names)
 	}
 	return filepath.Join(dest, names[0]), nil
 }
@@ -296,17 +299,19 @@ func stageIndex(tmp, repo, config string, entry ChartVersion) (env []string, err
 }
 
 // evict removes the archives that were not used for the longest time until the rest fits, but none
-// that is in use. It also sweeps what killed callers left in the folder for temporary files.
+// that is in use. It also sweeps what killed callers left in the folder for temporary files, and the
+// pins of charts that nobody may want any more.
 func (h *Helm) evict() {
 	type file struct {
 		path string
 		info fs.FileInfo
 	}
 	old := func(t time.Time, age time.Duration) bool { return time.Since(t) > age }
-	if entries, err := os.ReadDir(filepath.Join(h.state, "tmp")); err == nil {
-		for _, e := range entries {
-			if info, err := e.Info(); err == nil && old(info.ModTime(), 24*time.Hour) {
-				_ = os.RemoveAll(filepath.Join(h.state, "tmp", e.Name()))
+	for sub, age := range map[string]time.Duration{"tmp": 24 * time.Hour, "pins": keptPins} {
+		swept, _ := os.ReadDir(filepath.Join(h.state, sub))
+		for _, e := range swept {
+			if info, err := e.Info(); err == nil && old(info.ModTime(), age) {
+				_ = os.RemoveAll(filepath.Join(h.state, sub, e.Name()))
 			}
 		}
 	}

@@ -130,7 +130,7 @@ func TestKept(t *testing.T) {
 	}
 }
 
-func TestSweepOfTemporaryFiles(t *testing.T) {
+func TestSweepOfWhatNobodyUses(t *testing.T) {
 	h := cacheOf(t, Limits{})
 	tmp := func(name string) string { return filepath.Join(h.state, "tmp", name) }
 	for name, age := range map[string]time.Duration{"pull-old": 48 * time.Hour, "pull-new": time.Hour} {
@@ -142,6 +142,16 @@ func TestSweepOfTemporaryFiles(t *testing.T) {
 	h.evict()
 	if there(tmp("pull-old")) || !there(tmp("pull-new")) {
 		t.Errorf("old is there: %v, new is there: %v", there(tmp("pull-old")), there(tmp("pull-new")))
+	}
+
+	when := time.Now().Add(-keptPins - time.Hour)
+	old, recent := h.pinFile("old"), h.pinFile("recent")
+	if err := errors.Join(os.WriteFile(old, nil, 0o600), os.Chtimes(old, when, when), os.WriteFile(recent, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	h.evict()
+	if there(old) || !there(recent) {
+		t.Errorf("the old pin is there: %v, the recent one is there: %v", there(old), there(recent))
 	}
 }
 

@@ -88,6 +88,7 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 			return nil, err
 		}
 	}
+	src.shown = redactor(nil)(src.ref)
 	switch src.kind {
 	case fromDisk:
 		path, err := filepath.Abs(src.ref)
@@ -124,6 +125,7 @@ func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOpt
 	if err != nil {
 		return nil, err
 	}
+	src.shown = from.shown() + "/" + src.chart
 	key := func(version string) string { return from.URL + "/" + src.chart + " " + version }
 	if pinned(src.version) && !opts.Refresh {
 		if p, ok := h.readPin(key(src.version)); ok {
@@ -174,10 +176,10 @@ func (h *Helm) openChart(src chartSource, path string) (*Chart, error) {
 		digest = "sha256:" + digest
 	}
 	if src.chart != "" && a.Metadata.Name != src.chart {
-		return nil, fmt.Errorf("%w: %s holds a chart named %q", ErrChartNotFound, src.ref, a.Metadata.Name)
+		return nil, fmt.Errorf("%w: %s holds a chart named %q", ErrChartNotFound, src.shown, a.Metadata.Name)
 	}
 	if pinned(src.version) && !sameVersion(a.Metadata.Version, src.version) {
-		return nil, fmt.Errorf("%w: %s %s holds version %q", ErrChartNotFound, src.ref, src.version, a.Metadata.Version)
+		return nil, fmt.Errorf("%w: %s %s holds version %q", ErrChartNotFound, src.shown, src.version, a.Metadata.Version)
 	}
 	ref := shownAddress(src.ref)
 	return &Chart{Path: path, Ref: ref, Repo: src.repo, Metadata: a.Metadata, Values: a.Values, Schema: a.Schema, Digest: digest}, nil

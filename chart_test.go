@@ -109,6 +109,36 @@ func TestFetchLooksAgain(t *testing.T) {
 }
 
 // Helm puts exactly one archive into an empty folder, and it is the chart that was asked for.
+// An error names a chart as its caller did, and not by the name that the repository was given.
+func TestFetchErrorsNameTheAddress(t *testing.T) {
+	refused := helmtest.Reply{Stderr: "Error: it says no", Exit: 1}
+	for _, test := range []struct{ fails, address, want string }{
+		{"repo add", repoAddress + "/web", "helm repo add " + repoAddress + ": it says no"},
+		{"repo update", repoAddress + "/web", "helm repo update " + repoAddress + ": it says no"},
+		{"pull", repoAddress + "/web", "helm pull " + repoAddress + "/web 1.0.0: it says no"},
+		{"pull", "http://127.0.0.1:8080/web.tgz?token=secret", "helm pull http://127.0.0.1:8080/web.tgz?***: it says no"},
+		{"", repoAddress + "/nosuch", "chart not found: repository " + repoAddress + ` has no chart "nosuch"`},
+		{"", repoAddress + "/web:^2", "chart not found: chart " + repoAddress + `/web has no version that fits "^2"; the newest is 1.0.0`},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			h, fake := withArchives(t, "1.0.0")
+			if test.fails != "repo add" {
+				_, err := h.AddRepo(t.Context(), repoAddress, RepoOptions{})
+				require.NoError(t, err)
+			}
+			fake.On(test.fails, refused)
+			_, err := h.Fetch(t.Context(), test.address, ChartOptions{})
+			assert.EqualError(t, err, test.want)
+		})
+	}
+	h, fake := withArchives(t, "1.0.0")
+	name, err := h.AddRepo(t.Context(), repoAddress, RepoOptions{Name: "mine"})
+	require.NoError(t, err)
+	fake.On("repo update", refused)
+	_, err = h.Fetch(t.Context(), name+"/web", ChartOptions{})
+	assert.EqualError(t, err, "helm repo update mine: it says no")
+}
+
 func TestPulledArchiveIsChecked(t *testing.T) {
 	good := packed(t, chartFolder(t, "web", "1.0.0"))
 	other := packed(t, chartFolder(t, "other", "1.0.0"))

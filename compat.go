@@ -74,15 +74,10 @@ var errNoAnswer = fmt.Errorf("no answer within %v", probeTime)
 //
 // Errors: ErrUnsupportedVersion for Helm 2 and for versions under v3.14.
 func (h *Helm) Version(ctx context.Context) (Version, error) {
-	select {
-	case h.probe <- struct{}{}:
-	case <-ctx.Done():
-		return Version{}, contextError(ctx)
-	}
-	defer func() { <-h.probe }()
-	if h.version != nil {
-		return *h.version, nil
-	}
+	return h.version.get(ctx, func() (Version, error) { return h.askVersion(ctx) })
+}
+
+func (h *Helm) askVersion(ctx context.Context) (Version, error) {
 	// Helm 2 goes on to look for its server in the cluster, which can take minutes.
 	out, err := h.run(ctx, invocation{args: []string{"version", "--short"}, atMost: probeTime, late: errNoAnswer})
 	v, parsed := parseVersion(out)
@@ -95,7 +90,6 @@ func (h *Helm) Version(ctx context.Context) (Version, error) {
 	if err := supported(v); err != nil {
 		return Version{}, fmt.Errorf("%w (%s)", err, h.binary)
 	}
-	h.version = &v
 	return v, nil
 }
 

@@ -21,6 +21,8 @@ var (
 	ErrReleaseExists = errors.New("release already exists")
 	// ErrReleaseNotFound: no release of that name in the namespace.
 	ErrReleaseNotFound = errors.New("release not found")
+	// ErrNamespaceNotFound: the namespace does not exist. InstallOptions.CreateNamespace makes it.
+	ErrNamespaceNotFound = errors.New("namespace not found")
 	// ErrReleaseBusy: another install, upgrade or rollback of the release is in progress.
 	ErrReleaseBusy = errors.New("another operation on the release is in progress")
 	// ErrChartNotFound: the repository, registry or path has no such chart or chart version.
@@ -59,8 +61,9 @@ type Error struct {
 	Signal   string   // the signal that ended helm, "" when it exited by itself
 	Stderr   string   // the end of what helm said, without secrets
 
-	kind      error // a sentinel of this package
-	cause     error // why helm was stopped or could not be started
+	subject   string // what the process was about, where its first positional does not tell a reader
+	kind      error  // a sentinel of this package
+	cause     error  // why helm was stopped or could not be started
 	transient bool
 }
 
@@ -73,7 +76,9 @@ func (e *Error) Error() string {
 		}
 		b.WriteString(" " + word)
 	}
-	if at := slices.Index(e.Args, "--"); at > 0 && at+1 < len(e.Args) {
+	if at := slices.Index(e.Args, "--"); e.subject != "" {
+		b.WriteString(" " + e.subject)
+	} else if at > 0 && at+1 < len(e.Args) {
 		b.WriteString(" " + e.Args[at+1])
 	}
 	said := e.reason()

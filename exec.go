@@ -40,6 +40,8 @@ type invocation struct {
 	atMost time.Duration
 	late   error
 	stderr *string // set to the end of stderr when helm succeeds
+	// subject is what an error names in place of the first positional, which is a name of our making.
+	subject string
 
 	// mutates marks a command that changes the cluster. Its output is not worth its life: what
 	// exceeds the cap is dropped, and the process goes on.
@@ -132,7 +134,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	}
 	var failure *Error
 	if !done {
-		failure = &Error{Args: shown, ExitCode: code, Stderr: redact(stderr.String())}
+		failure = &Error{Args: shown, ExitCode: code, Stderr: redact(stderr.String()), subject: redact(inv.subject)}
 		if inv.reports {
 			// Behind what stderr says, for the reason is what follows the last "Error:".
 			failure.Stderr = strings.TrimSpace(failure.Stderr) + "\n" + strings.TrimSpace(redact(string(lastBytes(stdout.buf.Bytes(), maxStderr))))

@@ -176,8 +176,8 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Ho
 	return tests, testErr
 }
 
-func testBlockers(tests []Hook) []Blocker {
-	var all []Blocker
+func testBlockers(tests []Hook) Blockers {
+	var all Blockers
 	for _, t := range tests {
 		if t.Phase == "Failed" || t.Phase == "Running" {
 			all = append(all, Blocker{ObjectRef: ObjectRef{Kind: t.Kind, Name: t.Name}, Reason: "test", Message: t.Phase})

@@ -66,8 +66,8 @@ type Helm struct {
 
 	maxStdout int // bytes kept of what one process prints
 
-	probe   chan struct{} // held while the version is read
-	version *Version      // guarded by probe
+	version once[Version]
+	shared  once[repoDir] // of a UserHome: where helm keeps its repositories
 
 	renders  renderMemory
 	gates    gates    // turns among the callers of this process, by what they are at work on
@@ -107,7 +107,8 @@ func New(cfg Config) (*Helm, error) {
 		binary:  binary,
 		slots:   make(chan struct{}, cfg.MaxProcesses),
 		changes: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
-		probe:   make(chan struct{}, 1),
+		version: newOnce[Version](),
+		shared:  newOnce[repoDir](),
 
 		maxStdout: maxStdout,
 	}
@@ -117,6 +118,30 @@ func New(cfg Config) (*Helm, error) {
 	}
 	h.env = childEnv(os.Environ(), cfg, h.state)
 	return h, nil
+}
+
+// once is a value that is found out when it is first wanted, and asked for again after a failure.
+type once[T any] struct {
+	turn  chan struct{} // held while it is found out
+	value *T            // guarded by turn
+}
+
+func newOnce[T any]() once[T] { return once[T]{turn: make(chan struct{}, 1)} }
+
+func (o *once[T]) get(ctx context.Context, find func() (T, error)) (value T, err error) {
+	select {
+	case o.turn <- struct{}{}:
+	case <-ctx.Done():
+		return value, contextError(ctx)
+	}
+	defer func() { <-o.turn }()
+	if o.value == nil {
+		if value, err = find(); err != nil {
+			return value, err
+		}
+		o.value = &value
+	}
+	return *o.value, nil
 }
 
 // lookBinary finds the binary once, so that a later change of PATH or of the working directory

@@ -68,7 +68,7 @@ var (
 )
 
 // others is a release of the same name that this operation did not make.
-var others = helmtest.Release{Name: "web", Chart: "other", ChartVersion: "2.0.0", Labels: map[string]string{labelInstall: "other"}}
+var others = helmtest.Release{Name: "web", Chart: "other", ChartVersion: "2.0.0", Labels: map[string]string{labelInstall: "other", labelJob: "41"}}
 
 func TestInstall(t *testing.T) {
 	for _, test := range []struct {
@@ -134,7 +134,7 @@ func TestInstall(t *testing.T) {
 		{
 			name: "the name is another's", prepare: func(f *helmtest.Fake) { f.SetRelease(others) },
 			commands: "install, get all", left: "deployed",
-			errs: []error{ErrReleaseExists}, says: []string{"release web", "status deployed"},
+			errs: []error{ErrReleaseExists}, says: []string{"release web", "status deployed, of job 41"},
 		},
 		{
 			name: "the name is another's, half-made",

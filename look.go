@@ -104,8 +104,11 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 		return nil, err
 	}
 	rendered, err := Manifest(out).Objects()
-	if err != nil || len(rendered) != 1 {
-		return nil, fmt.Errorf("looking for objects: unexpected output: %w", err)
+	if err == nil && len(rendered) != 1 {
+		err = fmt.Errorf("want one object, got %d", len(rendered))
+	}
+	if err != nil {
+		return nil, badOutput("template", err)
 	}
 	text, _ := field(rendered[0], "data", "there").(string)
 	var there []sighting

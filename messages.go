@@ -35,6 +35,7 @@ var messagePatterns = []struct {
 	kind error
 }{
 	{regexp.MustCompile(`release has no \S+ version`), ErrReleaseNotFound},
+	{regexp.MustCompile(`namespaces? ".*" not found`), ErrNamespaceNotFound},
 	{regexp.MustCompile(`repo(sitory)? \S+ not found`), ErrRepoNotFound},
 	{regexp.MustCompile(`failed to fetch \S+/index\.yaml : 404\b`), ErrRepoNotFound},
 	{regexp.MustCompile(`failed to fetch \S+ : 404\b`), ErrChartNotFound},

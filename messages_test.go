@@ -64,7 +64,7 @@ var recordedMeanings = []struct {
 	{"webhook-unreachable", nil, mayPass},
 	{"forbidden", nil, forGood},
 	{"forbidden-install", nil, forGood},
-	{"namespace-not-found", nil, forGood},
+	{"namespace-not-found", ErrNamespaceNotFound, forGood},
 
 	{"not-ready", nil, notReady},
 	{"not-ready-image", nil, notReady},

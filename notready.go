@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -17,8 +18,10 @@ type Blocker struct {
 	Message   string // one line, shortened
 }
 
-func (b Blocker) String() string {
-	s := b.Kind + " " + b.Name
+func (b Blocker) String() string { return b.text(b.Name) }
+
+func (b Blocker) text(name string) string {
+	s := b.Kind + " " + name
 	if b.Container != "" {
 		s += ", container " + b.Container
 	}
@@ -29,14 +32,42 @@ func (b Blocker) String() string {
 	return s
 }
 
+// Blockers are the things that keep a release from being ready, pods first.
+type Blockers []Blocker
+
+// String tells the first few, with what befalls many pods in the same way told once.
+func (all Blockers) String() string {
+	type alike struct{ kind, container, reason, message string }
+	groups := map[alike][]Blocker{}
+	var order []alike
+	for _, b := range all {
+		key := alike{b.Kind, b.Container, b.Reason, b.Message}
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], b)
+	}
+	var lines []string
+	for _, key := range order {
+		first, others := groups[key][0], len(groups[key])-1
+		name := first.Name
+		if others > 0 {
+			name += fmt.Sprintf(" and %d more", others)
+		}
+		lines = append(lines, first.text(name))
+	}
+	return folded(lines)
+}
+
 // ReleaseError is an install, upgrade or uninstall that failed, with what is known of the release.
 type ReleaseError struct {
 	Release, Namespace string
-	Kind               error     // a sentinel of this package, or nil
-	Status             Status    // in which the release is now, or which is in the way; "" when there is none
-	Blockers           []Blocker // with ErrNotReady: why
-	Remains            []Remain  // what stays in the cluster
-	Err                error     // what helm, or the context, said
+	Kind               error    // a sentinel of this package, or nil
+	Status             Status   // in which the release is now, or which is in the way; "" when there is none
+	JobID              string   // with ErrReleaseExists: the job that the release in the way was installed for, if any
+	Blockers           Blockers // with ErrNotReady: why
+	Remains            []Remain // what stays in the cluster
+	Err                error    // what helm, or the context, said
 
 	also error // the kind that ErrLeftBehind stands beside
 }
@@ -53,11 +84,21 @@ func (e *ReleaseError) Error() string {
 		}
 	}
 	if e.Status != "" {
-		fmt.Fprintf(&b, " (status %s)", e.Status)
+		fmt.Fprintf(&b, " (status %s", e.Status)
+		if e.JobID != "" {
+			b.WriteString(", of job " + e.JobID)
+		}
+		b.WriteString(")")
 	}
-	b.WriteString(folded(": ", e.Blockers))
-	if e.Kind == ErrLeftBehind || e.Kind == ErrNotGone {
-		b.WriteString(folded(": ", e.Remains))
+	if len(e.Blockers) > 0 {
+		b.WriteString(": " + e.Blockers.String())
+	}
+	if len(e.Remains) > 0 && (e.Kind == ErrLeftBehind || e.Kind == ErrNotGone) {
+		var lines []string
+		for _, r := range e.Remains {
+			lines = append(lines, r.String())
+		}
+		b.WriteString(": " + folded(lines))
 	}
 	if e.Err != nil {
 		b.WriteString(": " + e.Err.Error())
@@ -66,19 +107,12 @@ func (e *ReleaseError) Error() string {
 }
 
 // folded lists the first few of many.
-func folded[T fmt.Stringer](before string, all []T) string {
+func folded(lines []string) string {
 	const most = 5
-	if len(all) == 0 {
-		return ""
+	if over := len(lines) - most; over > 0 {
+		lines = append(lines[:most:most], fmt.Sprintf("and %d more", over))
 	}
-	var lines []string
-	for _, one := range all[:min(len(all), most)] {
-		lines = append(lines, one.String())
-	}
-	if len(all) > most {
-		lines = append(lines, fmt.Sprintf("and %d more", len(all)-most))
-	}
-	return before + strings.Join(lines, "; ")
+	return strings.Join(lines, "; ")
 }
 
 // Unwrap gives the kind and the cause.
@@ -94,8 +128,8 @@ func (e *ReleaseError) Unwrap() []error {
 
 // blockers finds why a release is not ready, from the objects that "helm status" shows. It is
 // empty when the cluster does not answer.
-func (h *Helm) blockers(ctx context.Context, t target, rec *record) []Blocker {
-	var all []Blocker
+func (h *Helm) blockers(ctx context.Context, t target, rec *record) Blockers {
+	var all Blockers
 	for _, hk := range rec.Hooks {
 		if hk.Phase == "Running" || hk.Phase == "Failed" {
 			ref := ObjectRef{Kind: string(hk.Kind), Namespace: rec.Namespace, Name: string(hk.Name)}
@@ -182,8 +216,8 @@ type containerStatus struct {
 }
 
 // blockersOf reads why objects are not ready, pods first: they say it most exactly.
-func blockersOf(objects []liveObject) []Blocker {
-	var pods, others []Blocker
+func blockersOf(objects []liveObject) Blockers {
+	var pods, others Blockers
 	for _, o := range objects {
 		add := func(container, reason, message string) {
 			ref := ObjectRef{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
@@ -210,8 +244,7 @@ func blockersOf(objects []liveObject) []Blocker {
 			}
 		}
 	}
-	all := slices.Concat(pods, others)
-	return all[:min(len(all), 20)]
+	return slices.Concat(pods, others)
 }
 
 func podBlockers(o liveObject, add func(container, reason, message string)) {
@@ -225,11 +258,11 @@ func podBlockers(o liveObject, add func(container, reason, message string)) {
 		}
 	}
 	found := false
-	for _, c := range slices.Concat(o.Status.InitContainerStatuses, o.Status.ContainerStatuses) {
+	for i, c := range slices.Concat(o.Status.InitContainerStatuses, o.Status.ContainerStatuses) {
 		switch {
 		case c.Ready:
 		case c.State.Waiting != nil && c.State.Waiting.Reason != "" && c.State.Waiting.Reason != "PodInitializing":
-			message := c.State.Waiting.Message
+			message := withoutPod.ReplaceAllString(c.State.Waiting.Message, "")
 			if last := c.LastState.Terminated; last != nil {
 				message = strings.TrimSpace(fmt.Sprintf("%s (exit code %d, %d restarts)", message, last.ExitCode, c.RestartCount))
 			}
@@ -237,6 +270,9 @@ func podBlockers(o liveObject, add func(container, reason, message string)) {
 			found = true
 		case c.State.Terminated != nil && c.State.Terminated.ExitCode != 0:
 			add(c.Name, cmp.Or(c.State.Terminated.Reason, "Error"), fmt.Sprintf("%s (exit code %d)", c.State.Terminated.Message, c.State.Terminated.ExitCode))
+			found = true
+		case c.State.Running != nil && i < len(o.Status.InitContainerStatuses):
+			add(c.Name, "NotReady", "an init container that still runs")
 			found = true
 		case c.State.Running != nil:
 			add(c.Name, "NotReady", "running and not ready: its readiness or startup probe does not pass")
@@ -256,6 +292,10 @@ func podBlockers(o liveObject, add func(container, reason, message string)) {
 		add("", cmp.Or(o.Status.Reason, o.Status.Phase), o.Status.Message)
 	}
 }
+
+// withoutPod takes the pod out of what the kubelet says of a container: it is known, and the same
+// thing said of many pods is to read the same.
+var withoutPod = regexp.MustCompile(` pod=\S+`)
 
 // oneLine makes a message fit a line.
 func oneLine(s string) string {

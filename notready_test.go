@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,6 +68,14 @@ func TestBlockers(t *testing.T) {
 			"initContainerStatuses":[{"name":"wait","state":{"terminated":{"reason":"Error","exitCode":3}}}],
 			"containerStatuses":[{"name":"main","state":{"waiting":{"reason":"PodInitializing"}}}]}}`,
 			[]string{"Pod p, container wait: Error: (exit code 3)"}},
+		{"an init container that does not end", `{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Pending",
+			"initContainerStatuses":[{"name":"wait","state":{"running":{}}}],
+			"containerStatuses":[{"name":"main","state":{"waiting":{"reason":"PodInitializing"}}}]}}`,
+			[]string{"Pod p, container wait: NotReady: an init container that still runs"}},
+		{"what the kubelet says of a crash", `{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Running","containerStatuses":[
+			{"name":"a","restartCount":2,"state":{"waiting":{"reason":"CrashLoopBackOff","message":"back-off 20s restarting failed container=a pod=p_team(6f0c)"}},
+			"lastState":{"terminated":{"reason":"Error","exitCode":1}}}]}}`,
+			[]string{"Pod p, container a: CrashLoopBackOff: back-off 20s restarting failed container=a (exit code 1, 2 restarts)"}},
 		{"two containers", `{"kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Pending","containerStatuses":[
 			{"name":"a","state":{"waiting":{"reason":"ErrImagePull","message":"no\n\tsuch   image"}}},{"name":"b","ready":true,"state":{"running":{}}},
 			{"name":"c","state":{"waiting":{"reason":"CreateContainerConfigError","message":"secret \"x\" not found"}}}]}}`,
@@ -112,12 +121,15 @@ func TestBlockersArePodsFirstAndFew(t *testing.T) {
 		objects = append(objects, pod)
 	}
 	all := blockersOf(objects)
-	assert.Len(t, all, 20)
 	assert.Equal(t, "Pod", all[0].Kind)
+	assert.Equal(t, "Pod p and 999 more: Pending; Deployment web: Progressing", all.String())
+	for i := range all {
+		all[i].Reason += strconv.Itoa(i)
+	}
 	long := Blocker{ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "r", Message: oneLine(strings.Repeat("wörd ", 1000))}
 	assert.Less(t, len(long.String()), 300)
 	text := (&ReleaseError{Release: "web", Kind: ErrNotReady, Blockers: all}).Error()
-	assert.Contains(t, text, "and 15 more")
+	assert.Contains(t, text, "and 996 more")
 	assert.Less(t, len(text), 400)
 }
 
@@ -130,7 +142,7 @@ func TestReleaseErrorText(t *testing.T) {
 		{"release web: release already exists (status deployed): helm said so",
 			ReleaseError{Release: "web", Kind: ErrReleaseExists, Status: StatusDeployed, Err: errors.New("helm said so")}},
 		{"release web in namespace team: release not ready: Pod p: Pending",
-			ReleaseError{Release: "web", Namespace: "team", Kind: ErrNotReady, Blockers: []Blocker{{ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "Pending"}}}},
+			ReleaseError{Release: "web", Namespace: "team", Kind: ErrNotReady, Blockers: Blockers{{ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "Pending"}}}},
 		{"release web: release not ready: left behind in the cluster: Secret team/s (the release record)",
 			ReleaseError{Release: "web", Kind: ErrLeftBehind, also: ErrNotReady, Remains: remains}},
 		// What stays by design is not part of another failure.

@@ -142,7 +142,11 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 			rel.Recovered = err != nil
 			return rel, nil
 		case nextTaken:
-			return nil, c.failure(c.taken, rec, err)
+			taken := c.failure(c.taken, rec, err)
+			if c.taken == ErrReleaseExists {
+				taken.JobID = rec.release().Labels[labelJob]
+			}
+			return nil, taken
 		case nextClearFail:
 			return nil, c.giveUp(later, how, rec, err)
 		case nextClearAgain:

@@ -78,7 +78,6 @@ func (h *Helm) refresh(ctx context.Context, name string, asked time.Time) error 
 	}
 	began := time.Now()
 	if err := h.refetch(ctx, name); err != nil {
-		err = fmt.Errorf("repository %s: %w", name, err)
 		if ctx.Err() == nil {
 			h.failures.Store(name, refreshed{began, err})
 		}
@@ -115,7 +114,7 @@ func (h *Helm) refetch(ctx context.Context, name string) error {
 	a := args{"repo", "update"}
 	a.add(d.updateFails...)
 	a.add("--", name)
-	if err := h.fetching(ctx, invocation{args: a, env: fresh.env(), reports: true}, staged, h.cfg.Limits.Index); err != nil {
+	if err := h.fetching(ctx, invocation{args: a, env: fresh.env(), reports: true, subject: h.shownRepo(ctx, name)}, staged, h.cfg.Limits.Index); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir.index), 0o700); err != nil {
@@ -138,11 +137,11 @@ func (h *Helm) find(ctx context.Context, src chartSource) (ChartVersion, error) 
 	case ok:
 		return v, nil
 	case len(versions) == 0:
-		return v, fmt.Errorf("%w: repository %s has no chart %q", ErrChartNotFound, src.repo, src.chart)
+		return v, fmt.Errorf("%w: repository %s has no chart %q", ErrChartNotFound, h.shownRepo(ctx, src.repo), src.chart)
 	case src.version == "":
-		return v, fmt.Errorf("%w: chart %s has no stable version; the newest is %s: name it", ErrChartNotFound, src.ref, versions[0].Version)
+		return v, fmt.Errorf("%w: chart %s has no stable version; the newest is %s: name it", ErrChartNotFound, src.shown, versions[0].Version)
 	}
-	return v, fmt.Errorf("%w: chart %s has no version that fits %q; the newest is %s", ErrChartNotFound, src.ref, src.version, versions[0].Version)
+	return v, fmt.Errorf("%w: chart %s has no version that fits %q; the newest is %s", ErrChartNotFound, src.shown, src.version, versions[0].Version)
 }
 
 // versions reads the versions of a chart from the index at hand.
@@ -156,7 +155,7 @@ func (h *Helm) versions(ctx context.Context, repo, chart string) ([]ChartVersion
 	}
 	versions, err := readIndex(dir.index, chart, h.cfg.Limits.Index)
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", repo, err)
+		return nil, fmt.Errorf("repository %s: %w", h.shownRepo(ctx, repo), err)
 	}
 	return versions, nil
 }

@@ -225,7 +225,7 @@ func (h *Helm) history(ctx context.Context, t target, release string, max int) (
 
 // badOutput: helm exited 0 and printed what it never should.
 func badOutput(command string, err error) error {
-	return fmt.Errorf("helm %s: reading its JSON: %w", command, err)
+	return fmt.Errorf("helm %s: what it printed cannot be read: %w", command, err)
 }
 
 // helmTime is a time in Helm's JSON, where Helm 3 prints the zero time as "".

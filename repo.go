@@ -55,22 +55,22 @@ func (h *Helm) repoDir(ctx context.Context, name string) (repoDir, error) {
 	if h.private() {
 		return repoDirIn(h.repoPath(name), name), nil
 	}
-	out, err := h.run(ctx, invocation{args: []string{"env"}})
-	if err != nil {
-		return repoDir{}, err
-	}
-	var d repoDir
-	for _, line := range strings.Split(string(out), "\n") {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		value = strings.Trim(value, `"`)
-		switch key {
-		case "HELM_REPOSITORY_CONFIG":
-			d.config = value
-		case "HELM_REPOSITORY_CACHE":
-			d.index = filepath.Join(value, name+"-index.yaml")
+	d, err := h.shared.get(ctx, func() (d repoDir, err error) {
+		out, err := h.run(ctx, invocation{args: []string{"env"}})
+		for _, line := range strings.Split(string(out), "\n") {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			value = strings.Trim(value, `"`)
+			switch key {
+			case "HELM_REPOSITORY_CONFIG":
+				d.config = value
+			case "HELM_REPOSITORY_CACHE":
+				d.index = value
+			}
 		}
-	}
-	return d, nil
+		return d, err
+	})
+	d.index = filepath.Join(d.index, name+"-index.yaml")
+	return d, err
 }
 
 func repoDirIn(folder, name string) repoDir {
@@ -170,7 +170,7 @@ func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name 
 // fetchNew lets helm add a repository. The caller holds its lock.
 func (h *Helm) fetchNew(ctx context.Context, name, url string, opts RepoOptions) error {
 	began := time.Now()
-	inv := invocation{args: addRepoArgs(name, url, opts), secrets: []string{opts.Password}}
+	inv := invocation{args: addRepoArgs(name, url, opts), secrets: []string{opts.Password}, subject: url}
 	if opts.Password != "" {
 		inv.stdin = []byte(opts.Password)
 	}
@@ -323,7 +323,7 @@ func writeEntry(file, name, url string, opts RepoOptions) error {
 }
 
 // Repos lists the known repositories by name. It reads Helm's files and starts no process, except
-// in a UserHome one to ask helm where they are.
+// in a UserHome once to ask helm where they are.
 func (h *Helm) Repos(ctx context.Context) ([]Repo, error) {
 	entries, err := h.repoEntries(ctx)
 	repos := make([]Repo, 0, len(entries))
@@ -353,6 +353,22 @@ func (r repoEntry) reachedBy(opts RepoOptions) bool {
 	}
 	return same(opts.CAFile, r.CAFile) && same(opts.CertFile, r.CertFile) && same(opts.KeyFile, r.KeyFile) &&
 		(r.InsecureSkipTLSVerify || !opts.InsecureSkipTLSVerify) && (r.PassCredentialsAll || !opts.PassCredentialsAll)
+}
+
+// shown is how errors name a repository: by its URL when its name was made from that.
+func (r repoEntry) shown() string {
+	if u, err := parseRepoURL(r.URL); err == nil && r.Name == nameOfRepo(u) {
+		return shownAddress(r.URL)
+	}
+	return r.Name
+}
+
+// shownRepo is shown of the repository of that name.
+func (h *Helm) shownRepo(ctx context.Context, name string) string {
+	if r, err := h.known(ctx, name); err == nil {
+		return r.shown()
+	}
+	return name
 }
 
 func (h *Helm) repoEntries(ctx context.Context) ([]repoEntry, error) {

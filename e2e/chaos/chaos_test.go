@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,7 +65,15 @@ func start(m *testing.M) int {
 	default:
 		shared = b
 	}
-	return m.Run()
+	code := m.Run()
+	// Every test has waited for what it started, so whatever still runs was lost sight of.
+	if b != nil {
+		if left := b.helms(); len(left) > 0 {
+			fmt.Fprintln(os.Stderr, "helm processes are left:", left)
+			return 1
+		}
+	}
+	return code
 }
 
 func newBench(ctx context.Context) (*bench, error) {
@@ -84,7 +91,7 @@ func newBench(ctx context.Context) (*bench, error) {
 	if b.dir, err = os.MkdirTemp("", "helmexec-chaos-"); err != nil {
 		return nil, err
 	}
-	b.cluster, err = cluster.Start(ctx, cluster.Options{})
+	b.cluster, err = cluster.Start(ctx, cluster.Options{TempDir: b.dir})
 	return b, err
 }
 
@@ -94,7 +101,7 @@ func (b *bench) withOwnCluster(ctx context.Context, t *testing.T) *bench {
 	own := *b
 	own.restarting = &sync.Mutex{}
 	var err error
-	if own.cluster, err = cluster.Start(ctx, cluster.Options{}); err != nil {
+	if own.cluster, err = cluster.Start(ctx, cluster.Options{TempDir: b.dir}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(own.cluster.Stop)
@@ -108,10 +115,11 @@ func (b *bench) close() {
 	_ = os.RemoveAll(b.dir)
 }
 
-// helms finds the helm processes that talk to the cluster through a link.
+// helms finds the helm processes of this bench: each is given the kubeconfig of a link to one of its
+// clusters.
 func (b *bench) helms() []int {
 	return processesWith(func(arg string) bool {
-		return strings.HasPrefix(arg, "--kubeconfig="+filepath.Join(b.cluster.Dir, "kubeconfig-"))
+		return strings.HasPrefix(arg, "--kubeconfig="+b.dir) && strings.Contains(arg, "/kubeconfig-")
 	})
 }
 
@@ -160,9 +168,6 @@ func TestChaos(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Error(err)
 		}
-	}
-	if left := b.helms(); len(left) > 0 {
-		t.Errorf("helm processes are left: %v", left)
 	}
 }
 

@@ -25,6 +25,8 @@ import (
 type Options struct {
 	// Nodes to make; nil means DefaultNodes.
 	Nodes []Node
+	// TempDir is the folder that the cluster makes its own in; "" means that of the system.
+	TempDir string
 }
 
 // Cluster is a running control plane with its nodes.
@@ -87,7 +89,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 }
 
 func start(ctx context.Context, binaries binaries, opts Options) (_ *Cluster, err error) {
-	dir, err := os.MkdirTemp("", "helmexec-cluster-")
+	dir, err := os.MkdirTemp(opts.TempDir, "helmexec-cluster-")
 	if err != nil {
 		return nil, err
 	}

@@ -19,17 +19,18 @@ type Misfit struct {
 // names of GPUReport (extended resources, and device classes for claims); what it does not name it does not have.
 //
 // It holds if there is a way to put all pods of all workloads on the nodes side by side. Every pod stays on one node,
-// and so do all pods that share a claim. A DaemonSet takes its share of every node that can hold it and must have at
-// least one. A hook or a template (GPUWorkload.Template) must fit by one pod on the empty nodes, since it runs at
-// another time or has to be asked for. Resources of the kind GPUOther do not count. Where a device claim has alternatives the first one that any node has counts.
+// and so do all pods that share a claim. A claim to all devices of a node needs a node where none is taken; of a claim's
+// alternatives the first one that any node has counts. A DaemonSet takes its share of every node that can hold it and
+// must have at least one. A hook or a template (GPUWorkload.Template) must fit by one pod on the empty nodes, since it
+// runs at another time or has to be asked for. Resources of the kind GPUOther do not count.
 //
 // The scheduler may still leave a pod pending that fits: it places pods one by one, and minds labels, taints,
 // processors and memory, which Fits does not know. For a set of pods too large to try every way, Fits tries them in
 // order of size only, and may miss a way.
 func (r *GPUReport) Fits(nodes []map[string]int64) (bool, []Misfit) {
-	p := &packer{free: make([]map[string]int64, len(nodes))}
-	for i, node := range nodes {
-		p.free[i] = maps.Clone(node)
+	p := &packer{}
+	for _, node := range nodes {
+		p.nodes = append(p.nodes, room{has: node, free: maps.Clone(node)})
 	}
 	var misfits []Misfit
 	misfit := func(w *GPUWorkload, unplaced int64, need map[string]int64) {
@@ -46,7 +47,7 @@ func (r *GPUReport) Fits(nodes []map[string]int64) (bool, []Misfit) {
 			}
 		case w.Template || w.IsHook():
 			addAll(need, w.sharedNeed(nodes))
-			if !slices.ContainsFunc(nodes, func(node map[string]int64) bool { return holds(node, need) }) {
+			if !slices.ContainsFunc(nodes, func(node map[string]int64) bool { return room{node, node}.fitting(need) > 0 }) {
 				misfit(w, 1, need)
 			}
 		case w.Replicas == 0:
@@ -60,6 +61,9 @@ func (r *GPUReport) Fits(nodes []map[string]int64) (bool, []Misfit) {
 	return len(misfits) == 0, misfits
 }
 
+// whole is the amount of a claim to all devices of a node.
+const whole = -1
+
 // need is what one pod takes, with each claim settled on the first of its device classes that a node has.
 func (w *GPUWorkload) need(nodes []map[string]int64) map[string]int64 {
 	need := maps.Clone(w.PerPod)
@@ -68,27 +72,35 @@ func (w *GPUWorkload) need(nodes []map[string]int64) map[string]int64 {
 			delete(need, request.Resource)
 		}
 	}
+	taken := make(map[string]int64)
 	for _, claim := range w.Claims {
-		class := claim.class(nodes)
-		if claim.Shared || class == claim.DeviceClass {
+		if claim.Shared {
 			continue
 		}
 		if need[claim.DeviceClass] -= claim.Count; need[claim.DeviceClass] == 0 {
 			delete(need, claim.DeviceClass)
 		}
-		need[class] = plus(need[class], claim.Count)
+		addAll(taken, claim.need(nodes))
 	}
+	addAll(need, taken)
 	return need
 }
 
 func (w *GPUWorkload) sharedNeed(nodes []map[string]int64) map[string]int64 {
 	need := make(map[string]int64)
 	for _, claim := range w.Claims {
-		if class := claim.class(nodes); claim.Shared && class != "" {
-			need[class] = plus(need[class], claim.Count)
+		if claim.Shared && claim.DeviceClass != "" {
+			addAll(need, claim.need(nodes))
 		}
 	}
 	return need
+}
+
+func (c DeviceClaim) need(nodes []map[string]int64) map[string]int64 {
+	if c.All {
+		return map[string]int64{c.class(nodes): whole}
+	}
+	return map[string]int64{c.class(nodes): c.Count}
 }
 
 func (c DeviceClaim) class(nodes []map[string]int64) string {
@@ -108,7 +120,7 @@ type podGroup struct {
 }
 
 type packer struct {
-	free   []map[string]int64 // by node
+	nodes  []room
 	groups []*podGroup
 	tries  int
 }
@@ -131,13 +143,15 @@ func (p *packer) addPods(w *GPUWorkload, need map[string]int64, shared map[strin
 		p.groups = append(p.groups, group)
 	}
 	for name, amount := range need {
-		group.need[name] = plus(group.need[name], multiply(amount, w.Replicas))
+		if amount != whole {
+			amount = multiply(amount, w.Replicas)
+		}
+		addAll(group.need, map[string]int64{name: amount})
 	}
 	counted := make(map[string]bool)
 	for _, claim := range w.Claims {
 		if claim.Shared && (shared[claim.key()] == nil || counted[claim.key()]) {
-			class := claim.class(nodes)
-			group.need[class] = plus(group.need[class], claim.Count)
+			addAll(group.need, claim.need(nodes))
 			counted[claim.key()] = true
 			shared[claim.key()] = group
 		}
@@ -147,9 +161,9 @@ func (p *packer) addPods(w *GPUWorkload, need map[string]int64, shared map[strin
 // onEachNode takes the share of a DaemonSet from every node that can hold it.
 func (p *packer) onEachNode(need map[string]int64) bool {
 	placed := false
-	for _, node := range p.free {
-		if holds(node, need) {
-			take(node, need, 1)
+	for _, node := range p.nodes {
+		if node.fitting(need) > 0 {
+			node.take(need, 1)
 			placed = true
 		}
 	}
@@ -162,12 +176,15 @@ const maxTries = 20_000
 // pack places the groups and returns those with pods left over.
 func (p *packer) pack() []*podGroup {
 	capacity := make(map[string]int64)
-	for _, node := range p.free {
-		addAll(capacity, node)
+	for _, node := range p.nodes {
+		addAll(capacity, node.free)
 	}
 	share := func(g *podGroup) float64 {
 		largest := 0.0
 		for name, amount := range g.need {
+			if amount == whole {
+				amount = capacity[name]
+			}
 			largest = max(largest, float64(amount)/float64(max(1, capacity[name])))
 		}
 		return largest
@@ -179,9 +196,9 @@ func (p *packer) pack() []*podGroup {
 	// No way, or none found: place what can be placed, the large ones first, and name the rest.
 	var over []*podGroup
 	for _, group := range p.groups {
-		for _, node := range p.free {
-			n := min(group.left, fitting(node, group.need))
-			take(node, group.need, n)
+		for _, node := range p.nodes {
+			n := min(group.left, node.fitting(group.need))
+			node.take(group.need, n)
 			group.left -= n
 		}
 		if group.left > 0 {
@@ -207,16 +224,16 @@ func (p *packer) search(group, node int, left int64) bool {
 	if left == 0 {
 		return p.search(group+1, 0, p.left(group+1))
 	}
-	if p.tries++; node == len(p.free) || p.tries > maxTries {
+	if p.tries++; node == len(p.nodes) || p.tries > maxTries {
 		return false
 	}
 	need := p.groups[group].need
-	for n := min(left, fitting(p.free[node], need)); n >= 0; n-- {
-		take(p.free[node], need, n)
+	for n := min(left, p.nodes[node].fitting(need)); n >= 0; n-- {
+		p.nodes[node].take(need, n)
 		if p.search(group, node+1, left-n) {
 			return true
 		}
-		take(p.free[node], need, -n)
+		p.nodes[node].take(need, -n)
 		if p.tries > maxTries {
 			return false
 		}
@@ -224,30 +241,43 @@ func (p *packer) search(group, node int, left int64) bool {
 	return false
 }
 
-func holds(node, need map[string]int64) bool { return fitting(node, need) > 0 }
+// room is what a node has, and what of it is free.
+type room struct{ has, free map[string]int64 }
 
-// fitting is the number of pods of one need that a node can hold.
-func fitting(node, need map[string]int64) int64 {
+// fitting is the number of pods of one need that the node can hold beside those it holds.
+func (n room) fitting(need map[string]int64) int64 {
 	pods := int64(1) << 40
 	for name, amount := range need {
-		if amount > 0 {
-			pods = min(pods, max(0, node[name])/amount)
+		switch {
+		case amount == whole && (n.has[name] == 0 || n.free[name] < n.has[name]):
+			return 0
+		case amount == whole:
+			pods = min(pods, 1)
+		case amount > 0:
+			pods = min(pods, max(0, n.free[name])/amount)
 		}
 	}
 	return pods
 }
 
-func take(node, need map[string]int64, pods int64) {
+func (n room) take(need map[string]int64, pods int64) {
 	for name, amount := range need {
+		if amount == whole {
+			amount = n.has[name]
+		}
 		if pods != 0 && amount > 0 {
-			node[name] -= amount * pods
+			n.free[name] -= amount * pods
 		}
 	}
 }
 
 func addAll(sum, more map[string]int64) {
 	for name, amount := range more {
-		sum[name] = plus(sum[name], amount)
+		if amount == whole || sum[name] == whole {
+			sum[name] = whole
+		} else {
+			sum[name] = plus(sum[name], amount)
+		}
 	}
 }
 

@@ -107,6 +107,7 @@ var controllers = []string{
 	"pod-garbage-collector-controller",
 	"replicaset-controller",
 	"replicationcontroller-controller",
+	"resourceclaim-controller",
 	"resourcequota-controller",
 	"root-ca-certificate-publisher-controller",
 	"serviceaccount-controller",

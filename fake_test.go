@@ -84,3 +84,58 @@ func dirNames(dir string) ([]string, error) {
 	}
 	return names, err
 }
+
+// The ways in which helm answers an install. done is what it has recorded by then, "" for nothing.
+func installed(fake *helmtest.Fake, done string, reply helmtest.Reply) func(helmtest.Call) helmtest.Reply {
+	return func(c helmtest.Call) helmtest.Reply {
+		if done != "" {
+			if refusal := fake.Perform(c); refusal.Exit != 0 {
+				return refusal
+			}
+			setRecord(fake, func(r *helmtest.Release) { r.Status = done })
+		}
+		return reply
+	}
+}
+
+// setRecord changes what is recorded of the release.
+func setRecord(fake *helmtest.Fake, change func(*helmtest.Release)) {
+	r, _ := fake.Release("", "web")
+	r.Manifest = objects
+	change(&r)
+	fake.SetRelease(r)
+}
+
+// inTurn answers the calls of a command one after the other, and then as the fake does.
+func inTurn(fake *helmtest.Fake, command string, answers ...func(helmtest.Call) helmtest.Reply) {
+	next := make(chan func(helmtest.Call) helmtest.Reply, len(answers))
+	for _, a := range answers {
+		next <- a
+	}
+	fake.Handle(command, func(c helmtest.Call) helmtest.Reply {
+		select {
+		case answer := <-next:
+			return answer(c)
+		default:
+			return fake.Perform(c)
+		}
+	})
+}
+
+var (
+	reset       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: read tcp: connection reset by peer\n", Exit: 1}
+	unreachable = helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
+	tooLate     = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready\ncontext deadline exceeded\n", Exit: 1}
+	blind       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready. status: Unknown, message: context deadline exceeded\n", Exit: 1}
+	noSchema    = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: values don't meet the specifications of the schema(s)\n", Exit: 1}
+	hookFails   = helmtest.Reply{Stderr: "Error: failed pre-delete: 1 error occurred:\n\t* job failed\n", Exit: 1}
+)
+
+// onePod is what "helm status" says of a release with one pod.
+func onePod(ready string) string {
+	return `{"info":{"resources":{"v1/Pod(related)":[{"kind":"Pod","metadata":{"name":"web-1"},"status":{"phase":"Running",` +
+		`"conditions":[{"type":"Ready","status":"` + ready + `","reason":"ContainersNotReady"}]}}]}}}`
+}
+
+// others is a release of the same name that this operation did not make.
+var others = helmtest.Release{Name: "web", Chart: "other", ChartVersion: "2.0.0", Labels: map[string]string{labelInstall: "other", labelJob: "41"}}

@@ -22,54 +22,6 @@ kind: Deployment
 metadata: {name: web}
 `
 
-// The ways in which helm answers an install. done is what it has recorded by then, "" for nothing.
-func installed(fake *helmtest.Fake, done string, reply helmtest.Reply) func(helmtest.Call) helmtest.Reply {
-	return func(c helmtest.Call) helmtest.Reply {
-		if done != "" {
-			if refusal := fake.Perform(c); refusal.Exit != 0 {
-				return refusal
-			}
-			setRecord(fake, func(r *helmtest.Release) { r.Status = done })
-		}
-		return reply
-	}
-}
-
-// setRecord changes what is recorded of the release.
-func setRecord(fake *helmtest.Fake, change func(*helmtest.Release)) {
-	r, _ := fake.Release("", "web")
-	r.Manifest = objects
-	change(&r)
-	fake.SetRelease(r)
-}
-
-// inTurn answers the calls of a command one after the other, and then as the fake does.
-func inTurn(fake *helmtest.Fake, command string, answers ...func(helmtest.Call) helmtest.Reply) {
-	next := make(chan func(helmtest.Call) helmtest.Reply, len(answers))
-	for _, a := range answers {
-		next <- a
-	}
-	fake.Handle(command, func(c helmtest.Call) helmtest.Reply {
-		select {
-		case answer := <-next:
-			return answer(c)
-		default:
-			return fake.Perform(c)
-		}
-	})
-}
-
-var (
-	reset       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: read tcp: connection reset by peer\n", Exit: 1}
-	unreachable = helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
-	tooLate     = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready\ncontext deadline exceeded\n", Exit: 1}
-	noSchema    = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: values don't meet the specifications of the schema(s)\n", Exit: 1}
-	hookFails   = helmtest.Reply{Stderr: "Error: failed pre-delete: 1 error occurred:\n\t* job failed\n", Exit: 1}
-)
-
-// others is a release of the same name that this operation did not make.
-var others = helmtest.Release{Name: "web", Chart: "other", ChartVersion: "2.0.0", Labels: map[string]string{labelInstall: "other", labelJob: "41"}}
-
 func TestInstall(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -194,6 +146,32 @@ func TestInstall(t *testing.T) {
 			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "failed", tooLate)) },
 			commands: "install, get all, status, uninstall",
 			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind, context.DeadlineExceeded},
+		},
+		{
+			name: "all is ready, and helm could not see it",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "failed", blind))
+				f.On("status", helmtest.Reply{Stdout: onePod("True")})
+			},
+			commands: "install, get all, status, uninstall, install, get all", left: "deployed",
+		},
+		{
+			name: "all is ready, and helm never sees it",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "failed", blind), installed(f, "failed", blind), installed(f, "failed", blind))
+				f.On("status", helmtest.Reply{Stdout: onePod("True")}, helmtest.Reply{Stdout: onePod("True")}, helmtest.Reply{Stdout: onePod("True")})
+			},
+			commands: "install, get all, status, uninstall, install, get all, status, uninstall, install, get all, status, uninstall",
+			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind},
+		},
+		{
+			name: "not ready in time, and helm could not see it",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "failed", blind))
+				f.On("status", helmtest.Reply{Stdout: onePod("False")}, helmtest.Reply{Stdout: onePod("False")})
+			},
+			commands: "install, get all, status, status, uninstall",
+			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind}, says: []string{"Pod web-1"},
 		},
 		{
 			name:     "not ready in time, kept",

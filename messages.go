@@ -99,6 +99,13 @@ func notReadyInTime(stderr string) bool {
 	return unsettled.MatchString(text) && !passing(text)
 }
 
+// sawNothing tells whether a Helm 4 that gave up waiting had no sight of any object it waited for.
+func sawNothing(stderr string) bool {
+	text := strings.ToLower(failureText(stderr))
+	const unknown = "not ready. status: unknown"
+	return strings.Contains(text, unknown) && strings.Count(text, "not ready. status: ") == strings.Count(text, unknown)
+}
+
 // passing tells a fault of a network or a server from other failures. A Helm 4 that loses its
 // connection while it waits calls every object not ready, of unknown status, before the time is over.
 func passing(text string) bool {

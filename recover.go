@@ -124,6 +124,9 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		if lost || how == triedTaken {
 			found, rec, lookErr = c.lookUp(later)
 		}
+		if how == triedNotReady && found == foundFailed && c.ready(later, err) {
+			how = triedLost
+		}
 		next := c.settle[how][found]
 		for next == nextWait {
 			if !sleep(ctx, time.Second) {
@@ -171,7 +174,11 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 			if lost {
 				return nil, c.leftBehind(later, rec, errors.Join(err, lookErr))
 			}
-			return nil, c.failure(nil, nil, lastError(ctx, err))
+			var kind error
+			if c.h.howItEnded(err) == triedNotReady {
+				kind = ErrNotReady
+			}
+			return nil, c.failure(kind, nil, lastError(ctx, err))
 		}
 	}
 }
@@ -213,6 +220,18 @@ func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 	}
 	c.revision = rec.Revision
 	return c.op.found(rec.release(), time.Now()), rec, nil
+}
+
+// ready tells whether a try that said otherwise left everything ready: a helm whose connection went
+// silent waits to the end of its time for objects that it cannot see.
+func (c *change) ready(ctx context.Context, tried error) bool {
+	var e *Error
+	if !errors.As(tried, &e) || !sawNothing(e.Stderr) {
+		return false
+	}
+	objects, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
+	p := progressOf(objects)
+	return err == nil && p.Total > 0 && p.Ready == p.Total && p.Blocker == nil
 }
 
 func (c *change) failure(kind error, rec *record, err error) *ReleaseError {

@@ -16,8 +16,9 @@ import (
 )
 
 // Transform changes a manifest before it is installed. It gets the objects in one stream, and what
-// it returns is what helm installs; an error ends the install before anything is made. Ready ones
-// are RetagImages, AddLabels, AddTolerations and AddNodeSelector; Transforms joins several.
+// it returns is what helm installs; an error, or a panic, ends the install before anything is made.
+// Helm waits for it, and so does the call, also when its context ends meanwhile. Ready ones are
+// RetagImages, AddLabels, AddTolerations and AddNodeSelector; Transforms joins several.
 type Transform = func(Manifest) (Manifest, error)
 
 // Transforms applies transforms one after the other.
@@ -160,7 +161,7 @@ func answerTransforms(dir string, hear io.Reader, say io.Writer, t Transform) er
 		if err != nil {
 			return err
 		}
-		changed, err := t(m)
+		changed, err := caught(t, m)
 		if err != nil {
 			return err
 		}
@@ -171,6 +172,17 @@ func answerTransforms(dir string, hear io.Reader, say io.Writer, t Transform) er
 			return err
 		}
 	}
+}
+
+// caught applies a transform that another's chart may drive into a panic. It runs on a goroutine of
+// ours, where nobody else could recover it.
+func caught(t Transform, m Manifest) (changed Manifest, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return t(m)
 }
 
 // refuseHooks refuses a chart whose hooks Helm 3 would run untransformed: it does not pass them

@@ -141,6 +141,14 @@ func TestPostRenderWithoutTheProcessThatTransforms(t *testing.T) {
 	}
 }
 
+func TestPostRenderSurvivesAPanic(t *testing.T) {
+	r := newRendering(t)
+	end := r.answer(func(m Manifest) (Manifest, error) { return m[:cap(m)+1], nil })
+	_, err := r.render("kind: a\n")
+	assert.NotZero(t, exits(t, err))
+	require.ErrorContains(t, end(), "panic: runtime error: slice bounds out of range")
+}
+
 func TestPostRenderOverTheCap(t *testing.T) {
 	r := newRendering(t)
 	end := r.answer(func(m Manifest) (Manifest, error) {

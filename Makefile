@@ -35,7 +35,7 @@ unit: ## Unit tests; they need no helm and no cluster
 
 e2e: ## The same behaviours on real Helm 3 and 4, with a local cluster, repository and registry
 	@$(TOOLS) guard helm3 helm4 controlplane kwok registry
-	$(call say,end-to-end tests on Helm 3 and 4 (5 minutes on two idle cores))
+	$(call say,end-to-end tests on Helm 3 and 4 (4 minutes on two idle cores))
 	cd e2e && CHAOS_RUNS=4 exec $(GO) test -count=1 -timeout=20m ./...
 
 chaos: ## Installs and uninstalls under all kinds of faults, CHAOS_RUNS of each

@@ -1,6 +1,6 @@
 GO      ?= go
 TOOLS   := $(GO) run ./internal/tools/cmd/tools
-MODULES := . e2e bench
+MODULES := . e2e bench bench/sdk
 
 # A source tree that git takes for somebody else's builds all the same.
 export GOFLAGS += -buildvcs=false
@@ -44,7 +44,8 @@ chaos: ## Installs and uninstalls under all kinds of faults, CHAOS_RUNS of each
 
 bench: ## Measure against the first version and bare helm; writes docs/performance.md and .svg (7 minutes)
 	@$(TOOLS) helm4 guard controlplane kwok
-	@cd bench && $(GO) run ./cmd/bench -page ../docs/performance.md -image ../docs/performance.svg
+	@cd bench/sdk && $(GO) build -o ../../bin/helm-sdk .
+	@cd bench && $(GO) run ./cmd/bench -sdk ../bin/helm-sdk -page ../docs/performance.md -image ../docs/performance.svg
 
 gobench: ## Benchmarks of what runs without helm
 	$(GO) test -run='^$$' -bench=. -benchmem ./...

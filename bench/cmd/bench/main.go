@@ -23,13 +23,14 @@ const charts = 20 // that have archives, among the 400 others
 
 // bench is what the benchmarks share.
 type bench struct {
-	ctx       context.Context
-	binary    string
-	dir       string
-	rounds    int
-	repo      *chartrepo.Server
-	processes *counter
-	rows      []row
+	ctx        context.Context
+	binary     string
+	sdkProgram string // "" leaves out the comparison with the Helm SDK
+	dir        string
+	rounds     int
+	repo       *chartrepo.Server
+	processes  *counter
+	rows       []row
 }
 
 func main() {
@@ -38,6 +39,7 @@ func main() {
 	only := flag.String("only", "", "a part of the name of the benchmarks to run; empty = all")
 	page := flag.String("page", "", "the Markdown file whose table is replaced")
 	image := flag.String("image", "", "the SVG file to write")
+	sdk := flag.String("sdk", "", "the program of bench/sdk; empty leaves out what it is for")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -47,13 +49,13 @@ func main() {
 		}
 		return
 	}
-	if err := run(ctx, *helm, *rounds, *only, *page, *image); err != nil {
+	if err := run(ctx, *helm, *sdk, *rounds, *only, *page, *image); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, helm string, rounds int, only, page, image string) error {
-	b := &bench{ctx: ctx, rounds: rounds, processes: &counter{}}
+func run(ctx context.Context, helm, sdk string, rounds int, only, page, image string) error {
+	b := &bench{ctx: ctx, rounds: rounds, processes: &counter{}, sdkProgram: sdk}
 	var err error
 	if b.binary, err = tools.Path(helm); err != nil {
 		return err
@@ -71,7 +73,7 @@ func run(ctx context.Context, helm string, rounds int, only, page, image string)
 		name string
 		run  func() error
 	}{
-		{"status", b.status}, {"cold", b.cold}, {"warm", b.warm}, {"many", b.many}, {"processes", b.manyProcesses}, {"installs", b.installs},
+		{"status", b.status}, {"cold", b.cold}, {"warm", b.warm}, {"many", b.many}, {"processes", b.manyProcesses}, {"installs", b.installs}, {"sdk", b.sdk},
 	} {
 		if !strings.Contains(part.name, only) {
 			continue

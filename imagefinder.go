@@ -49,7 +49,7 @@ func (m Manifest) findImages(opts ImageOptions, hints bool) ([]foundImage, error
 	finder := &imageFinder{opts: opts, hints: hints, exclude: opts.Exclude, rules: imageRules, words: builtinImageWords, parsed: make(map[string]parsedReference)}
 	if len(opts.Rules) > 0 {
 		finder.rules = slices.Concat(opts.Rules, imageRules)
-		finder.words = imageWords(finder.rules)
+		finder.words = slices.Concat(builtinImageWords, imageWords(opts.Rules))
 	}
 	if opts.Exclude == nil {
 		finder.exclude = DefaultExclude
@@ -143,38 +143,55 @@ func (f *imageFinder) visit(c *cursor) bool {
 
 // readCustom reads a mapping of a custom resource.
 func (f *imageFinder) readCustom(c *cursor) {
-	var used map[string]bool
-	use := func(keys ...string) {
-		if used == nil {
-			used = make(map[string]bool)
-		}
-		for _, key := range keys {
-			used[key] = true
+	if c.isLabels() {
+		return
+	}
+	var used usedFields
+	f.applyRules(c, f.rules, &used)
+	if parts := imageObject(c); parts != (ImageParts{}) && !used.has(parts.main()) && f.composite(c, parts) {
+		used.add(parts.Registry, parts.Repository, parts.Name)
+	}
+	f.applyRules(c, compositeRules, &used)
+	for i := 0; i+1 < len(c.node.Content); i += 2 {
+		key := keyOf(c.node.Content[i])
+		if kind, known := imageFieldKind(c, key); known && !used.has(key) && !f.withOwnTag(c, key) {
+			f.field(c, key, kind)
 		}
 	}
-	for i := range f.rules {
-		rule := &f.rules[i]
+}
+
+// usedFields are the fields of a mapping that a rule has taken.
+type usedFields map[string]bool
+
+func (u usedFields) has(key string) bool { return u[key] }
+
+func (u *usedFields) add(keys ...string) {
+	if *u == nil {
+		*u = make(usedFields)
+	}
+	for _, key := range keys {
+		(*u)[key] = true
+	}
+}
+
+func (f *imageFinder) applyRules(c *cursor, rules []ImageRule, used *usedFields) {
+	for i := range rules {
+		rule := &rules[i]
 		if !rule.fits(c.object) {
 			continue
 		}
-		if rule.Parts != (ImageParts{}) {
-			if !used[rule.Parts.Name] && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, rule.Parts) {
-				use(rule.Parts.Registry, rule.Parts.Repository, rule.Parts.Name, rule.Parts.Tag, rule.Parts.Digest)
+		if p := rule.Parts; p != (ImageParts{}) {
+			if !used.has(p.main()) && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, p) {
+				used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
 			}
 			continue
 		}
 		field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
-		if used[field] || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
+		if used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
 			continue
 		}
-		use(field)
+		used.add(field)
 		f.field(c, field, rule.Is)
-	}
-	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		key := keyOf(c.node.Content[i])
-		if kind, known := imageFieldKind(c, key); known && !used[key] {
-			f.field(c, key, kind)
-		}
 	}
 }
 
@@ -189,7 +206,7 @@ func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
 		case text == "":
 			continue
 		case c.object.scope == scopeTyped:
-		case isFile(text), kind != ImageSure && !f.looksLikeImage(text):
+		case text == "true", text == "false", isNumber(text), isFile(text), kind != ImageSure && !f.looksLikeImage(text):
 			continue
 		}
 		part := imagePart{role: partWhole, node: item, end: len(text)}
@@ -313,29 +330,4 @@ func (f *imageFinder) add(c *cursor, found foundImage) {
 // isTemplate reports text that a workflow engine fills in: Argo's {{…}} and Tekton's $(…), which no reference holds.
 func isTemplate(image string) bool {
 	return strings.Contains(image, "{{") || strings.Contains(image, "$(")
-}
-
-// isFile reports another kind of image: a picture, or the disk of a virtual machine.
-func isFile(text string) bool {
-	for _, extension := range []string{".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".qcow2", ".iso", ".img", ".vmdk", ".vhd"} {
-		if strings.HasSuffix(text, extension) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasVersion reports a tag or a digest.
-func hasVersion(image string) bool {
-	return strings.Contains(image, "@") || strings.LastIndexByte(image, ':') > strings.LastIndexByte(image, '/')
-}
-
-// looksLikeImage reports a reference that could hardly be anything else: it has a tag, a digest or a registry.
-func (f *imageFinder) looksLikeImage(text string) bool {
-	domain, _, found := strings.Cut(text, "/")
-	if !hasVersion(text) && !(found && strings.ContainsAny(domain, ".:")) {
-		return false
-	}
-	_, err := f.parse(text)
-	return err == nil
 }

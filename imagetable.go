@@ -36,6 +36,9 @@ type ImageParts struct {
 	Registry, Repository, Name, Tag, Digest string
 }
 
+// main is the field without which there is no image.
+func (p ImageParts) main() string { return cmp.Or(p.Name, p.Repository) }
+
 // imageRules is what is known of custom resources beyond the general rules. The first one that fits counts.
 var imageRules = []ImageRule{
 	// Operators which are told the parts of an image.
@@ -50,102 +53,91 @@ var imageRules = []ImageRule{
 	{Group: "monitoring.coreos.com", Parts: ImageParts{Name: "baseImage", Digest: "sha"}, Unless: "image"},
 	{Group: "monitoring.coreos.com", Parts: ImageParts{Name: "baseImage", Tag: "tag"}, Unless: "image"},
 	{Group: "argoproj.io", Kind: "ArgoCD", Parts: ImageParts{Name: "image", Tag: "version"}},
+	{Group: "kamaji.clastix.io", Parts: ImageParts{Name: "image", Tag: "version"}},
+	{Group: "upgrade.cattle.io", Parts: ImageParts{Name: "image", Tag: "../version"}},
 	{Group: "kiali.io", Parts: ImageParts{Name: "image_name", Tag: "image_version"}},
 	{Group: "hazelcast.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
+	{Group: "scylla.scylladb.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
+	{Group: "scylla.scylladb.com", Parts: ImageParts{Repository: "agentRepository", Tag: "agentVersion"}},
+
+	// Fields that are called something else.
 	{Group: "pkg.crossplane.io", Path: "spec.package", Is: ImageShaped},
+	{Group: "grafana.integreatly.org", Path: "spec.version", Is: ImageShaped},
+	{Group: "kafka.strimzi.io", Path: "artifacts.reference", Is: ImageSure},
 
 	// Images to fetch ahead of time.
 	{Group: "apps.kruise.io", Kind: "ImageListPullJob", Path: "spec.images", Is: ImageSure},
 	{Group: "kubefledged.io", Kind: "ImageCache", Path: "cacheSpec.images", Is: ImageSure},
 
 	// The image of a machine or of another cloud's workload, an image to look at, to push to, or to draw.
-	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageNever},
-	{Group: "machine.openshift.io", Path: "image", Is: ImageNever},
-	{Group: "metal3.io", Path: "image", Is: ImageNever},
+	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageShaped},
+	{Group: "machine.openshift.io", Path: "image", Is: ImageShaped},
+	{Group: "machine.sapcloud.io", Path: "image", Is: ImageShaped},
+	{Group: "metal3.io", Path: "image", Is: ImageShaped},
+	{Group: "kops.k8s.io", Path: "image", Is: ImageShaped},
+	{Group: "*.upbound.io", Path: "image", Is: ImageShaped},
+	{Group: "*.crossplane.io", Path: "image", Is: ImageShaped},
 	{Group: "*.cnrm.cloud.google.com", Path: "image", Is: ImageNever},
+	{Group: "*.services.k8s.aws", Path: "image", Is: ImageNever},
 	{Group: "image.toolkit.fluxcd.io", Path: "image", Is: ImageNever},
+	{Group: "fleet.cattle.io", Kind: "ImageScan", Path: "image", Is: ImageNever},
+	{Group: "kargo.akuity.io", Path: "image", Is: ImageNever},
+	{Group: "eraser.sh", Path: "images", Is: ImageNever},
+	{Group: "broker.amq.io", Path: "image", Is: ImageShaped}, // "placeholder" means the operator's own
 	{Group: "argocd-image-updater.argoproj.io", Path: "imageName", Is: ImageNever},
 	{Group: "install.istio.io", Path: "image", Is: ImageShaped}, // a name such as proxyv2, below hub
 	{Path: "rbd.image", Is: ImageNever},
 	{Path: "output.image", Is: ImageNever},
+	{Path: "output.to.name", Is: ImageNever},
 	{Path: "outputImage", Is: ImageNever},
 	{Path: "targetImage", Is: ImageNever},
 	{Path: "backgroundImage", Is: ImageNever},
 	{Path: "osImage", Is: ImageNever},
 
-	// Composites of any custom resource.
-	{Path: "*mage", Parts: ImageParts{Registry: "registry", Repository: "repository", Name: "name", Tag: "tag"}},
-	{Path: "*mage", Parts: ImageParts{Registry: "registry", Repository: "repository", Tag: "tag"}},
+	// Kustomize's replacement of an image, in resources of Flux.
+	{Path: "images", Parts: ImageParts{Name: "newName", Tag: "newTag"}},
+	{Path: "images", Parts: ImageParts{Name: "newName", Digest: "digest"}},
+	{Path: "images", Parts: ImageParts{Name: "name", Tag: "newTag"}, Unless: "newName"},
+}
+
+// compositeRules come after all others, and after imageObject.
+var compositeRules = []ImageRule{
 	{Parts: ImageParts{Repository: "repository", Name: "image", Tag: "version"}},
 	{Parts: ImageParts{Repository: "repository", Name: "image", Tag: "tag"}},
+	{Parts: ImageParts{Registry: "registry", Name: "image", Tag: "tag"}},
+	{Parts: ImageParts{Registry: "registry", Repository: "repository", Tag: "tag"}},
 	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "version"}},
 	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "tag"}},
 	{Parts: ImageParts{Name: "baseImage", Tag: "version"}, Unless: "image"},
 	{Parts: ImageParts{Name: "baseImage", Tag: "../version"}, Unless: "image"},
-	{Parts: ImageParts{Name: "image", Tag: "imageTag"}},
-	{Parts: ImageParts{Name: "image", Tag: "image_version"}},
 	{Parts: ImageParts{Name: "image", Tag: "tag"}},
-	{Path: "*mage", Parts: ImageParts{Repository: "repository", Tag: "tag"}},
-	{Path: "*mage", Parts: ImageParts{Repository: "repository", Digest: "digest"}},
-	{Path: "*mage", Parts: ImageParts{Registry: "registry", Name: "name"}},
+	{Parts: ImageParts{Name: "image", Digest: "digest"}},
 }
 
-var builtinImageWords = imageWords(imageRules)
+var builtinImageWords = imageWords(slices.Concat(imageRules, compositeRules))
 
-// imageWords lists what the fields that hold images are called: nearly all something with "mage".
+// imageWords lists words of which every document with an image has one: nearly all fields are called something with
+// "mage", and a field called something else is looked for in the group of its rule, or by its own name.
 func imageWords(rules []ImageRule) [][]byte {
-	words := [][]byte{[]byte("mage")}
-	for _, rule := range rules {
+	words := [][]byte{[]byte("mage"), []byte("pullPolicy")}
+	for _, rule := range slices.Backward(rules) { // the general ones first
+		if p := rule.Parts; rule.Is == ImageNever || slices.ContainsFunc([]string{rule.Path, p.Registry, p.Repository, p.Name}, isImageWord) {
+			continue
+		}
 		field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
 		if p := rule.Parts; p != (ImageParts{}) {
 			field = cmp.Or(p.Registry, p.Repository, p.Name)
 		}
-		word := []byte(strings.TrimLeft(field, "./*"))
-		if rule.Is != ImageNever && !slices.ContainsFunc(words, func(known []byte) bool { return bytes.Contains(word, known) }) {
+		word := []byte(strings.TrimLeft(cmp.Or(rule.Group, field), "./*"))
+		if !slices.ContainsFunc(words, func(known []byte) bool { return bytes.Contains(word, known) }) {
 			words = append(words, word)
 		}
 	}
 	return words
 }
 
-// imageFieldKind is the general rule for the fields of a custom resource, known being false for all others.
-func imageFieldKind(c *cursor, key string) (kind ImageKind, known bool) {
-	switch {
-	case key == "image":
-		if c.inHelmValues() {
-			return ImageShaped, true // in the values of a chart it may be the name alone
-		}
-		return ImageSure, true
-	case key == "reference" && c.key == "image" && c.parent != nil && c.parent.key == "volumes":
-		return ImageSure, true
-	case key == "name" && scalar(get(c.node, "kind")) == "DockerImage": // where OpenShift imports from
-		return ImageSure, true
-	case key == "imageName", hasAnySuffix(key, "Image", "_image", "Images", "images"):
-		return ImageShaped, true
-	case c.index < 0 && hasAnySuffix(c.key, "Images", "images", "imageOverrides"): // from a component to its image
-		return ImageShaped, true
-	}
-	return 0, false
-}
-
-// inHelmValues reports a mapping in the values that a custom resource hands to a Helm chart.
-func (c *cursor) inHelmValues() bool {
-	for ; c != nil && c != c.object.root; c = c.parent {
-		if c.index < 0 && (c.key == "values" || c.key == "valuesObject") {
-			return true
-		}
-	}
-	return false
-}
-
-func hasAnySuffix(text string, suffixes ...string) bool {
-	for _, suffix := range suffixes {
-		if strings.HasSuffix(text, suffix) {
-			return true
-		}
-	}
-	return false
-}
+// isImageWord reports the name of a field, or the way to one, that has "mage" in it wherever it is found.
+func isImageWord(field string) bool { return strings.Contains(field, "mage") }
 
 // scope says which rules hold for an object.
 type scope int
@@ -177,6 +169,9 @@ var scopes = map[string]scope{
 	"batch":                    scopeTyped,
 	"extensions":               scopeTyped,
 	"resource.k8s.io":          scopeTyped,
+	"skaffold":                 scopeConfig, // files for programs that make a cluster, or something in it
+	"k3d.io":                   scopeConfig,
+	"kind.x-k8s.io":            scopeConfig,
 	"argoproj.io/Workflow":     scopeTyped,
 	"argoproj.io/CronWorkflow": scopeTyped,
 	"argoproj.io/Rollout":      scopeTyped,
@@ -185,8 +180,10 @@ var scopes = map[string]scope{
 	"*.kyverno.io":             scopeNothing,
 	"*.gatekeeper.sh":          scopeNothing,
 	"*.sigstore.dev":           scopeNothing,
+	"*.kubewarden.io":          scopeNothing,
 	"wgpolicyk8s.io":           scopeNothing,
 
+	"policies.kubewarden.io/PolicyServer":  scopeCustom,
 	"argoproj.io/WorkflowTemplate":         scopeTyped,
 	"argoproj.io/ClusterWorkflowTemplate":  scopeTyped,
 	"admissionregistration.k8s.io":         scopeNothing,

@@ -363,7 +363,7 @@ func skipped(c *cursor, key string) bool {
 	switch key {
 	case "status":
 		return (c == c.object.root || get(c.node, "spec") != nil) && !isArgoWorkflow(c.object)
-	case "openAPIV3Schema", "managedFields", "ownerReferences":
+	case "openAPIV3Schema", "schema", "managedFields", "ownerReferences":
 		return true
 	}
 	return isArgoWorkflow(c.object) && skippedByArgo(c, key)

@@ -1,0 +1,153 @@
+package helmexec
+
+import "strings"
+
+// imageFieldKind is the general rule for the fields of a custom resource, known being false for all others.
+func imageFieldKind(c *cursor, key string) (kind ImageKind, known bool) {
+	switch {
+	case key == "image":
+		if c.inHelmValues() {
+			return ImageShaped, true // in the values of a chart it may be the name alone
+		}
+		return ImageSure, true
+	case key == "reference" && c.key == "image": // an image volume
+		return ImageSure, true
+	case key == "name" && scalar(get(c.node, "kind")) == "DockerImage": // where OpenShift imports from
+		return ImageSure, true
+	case hasAnySuffix(key, imageSuffixes...):
+		return ImageShaped, true
+	case hasAnySuffix(c.key, "mage") && c.index < 0:
+		return ImageShaped, wholeImageFields[key]
+	case c.key == "override" && c.index < 0 && c.parent != nil && c.parent.key == "registry": // Knative's, by container
+		return ImageShaped, true
+	case !imagePartFields[key] && c.belowImages():
+		return ImageShaped, true
+	}
+	return 0, false
+}
+
+// imageSuffixes are what the names of fields that hold images end in.
+var imageSuffixes = []string{
+	"Image", "_image", "-image", ".image", "Images", "images", "mageName", "mage_name",
+	"mageURL", "mageUrl", "mageURI", "mageUri", "mage_url", "mage_uri", "mageRef", "mageReference", "mageFqin",
+}
+
+// wholeImageFields are the fields of a mapping called image which hold all of a reference.
+var wholeImageFields = map[string]bool{
+	"name": true, "ref": true, "reference": true, "custom": true, "value": true, "uri": true, "fullName": true,
+}
+
+// imagePartFields are those which hold a part of it.
+var imagePartFields = map[string]bool{
+	"registry": true, "repository": true, "repo": true, "tag": true, "version": true, "digest": true, "hub": true,
+}
+
+// belowImages reports a mapping from components to their images, or the part of one that lists variants of a component.
+func (c *cursor) belowImages() bool {
+	for range 2 {
+		if c == nil || c == c.object.root || c.index >= 0 {
+			return false
+		}
+		if hasAnySuffix(c.key, "Images", "images", "imageOverrides") {
+			return true
+		}
+		c = c.parent
+	}
+	return false
+}
+
+// imageObject gives the fields of a mapping which make up an image, where its name or a pull policy says that it
+// describes one; nothing where they do not suffice.
+func imageObject(c *cursor) ImageParts {
+	called := c.index < 0 && hasAnySuffix(c.key, "mage", "mageSpec")
+	listed := c.index >= 0 && hasAnySuffix(c.key, "mages") || c.belowImages()
+	if !called && !listed && get(c.node, "pullPolicy") == nil && get(c.node, "imagePullPolicy") == nil {
+		return ImageParts{}
+	}
+	first := func(fields ...string) string {
+		for _, field := range fields {
+			if scalar(get(c.node, field)) != "" {
+				return field
+			}
+		}
+		return ""
+	}
+	parts := ImageParts{
+		Registry: first("registry"), Repository: first("repository", "repo"), Name: first("image", "name"),
+		Tag: first("tag", "versionTag"), Digest: first("digest"),
+	}
+	if parts.Name == "name" && parts.Repository != "" {
+		name, repository := scalar(get(c.node, "name")), scalar(get(c.node, parts.Repository))
+		if !called || strings.HasSuffix("/"+repository, "/"+name) {
+			parts.Name = "" // what the container or the item is called
+		}
+	}
+	if parts.Tag == "" && parts.Registry != "" && parts.Name != "" {
+		parts.Tag = first("version")
+	}
+	switch {
+	case parts.Repository == "" && (parts.Name == "" || !called && !listed),
+		parts.Tag == "" && parts.Digest == "" && (parts.Registry == "" || parts.Name == ""):
+		return ImageParts{}
+	}
+	return parts
+}
+
+// withOwnTag takes a field together with the one beside it that is called like it and holds its tag.
+func (f *imageFinder) withOwnTag(c *cursor, key string) bool {
+	for _, suffix := range []string{"Tag", "_tag", "Version", "_version"} {
+		if scalar(get(c.node, key+suffix)) != "" {
+			return f.composite(c, ImageParts{Name: key, Tag: key + suffix})
+		}
+	}
+	return false
+}
+
+// isLabels reports a mapping of words by which objects are marked and chosen, whatever they are called.
+func (c *cursor) isLabels() bool {
+	return c.index < 0 && hasAnySuffix(c.key, "abels", "nnotations", "elector")
+}
+
+// inHelmValues reports a mapping in the values that a custom resource hands to a Helm chart.
+func (c *cursor) inHelmValues() bool {
+	for ; c != nil && c != c.object.root; c = c.parent {
+		if c.index < 0 && (c.key == "values" || c.key == "valuesObject") {
+			return true
+		}
+	}
+	return false
+}
+
+func hasAnySuffix(text string, suffixes ...string) bool {
+	for _, suffix := range suffixes {
+		if strings.HasSuffix(text, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// isFile reports another kind of image: a picture, or the disk of a virtual machine.
+func isFile(text string) bool {
+	for _, extension := range []string{".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".qcow2", ".iso", ".img", ".vmdk", ".vhd"} {
+		if strings.HasSuffix(text, extension) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasVersion reports a tag or a digest.
+func hasVersion(image string) bool {
+	return strings.Contains(image, "@") || strings.LastIndexByte(image, ':') > strings.LastIndexByte(image, '/')
+}
+
+// looksLikeImage reports a reference that could hardly be anything else: it has a tag, a digest or a registry.
+func (f *imageFinder) looksLikeImage(text string) bool {
+	domain, _, found := strings.Cut(text, "/")
+	if !hasVersion(text) && !(found && strings.ContainsAny(domain, ".:")) {
+		return false
+	}
+	_, err := f.parse(text)
+	return err == nil
+}

@@ -12,7 +12,8 @@ const maxHintTries = 200_000
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration" // kubectl's copy of the object itself
 
 // readHints looks for image-shaped text where programs are told of images: the arguments and the environment of
-// containers, annotations, and every string of a ConfigMap or another configuration.
+// containers, annotations, text of several lines in custom resources, and every string of a ConfigMap or another
+// configuration.
 func (f *imageFinder) readHints(c *cursor) {
 	switch {
 	case c.object.config && c != c.object.root:
@@ -26,13 +27,30 @@ func (f *imageFinder) readHints(c *cursor) {
 			if list == nil || list.Kind != yamlnode.SequenceNode {
 				continue
 			}
+			flag := ""
 			for _, item := range list.Content {
 				if item = resolve(item); item.Kind == yamlnode.MappingNode {
 					f.scan(c, field, scalar(get(item, "name")), resolve(get(item, "value")))
 				} else {
-					f.scan(c, field, "", item)
+					f.scan(c, field, flag, item)
+				}
+				if flag = scalar(item); !strings.HasPrefix(flag, "-") || strings.Contains(flag, "=") {
+					flag = ""
 				}
 			}
+		}
+		if c.object.scope == scopeCustom && c.key != "env" {
+			f.scanTexts(c)
+		}
+	}
+}
+
+// scanTexts scans the fields of c that hold text of several lines, such as the values of a chart or a template.
+func (f *imageFinder) scanTexts(c *cursor) {
+	for i := 0; i+1 < len(c.node.Content); i += 2 {
+		if value := resolve(c.node.Content[i+1]); strings.Contains(scalar(value), "\n") {
+			key := keyOf(c.node.Content[i])
+			f.scan(c, key, key, value)
 		}
 	}
 }

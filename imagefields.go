@@ -16,8 +16,6 @@ func imageFieldKind(c *cursor, key string) (kind ImageKind, known bool) {
 		return ImageSure, true
 	case hasAnySuffix(key, imageSuffixes...):
 		return ImageShaped, true
-	case hasAnySuffix(c.key, "mage") && c.index < 0:
-		return ImageShaped, wholeImageFields[key]
 	case c.key == "override" && c.index < 0 && c.parent != nil && c.parent.key == "registry": // Knative's, by container
 		return ImageShaped, true
 	case !imagePartFields[key] && c.belowImages():
@@ -32,18 +30,18 @@ var imageSuffixes = []string{
 	"mageURL", "mageUrl", "mageURI", "mageUri", "mage_url", "mage_uri", "mageRef", "mageReference", "mageFqin",
 }
 
-// wholeImageFields are the fields of a mapping called image which hold all of a reference.
-var wholeImageFields = map[string]bool{
-	"name": true, "ref": true, "reference": true, "custom": true, "value": true, "uri": true, "fullName": true,
-}
-
-// imagePartFields are those which hold a part of it.
+// imagePartFields are the fields of a mapping called image which do not hold all of a reference, as any other may.
 var imagePartFields = map[string]bool{
 	"registry": true, "repository": true, "repo": true, "tag": true, "version": true, "digest": true, "hub": true,
+	"url": true, "repoURL": true, "checksum": true,
 }
 
-// belowImages reports a mapping from components to their images, or the part of one that lists variants of a component.
+// belowImages reports a mapping called image, a mapping from components to their images, or the part of one that lists
+// variants of a component.
 func (c *cursor) belowImages() bool {
+	if hasAnySuffix(c.key, "mage") && c.index < 0 {
+		return true
+	}
 	for range 2 {
 		if c == nil || c == c.object.root || c.index >= 0 {
 			return false
@@ -103,6 +101,25 @@ func (f *imageFinder) withOwnTag(c *cursor, key string) bool {
 	return false
 }
 
+// ofRepository takes a field such as imageRepository together with those beside it that are called like it.
+func (f *imageFinder) ofRepository(c *cursor, key string) {
+	stem, found := strings.CutSuffix(key, "Repository")
+	if !found || !hasAnySuffix(stem, "mage") {
+		return
+	}
+	parts := ImageParts{Repository: key}
+	if scalar(get(c.node, stem+"Registry")) != "" {
+		parts.Registry = stem + "Registry"
+	}
+	for _, tag := range []string{stem + "Tag", stem + "Version", "tag"} {
+		if scalar(get(c.node, tag)) != "" {
+			parts.Tag = tag
+			f.composite(c, parts)
+			return
+		}
+	}
+}
+
 // isLabels reports a mapping of words by which objects are marked and chosen, whatever they are called.
 func (c *cursor) isLabels() bool {
 	return c.index < 0 && hasAnySuffix(c.key, "abels", "nnotations", "elector")
@@ -111,7 +128,7 @@ func (c *cursor) isLabels() bool {
 // inHelmValues reports a mapping in the values that a custom resource hands to a Helm chart.
 func (c *cursor) inHelmValues() bool {
 	for ; c != nil && c != c.object.root; c = c.parent {
-		if c.index < 0 && (c.key == "values" || c.key == "valuesObject") {
+		if c.index < 0 && hasAnySuffix(c.key, "values", "Values", "valuesObject") {
 			return true
 		}
 	}
@@ -148,6 +165,6 @@ func (f *imageFinder) looksLikeImage(text string) bool {
 	if !hasVersion(text) && !(found && strings.ContainsAny(domain, ".:")) {
 		return false
 	}
-	_, err := f.parse(text)
-	return err == nil
+	ref, err := f.parse(text)
+	return err == nil && ref.Repository != "library/sha256" // which alone is a checksum
 }

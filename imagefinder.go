@@ -154,7 +154,12 @@ func (f *imageFinder) readCustom(c *cursor) {
 	f.applyRules(c, compositeRules, &used)
 	for i := 0; i+1 < len(c.node.Content); i += 2 {
 		key := keyOf(c.node.Content[i])
-		if kind, known := imageFieldKind(c, key); known && !used.has(key) && !f.withOwnTag(c, key) {
+		if used.has(key) {
+			continue
+		}
+		if kind, known := imageFieldKind(c, key); !known {
+			f.ofRepository(c, key)
+		} else if !f.withOwnTag(c, key) {
 			f.field(c, key, kind)
 		}
 	}

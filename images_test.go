@@ -123,6 +123,10 @@ func TestImagesOfCustomResources(t *testing.T) {
 		{"its server", "policies.kubewarden.io", "PolicyServer", "{image: 'a:1'}", []string{"a:1"}},
 		{"images to remove", "eraser.sh", "ImageList", "{images: ['a:1']}", []string{}},
 		{"image of another cloud's machine", "compute.gcp.upbound.io", "Instance", "{bootDisk: [{initializeParams: [{image: debian-cloud/debian-11}]}]}", []string{}},
+		{"images by the part of a component", "example.com", "Thing", "{image: {application: 'quay.io/a:1', init: 'b:1', pullPolicy: Always, checksum: 'sha256:0123456789012345678901234567890123456789012345678901234567890123'}}", []string{"b:1", "quay.io/a:1"}},
+		{"repository and tag of an image", "example.com", "Thing", "{a: {imageRepository: a/b, tag: 1}, c: {apiImageRegistry: quay.io, apiImageRepository: c/d, apiImageTag: 2}, e: {imageRepository: e/f}}", []string{"a/b:1", "quay.io/c/d:2"}},
+		{"what comes before the names of several images", "bootstrap.cluster.x-k8s.io", "KubeadmConfig", "{clusterConfiguration: {dns: {imageRepository: quay.io/a, imageTag: 1}}}", []string{}},
+		{"values of several charts", "example.com", "Pipeline", "{pipeline: [{chartValues: {image: name, server: {image: {repository: quay.io/a, tag: 1}}}}]}", []string{"quay.io/a:1"}},
 		{"image of a machine", "infrastructure.cluster.x-k8s.io", "OpenStackMachine", "{image: ubuntu-22}", []string{}},
 		{"an image to look at", "image.toolkit.fluxcd.io", "ImageRepository", "{image: ghcr.io/a/b}", []string{}},
 	} {
@@ -195,7 +199,7 @@ spec:
       containers:
       - name: c
         image: quay.io/a/b:1
-        args: [--x, "--solver-image=quay.io/a/solver"]
+        args: [--x, "--solver-image=quay.io/a/solver", --proxy-image, "proxy:v1", "db:v1"]
         env: [{name: RELATED_IMAGE_X, value: related:1}, {name: ADDRESS, value: "db.local:5432"}]
       - name: d
         image: docker.io:a/b
@@ -213,6 +217,14 @@ data:
     image: quay.io/a/from-config:v1
     url: https://quay.io/a/c:v1
     when: 12:30, a/b:8080, /etc/x:ro
+---
+apiVersion: example.com/v1
+kind: Thing
+metadata: {name: t}
+spec:
+  note: quay.io/a/one-line:v1
+  values: |
+    image: quay.io/a/from-values:v1
 `).ImageReport(ImageOptions{})
 	require.NoError(t, err)
 
@@ -237,8 +249,10 @@ data:
 	assert.Equal(t, []string{
 		"Job metadata.annotations.note quay.io/a/note:v1",
 		"Job spec.template.spec.containers[0].args quay.io/a/solver",
+		"Job spec.template.spec.containers[0].args proxy:v1",
 		"Job spec.template.spec.containers[0].env related:1",
 		"ConfigMap data.config.yaml quay.io/a/from-config:v1",
+		"Thing spec.values quay.io/a/from-values:v1",
 	}, hints)
 }
 

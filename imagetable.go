@@ -71,6 +71,7 @@ var imageRules = []ImageRule{
 
 	// The image of a machine or of another cloud's workload, an image to look at, to push to, or to draw.
 	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageShaped},
+	{Group: "*.cluster.x-k8s.io", Path: "imageRepository", Is: ImageNever}, // what comes before several images
 	{Group: "machine.openshift.io", Path: "image", Is: ImageShaped},
 	{Group: "machine.sapcloud.io", Path: "image", Is: ImageShaped},
 	{Group: "metal3.io", Path: "image", Is: ImageShaped},

@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -113,7 +114,7 @@ type gpuReader struct {
 // gpuWords are in every document that says something about accelerators.
 var gpuWords = [][]byte{
 	[]byte("imits"), []byte("equests"), []byte("privileged"), []byte("runtimeClassName"), []byte("VISIBLE_DEVICES"),
-	[]byte("/dev/"), []byte("esourceClaim"), []byte("lassName"), []byte("resourcesPerNode"), []byte("gpu"), []byte("instanceType"),
+	[]byte("/dev/"), []byte("esourceClaim"), []byte("lassName"), []byte("resourcesPerNode"), []byte("gpu"), []byte("instanceType"), []byte("deviceName"),
 }
 
 func (r *gpuReader) mayMatter(doc *document) bool {
@@ -262,6 +263,13 @@ func (r *gpuReader) readLone(c *cursor) {
 			w.Requests = append(w.Requests, r.request(c, name, amount)...)
 		}
 	}
+	if c.key == "devices" && c.index < 0 { // KubeVirt: what a virtual machine is given of its node
+		for _, device := range slices.Concat(c.list("gpus"), c.list("hostDevices")) {
+			if name := scalar(get(device.node, "deviceName")); strings.Contains(name, "/") {
+				w.Requests = append(w.Requests, r.request(device, name, "1")...)
+			}
+		}
+	}
 	for _, request := range w.Requests {
 		w.PerPod[request.Resource] = plus(w.PerPod[request.Resource], request.Amount)
 	}
@@ -280,6 +288,9 @@ func (r *gpuReader) add(c *cursor, w GPUWorkload) {
 // requests reads the accelerators of a resources field.
 func (r *gpuReader) requests(c *cursor, resources *yamlnode.Node) []GPURequest {
 	limits, asked := resolve(get(resources, "limits")), resolve(get(resources, "requests"))
+	if limits == nil && asked == nil {
+		limits = resolve(resources) // some operators do without the two
+	}
 	var requests []GPURequest
 	for _, name := range resourceNames(limits, asked) {
 		limit, request := scalar(get(limits, name)), scalar(get(asked, name))
@@ -287,7 +298,7 @@ func (r *gpuReader) requests(c *cursor, resources *yamlnode.Node) []GPURequest {
 		if request == "" {
 			amount = limit
 		}
-		found := r.request(c, name, amount)
+		found := r.request(c, resourceName(cmp.Or(limits, asked), name), amount)
 		requests = append(requests, found...)
 		if len(found) == 0 || found[0].Kind == GPUOther {
 			continue
@@ -313,12 +324,22 @@ func resourceNames(mappings ...*yamlnode.Node) []string {
 			continue
 		}
 		for i := 0; i+1 < len(m.Content) && len(names) < maxResources; i += 2 {
-			if name := keyOf(m.Content[i]); strings.Contains(name, "/") && !slices.Contains(names, name) {
+			if name := keyOf(m.Content[i]); (strings.Contains(name, "/") || name == shortGPU) && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
 	}
 	return names
+}
+
+// shortGPU is how some operators (Dynamo, Yatai) are told of GPUs, and in gpuType of the resource if it is not NVIDIA's.
+const shortGPU = "gpu"
+
+func resourceName(resources *yamlnode.Node, name string) string {
+	if name == shortGPU {
+		return cmp.Or(scalar(get(resources, "gpuType")), "nvidia.com/gpu")
+	}
+	return name
 }
 
 // request reads one amount of one resource; it is empty for what is no accelerator.

@@ -60,6 +60,9 @@ func levelReplicas(node *yamlnode.Node, from string) int64 {
 	if hosts, ok := integer(node, "numOfHosts"); ok { // Ray: the pods of one replica
 		count = multiply(count, hosts)
 	}
+	if nodes, ok := integer(resolve(get(node, "multinode")), "nodeCount"); ok { // Dynamo: the pods of one replica
+		count = multiply(count, nodes)
+	}
 	return count
 }
 

@@ -2,8 +2,9 @@ package helmexec
 
 import "strings"
 
-// imageFieldKind is the general rule for the fields of a custom resource, known being false for all others.
-func imageFieldKind(c *cursor, key string) (kind ImageKind, known bool) {
+// imageFieldKind is the general rule for the fields of a custom resource, known being false for all others. below is
+// c.belowImages().
+func imageFieldKind(c *cursor, key string, below bool) (kind ImageKind, known bool) {
 	switch {
 	case key == "image":
 		if c.inHelmValues() {
@@ -14,20 +15,19 @@ func imageFieldKind(c *cursor, key string) (kind ImageKind, known bool) {
 		return ImageSure, true
 	case key == "name" && scalar(get(c.node, "kind")) == "DockerImage": // where OpenShift imports from
 		return ImageSure, true
-	case hasAnySuffix(key, imageSuffixes...):
+	case isImageWord(key) && hasAnySuffix(key, imageSuffixes...):
 		return ImageShaped, true
 	case c.key == "override" && c.index < 0 && c.parent != nil && c.parent.key == "registry": // Knative's, by container
 		return ImageShaped, true
-	case !imagePartFields[key] && c.belowImages():
-		return ImageShaped, true
 	}
-	return 0, false
+	return ImageShaped, below && !imagePartFields[key]
 }
 
 // imageSuffixes are what the names of fields that hold images end in.
 var imageSuffixes = []string{
 	"Image", "_image", "-image", ".image", "Images", "images", "mageName", "mage_name",
 	"mageURL", "mageUrl", "mageURI", "mageUri", "mage_url", "mage_uri", "mageRef", "mageReference", "mageFqin",
+	"magePullSpec", "magePullspec", "image_web",
 }
 
 // imagePartFields are the fields of a mapping called image which do not hold all of a reference, as any other may.
@@ -55,10 +55,10 @@ func (c *cursor) belowImages() bool {
 }
 
 // imageObject gives the fields of a mapping which make up an image, where its name or a pull policy says that it
-// describes one; nothing where they do not suffice.
-func imageObject(c *cursor) ImageParts {
-	called := c.index < 0 && hasAnySuffix(c.key, "mage", "mageSpec")
-	listed := c.index >= 0 && hasAnySuffix(c.key, "mages") || c.belowImages()
+// describes one; nothing where they do not suffice. below is c.belowImages().
+func imageObject(c *cursor, below bool) ImageParts {
+	called := c.index < 0 && hasAnySuffix(c.key, "mage", "mageSpec", "mageRef")
+	listed := c.index >= 0 && hasAnySuffix(c.key, "mages") || below
 	if !called && !listed && get(c.node, "pullPolicy") == nil && get(c.node, "imagePullPolicy") == nil {
 		return ImageParts{}
 	}
@@ -80,11 +80,13 @@ func imageObject(c *cursor) ImageParts {
 			parts.Name = "" // what the container or the item is called
 		}
 	}
-	if parts.Tag == "" && parts.Registry != "" && parts.Name != "" {
+	if parts.Tag == "" && (parts.Registry != "" && parts.Name != "" || hasAnySuffix(c.key, "mageSpec")) {
 		parts.Tag = first("version")
 	}
+	// A name alone, such as agent, comes after a registry that the operator knows, or is that of a machine's image.
+	bare := parts.Registry == "" && parts.Name == "name" && !strings.Contains(scalar(get(c.node, "name")), "/")
 	switch {
-	case parts.Repository == "" && (parts.Name == "" || !called && !listed),
+	case parts.Repository == "" && (parts.Name == "" || bare || !called && !listed),
 		parts.Tag == "" && parts.Digest == "" && (parts.Registry == "" || parts.Name == ""):
 		return ImageParts{}
 	}

@@ -1,7 +1,6 @@
 package helmexec
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -49,7 +48,7 @@ func (m Manifest) findImages(opts ImageOptions, hints bool) ([]foundImage, error
 	finder := &imageFinder{opts: opts, hints: hints, exclude: opts.Exclude, rules: imageRules, words: builtinImageWords, parsed: make(map[string]parsedReference)}
 	if len(opts.Rules) > 0 {
 		finder.rules = slices.Concat(opts.Rules, imageRules)
-		finder.words = slices.Concat(builtinImageWords, imageWords(opts.Rules))
+		finder.words = newImageWords(slices.Concat(finder.rules, compositeRules))
 	}
 	if opts.Exclude == nil {
 		finder.exclude = DefaultExclude
@@ -69,8 +68,11 @@ type imageFinder struct {
 	hints   bool
 	exclude []string
 	rules   []ImageRule
-	words   [][]byte // one of them is in every document that holds an image
+	words   imageWords
 	found   []foundImage
+
+	ruled  *object // whose rules are ruling
+	ruling []*ImageRule
 
 	hintTries int // left in this document
 	parsed    map[string]parsedReference
@@ -100,12 +102,10 @@ func (f *imageFinder) mayMatter(doc *document) bool {
 	if hidesKeys(doc.text) {
 		return true
 	}
-	if !f.hints && !slices.ContainsFunc(f.words, func(word []byte) bool { return bytes.Contains(doc.text, word) }) {
-		return false
-	}
+	named := f.hints || containsWord(doc.text, f.words.fields)
 	apiVersion, kind := doc.scanIdentity()
 	if kind == "" {
-		return true
+		return named || containsWord(doc.text, f.words.groups)
 	}
 	group, _ := splitAPIVersion(apiVersion)
 	switch scopeOf(group, kind) {
@@ -113,8 +113,12 @@ func (f *imageFinder) mayMatter(doc *document) bool {
 		return false
 	case scopeConfig:
 		return f.hints
+	case scopeTyped:
+		if !strings.HasSuffix(kind, "List") {
+			return named
+		}
 	}
-	return true
+	return named || containsWord(doc.text, f.words.groups)
 }
 
 // visit reads one mapping.
@@ -147,17 +151,22 @@ func (f *imageFinder) readCustom(c *cursor) {
 		return
 	}
 	var used usedFields
-	f.applyRules(c, f.rules, &used)
-	if parts := imageObject(c); parts != (ImageParts{}) && !used.has(parts.main()) && f.composite(c, parts) {
+	below := c.belowImages()
+	for _, rule := range f.rulesFor(c.object) {
+		f.applyRule(c, rule, &used)
+	}
+	if parts := imageObject(c, below); parts != (ImageParts{}) && !used.has(parts.main()) && f.composite(c, parts) {
 		used.add(parts.Registry, parts.Repository, parts.Name)
 	}
-	f.applyRules(c, compositeRules, &used)
+	for i := range compositeRules {
+		f.applyRule(c, &compositeRules[i], &used)
+	}
 	for i := 0; i+1 < len(c.node.Content); i += 2 {
 		key := keyOf(c.node.Content[i])
 		if used.has(key) {
 			continue
 		}
-		if kind, known := imageFieldKind(c, key); !known {
+		if kind, known := imageFieldKind(c, key, below); !known {
 			f.ofRepository(c, key)
 		} else if !f.withOwnTag(c, key) {
 			f.field(c, key, kind)
@@ -179,25 +188,33 @@ func (u *usedFields) add(keys ...string) {
 	}
 }
 
-func (f *imageFinder) applyRules(c *cursor, rules []ImageRule, used *usedFields) {
-	for i := range rules {
-		rule := &rules[i]
-		if !rule.fits(c.object) {
-			continue
-		}
-		if p := rule.Parts; p != (ImageParts{}) {
-			if !used.has(p.main()) && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, p) {
-				used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
-			}
-			continue
-		}
-		field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
-		if used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
-			continue
-		}
-		used.add(field)
-		f.field(c, field, rule.Is)
+// rulesFor gives the rules that are about an object. It remembers those of the last one.
+func (f *imageFinder) rulesFor(o *object) []*ImageRule {
+	if f.ruled == o {
+		return f.ruling
 	}
+	f.ruled, f.ruling = o, f.ruling[:0]
+	for i := range f.rules {
+		if f.rules[i].fits(o) {
+			f.ruling = append(f.ruling, &f.rules[i])
+		}
+	}
+	return f.ruling
+}
+
+func (f *imageFinder) applyRule(c *cursor, rule *ImageRule, used *usedFields) {
+	if p := rule.Parts; p != (ImageParts{}) {
+		if !used.has(p.main()) && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, p) {
+			used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
+		}
+		return
+	}
+	field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
+	if used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
+		return
+	}
+	used.add(field)
+	f.field(c, field, rule.Is)
 }
 
 // field takes the string, or the strings of the list, at a key of c.

@@ -127,6 +127,12 @@ func TestImagesOfCustomResources(t *testing.T) {
 		{"repository and tag of an image", "example.com", "Thing", "{a: {imageRepository: a/b, tag: 1}, c: {apiImageRegistry: quay.io, apiImageRepository: c/d, apiImageTag: 2}, e: {imageRepository: e/f}}", []string{"a/b:1", "quay.io/c/d:2"}},
 		{"what comes before the names of several images", "bootstrap.cluster.x-k8s.io", "KubeadmConfig", "{clusterConfiguration: {dns: {imageRepository: quay.io/a, imageTag: 1}}}", []string{}},
 		{"values of several charts", "example.com", "Pipeline", "{pipeline: [{chartValues: {image: name, server: {image: {repository: quay.io/a, tag: 1}}}}]}", []string{"quay.io/a:1"}},
+		{"a name below a registry that the operator knows", "example.com", "Thing", "{image: {name: agent, tag: 7}}", []string{}},
+		{"a mapping called a reference", "example.com", "Thing", "{imageRef: {repository: a/b, tag: 1}, workImagePullSpec: 'quay.io/a:1', imageSpec: {repository: c/d, version: 2}}", []string{"a/b:1", "c/d:2", "quay.io/a:1"}},
+		{"image and version", "k0s.k0sproject.io", "ClusterConfig", "{images: {calico: {cni: {image: a/b, version: v1}}}}", []string{"a/b:v1"}},
+		{"image beside the version of something else", "example.com", "Thing", "{image: a/b, version: v1}", []string{"a/b"}},
+		{"a report", "secscan.quay.redhat.com", "ImageManifestVuln", "{image: quay.io/a}", []string{}},
+		{"a file of Kustomize", "kustomize.config.k8s.io", "Kustomization", "{}\nimages: [{name: a, newName: b, newTag: 1}]", []string{}},
 		{"image of a machine", "infrastructure.cluster.x-k8s.io", "OpenStackMachine", "{image: ubuntu-22}", []string{}},
 		{"an image to look at", "image.toolkit.fluxcd.io", "ImageRepository", "{image: ghcr.io/a/b}", []string{}},
 	} {

@@ -54,9 +54,13 @@ var imageRules = []ImageRule{
 	{Group: "monitoring.coreos.com", Parts: ImageParts{Name: "baseImage", Tag: "tag"}, Unless: "image"},
 	{Group: "argoproj.io", Kind: "ArgoCD", Parts: ImageParts{Name: "image", Tag: "version"}},
 	{Group: "kamaji.clastix.io", Parts: ImageParts{Name: "image", Tag: "version"}},
+	{Group: "k0s.k0sproject.io", Parts: ImageParts{Name: "image", Tag: "version"}},
+	{Group: "k0smotron.io", Parts: ImageParts{Name: "image", Tag: "version"}},
+	{Group: "apps.nebula-graph.io", Parts: ImageParts{Name: "image", Tag: "version"}},
 	{Group: "upgrade.cattle.io", Parts: ImageParts{Name: "image", Tag: "../version"}},
 	{Group: "kiali.io", Parts: ImageParts{Name: "image_name", Tag: "image_version"}},
 	{Group: "hazelcast.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
+	{Group: "core.k8sgpt.ai", Parts: ImageParts{Repository: "repository", Tag: "version"}},
 	{Group: "scylla.scylladb.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
 	{Group: "scylla.scylladb.com", Parts: ImageParts{Repository: "agentRepository", Tag: "agentVersion"}},
 
@@ -84,7 +88,8 @@ var imageRules = []ImageRule{
 	{Group: "fleet.cattle.io", Kind: "ImageScan", Path: "image", Is: ImageNever},
 	{Group: "kargo.akuity.io", Path: "image", Is: ImageNever},
 	{Group: "eraser.sh", Path: "images", Is: ImageNever},
-	{Group: "broker.amq.io", Path: "image", Is: ImageShaped}, // "placeholder" means the operator's own
+	{Group: "ollama.ayaka.io", Path: "image", Is: ImageNever}, // of a model
+	{Group: "broker.amq.io", Path: "image", Is: ImageShaped},  // "placeholder" means the operator's own
 	{Group: "argocd-image-updater.argoproj.io", Path: "imageName", Is: ImageNever},
 	{Group: "install.istio.io", Path: "image", Is: ImageShaped}, // a name such as proxyv2, below hub
 	{Path: "rbd.image", Is: ImageNever},
@@ -115,26 +120,42 @@ var compositeRules = []ImageRule{
 	{Parts: ImageParts{Name: "image", Digest: "digest"}},
 }
 
-var builtinImageWords = imageWords(slices.Concat(imageRules, compositeRules))
+// imageWords are words of which every document with an image has one: nearly all fields are called something with
+// "mage". A field that is called something else is looked for by the group of its rule, in custom resources only, or
+// by its own name.
+type imageWords struct {
+	fields, groups [][]byte
+}
 
-// imageWords lists words of which every document with an image has one: nearly all fields are called something with
-// "mage", and a field called something else is looked for in the group of its rule, or by its own name.
-func imageWords(rules []ImageRule) [][]byte {
-	words := [][]byte{[]byte("mage"), []byte("pullPolicy")}
-	for _, rule := range slices.Backward(rules) { // the general ones first
-		if p := rule.Parts; rule.Is == ImageNever || slices.ContainsFunc([]string{rule.Path, p.Registry, p.Repository, p.Name}, isImageWord) {
+var builtinImageWords = newImageWords(slices.Concat(imageRules, compositeRules))
+
+func newImageWords(rules []ImageRule) imageWords {
+	words := imageWords{fields: [][]byte{[]byte("mage"), []byte("pullPolicy")}}
+	for _, rule := range rules {
+		p := rule.Parts
+		if rule.Is == ImageNever || slices.ContainsFunc([]string{rule.Path, p.Registry, p.Repository, p.Name}, isImageWord) {
+			continue
+		}
+		if rule.Group != "" {
+			words.groups = addWord(words.groups, rule.Group)
 			continue
 		}
 		field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
-		if p := rule.Parts; p != (ImageParts{}) {
-			field = cmp.Or(p.Registry, p.Repository, p.Name)
-		}
-		word := []byte(strings.TrimLeft(cmp.Or(rule.Group, field), "./*"))
-		if !slices.ContainsFunc(words, func(known []byte) bool { return bytes.Contains(word, known) }) {
-			words = append(words, word)
-		}
+		words.fields = addWord(words.fields, cmp.Or(p.Registry, p.Repository, p.Name, field))
 	}
 	return words
+}
+
+func addWord(words [][]byte, text string) [][]byte {
+	word := []byte(strings.TrimLeft(text, "./*"))
+	if slices.ContainsFunc(words, func(known []byte) bool { return bytes.Contains(word, known) }) {
+		return words
+	}
+	return append(words, word)
+}
+
+func containsWord(text []byte, words [][]byte) bool {
+	return slices.ContainsFunc(words, func(word []byte) bool { return bytes.Contains(text, word) })
 }
 
 // isImageWord reports the name of a field, or the way to one, that has "mage" in it wherever it is found.
@@ -170,6 +191,7 @@ var scopes = map[string]scope{
 	"batch":                    scopeTyped,
 	"extensions":               scopeTyped,
 	"resource.k8s.io":          scopeTyped,
+	"kustomize.config.k8s.io":  scopeConfig,
 	"skaffold":                 scopeConfig, // files for programs that make a cluster, or something in it
 	"k3d.io":                   scopeConfig,
 	"kind.x-k8s.io":            scopeConfig,
@@ -183,6 +205,8 @@ var scopes = map[string]scope{
 	"*.sigstore.dev":           scopeNothing,
 	"*.kubewarden.io":          scopeNothing,
 	"wgpolicyk8s.io":           scopeNothing,
+	"secscan.quay.redhat.com":  scopeNothing, // reports
+	"aquasecurity.github.io":   scopeNothing,
 
 	"policies.kubewarden.io/PolicyServer":  scopeCustom,
 	"argoproj.io/WorkflowTemplate":         scopeTyped,

@@ -63,6 +63,12 @@ func levelReplicas(node *yamlnode.Node, from string) int64 {
 	if nodes, ok := integer(resolve(get(node, "multinode")), "nodeCount"); ok { // Dynamo: the pods of one replica
 		count = multiply(count, nodes)
 	}
+	node = resolve(get(node, "multiNode")) // NIM: the pods of one replica
+	if nodes, ok := integer(node, "size"); ok {
+		count = multiply(count, nodes)
+	} else if nodes, ok := integer(resolve(get(node, "parallelism")), "pipeline"); ok {
+		count = multiply(count, nodes)
+	}
 	return count
 }
 

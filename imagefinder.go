@@ -222,13 +222,14 @@ func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
 	if kind == ImageNever || kind == ImageHint && !f.hints {
 		return
 	}
+	sure := kind == ImageSure || kind == ImageShaped && key == "image" && c.isContainer()
 	for _, item := range scalarsAt(c.node, key) {
 		text := scalar(item)
 		switch {
 		case text == "":
 			continue
 		case c.object.scope == scopeTyped:
-		case text == "true", text == "false", isNumber(text), isFile(text), kind != ImageSure && !f.looksLikeImage(text):
+		case text == "true", text == "false", isNumber(text), isFile(text), !sure && !f.looksLikeImage(text):
 			continue
 		}
 		part := imagePart{role: partWhole, node: item, end: len(text)}

@@ -35,7 +35,7 @@ type ImageReport struct {
 	Images     []ImageUse // what a cluster pulls
 	Invalid    []ImageUse // stands where an image is due and is no reference that a container runtime accepts
 	Unresolved []ImageUse // depends on something that only a running workflow knows
-	Hints      []ImageUse // image-shaped text in arguments, environment, annotations and ConfigMaps
+	Hints      []ImageUse // image-shaped text in arguments, environment, annotations, ConfigMaps and texts of custom resources
 }
 
 // Images returns the images that a cluster pulls for the manifest, sorted and unique: those of containers, init

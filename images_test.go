@@ -133,6 +133,7 @@ func TestImagesOfCustomResources(t *testing.T) {
 		{"image beside the version of something else", "example.com", "Thing", "{image: a/b, version: v1}", []string{"a/b"}},
 		{"a report", "secscan.quay.redhat.com", "ImageManifestVuln", "{image: quay.io/a}", []string{}},
 		{"a file of Kustomize", "kustomize.config.k8s.io", "Kustomization", "{}\nimages: [{name: a, newName: b, newTag: 1}]", []string{}},
+		{"a container where an image may be a machine's", "pkg.crossplane.io", "DeploymentRuntimeConfig", "{spec: {template: {spec: {containers: [{image: a}]}}}, image: ubuntu}", []string{"a"}},
 		{"image of a machine", "infrastructure.cluster.x-k8s.io", "OpenStackMachine", "{image: ubuntu-22}", []string{}},
 		{"an image to look at", "image.toolkit.fluxcd.io", "ImageRepository", "{image: ghcr.io/a/b}", []string{}},
 	} {

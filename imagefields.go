@@ -93,12 +93,17 @@ func imageObject(c *cursor, below bool) ImageParts {
 	return parts
 }
 
-// withOwnTag takes a field together with the one beside it that is called like it and holds its tag.
+// withOwnTag takes a field together with those beside it that are called like it and hold its tag and its registry.
 func (f *imageFinder) withOwnTag(c *cursor, key string) bool {
 	for _, suffix := range []string{"Tag", "_tag", "Version", "_version"} {
-		if scalar(get(c.node, key+suffix)) != "" {
-			return f.composite(c, ImageParts{Name: key, Tag: key + suffix})
+		if scalar(get(c.node, key+suffix)) == "" {
+			continue
 		}
+		parts := ImageParts{Name: key, Tag: key + suffix}
+		if scalar(get(c.node, key+"Registry")) != "" && !hasRegistry(scalar(get(c.node, key))) {
+			parts.Registry = key + "Registry"
+		}
+		return f.composite(c, parts)
 	}
 	return false
 }
@@ -161,10 +166,14 @@ func hasVersion(image string) bool {
 	return strings.Contains(image, "@") || strings.LastIndexByte(image, ':') > strings.LastIndexByte(image, '/')
 }
 
+func hasRegistry(image string) bool {
+	domain, _, found := strings.Cut(image, "/")
+	return found && strings.ContainsAny(domain, ".:")
+}
+
 // looksLikeImage reports a reference that could hardly be anything else: it has a tag, a digest or a registry.
 func (f *imageFinder) looksLikeImage(text string) bool {
-	domain, _, found := strings.Cut(text, "/")
-	if !hasVersion(text) && !(found && strings.ContainsAny(domain, ".:")) {
+	if !hasVersion(text) && !hasRegistry(text) {
 		return false
 	}
 	ref, err := f.parse(text)

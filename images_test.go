@@ -134,6 +134,8 @@ func TestImagesOfCustomResources(t *testing.T) {
 		{"a report", "secscan.quay.redhat.com", "ImageManifestVuln", "{image: quay.io/a}", []string{}},
 		{"a file of Kustomize", "kustomize.config.k8s.io", "Kustomization", "{}\nimages: [{name: a, newName: b, newTag: 1}]", []string{}},
 		{"a container where an image may be a machine's", "pkg.crossplane.io", "DeploymentRuntimeConfig", "{spec: {template: {spec: {containers: [{image: a}]}}}, image: ubuntu}", []string{"a"}},
+		{"a registry called like its image", "example.com", "Thing", "{a: {image: b, imageTag: 1, imageRegistry: quay.io}, c: {image: docker.io/d, imageTag: 1, imageRegistry: quay.io}}", []string{"docker.io/d:1", "quay.io/b:1"}},
+		{"images to keep at hand", "cache.example.com", "ImageCache", "{images: [nginx, 'a:1']}", []string{"a:1", "nginx"}},
 		{"image of a machine", "infrastructure.cluster.x-k8s.io", "OpenStackMachine", "{image: ubuntu-22}", []string{}},
 		{"an image to look at", "image.toolkit.fluxcd.io", "ImageRepository", "{image: ghcr.io/a/b}", []string{}},
 	} {

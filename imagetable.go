@@ -71,7 +71,8 @@ var imageRules = []ImageRule{
 
 	// Images to fetch ahead of time.
 	{Group: "apps.kruise.io", Kind: "ImageListPullJob", Path: "spec.images", Is: ImageSure},
-	{Group: "kubefledged.io", Kind: "ImageCache", Path: "cacheSpec.images", Is: ImageSure},
+	{Kind: "ImageCache", Path: "cacheSpec.images", Is: ImageSure},
+	{Kind: "ImageCache", Path: "spec.images", Is: ImageSure},
 
 	// The image of a machine or of another cloud's workload, an image to look at, to push to, or to draw.
 	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageShaped},

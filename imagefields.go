@@ -1,6 +1,10 @@
 package helmexec
 
-import "strings"
+import (
+	"strings"
+
+	yamlnode "go.yaml.in/yaml/v3"
+)
 
 // imageFieldKind is the general rule for the fields of a custom resource, known being false for all others. below is
 // c.belowImages().
@@ -93,14 +97,35 @@ func imageObject(c *cursor, below bool) ImageParts {
 	return parts
 }
 
+// get finds the value of a key in a mapping of a cursor. It indexes a large mapping, in which each of many fields may
+// be looked up with several others.
+func (f *imageFinder) get(mapping *yamlnode.Node, key string) *yamlnode.Node {
+	const large = 128
+	if len(mapping.Content) < large {
+		return get(mapping, key)
+	}
+	index := f.indexes[mapping]
+	if index == nil {
+		index = make(map[string]*yamlnode.Node, len(mapping.Content)/2)
+		for i := 0; i+1 < len(mapping.Content); i += 2 {
+			index[keyOf(mapping.Content[i])] = mapping.Content[i+1]
+		}
+		if f.indexes == nil {
+			f.indexes = make(map[*yamlnode.Node]map[string]*yamlnode.Node)
+		}
+		f.indexes[mapping] = index
+	}
+	return index[key]
+}
+
 // withOwnTag takes a field together with those beside it that are called like it and hold its tag and its registry.
 func (f *imageFinder) withOwnTag(c *cursor, key string) bool {
 	for _, suffix := range []string{"Tag", "_tag", "Version", "_version"} {
-		if scalar(get(c.node, key+suffix)) == "" {
+		if scalar(f.get(c.node, key+suffix)) == "" {
 			continue
 		}
 		parts := ImageParts{Name: key, Tag: key + suffix}
-		if scalar(get(c.node, key+"Registry")) != "" && !hasRegistry(scalar(get(c.node, key))) {
+		if scalar(f.get(c.node, key+"Registry")) != "" && !hasRegistry(scalar(f.get(c.node, key))) {
 			parts.Registry = key + "Registry"
 		}
 		return f.composite(c, parts)
@@ -115,11 +140,11 @@ func (f *imageFinder) ofRepository(c *cursor, key string) {
 		return
 	}
 	parts := ImageParts{Repository: key}
-	if scalar(get(c.node, stem+"Registry")) != "" {
+	if scalar(f.get(c.node, stem+"Registry")) != "" {
 		parts.Registry = stem + "Registry"
 	}
 	for _, tag := range []string{stem + "Tag", stem + "Version", "tag"} {
-		if scalar(get(c.node, tag)) != "" {
+		if scalar(f.get(c.node, tag)) != "" {
 			parts.Tag = tag
 			f.composite(c, parts)
 			return
@@ -153,6 +178,9 @@ func hasAnySuffix(text string, suffixes ...string) bool {
 
 // isFile reports another kind of image: a picture, or the disk of a virtual machine.
 func isFile(text string) bool {
+	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") {
+		return true
+	}
 	for _, extension := range []string{".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".qcow2", ".iso", ".img", ".vmdk", ".vhd"} {
 		if strings.HasSuffix(text, extension) {
 			return true

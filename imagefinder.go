@@ -56,7 +56,7 @@ func (m Manifest) findImages(opts ImageOptions, hints bool) ([]foundImage, error
 	var errs []error
 	for doc := range m.documents() {
 		if finder.mayMatter(doc) {
-			finder.hintTries = maxHintTries
+			finder.hintTries, finder.indexes = maxHintTries, nil
 			errs = append(errs, walk(doc, finder.visit))
 		}
 	}
@@ -73,6 +73,8 @@ type imageFinder struct {
 
 	ruled  *object // whose rules are ruling
 	ruling []*ImageRule
+
+	indexes map[*yamlnode.Node]map[string]*yamlnode.Node // of this document's large mappings
 
 	hintTries int // left in this document
 	parsed    map[string]parsedReference
@@ -223,7 +225,7 @@ func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
 		return
 	}
 	sure := kind == ImageSure || kind == ImageShaped && key == "image" && c.isContainer()
-	for _, item := range scalarsAt(c.node, key) {
+	for _, item := range f.scalarsAt(c.node, key) {
 		text := scalar(item)
 		switch {
 		case text == "":
@@ -244,7 +246,7 @@ func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
 // composite puts an image, or several with one prefix, together from fields of c. It reports whether the fields that
 // it takes are all there.
 func (f *imageFinder) composite(c *cursor, parts ImageParts) bool {
-	prefix, suffix, pieces, ok := frame(c, parts)
+	prefix, suffix, pieces, ok := f.frame(c, parts)
 	if !ok {
 		return false
 	}
@@ -260,7 +262,7 @@ func (f *imageFinder) composite(c *cursor, parts ImageParts) bool {
 		return true
 	}
 	complete := false
-	for _, item := range scalarsAt(c.node, parts.Name) {
+	for _, item := range f.scalarsAt(c.node, parts.Name) {
 		name := scalar(item)
 		if name == "" || suffix != "" && hasVersion(name) {
 			continue
@@ -273,7 +275,7 @@ func (f *imageFinder) composite(c *cursor, parts ImageParts) bool {
 }
 
 // frame gives what stands before and behind the name of a composite image, and the pieces it is made of.
-func frame(c *cursor, parts ImageParts) (prefix, suffix string, pieces []imagePart, ok bool) {
+func (f *imageFinder) frame(c *cursor, parts ImageParts) (prefix, suffix string, pieces []imagePart, ok bool) {
 	for _, p := range []struct {
 		field string
 		role  partRole
@@ -285,7 +287,7 @@ func frame(c *cursor, parts ImageParts) (prefix, suffix string, pieces []imagePa
 		if outer, found := strings.CutPrefix(field, "../"); found && c != c.object.root {
 			at, field = c.parent, outer
 		}
-		node := resolve(get(at.node, field))
+		node := resolve(f.get(at.node, field))
 		text := scalar(node)
 		if text == "" {
 			return "", "", nil, false
@@ -306,8 +308,8 @@ func frame(c *cursor, parts ImageParts) (prefix, suffix string, pieces []imagePa
 }
 
 // scalarsAt gives the scalar at a key, or the scalars of the list there.
-func scalarsAt(mapping *yamlnode.Node, key string) []*yamlnode.Node {
-	value := resolve(get(mapping, key))
+func (f *imageFinder) scalarsAt(mapping *yamlnode.Node, key string) []*yamlnode.Node {
+	value := resolve(f.get(mapping, key))
 	switch {
 	case value == nil:
 		return nil

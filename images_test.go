@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -72,7 +73,7 @@ func TestImagesOfCustomResources(t *testing.T) {
 		{"a field named image", "example.com", "Thing", "{image: a, b: {image: quay.io/b}}", []string{"a", "quay.io/b"}},
 		{"a field named like an image", "example.com", "Thing", "{initImage: a:1, devicePluginImage: quay.io/b/c, base_image: d:1, imageName: e:1}", []string{"a:1", "d:1", "e:1", "quay.io/b/c"}},
 		{"a field named like an image that holds a word", "example.com", "Thing", "{diskImage: ubuntu, imagePullPolicy: Always, enableImage: true}", []string{}},
-		{"pictures and disks", "example.com", "Thing", "{image: logo.png, bootImage: 'x.io/a/disk.qcow2'}", []string{}},
+		{"pictures and disks", "example.com", "Thing", "{image: logo.png, bootImage: 'x.io/a/disk.qcow2', a: {image: /ui/logo}, b: {image: 'https://x.io/logo'}}", []string{}},
 		{"images by component", "example.com", "Thing", "{images: {a: 'quay.io/a:1', b: word}, imageOverrides: {c: 'quay.io/c:1'}, extraImages: ['d:1', word]}", []string{"d:1", "quay.io/a:1", "quay.io/c:1"}},
 		{"Tekton", "tekton.dev", "Task", "{steps: [{image: a}, {image: $(params.i)}], sidecars: [{image: b}], stepTemplate: {image: c}}", []string{"a", "b", "c"}},
 		{"target of a build", "shipwright.io", "Build", "{output: {image: quay.io/a:1}, builder: {image: b:1}}", []string{"b:1"}},
@@ -146,6 +147,17 @@ func TestImagesOfCustomResources(t *testing.T) {
 			assert.Equal(t, test.want, images)
 		})
 	}
+}
+
+// Fields that belong together are found in a mapping of any size.
+func TestImagesOfLargeMapping(t *testing.T) {
+	var spec strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&spec, "  x%dImage: a\n  x%dImageTag: %d\n", i, i, i%1000)
+	}
+	images, err := Manifest("apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: n}\nspec:\n" + spec.String()).Images(ImageOptions{})
+	require.NoError(t, err)
+	assert.Len(t, images, 1000)
 }
 
 func TestImageOptions(t *testing.T) {

@@ -205,5 +205,6 @@ func (f *imageFinder) looksLikeImage(text string) bool {
 		return false
 	}
 	ref, err := f.parse(text)
-	return err == nil && ref.Repository != "library/sha256" // which alone is a checksum
+	name := strings.TrimPrefix(ref.Repository, "library/")
+	return err == nil && name != "sha256" && !isNumber(name) // which are a checksum and a time
 }

@@ -124,7 +124,7 @@ func TestImagesOfCustomResources(t *testing.T) {
 		{"its server", "policies.kubewarden.io", "PolicyServer", "{image: 'a:1'}", []string{"a:1"}},
 		{"images to remove", "eraser.sh", "ImageList", "{images: ['a:1']}", []string{}},
 		{"image of another cloud's machine", "compute.gcp.upbound.io", "Instance", "{bootDisk: [{initializeParams: [{image: debian-cloud/debian-11}]}]}", []string{}},
-		{"images by the part of a component", "example.com", "Thing", "{image: {application: 'quay.io/a:1', init: 'b:1', pullPolicy: Always, checksum: 'sha256:0123456789012345678901234567890123456789012345678901234567890123'}}", []string{"b:1", "quay.io/a:1"}},
+		{"images by the part of a component", "example.com", "Thing", "{image: {application: 'quay.io/a:1', init: 'b:1', pullPolicy: Always, sum: 'sha256:0123456789012345678901234567890123456789012345678901234567890123', from: '12:30'}}", []string{"b:1", "quay.io/a:1"}},
 		{"repository and tag of an image", "example.com", "Thing", "{a: {imageRepository: a/b, tag: 1}, c: {apiImageRegistry: quay.io, apiImageRepository: c/d, apiImageTag: 2}, e: {imageRepository: e/f}}", []string{"a/b:1", "quay.io/c/d:2"}},
 		{"what comes before the names of several images", "bootstrap.cluster.x-k8s.io", "KubeadmConfig", "{clusterConfiguration: {dns: {imageRepository: quay.io/a, imageTag: 1}}}", []string{}},
 		{"values of several charts", "example.com", "Pipeline", "{pipeline: [{chartValues: {image: name, server: {image: {repository: quay.io/a, tag: 1}}}}]}", []string{"quay.io/a:1"}},

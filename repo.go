@@ -3,16 +3,12 @@ package helmexec
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -261,52 +257,6 @@ func addRepoArgs(name, url string, opts RepoOptions) []string {
 	a.is("--insecure-skip-tls-verify", opts.InsecureSkipTLSVerify)
 	a.is("--pass-credentials", opts.PassCredentialsAll)
 	return append(a, "--", name, url)
-}
-
-// parseRepoURL reads the address of a repository into one spelling.
-func parseRepoURL(address string) (*url.URL, error) {
-	shown := shownAddress(address)
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil, invalidf("repository URL %q: %v", shown, err.(*url.Error).Err)
-	}
-	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
-	switch {
-	case u.Scheme == "oci":
-		return nil, invalidf("repository URL %q: an OCI registry needs no adding, use the oci:// address itself", shown)
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, invalidf("repository URL %q: want http:// or https://", shown)
-	case u.Hostname() == "":
-		return nil, invalidf("repository URL %q: it has no host", shown)
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, invalidf("repository URL %q: a query or fragment has no meaning in it", shown)
-	}
-	if host, port, err := net.SplitHostPort(u.Host); err == nil && (u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443") {
-		u.Host = host
-		if strings.Contains(host, ":") {
-			u.Host = "[" + host + "]"
-		}
-	}
-	u.Path = strings.TrimRight(u.Path, "/")
-	u.RawPath = strings.TrimRight(u.RawPath, "/")
-	return u, nil
-}
-
-var notInName = regexp.MustCompile(`[^a-z0-9.]+`)
-
-// nameOfRepo makes a name from a URL: readable, legal in "name/chart" (a ':' is not), and unique
-// by sixteen digits of a hash.
-func nameOfRepo(u *url.URL) string {
-	const readable = 48
-	sum := sha256.Sum256([]byte(u.String()))
-	text := strings.Trim(notInName.ReplaceAllString(strings.ToLower(u.Host+u.Path), "-"), "-.")
-	if len(text) > readable {
-		text = strings.Trim(text[:readable], "-.")
-	}
-	if text == "" {
-		text = "repo" // a host of other letters only
-	}
-	return text + "-" + hex.EncodeToString(sum[:8])
 }
 
 // writeEntry writes a repositories.yaml of one repository.

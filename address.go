@@ -3,6 +3,8 @@ package helmexec
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"path"
@@ -41,8 +43,8 @@ var (
 	sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 )
 
-const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://host/path/chart[:version], " +
-	"the URL of a .tgz, repo/chart[:version], or a path that begins with / or ./"
+const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://host[:port]/path/chart[:version], " +
+	"the URL of a .tgz, repo/chart[:version], a path that begins with / or ./, or chart-1.2.3.tgz"
 
 // parseAddress takes a chart address apart. It looks at the text alone: a reference such as
 // "repo/web" never means the folder ./repo/web, which Helm itself would prefer.
@@ -57,7 +59,13 @@ func parseAddress(address string) (chartSource, error) {
 		return bad("it has a space or control character")
 	}
 	scheme, rest, isURL := strings.Cut(address, "://")
+	if isURL {
+		scheme = strings.ToLower(scheme)
+		address = scheme + "://" + rest
+	}
 	switch {
+	case strings.HasPrefix(address, "~"):
+		return bad("a '~' is not expanded here: give the whole path")
 	case isURL && (scheme == "http" || scheme == "https" || scheme == "oci"):
 		u, err := url.Parse(address)
 		if err != nil {
@@ -97,7 +105,7 @@ func parseAddress(address string) (chartSource, error) {
 	case !ok:
 		return bad("no '/' in it; %s", addressForms)
 	case strings.Contains(last, "/"):
-		return bad("a reference has one '/', as in repo/chart; %s", addressForms)
+		return bad("a reference has one '/', as in repo/chart, and a URL begins with its scheme, as in oci://host/path/chart; %s", addressForms)
 	case !repoName.MatchString(repo):
 		return bad("%q is not the name of a repository", repo)
 	}
@@ -133,11 +141,11 @@ func splitVersion(s string) (name, version string, err error) {
 	name, version, has := strings.Cut(s, ":")
 	switch {
 	case name == "":
-		return "", "", invalidf("no chart name behind the last '/'")
+		return "", "", errors.New("no chart name behind the last '/'")
 	case !chartName.MatchString(name):
-		return "", "", invalidf("%q is not a chart name: want letters, digits, '-', '_' and '.'", name)
+		return "", "", fmt.Errorf("%q is not a chart name: want letters, digits, '-', '_' and '.', and a version behind a ':'", name)
 	case has && version == "":
-		return "", "", invalidf("no version behind the ':'")
+		return "", "", errors.New("no version behind the ':'")
 	}
 	return name, version, checkVersion(version)
 }
@@ -148,7 +156,7 @@ func checkVersion(version string) error {
 		return nil
 	}
 	if _, err := semver.NewConstraint(version); err != nil {
-		return invalidf("version %q is neither a version nor a constraint: %v", version, err)
+		return fmt.Errorf("version %q is neither a version nor a constraint: %v", version, err)
 	}
 	return nil
 }

@@ -46,49 +46,39 @@ type chartContent struct {
 // it. A chart without the file has no values, which is not an error.
 //
 // The chart need not be trusted: it is read as a stream, nothing is unpacked to disk, and links, devices, paths out of
-// the chart's folder and files that are there twice are refused (ErrInvalidArgument), as is more than 100 MiB of
+// the chart's folder and files that are there twice are refused (ErrBadChart), as is more than 100 MiB of
 // content, 32 MiB of archive, 16 MiB in one file, 1 MiB in values.yaml, 10,000 files or a compression ratio of 200
 // (ErrOutputTooLarge). ErrChartNotFound: there is nothing at the path, or no chart.
 func ArchiveValues(path string) (Values, error) {
-	content, err := readChart(path, defaultChartLimits)
+	content, err := readChart(path, path, defaultChartLimits)
 	if err != nil {
 		return nil, err
 	}
 	return content.Values, nil
 }
 
-// readChart reads a chart archive or folder to its end, so that what it returns has been checked as a whole.
-func readChart(path string, limits chartLimits) (*chartContent, error) {
-	return openChart(path, limits, false)
-}
-
-// readChartHead gives only Metadata and Values, and stops reading as soon as it has both. It is for archives that
-// readChart has accepted before: what follows could be anything, also a second values.yaml. The dependencies of a
-// chart of Helm 2 may be among what is not read.
-func readChartHead(path string) (*chartContent, error) {
-	return openChart(path, defaultChartLimits, true)
-}
-
-func openChart(path string, limits chartLimits, head bool) (*chartContent, error) {
+// readChart reads a chart archive or folder to its end, so that what it returns has been checked as a whole. what names
+// it in errors.
+func readChart(path, what string, limits chartLimits) (*chartContent, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrChartNotFound, err)
 	case info.IsDir():
-		return readChartFolder(path, limits)
+		return readChartFolder(path, what, limits)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%w: chart %s is neither a file nor a folder", ErrInvalidArgument, path)
+		return nil, unsound(what, errors.New("it is neither a file nor a folder"))
 	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("chart archive: %w", err)
 	}
 	defer file.Close()
-	return readChartArchive(path, file, limits, head)
+	return readChartArchive(what, file, limits)
 }
 
-// readChartArchive reads an archive as a stream; what names it in errors.
-func readChartArchive(what string, r io.Reader, limits chartLimits, head bool) (*chartContent, error) {
+// readChartArchive reads an archive as a stream.
+func readChartArchive(what string, r io.Reader, limits chartLimits) (*chartContent, error) {
 	digest := sha256.New()
 	compressed := &meter{r: io.TeeReader(r, digest)}
 	compressed.check = func(n int64) error {
@@ -114,7 +104,7 @@ func readChartArchive(what string, r io.Reader, limits chartLimits, head bool) (
 
 	parts := newChartParts(limits)
 	entries := tar.NewReader(unpacked)
-	for top := ""; !head || !parts.hasHead(); {
+	for top := ""; ; {
 		header, err := entries.Next()
 		if err == io.EOF {
 			break
@@ -125,9 +115,6 @@ func readChartArchive(what string, r io.Reader, limits chartLimits, head bool) (
 		if err != nil {
 			return nil, archiveError(what, err)
 		}
-	}
-	if head {
-		return parts.content(what)
 	}
 	// The rest holds the checksum, and could hold anything.
 	if _, err := io.Copy(io.Discard, unpacked); err != nil {
@@ -141,19 +128,24 @@ func readChartArchive(what string, r io.Reader, limits chartLimits, head bool) (
 	return content, nil
 }
 
-// archiveError says which archive it is, and what a caller can do about it: one of its own kind stays.
+// archiveError puts the errors of the decoders into words.
 func archiveError(what string, err error) error {
-	kind := ErrInvalidArgument
-	if errors.Is(err, ErrOutputTooLarge) {
-		return fmt.Errorf("chart archive %s: %w", what, err)
-	}
 	switch {
+	case errors.Is(err, ErrOutputTooLarge):
 	case errors.Is(err, gzip.ErrHeader):
-		return fmt.Errorf("%w: chart archive %s: not a gzip file, or something follows its end", kind, what)
+		err = errors.New("it is no gzip archive, or something follows its end")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: chart archive %s: it is cut short: %w", kind, what, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("it is no gzip archive, or cut short: %w", io.ErrUnexpectedEOF)
 	}
-	return fmt.Errorf("%w: chart archive %s: %w", kind, what, err)
+	return unsound(what, err)
+}
+
+// unsound is the error of a chart that is there and cannot be read.
+func unsound(what string, err error) error {
+	if errors.Is(err, ErrOutputTooLarge) {
+		return fmt.Errorf("chart %s: %w", what, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrBadChart, what, err)
 }
 
 func tooLarge(what string, n, limit int64, unit string) error {

@@ -155,7 +155,7 @@ func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
 // dependencyRepos writes the file of repositories that helm wants, of those that the chart's
 // dependencies name: helm refreshes all that are in it.
 func (h *Helm) dependencyRepos(chart, config string) error {
-	content, err := readChart(chart, defaultChartLimits)
+	content, err := readChart(chart, chart, defaultChartLimits)
 	if err != nil {
 		return err
 	}

@@ -193,7 +193,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 	}
 	ch, err := h.openChart(src, pulled)
 	if err != nil {
-		return nil, fmt.Errorf("chart %s: %w", shown, err)
+		return nil, err
 	}
 	if want != "" && ch.Digest != want {
 		return nil, fmt.Errorf("%w: chart %s: the index says %s and the archive is %s", ErrDigestMismatch, shown, want, ch.Digest)
@@ -217,6 +217,10 @@ func (h *Helm) pull(ctx context.Context, tmp, dest string, inv invocation) (stri
 	// Helm's own chart caches are shared by file name or by an unproven digest: none is used.
 	inv.env = append(inv.env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
 	if err := h.fetching(ctx, inv, tmp, h.cfg.Limits.Archive); err != nil {
+		var e *Error
+		if errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" {
+			e.kind = ErrRepoNotFound // whatever kept the server from serving it
+		}
 		return "", err
 	}
 	files, err := os.ReadDir(dest)
@@ -239,6 +243,9 @@ func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit i
 	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
 	return h.retry(ctx, func() error {
 		_, err := h.run(ctx, inv)
+		if e := (*Error)(nil); errors.As(err, &e) {
+			e.advice = fetchAdvice(e.Stderr)
+		}
 		return err
 	})
 }

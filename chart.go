@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ type Chart struct {
 // What is pulled has to match the digest that the index gives, and to be a sound chart archive
 // within Limits, before anything else sees it.
 //
-// Errors: ErrInvalidArgument, ErrRepoNotFound, ErrChartNotFound, ErrDigestMismatch,
+// Errors: ErrInvalidArgument, ErrRepoNotFound, ErrChartNotFound, ErrBadChart, ErrDigestMismatch,
 // ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
 	asked := time.Now()
@@ -85,7 +86,7 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 	default:
 		src.version = opts.Version
 		if err := checkVersion(src.version); err != nil {
-			return nil, err
+			return nil, invalidf("chart address %q: %w", shownAddress(address), err)
 		}
 	}
 	src.shown = redactor(nil)(src.ref)
@@ -96,7 +97,11 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 			return nil, invalidf("chart path %q: %v", src.ref, err)
 		}
 		src.ref = path
-		return h.openChart(src, path)
+		ch, err := h.openChart(src, path)
+		if errors.Is(err, fs.ErrNotExist) && strings.Contains(filepath.Base(path), ":") {
+			err = fmt.Errorf("%w (a path takes no version)", err)
+		}
+		return ch, err
 	case fromRepo:
 		return h.fetchFromRepo(ctx, src, opts, asked)
 	}
@@ -167,7 +172,7 @@ func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOpt
 func (h *Helm) openChart(src chartSource, path string) (*Chart, error) {
 	limits := defaultChartLimits
 	limits.compressed = h.cfg.Limits.Archive
-	a, err := readChart(path, limits)
+	a, err := readChart(path, cmp.Or(src.shown, path), limits)
 	if err != nil {
 		return nil, err
 	}

@@ -28,11 +28,6 @@ func newChartParts(limits chartLimits) *chartParts {
 	return &chartParts{limits: limits, texts: map[string][]byte{}, seen: map[string]bool{}}
 }
 
-// hasHead tells whether the two files are there that readChartHead is for.
-func (p *chartParts) hasHead() bool {
-	return p.texts[chartFile] != nil && p.texts[valuesFile] != nil
-}
-
 // count counts a file or folder.
 func (p *chartParts) count() error {
 	p.entries++
@@ -88,18 +83,18 @@ func (p *chartParts) content(what string) (*chartContent, error) {
 	if !p.seen[chartFile] {
 		return nil, fmt.Errorf("%w: %s has no Chart.yaml in its top folder", ErrChartNotFound, what)
 	}
-	metadata, err := parseMetadata(what+": "+chartFile, p.texts[chartFile])
+	metadata, err := parseMetadata(chartFile, p.texts[chartFile])
 	if err != nil {
-		return nil, err
+		return nil, unsound(what, err)
 	}
 	if text, ok := p.texts[requirementsFile]; ok {
-		if err := metadata.addRequirements(what+": "+requirementsFile, text); err != nil {
-			return nil, err
+		if err := metadata.addRequirements(requirementsFile, text); err != nil {
+			return nil, unsound(what, err)
 		}
 	}
-	values, err := parseValues(what+": "+valuesFile, p.texts[valuesFile])
+	values, err := parseValues(valuesFile, p.texts[valuesFile])
 	if err != nil {
-		return nil, err
+		return nil, unsound(what, err)
 	}
 	return &chartContent{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files}, nil
 }
@@ -111,7 +106,7 @@ var versionControl = map[string]bool{".git": true, ".hg": true, ".svn": true, ".
 // readChartFolder reads a chart that is not packaged. Helm follows every symbolic link in one, so a chart could have
 // it read any file of this machine into a template: a link that leaves the folder is refused, and so are a link to a
 // folder and whatever is no file.
-func readChartFolder(dir string, limits chartLimits) (*chartContent, error) {
+func readChartFolder(dir, what string, limits chartLimits) (*chartContent, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("chart folder: %w", err)
@@ -131,13 +126,13 @@ func readChartFolder(dir string, limits chartLimits) (*chartContent, error) {
 		}
 		info, err := root.Stat(name) // follows a link, within the folder only
 		if err != nil && entry.Type()&fs.ModeSymlink != 0 {
-			return fmt.Errorf("%w: the link %s leads out of the folder or to nothing: %w", ErrInvalidArgument, name, err)
+			return fmt.Errorf("the link %s leads out of the folder or to nothing: %w", name, err)
 		}
 		if err != nil {
 			return err
 		}
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%w: %s is not a file, and neither a folder of the chart", ErrInvalidArgument, name)
+			return fmt.Errorf("%s is not a file, and neither a folder of the chart", name)
 		}
 		if total += info.Size(); total > limits.total {
 			return tooLarge("the folder", total, limits.total, "bytes")
@@ -145,7 +140,7 @@ func readChartFolder(dir string, limits chartLimits) (*chartContent, error) {
 		return parts.add(name, info.Size(), func() (io.ReadCloser, error) { return root.Open(name) })
 	})
 	if err != nil {
-		return nil, fmt.Errorf("chart folder %s: %w", dir, err)
+		return nil, unsound(what, err)
 	}
-	return parts.content(dir)
+	return parts.content(what)
 }

@@ -29,7 +29,7 @@ func TestReadChartFolder(t *testing.T) {
 		"Chart.yaml": demoChart, "values.yaml": demoValues, "charts/dep/Chart.yaml": "name: dep\nversion: 1.0.0\n",
 		"charts/dep/values.yaml": "replicas: 99\n", "templates/a.yaml": "", ".git/HEAD": "", ".helmignore": ".git/\n",
 	})
-	got, err := readChart(dir, defaultChartLimits)
+	got, err := readChart(dir, dir, defaultChartLimits)
 	require.NoError(t, err)
 	assert.Equal(t, "demo", got.Metadata.Name)
 	assert.Equal(t, int64(2), got.Values["replicas"])
@@ -48,7 +48,7 @@ func TestReadChartFolderLinks(t *testing.T) {
 		if err := os.Symlink(target, path); err != nil {
 			t.Skip("no symbolic links here: ", err)
 		}
-		_, err := readChart(dir, defaultChartLimits)
+		_, err := readChart(dir, dir, defaultChartLimits)
 		return dir, err
 	}
 
@@ -71,7 +71,7 @@ func TestReadChartFolderLinks(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := link(tt.target, tt.link)
-			require.ErrorIs(t, err, ErrInvalidArgument)
+			require.ErrorIs(t, err, ErrBadChart)
 			assert.ErrorContains(t, err, tt.says)
 		})
 	}
@@ -91,7 +91,7 @@ func TestReadChartFolderLimits(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.files["Chart.yaml"] = demoChart
-			_, err := readChart(folderOf(t, tt.files), limits)
+			_, err := readChart(folderOf(t, tt.files), "demo", limits)
 			require.ErrorIs(t, err, ErrOutputTooLarge)
 			assert.ErrorContains(t, err, tt.says)
 		})
@@ -103,7 +103,7 @@ func TestReadChartOfTestdata(t *testing.T) {
 	for _, name := range []string{"webapp", "gpu-inference", "argo-benchmark", "stack", "broken-template"} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join("testdata", "charts", name)
-			folder, err := readChart(dir, defaultChartLimits)
+			folder, err := readChart(dir, dir, defaultChartLimits)
 			require.NoError(t, err)
 			assert.Equal(t, name, folder.Metadata.Name)
 			assert.NotEmpty(t, folder.Metadata.AppVersion)

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -22,12 +23,15 @@ var (
 	// ErrReleaseNotFound: no release of that name in the namespace.
 	ErrReleaseNotFound = errors.New("release not found")
 	// ErrNamespaceNotFound: the namespace does not exist. InstallOptions.CreateNamespace makes it.
-	ErrNamespaceNotFound = errors.New("namespace not found")
+	ErrNamespaceNotFound = errors.New("the namespace does not exist: make it, or set CreateNamespace")
 	// ErrReleaseBusy: another install, upgrade or rollback of the release is in progress.
 	ErrReleaseBusy = errors.New("another operation on the release is in progress")
 	// ErrChartNotFound: the repository, registry or path has no such chart or chart version.
 	ErrChartNotFound = errors.New("chart not found")
-	// ErrRepoNotFound: the repository is not known, or its address does not serve one.
+	// ErrBadChart: an archive or folder is there, and is no chart that can be read and trusted.
+	ErrBadChart = errors.New("not a sound chart")
+	// ErrRepoNotFound: the repository is not known, or nothing that serves charts answers at its
+	// address; the same of a registry, and of the server of an archive.
 	ErrRepoNotFound = errors.New("chart repository not found")
 	// ErrClusterUnreachable: the Kubernetes API did not answer.
 	ErrClusterUnreachable = errors.New("kubernetes cluster unreachable")
@@ -64,6 +68,7 @@ type Error struct {
 	subject   string // what the process was about, where its first positional does not tell a reader
 	kind      error  // a sentinel of this package
 	cause     error  // why helm was stopped or could not be started
+	advice    string // what may help, "" when nobody knows
 	transient bool
 }
 
@@ -82,6 +87,9 @@ func (e *Error) Error() string {
 		b.WriteString(" " + e.Args[at+1])
 	}
 	said := e.reason()
+	if e.cause != nil && strings.HasSuffix(said, context.Canceled.Error()) {
+		said = "" // that is our signal, in helm's words
+	}
 	switch {
 	case e.cause != nil:
 		b.WriteString(": " + e.cause.Error())
@@ -94,6 +102,9 @@ func (e *Error) Error() string {
 	}
 	if said != "" {
 		b.WriteString(": " + said)
+	}
+	if e.advice != "" {
+		b.WriteString(" (" + e.advice + ")")
 	}
 	return b.String()
 }

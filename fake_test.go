@@ -127,6 +127,8 @@ var (
 	unreachable = helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
 	tooLate     = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready\ncontext deadline exceeded\n", Exit: 1}
 	blind       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready. status: Unknown, message: context deadline exceeded\n", Exit: 1}
+	noCluster   = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: Kubernetes cluster unreachable: context \"nope\" does not exist\n", Exit: 1}
+	noNamespace = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: create: failed to create: namespaces \"nope\" not found\n", Exit: 1}
 	noSchema    = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: values don't meet the specifications of the schema(s)\n", Exit: 1}
 	hookFails   = helmtest.Reply{Stderr: "Error: failed pre-delete: 1 error occurred:\n\t* job failed\n", Exit: 1}
 )

@@ -180,7 +180,7 @@ func testBlockers(tests []Hook) Blockers {
 	var all Blockers
 	for _, t := range tests {
 		if t.Phase == "Failed" || t.Phase == "Running" {
-			all = append(all, Blocker{ObjectRef: ObjectRef{Kind: t.Kind, Name: t.Name}, Reason: "test", Message: t.Phase})
+			all = append(all, Blocker{ObjectRef: ObjectRef{Kind: t.Kind, Name: t.Name}, Reason: "Test" + t.Phase})
 		}
 	}
 	return all

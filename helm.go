@@ -156,7 +156,7 @@ func lookBinary(name string) (string, error) {
 		if !strings.ContainsRune(name, filepath.Separator) {
 			where = "on PATH=" + os.Getenv("PATH")
 		}
-		return "", fmt.Errorf("%w: looked for %q %s: %w", ErrHelmNotFound, name, where, errors.Unwrap(err))
+		return "", fmt.Errorf("%w: looked for %q %s: %w; install Helm 3.14 or later, or set Config.Binary", ErrHelmNotFound, name, where, errors.Unwrap(err))
 	}
 	return path, nil
 }
@@ -177,7 +177,7 @@ func stateDir(home string) (string, error) {
 	}
 	for _, sub := range []string{"", "archives", "locks", "operations", "pins", "plugins", "repositories", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return "", fmt.Errorf("home: %w", err)
+			return "", invalidf("config: Home: %v", err)
 		}
 	}
 	return dir, nil

@@ -78,6 +78,18 @@ func TestInstall(t *testing.T) {
 			commands: "install, install, install, get all", left: "deployed",
 		},
 		{
+			name:     "no such cluster",
+			prepare:  func(f *helmtest.Fake) { f.On("install", noCluster); f.On("get all", noCluster) },
+			commands: "install",
+			errs:     []error{ErrClusterUnreachable}, not: []error{ErrLeftBehind}, says: []string{`context "nope" does not exist`},
+		},
+		{
+			name:     "no such namespace",
+			prepare:  func(f *helmtest.Fake) { f.On("install", noNamespace) },
+			commands: "install, get all",
+			errs:     []error{ErrNamespaceNotFound}, not: []error{ErrLeftBehind}, says: []string{"make it, or set CreateNamespace"},
+		},
+		{
 			name:     "unreachable throughout",
 			prepare:  func(f *helmtest.Fake) { f.On("install", unreachable, unreachable, unreachable) },
 			commands: "install, install, install",
@@ -379,6 +391,7 @@ func TestInstallCanceled(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h, fake := withFake(t, Config{})
 			ctx, cancel := context.WithCancel(t.Context())
+			fake.On("status", helmtest.Reply{Stdout: onePod("False")})
 			inTurn(fake, "install", installed(fake, test.left, helmtest.Reply{Then: cancel, Until: helmtest.Forever, Term: test.term}))
 			_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, KeepFailed: test.keep})
 			if test.left == "deployed" {
@@ -387,6 +400,7 @@ func TestInstallCanceled(t *testing.T) {
 				require.ErrorIs(t, err, context.Canceled)
 				assert.NotErrorIs(t, err, ErrLeftBehind)
 				assert.NotErrorIs(t, err, context.DeadlineExceeded)
+				assert.ErrorContains(t, err, "Pod web-1", "what it was waiting for")
 			}
 			left, _ := fake.Release("", "web")
 			assert.Equal(t, test.then, left.Status)

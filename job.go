@@ -25,10 +25,12 @@ type JobOptions struct {
 	Kubeconfig, KubeContext string
 }
 
-// UninstallJob removes every release of a job in one namespace, or in all with AllNamespaces: those that Install was given the JobID for, and
-// those whose name SUTHelmName makes for the job. It goes on past failures, skips the delete hooks
-// of a chart where one blocks, and waits for an install of the job that is still under way to end.
-// Starts two helm processes to find them, then two for each release. Nothing to remove is a success.
+// UninstallJob removes every release of a job in one namespace, or in all with AllNamespaces: those
+// that Install was given the JobID for, and those whose name SUTHelmName makes for the job. It goes
+// on past failures, skips the delete hooks of a chart where one blocks, and waits for an install of
+// the job that is still under way to end. Starts two helm processes to find them, then two for each
+// release. It returns what it has removed. Nothing to remove is a success, also in a namespace that
+// is not there, and what somebody else removes at the same time is not in the result.
 //
 // The error joins what could not be removed, each a *ReleaseError as of Uninstall.
 func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) ([]*UninstallResult, error) {
@@ -52,6 +54,8 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 }
 
 // Overdue lists the releases whose InstallOptions.Deadline has passed. Starts one helm process.
+//
+// Errors: as List.
 func (h *Helm) Overdue(ctx context.Context, opts JobOptions) ([]Release, error) {
 	return h.list(ctx, opts, ListOptions{Selector: labelDeadline + "<" + unixLabel(time.Now())})
 }
@@ -68,6 +72,8 @@ func (h *Helm) list(ctx context.Context, opts JobOptions, which ListOptions) (re
 }
 
 // UninstallOverdue removes the releases that Overdue lists, in the way of UninstallJob.
+//
+// Errors: as UninstallJob.
 func (h *Helm) UninstallOverdue(ctx context.Context, opts JobOptions) ([]*UninstallResult, error) {
 	releases, err := h.Overdue(ctx, opts)
 	if err != nil {
@@ -94,7 +100,7 @@ func (h *Helm) uninstallAll(ctx context.Context, releases []Release, opts JobOpt
 		})
 	}
 	_ = all.Wait()
-	return slices.DeleteFunc(results, func(r *UninstallResult) bool { return r == nil }), errors.Join(failures...)
+	return slices.DeleteFunc(results, func(r *UninstallResult) bool { return r == nil || r.Release == nil }), errors.Join(failures...)
 }
 
 // awaitHelm waits until the helm of another host that is at work on a pending release, by its

@@ -45,6 +45,22 @@ var messagePatterns = []struct {
 	{regexp.MustCompile(`could not locate a version matching|unable to locate any tags`), ErrChartNotFound},
 }
 
+// fetchAdvice tells what may help when helm could not fetch something, in terms of this package.
+func fetchAdvice(stderr string) string {
+	text := strings.ToLower(failureText(stderr))
+	switch {
+	case strings.Contains(text, "server gave http response to https client"):
+		return "set PlainHTTP where a registry has no TLS"
+	case loginWanted.MatchString(text):
+		return "log in: RegistryLogin, or AddRepo with a user name and password"
+	case strings.Contains(text, "repo.indexfile"):
+		return "what it serves is no index of charts"
+	}
+	return ""
+}
+
+var loginWanted = regexp.MustCompile(`\b401\b|unauthorized|basic credential not found`)
+
 // permanent texts win over the transient ones: an unreachable cluster is worth another try, but
 // not when its certificate is wrong.
 var permanent = regexp.MustCompile(strings.Join([]string{

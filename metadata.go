@@ -64,7 +64,7 @@ func parseMetadata(what string, text []byte) (*Metadata, error) {
 		m.APIVersion = "v1" // Helm 2 did without, and Helm still takes such a chart
 	}
 	if err := m.validate(); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrInvalidArgument, what, err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return m, nil
 }
@@ -77,7 +77,7 @@ func (m *Metadata) addRequirements(what string, text []byte) error {
 		return err
 	}
 	if requirements.Name != "" || requirements.Version != "" {
-		return fmt.Errorf("%w: %s: it gives the chart another name or version", ErrInvalidArgument, what)
+		return fmt.Errorf("%s gives the chart another name or version", what)
 	}
 	if requirements.Dependencies != nil {
 		m.Dependencies = requirements.Dependencies

@@ -14,7 +14,7 @@ import (
 type Blocker struct {
 	ObjectRef
 	Container string // "" when the object as a whole is meant
-	Reason    string // as Kubernetes words it: ImagePullBackOff, CrashLoopBackOff, Unschedulable
+	Reason    string // as Kubernetes words it: ImagePullBackOff, CrashLoopBackOff, Unschedulable; HookFailed, HookRunning, TestFailed
 	Message   string // one line, shortened
 }
 
@@ -64,7 +64,7 @@ type ReleaseError struct {
 	Release, Namespace string
 	Kind               error    // a sentinel of this package, or nil
 	Status             Status   // in which the release is now, or which is in the way; "" when there is none
-	JobID              string   // with ErrReleaseExists: the job that the release in the way was installed for, if any
+	JobID              string   // with ErrReleaseExists: the JobID of the release in the way, or its hash where it is no label value
 	Blockers           Blockers // with ErrNotReady: why
 	Remains            []Remain // what stays in the cluster
 	Err                error    // what helm, or the context, said
@@ -93,15 +93,19 @@ func (e *ReleaseError) Error() string {
 	if len(e.Blockers) > 0 {
 		b.WriteString(": " + e.Blockers.String())
 	}
-	if len(e.Remains) > 0 && (e.Kind == ErrLeftBehind || e.Kind == ErrNotGone) {
-		var lines []string
-		for _, r := range e.Remains {
-			lines = append(lines, r.String())
-		}
-		b.WriteString(": " + folded(lines))
+	var remains []string
+	for _, r := range e.Remains {
+		remains = append(remains, r.String())
+	}
+	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone // and not by design
+	if wrong && len(remains) > 0 {
+		b.WriteString(": " + folded(remains))
 	}
 	if e.Err != nil {
 		b.WriteString(": " + e.Err.Error())
+	}
+	if !wrong && len(remains) > 0 {
+		b.WriteString("; what Helm does not remove stays: " + folded(remains))
 	}
 	return b.String()
 }
@@ -126,18 +130,19 @@ func (e *ReleaseError) Unwrap() []error {
 	return errs
 }
 
-// blockers finds why a release is not ready, from the objects that "helm status" shows. It is
-// empty when the cluster does not answer.
+// blockers finds why a release is not ready, from the objects that "helm status" shows. It does not
+// show the pods of hooks: of a hook, its own name is all. It is empty when the cluster does not answer.
 func (h *Helm) blockers(ctx context.Context, t target, rec *record) Blockers {
 	var all Blockers
 	for _, hk := range rec.Hooks {
 		if hk.Phase == "Running" || hk.Phase == "Failed" {
 			ref := ObjectRef{Kind: string(hk.Kind), Namespace: rec.Namespace, Name: string(hk.Name)}
-			message := "did not complete in time"
+			reason, message := "HookRunning", "did not complete in time"
 			if hk.Phase == "Failed" {
-				message = "failed, or did not complete in time" // Helm records both as the same
+				reason, message = "HookFailed", "failed, or did not complete in time" // Helm records both as the same
 			}
-			all = append(all, Blocker{ObjectRef: ref, Reason: "hook " + strings.Trim(string(hk.Events), "[]"), Message: message})
+			events := strings.Join(strings.Fields(strings.Trim(string(hk.Events), "[]")), ", ")
+			all = append(all, Blocker{ObjectRef: ref, Reason: reason, Message: "the " + events + " hook " + message})
 		}
 	}
 	objects, err := h.liveObjects(ctx, t, rec.Name)
@@ -299,7 +304,7 @@ var withoutPod = regexp.MustCompile(` pod=\S+`)
 
 // oneLine makes a message fit a line.
 func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	s = strings.TrimSuffix(strings.Join(strings.Fields(s), " "), ".")
 	if r := []rune(s); len(r) > 200 {
 		return string(r[:200]) + "…"
 	}

@@ -24,7 +24,7 @@ func TestBlockersOfRecordedStatus(t *testing.T) {
 		"CrashLoopBackOff": {"Pod web-bbbbbbbbb-aaaaa, container main: CrashLoopBackOff: back-off 40s restarting failed container (exit code 1, 3 restarts)"},
 		"NotReady":         {"Pod web-bbbbbbbbb-aaaaa, container main: NotReady: running and not ready: its readiness or startup probe does not pass"},
 		"Unschedulable": {"Pod web-bbbbbbbbb-aaaaa: Unschedulable: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu. " +
-			"no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."},
+			"no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling"},
 		"FailedJob": {"Job job: BackoffLimitExceeded: Job has reached the specified backoff limit"},
 		"Ready":     nil,
 	}
@@ -145,8 +145,7 @@ func TestReleaseErrorText(t *testing.T) {
 			ReleaseError{Release: "web", Namespace: "team", Kind: ErrNotReady, Blockers: Blockers{{ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "Pending"}}}},
 		{"release web: release not ready: left behind in the cluster: Secret team/s (the release record)",
 			ReleaseError{Release: "web", Kind: ErrLeftBehind, also: ErrNotReady, Remains: remains}},
-		// What stays by design is not part of another failure.
-		{"release web: helm said so", ReleaseError{Release: "web", Remains: remains, Err: errors.New("helm said so")}},
+		{"release web: helm said so; what Helm does not remove stays: Secret team/s (the release record)", ReleaseError{Release: "web", Remains: remains, Err: errors.New("helm said so")}},
 	} {
 		assert.Equal(t, test.want, test.err.Error())
 	}

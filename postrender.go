@@ -135,8 +135,12 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	out, err := h.run(ctx, inv)
 	hear.Close()
 	<-done
-	if failed != nil && err != nil {
+	switch {
+	case failed == nil || err == nil:
+	case ctx.Err() != nil:
 		err = fmt.Errorf("transform: %w; %w", failed, err)
+	default:
+		err = fmt.Errorf("transform: %w", failed) // helm can only say that its post-renderer failed
 	}
 	return out, err
 }
@@ -182,7 +186,13 @@ func caught(t Transform, m Manifest) (changed Manifest, err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	return t(m)
+	if changed, err = t(m); err != nil {
+		return nil, err
+	}
+	if _, err := changed.Objects(); err != nil {
+		return nil, fmt.Errorf("what it made of the manifest: %w", err)
+	}
+	return changed, nil
 }
 
 // refuseHooks refuses a chart whose hooks Helm 3 would run untransformed: it does not pass them

@@ -117,7 +117,8 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		// Its time begins here: a helm that had to be killed has used up its own.
 		later, cancel = graceContext(ctx, c.h.cfg.GracePeriod)
 		how := c.h.howItEnded(err)
-		if how != triedUnreachable && how != triedTaken {
+		// Helm asks for the cluster before it does anything.
+		if !errors.Is(err, ErrClusterUnreachable) && how != triedTaken {
 			lost, c.unseen = true, err
 		}
 		found, rec, lookErr := foundNothing, (*record)(nil), error(nil)
@@ -235,6 +236,9 @@ func (c *change) ready(ctx context.Context, tried error) bool {
 }
 
 func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
+	if kind == nil && errors.Is(err, ErrNamespaceNotFound) {
+		kind = ErrNamespaceNotFound
+	}
 	e := &ReleaseError{Release: c.op.release, Namespace: c.op.target.namespace, Kind: kind, Err: err}
 	if rec != nil {
 		e.Status = rec.Status
@@ -245,9 +249,17 @@ func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
 // whyFailed is the failure of a change whose record is there, with what keeps it from being ready.
 func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err error) *ReleaseError {
 	failed := c.failure(nil, rec, err)
-	if how == triedNotReady {
+	switch how {
+	case triedNotReady:
 		failed.Kind = ErrNotReady
 		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
+	case triedStopped:
+		if c.opts.Wait || c.opts.WaitForJobs {
+			// Most of the time of grace belongs to the clean-up.
+			brief, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/5)
+			defer cancel()
+			failed.Blockers = c.h.blockers(brief, c.op.target, rec)
+		}
 	}
 	return failed
 }

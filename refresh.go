@@ -34,7 +34,7 @@ func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
 	}
 	for _, name := range opts.Names {
 		if !slices.Contains(names, name) {
-			return fmt.Errorf("%w: %q is not among the repositories added: %s", ErrRepoNotFound, name, strings.Join(names, ", "))
+			return fmt.Errorf("%w: %q is not among the repositories added by AddRepo: %s", ErrRepoNotFound, name, strings.Join(names, ", "))
 		}
 	}
 	if len(opts.Names) > 0 {
@@ -103,7 +103,7 @@ func (h *Helm) refetch(ctx context.Context, name string) error {
 		return err
 	}
 	if _, err := os.Stat(dir.config); err != nil {
-		return fmt.Errorf("%w: %q is not among the repositories added", ErrRepoNotFound, name)
+		return fmt.Errorf("%w: %q is not among the repositories added by AddRepo", ErrRepoNotFound, name)
 	}
 	staged, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "index-")
 	if err != nil {
@@ -151,7 +151,7 @@ func (h *Helm) versions(ctx context.Context, repo, chart string) ([]ChartVersion
 		return nil, err
 	}
 	if _, err := os.Stat(dir.config); err != nil {
-		return nil, fmt.Errorf("%w: %q is not among the repositories added", ErrRepoNotFound, repo)
+		return nil, fmt.Errorf("%w: %q is not among the repositories added by AddRepo", ErrRepoNotFound, repo)
 	}
 	versions, err := readIndex(dir.index, chart, h.cfg.Limits.Index)
 	if err != nil {

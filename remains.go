@@ -34,10 +34,10 @@ func (r *record) objectsToGo(why string) []Remain {
 }
 
 // recordSecret is where Helm stores a revision, with its default driver.
-func recordSecret(release, namespace string, revision int) Remain {
+func recordSecret(release, namespace string, revision int, why string) Remain {
 	return Remain{
 		ObjectRef: ObjectRef{Version: "v1", Kind: "Secret", Namespace: namespace, Name: fmt.Sprintf("sh.helm.release.v1.%s.v%d", release, revision)},
-		Why:       "the release record",
+		Why:       strings.TrimSuffix("the release record, "+why, ", "),
 	}
 }
 
@@ -207,10 +207,10 @@ func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *rec
 		why = "if it was made"
 		var err error
 		if rec, err = h.renderedRecord(ctx, op, ch, opts, stdin, said); err != nil {
-			return []Remain{recordSecret(op.release, op.target.namespace, 1)}
+			return []Remain{recordSecret(op.release, op.target.namespace, 1, why)}
 		}
 	}
-	all := append(rec.keptByDesign(false), recordSecret(rec.Name, rec.Namespace, rec.Revision))
+	all := append(rec.keptByDesign(false), recordSecret(rec.Name, rec.Namespace, rec.Revision, why))
 	for _, o := range rec.objects(why) {
 		if !slices.ContainsFunc(all, func(r Remain) bool { return r.ObjectRef == o.ObjectRef }) {
 			all = append(all, o)

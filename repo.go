@@ -108,7 +108,7 @@ func (h *Helm) known(ctx context.Context, name string) (repoEntry, error) {
 		}
 	}
 	if err == nil {
-		err = fmt.Errorf("%w: %q is not among the repositories added", ErrRepoNotFound, name)
+		err = fmt.Errorf("%w: %q is not among the repositories added by AddRepo", ErrRepoNotFound, name)
 	}
 	return repoEntry{}, err
 }
@@ -361,7 +361,7 @@ func (h *Helm) RemoveRepo(ctx context.Context, name string) error {
 		return err
 	}
 	if err := h.discard(name); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %q is not among the repositories added", ErrRepoNotFound, name)
+		return fmt.Errorf("%w: %q is not among the repositories added by AddRepo", ErrRepoNotFound, name)
 	} else if err != nil {
 		return err
 	}

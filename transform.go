@@ -262,10 +262,10 @@ func checkLabels(labels map[string]string) error {
 			prefix, name = "", key
 		}
 		if hasPrefix && !dnsPrefix.MatchString(prefix) || !labelName.MatchString(name) {
-			return fmt.Errorf("%w: label key %q", ErrInvalidArgument, key)
+			return invalidf("label key %q: want a name of letters, digits, '-', '_' and '.', at most 63 characters, with a domain and '/' before it if need be", key)
 		}
 		if !labelValue.MatchString(labels[key]) {
-			return fmt.Errorf("%w: value %q of label %s", ErrInvalidArgument, labels[key], key)
+			return invalidf("value %q of label %s: want letters, digits, '-', '_' and '.', at most 63 characters", labels[key], key)
 		}
 	}
 	return nil

@@ -211,6 +211,11 @@ func TestUninstallJob(t *testing.T) {
 		_, there := fake.Release("", name)
 		assert.Equal(t, stays, there, name)
 	}
+	// What somebody else removed between the look and the uninstall is not a result.
+	fake.On("get all", helmtest.Reply{Stderr: "Error: release: not found\n", Exit: 1})
+	results, err = h.UninstallJob(t.Context(), "8", JobOptions{Namespace: "default"})
+	require.NoError(t, err)
+	assert.Empty(t, results)
 	_, there := fake.Release("other", "job-7-sut-elsewhere")
 	assert.True(t, there)
 	_, err = h.UninstallJob(t.Context(), "", JobOptions{})

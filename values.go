@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -227,7 +228,11 @@ func readValuesFile(path string) (Values, error) {
 	if err != nil {
 		return nil, fmt.Errorf("values file: %w", err)
 	}
-	return parseValues("values file "+path, data)
+	values, err := parseValues("values file "+path, data)
+	if err != nil && !errors.Is(err, ErrOutputTooLarge) {
+		err = invalidf("%w", err)
+	}
+	return values, err
 }
 
 // checkValuesPath refuses what helm would not read as a local file: "-" is its stdin, and a path with a scheme is

@@ -168,7 +168,9 @@ func TestParseValuesRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parseValues("values.yaml", []byte(tt.text))
+			file := filepath.Join(t.TempDir(), "values.yaml")
+			require.NoError(t, os.WriteFile(file, []byte(tt.text), 0o600))
+			_, err := readValuesFile(file)
 			require.ErrorIs(t, err, tt.kind)
 			assert.ErrorContains(t, err, tt.says)
 		})

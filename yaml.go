@@ -31,7 +31,7 @@ func unmarshalYAML(what string, data []byte, into any) error {
 	}
 	useNumber := func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d }
 	if err := yaml.Unmarshal(data, into, useNumber); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrInvalidArgument, what, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
@@ -45,11 +45,11 @@ func checkAliases(what string, data []byte) error {
 	}
 	var doc yamlnode.Node
 	if err := yamlnode.Unmarshal(data, &doc); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrInvalidArgument, what, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	size, err := expandedSize(&doc, map[*yamlnode.Node]int{})
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrInvalidArgument, what, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	if size > maxYAMLExpanded {
 		return fmt.Errorf("%w: %s: its aliases expand to more than %d bytes", ErrOutputTooLarge, what, maxYAMLExpanded)

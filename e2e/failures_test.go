@@ -159,11 +159,11 @@ var (
 	}
 	notReadyHookFails = notReadyCase{
 		values: helmexec.Values{"hook": map[string]any{"event": "pre-install", "fault": cluster.FaultFail}},
-		kind:   "Job", reason: "hook pre-install", says: "failed",
+		kind:   "Job", reason: "HookFailed", says: "the pre-install hook failed",
 	}
 	notReadyHookNeverEnds = notReadyCase{
 		values: helmexec.Values{"hook": map[string]any{"event": "post-install", "fault": cluster.FaultNeverFinish}},
-		kind:   "Job", reason: "hook post-install", says: "did not complete in time",
+		kind:   "Job", reason: "HookFailed", says: "the post-install hook failed, or did not complete in time",
 	}
 )
 

@@ -271,9 +271,14 @@ func (b *headBuffer) over() bool { return b.dropped > 0 }
 type tailBuffer struct {
 	buf []byte
 	max int
+	cut bool
 }
 
+// cutMark stands in the place of what a tail does not hold.
+const cutMark = "… "
+
 func (b *tailBuffer) Write(p []byte) (int, error) {
+	b.cut = b.cut || len(b.buf)+len(p) > b.max
 	b.buf = append(b.buf, lastBytes(p, b.max)...)
 	if len(b.buf) > 2*b.max {
 		b.buf = append(b.buf[:0], lastBytes(b.buf, b.max)...)
@@ -281,7 +286,12 @@ func (b *tailBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (b *tailBuffer) String() string { return string(lastBytes(b.buf, b.max)) }
+func (b *tailBuffer) String() string {
+	if b.cut {
+		return cutMark + string(lastBytes(b.buf, b.max-len(cutMark)))
+	}
+	return string(b.buf)
+}
 
 func lastBytes[T ~string | ~[]byte](p T, n int) T {
 	if len(p) > n {

@@ -8,17 +8,39 @@ import (
 // What helm says and what it means. Helm's exit code is 1 for nearly everything, so the text is
 // all there is. The recordings in testdata/stderr pin each row on both Helms. Texts are in lower
 // case, since Helm 3 and 4 differ in theirs; rows are tried in order.
+
+// verdicts decide what becomes of a release, so each is the whole of what helm says, or its beginning:
+// a chart can have its hooks, and the API server that refuses its objects, say anything else.
+var verdicts = []struct {
+	text *regexp.Regexp
+	kind error
+}{
+	{regexp.MustCompile(`^(installation failed: )?(release name check failed: )?cannot re-?use a name that is still in use$`), ErrReleaseExists},
+	{regexp.MustCompile(`^(\w+ failed: )?(create: failed to create: )?release: already exists$`), ErrReleaseExists},
+	{regexp.MustCompile(`^(\w+ failed: )?another operation \(install/upgrade/rollback\) is in progress$`), ErrReleaseBusy},
+	{regexp.MustCompile(`^(uninstall: release not loaded: \S+: )?release: not found$`), ErrReleaseNotFound},
+	{regexp.MustCompile(`^(\w+ failed: )?"\S+" has no deployed releases$`), ErrReleaseNotFound},
+	{regexp.MustCompile(`^release has no \S+ version$`), ErrReleaseNotFound},
+	// Helm looks for the cluster, and asks what it serves, before it does anything.
+	{regexp.MustCompile(`^(\w+ failed: )?(cluster reachability check failed: )?kubernetes cluster unreachable: `), ErrClusterUnreachable},
+	{regexp.MustCompile(`^(\w+ failed: )?could not get (apiversions|server version) from kubernetes: `), ErrClusterUnreachable},
+}
+
+// verdict is what helm itself says in the end, "" where that cannot be told from what it quotes, or
+// from what the hooks of a chart wrote before.
+func verdict(stderr string) string {
+	before, text, _ := strings.Cut(stderr, "Error: ")
+	if strings.HasPrefix(stderr, cutMark) || strings.Contains(text, "Error:") || before != "" && !strings.HasSuffix(before, "\n") {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSpace(text))
+}
+
+// The other kinds, which tell a reader what failed.
 var messages = []struct {
 	text string
 	kind error
 }{
-	{"cannot re-use a name that is still in use", ErrReleaseExists},
-	{"cannot reuse a name that is still in use", ErrReleaseExists},
-	{"release: already exists", ErrReleaseExists},
-	{"another operation (install/upgrade/rollback) is in progress", ErrReleaseBusy},
-	{"release: not found", ErrReleaseNotFound},
-	{"has no deployed releases", ErrReleaseNotFound},
-	{"kubernetes cluster unreachable", ErrClusterUnreachable},
 	{"no cached repo found", ErrRepoNotFound},
 	{"no repositories found", ErrRepoNotFound},
 	{"no repo named", ErrRepoNotFound},
@@ -34,14 +56,13 @@ var messagePatterns = []struct {
 	text *regexp.Regexp
 	kind error
 }{
-	{regexp.MustCompile(`release has no \S+ version`), ErrReleaseNotFound},
 	{regexp.MustCompile(`namespaces? ".*" not found`), ErrNamespaceNotFound},
 	{regexp.MustCompile(`repo(sitory)? \S+ not found`), ErrRepoNotFound},
 	{regexp.MustCompile(`failed to fetch \S+/index\.yaml : 404\b`), ErrRepoNotFound},
 	{regexp.MustCompile(`failed to fetch \S+ : 404\b`), ErrChartNotFound},
 	{regexp.MustCompile(`chart ".*" .*not found in .* (index|repository)`), ErrChartNotFound},
 	{regexp.MustCompile(`path ".*" not found`), ErrChartNotFound},
-	{regexp.MustCompile(`fetchreference.*: not found|: not found$`), ErrChartNotFound},
+	{regexp.MustCompile(`fetchreference.*: not found|\S+/\S+: not found$`), ErrChartNotFound},
 	{regexp.MustCompile(`could not locate a version matching|unable to locate any tags`), ErrChartNotFound},
 }
 
@@ -90,6 +111,12 @@ var transient = regexp.MustCompile(strings.Join([]string{
 func meaning(stderr string) (kind error, again bool) {
 	text := strings.ToLower(failureText(stderr))
 	again = passing(text) && !permanent.MatchString(text)
+	said := verdict(stderr)
+	for _, v := range verdicts {
+		if v.text.MatchString(said) {
+			return v.kind, again
+		}
+	}
 	for _, m := range messages {
 		if strings.Contains(text, m.text) {
 			return m.kind, again

@@ -233,7 +233,15 @@ func TestMessagesOutOfReach(t *testing.T) {
 		{"Error: kubernetes cluster unreachable: Get \"https://x\": EOF: x509: certificate has expired", ErrClusterUnreachable, forGood},
 		// The reason stands behind the last "Error:", and what was logged before it says nothing.
 		{"W0101 reflector.go: connection refused\nError: INSTALLATION FAILED: execution error at (a/b.yaml:1:2): no", nil, forGood},
-		{"level=ERROR msg=\"connection refused\"\nError: first\nError: release: not found", ErrReleaseNotFound, forGood},
+		{"level=ERROR msg=\"connection refused\"\nError: release: not found", ErrReleaseNotFound, forGood},
+		// What a chart has its hooks say, or the API server that refuses an object of it, is no verdict.
+		{"Error: first\nError: release: not found", nil, forGood},
+		{"Error: release: not foundError: uninstallation completed with 1 error(s): no", nil, forGood},
+		{"Error: warning: Hook pre-delete web/a.yaml failed: spec.restartPolicy: Unsupported value: \"release: not found\"", nil, forGood},
+		{"Error: warning: Hook pre-delete web/a.yaml failed: 1 error occurred:\n\t* release: not found", nil, forGood},
+		{"Error: INSTALLATION FAILED: pathType: Unsupported value: \"kubernetes cluster unreachable: no\"", nil, forGood},
+		{"Error: INSTALLATION FAILED: pathType: Unsupported value: \"cannot re-use a name that is still in use\"", nil, forGood},
+		{cutMark + "Error: release: not found", nil, forGood},
 		{"", nil, forGood},
 		{"Segmentation fault", nil, forGood},
 	} {

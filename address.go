@@ -37,6 +37,16 @@ type chartSource struct {
 	shown   string // how errors name the chart, without its version and without secrets
 }
 
+// secrets are the parts of an archive's URL that nobody is to read.
+func (src chartSource) secrets() []string {
+	u, err := url.Parse(src.ref)
+	if err != nil || src.kind != fromArchive {
+		return nil
+	}
+	password, _ := u.User.Password()
+	return []string{password, u.RawQuery}
+}
+
 var (
 	chartName    = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`)
 	repoName     = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._]*$`)

@@ -284,6 +284,7 @@ var argvVaries = []struct {
 	name    string
 }{
 	{regexp.MustCompile(`helmexec/home=[0-9a-f]+`), "helmexec/home=ID"},
+	{regexp.MustCompile(`helmexec/lock=[0-9a-f]+\.lock`), "helmexec/lock=ID"},
 	{regexp.MustCompile(`helmexec/until=\d+`), "helmexec/until=TIME"},
 	{regexp.MustCompile(`=[A-Z2-7]{26}\b`), "=RANDOM"},
 	{regexp.MustCompile(`pull-\d+`), "pull-N"},

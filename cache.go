@@ -164,7 +164,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 	if ch := look(); ch != nil {
 		return ch, nil
 	}
-	shown := redactor(nil)(strings.TrimSpace(key))
+	shown := strings.TrimSpace(src.shown + " " + src.version + src.digest)
 	unlock, err := h.lock(ctx, "chart "+shown)
 	if err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", shown, err)
 	}
-	pulled, err := h.pull(ctx, tmp, dest, invocation{args: argv, env: env, subject: shown})
+	pulled, err := h.pull(ctx, tmp, dest, invocation{args: argv, env: env, subject: shown, secrets: src.secrets()})
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 	switch {
 	case opts.Version == "" || opts.Version == src.version:
 	case src.version != "":
-		return nil, invalidf("chart address %q names version %s and the options %s: give one", address, src.version, opts.Version)
+		return nil, invalidf("chart address %q names version %s and the options %s: give one", shownAddress(address), src.version, opts.Version)
 	case src.kind == fromArchive || src.kind == fromDisk:
 		return nil, invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", shownAddress(address), opts.Version)
 	default:
@@ -89,7 +89,7 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 			return nil, invalidf("chart address %q: %w", shownAddress(address), err)
 		}
 	}
-	src.shown = redactor(nil)(src.ref)
+	src.shown = shownAddress(src.ref)
 	switch src.kind {
 	case fromDisk:
 		path, err := filepath.Abs(src.ref)

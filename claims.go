@@ -6,13 +6,8 @@ import (
 	yamlnode "go.yaml.in/yaml/v3"
 )
 
-// deviceRequest is one request of a ResourceClaim or ResourceClaimTemplate.
-type deviceRequest struct {
-	class        string
-	alternatives []string
-	count        int64
-	all          bool
-}
+// deviceRequest is one request of a ResourceClaim or ResourceClaimTemplate: its choices, the preferred one first.
+type deviceRequest []DeviceChoice
 
 // readClaim remembers what an object of resource.k8s.io asks for.
 func (r *gpuReader) readClaim(c *cursor) {
@@ -30,7 +25,7 @@ func (r *gpuReader) readClaim(c *cursor) {
 // in the request itself; v1alpha2 had one class for the whole claim.
 func deviceRequests(spec *yamlnode.Node) []deviceRequest {
 	if class := scalar(get(spec, "resourceClassName")); class != "" {
-		return []deviceRequest{{class: class, count: 1}}
+		return []deviceRequest{{{DeviceClass: class, Count: 1}}}
 	}
 	list := resolve(get(get(spec, "devices"), "requests"))
 	if list == nil || list.Kind != yamlnode.SequenceNode {
@@ -47,18 +42,16 @@ func deviceRequests(spec *yamlnode.Node) []deviceRequest {
 			choices = []*yamlnode.Node{item}
 		}
 		var request deviceRequest
-		for i, choice := range choices {
-			class := scalar(get(choice, "deviceClassName"))
-			if i > 0 {
-				request.alternatives = append(request.alternatives, class)
-				continue
-			}
-			request = deviceRequest{class: class, count: 1, all: scalar(get(choice, "allocationMode")) == "All"}
+		for _, choice := range choices {
+			c := DeviceChoice{DeviceClass: scalar(get(choice, "deviceClassName")), Count: 1, All: scalar(get(choice, "allocationMode")) == "All"}
 			if n, ok := integer(choice, "count"); ok && n > 0 {
-				request.count = n
+				c.Count = n
+			}
+			if c.DeviceClass != "" {
+				request = append(request, c)
 			}
 		}
-		if request.class != "" {
+		if len(request) > 0 {
 			requests = append(requests, request)
 		}
 	}
@@ -133,11 +126,13 @@ func (r *gpuReader) resolveClaims(w *GPUWorkload) {
 			continue
 		}
 		for _, request := range requests {
-			claim.DeviceClass, claim.Alternatives = request.class, request.alternatives
-			claim.Count, claim.All = request.count, request.all
+			claim.DeviceChoice, claim.Alternatives = request[0], request[1:]
+			if len(claim.Alternatives) == 0 {
+				claim.Alternatives = nil
+			}
 			claims = append(claims, claim)
 			if !claim.Shared {
-				w.PerPod[request.class] = plus(w.PerPod[request.class], request.count)
+				w.PerPod[claim.DeviceClass] = plus(w.PerPod[claim.DeviceClass], claim.Count)
 			}
 		}
 	}

@@ -146,8 +146,19 @@ func invalidf(format string, a ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidArgument}, a...)...)
 }
 
-// shownAddress is an address that may not even parse, without what may be a password in it.
+// shownAddress is an address without what may be a password or a token in it. It may not even parse.
 func shownAddress(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		plain := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+		text := plain.String()
+		if u.User != nil {
+			text = strings.Replace(text, "://", "://***@", 1)
+		}
+		if u.RawQuery != "" {
+			text += "?***"
+		}
+		return text
+	}
 	scheme, rest, ok := strings.Cut(address, "://")
 	if at := strings.LastIndexByte(rest, '@'); ok && at >= 0 && !strings.HasPrefix(rest[at:], "@sha256:") {
 		return scheme + "://***@" + rest[at+1:]

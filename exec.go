@@ -46,6 +46,8 @@ type invocation struct {
 	// mutates marks a command that changes the cluster. Its output is not worth its life: what
 	// exceeds the cap is dropped, and the process goes on.
 	mutates bool
+	// waits marks a command that may wait for pods for as long as its caller lets it.
+	waits bool
 	// reports marks a command that prints its failure on stdout.
 	reports bool
 }
@@ -56,7 +58,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
-	release, err := h.acquire(ctx, inv.mutates)
+	release, err := h.acquire(ctx, inv.waits)
 	if err != nil {
 		return nil, err
 	}

@@ -96,20 +96,19 @@ func (w *GPUWorkload) sharedNeed(nodes []map[string]int64) map[string]int64 {
 	return need
 }
 
+// need is what a claim takes, of the first choice that any node has enough of.
 func (c DeviceClaim) need(nodes []map[string]int64) map[string]int64 {
-	if c.All {
-		return map[string]int64{c.class(nodes): whole}
-	}
-	return map[string]int64{c.class(nodes): c.Count}
-}
-
-func (c DeviceClaim) class(nodes []map[string]int64) string {
-	for _, class := range append([]string{c.DeviceClass}, c.Alternatives...) {
-		if slices.ContainsFunc(nodes, func(node map[string]int64) bool { return node[class] >= c.Count }) {
-			return class
+	chosen := c.DeviceChoice
+	for _, choice := range append([]DeviceChoice{c.DeviceChoice}, c.Alternatives...) {
+		if slices.ContainsFunc(nodes, func(node map[string]int64) bool { return node[choice.DeviceClass] >= choice.Count }) {
+			chosen = choice
+			break
 		}
 	}
-	return c.DeviceClass
+	if chosen.All {
+		return map[string]int64{chosen.DeviceClass: whole}
+	}
+	return map[string]int64{chosen.DeviceClass: chosen.Count}
 }
 
 // podGroup is pods of a kind that take the same, each on a node of its choice.

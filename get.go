@@ -149,7 +149,7 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Ho
 	}
 	a.add(t.flags()...)
 	a.add("--", release)
-	_, testErr := h.run(ctx, invocation{args: a, mutates: true})
+	_, testErr := h.run(ctx, invocation{args: a, mutates: true, waits: true})
 	if testErr != nil && (errors.Is(testErr, ErrReleaseNotFound) || errors.Is(testErr, ErrClusterUnreachable)) {
 		return nil, testErr
 	}

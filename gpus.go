@@ -54,13 +54,18 @@ type GPURequest struct {
 
 // DeviceClaim is what one claim of a pod asks for (Dynamic Resource Allocation).
 type DeviceClaim struct {
-	Name         string   // in the pod
-	Object       string   // name of the ResourceClaim or ResourceClaimTemplate
-	Shared       bool     // a ResourceClaim: allocated once, however many pods use it
-	DeviceClass  string   // empty where the object is not in the manifest
-	Alternatives []string // device classes that would do as well, in the order of preference
-	Count        int64    // devices
-	All          bool     // all devices of a node that match; Count is 1 then
+	Name   string // in the pod
+	Object string // name of the ResourceClaim or ResourceClaimTemplate
+	Shared bool   // a ResourceClaim: allocated once, however many pods use it
+	DeviceChoice
+	Alternatives []DeviceChoice // what would do as well, in the order of preference
+}
+
+// DeviceChoice is an amount of devices of a class.
+type DeviceChoice struct {
+	DeviceClass string // empty where the object is not in the manifest
+	Count       int64
+	All         bool // all devices of a node that match; Count is 1 then
 }
 
 // GPUProblem is the kind of a warning.

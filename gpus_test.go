@@ -200,19 +200,19 @@ func TestDeviceClaims(t *testing.T) {
 		total          map[string]int64
 	}{
 		{"exactly", own + fmt.Sprintf(template, "{exactly: {deviceClassName: gpu.nvidia.com, count: 2}}"),
-			[]DeviceClaim{{Name: "g", Object: "t", DeviceClass: "gpu.nvidia.com", Count: 2}}, map[string]int64{"gpu.nvidia.com": 4}},
+			[]DeviceClaim{{Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "gpu.nvidia.com", Count: 2}}}, map[string]int64{"gpu.nvidia.com": 4}},
 		{"in the request itself", own + fmt.Sprintf(template, "{deviceClassName: gpu.nvidia.com}"),
-			[]DeviceClaim{{Name: "g", Object: "t", DeviceClass: "gpu.nvidia.com", Count: 1}}, map[string]int64{"gpu.nvidia.com": 2}},
+			[]DeviceClaim{{Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "gpu.nvidia.com", Count: 1}}}, map[string]int64{"gpu.nvidia.com": 2}},
 		{"first available", own + fmt.Sprintf(template, "{firstAvailable: [{deviceClassName: big}, {deviceClassName: small, count: 2}]}"),
-			[]DeviceClaim{{Name: "g", Object: "t", DeviceClass: "big", Alternatives: []string{"small"}, Count: 1}}, map[string]int64{"big": 2}},
+			[]DeviceClaim{{Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "big", Count: 1}, Alternatives: []DeviceChoice{{DeviceClass: "small", Count: 2}}}}, map[string]int64{"big": 2}},
 		{"all devices", own + fmt.Sprintf(template, "{exactly: {deviceClassName: c, allocationMode: All}}"),
-			[]DeviceClaim{{Name: "g", Object: "t", DeviceClass: "c", Count: 1, All: true}}, map[string]int64{"c": 2}},
+			[]DeviceClaim{{Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "c", Count: 1, All: true}}}, map[string]int64{"c": 2}},
 		{"two requests", own + fmt.Sprintf(template, "{deviceClassName: a}, {deviceClassName: b}"),
-			[]DeviceClaim{{Name: "g", Object: "t", DeviceClass: "a", Count: 1}, {Name: "g", Object: "t", DeviceClass: "b", Count: 1}}, map[string]int64{"a": 2, "b": 2}},
+			[]DeviceClaim{{Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "a", Count: 1}}, {Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "b", Count: 1}}}, map[string]int64{"a": 2, "b": 2}},
 		{"shared by all pods", all + fmt.Sprintf(shared, "{exactly: {deviceClassName: gpu.nvidia.com}}"),
-			[]DeviceClaim{{Name: "g", Object: "s", Shared: true, DeviceClass: "gpu.nvidia.com", Count: 1}}, map[string]int64{"gpu.nvidia.com": 1}},
+			[]DeviceClaim{{Name: "g", Object: "s", Shared: true, DeviceChoice: DeviceChoice{DeviceClass: "gpu.nvidia.com", Count: 1}}}, map[string]int64{"gpu.nvidia.com": 1}},
 		{"class of the whole claim (v1alpha2), reference in source", "apiVersion: v1\nkind: Pod\nspec: {resourceClaims: [{name: g, source: {resourceClaimName: s}}], containers: [{name: c}]}\n---\napiVersion: resource.k8s.io/v1alpha2\nkind: ResourceClaim\nmetadata: {name: s}\nspec: {resourceClassName: gpu.nvidia.com}",
-			[]DeviceClaim{{Name: "g", Object: "s", Shared: true, DeviceClass: "gpu.nvidia.com", Count: 1}}, map[string]int64{"gpu.nvidia.com": 1}},
+			[]DeviceClaim{{Name: "g", Object: "s", Shared: true, DeviceChoice: DeviceChoice{DeviceClass: "gpu.nvidia.com", Count: 1}}}, map[string]int64{"gpu.nvidia.com": 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			report, err := Manifest(test.manifest).GPUs(GPUOptions{})

@@ -62,7 +62,7 @@ type Helm struct {
 	state   string        // this package's own folder: repositories, archives, locks
 	env     []string      // the environment of every helm process
 	slots   chan struct{} // one for each helm process
-	changes chan struct{} // one for each of those that change the cluster, and may wait for long
+	waiting chan struct{} // one for each of those that may wait for long
 
 	maxStdout int // bytes kept of what one process prints
 
@@ -106,7 +106,7 @@ func New(cfg Config) (*Helm, error) {
 		cfg:     cfg,
 		binary:  binary,
 		slots:   make(chan struct{}, cfg.MaxProcesses),
-		changes: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
+		waiting: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
 		version: newOnce[Version](),
 		shared:  newOnce[repoDir](),
 
@@ -256,9 +256,9 @@ func (t target) String() string {
 }
 
 // acquire takes a place among the processes that may run at once, or leaves the queue when the
-// context ends. Changes wait for pods for minutes, so some places are kept from them: a look, or the
+// context ends. Some places are kept from those that wait for pods for minutes: a look, or the
 // clean-up after a cancelled install, does not queue behind other people's waiting.
-func (h *Helm) acquire(ctx context.Context, change bool) (release func(), err error) {
+func (h *Helm) acquire(ctx context.Context, waits bool) (release func(), err error) {
 	var held []chan struct{}
 	release = func() {
 		for _, place := range held {
@@ -266,8 +266,8 @@ func (h *Helm) acquire(ctx context.Context, change bool) (release func(), err er
 		}
 	}
 	places := []chan struct{}{h.slots}
-	if change {
-		places = []chan struct{}{h.changes, h.slots}
+	if waits {
+		places = []chan struct{}{h.waiting, h.slots}
 	}
 	for _, place := range places {
 		select {

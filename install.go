@@ -109,7 +109,10 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 	c := &change{h: h, op: op, opts: opts, chart: ch, stdin: stdin, settle: &settleInstall, taken: ErrReleaseExists}
 	c.args = func(opts InstallOptions) args { return installArgs(t, opts, stdin != nil) }
 	c.clear = func(ctx context.Context, rec *record) error {
-		_, err := c.uninstallRest(ctx, rec)
+		done, err := c.uninstallRest(ctx, rec, false)
+		if err == nil {
+			c.kept = append(c.kept, done.Remains...)
+		}
 		return err
 	}
 	c.giveUp = c.giveUpInstall
@@ -163,9 +166,9 @@ func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, relea
 }
 
 // uninstallRest removes what an earlier try made, so that the name is free.
-func (c *change) uninstallRest(ctx context.Context, rec *record) (*UninstallResult, error) {
+func (c *change) uninstallRest(ctx context.Context, rec *record, recheck bool) (*UninstallResult, error) {
 	return c.h.remove(ctx, c.op.target, c.op.release, rec, UninstallOptions{
-		Wait: !c.ended, Timeout: c.opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true, inherit: c.op.inherited(),
+		Wait: !c.ended, Timeout: c.opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true, recheck: recheck, inherit: c.op.inherited(),
 	})
 }
 
@@ -176,7 +179,7 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 	if c.opts.KeepFailed && rec.Status == StatusFailed {
 		return failed
 	}
-	kept, clearErr := c.uninstallRest(ctx, rec)
+	kept, clearErr := c.uninstallRest(ctx, rec, how == triedNotReady)
 	if clearErr != nil {
 		left := c.leftBehind(ctx, rec, errors.Join(err, clearErr))
 		left.also, left.Blockers = failed.Kind, failed.Blockers

@@ -156,7 +156,7 @@ func TestInstall(t *testing.T) {
 		{
 			name:     "not ready in time",
 			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "failed", tooLate)) },
-			commands: "install, get all, status, uninstall",
+			commands: "install, get all, status, get all, uninstall",
 			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind, context.DeadlineExceeded},
 		},
 		{
@@ -173,7 +173,7 @@ func TestInstall(t *testing.T) {
 				inTurn(f, "install", installed(f, "failed", blind), installed(f, "failed", blind), installed(f, "failed", blind))
 				f.On("status", helmtest.Reply{Stdout: onePod("True")}, helmtest.Reply{Stdout: onePod("True")}, helmtest.Reply{Stdout: onePod("True")})
 			},
-			commands: "install, get all, status, uninstall, install, get all, status, uninstall, install, get all, status, uninstall",
+			commands: "install, get all, status, uninstall, install, get all, status, get all, uninstall",
 			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind},
 		},
 		{
@@ -182,7 +182,7 @@ func TestInstall(t *testing.T) {
 				inTurn(f, "install", installed(f, "failed", blind))
 				f.On("status", helmtest.Reply{Stdout: onePod("False")}, helmtest.Reply{Stdout: onePod("False")})
 			},
-			commands: "install, get all, status, status, uninstall",
+			commands: "install, get all, status, status, get all, uninstall",
 			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind}, says: []string{"Pod web-1"},
 		},
 		{
@@ -204,7 +204,7 @@ func TestInstall(t *testing.T) {
 				})
 				f.On("uninstall", hookFails)
 			},
-			commands: "install, get all, status, uninstall, uninstall",
+			commands: "install, get all, status, get all, uninstall, get all, uninstall",
 			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind},
 		},
 		{
@@ -213,7 +213,7 @@ func TestInstall(t *testing.T) {
 				inTurn(f, "install", installed(f, "failed", tooLate))
 				f.On("uninstall", unreachable, unreachable, unreachable)
 			},
-			commands: "install, get all, status, uninstall, uninstall, uninstall, template", left: "failed",
+			commands: "install, get all, status, get all, uninstall, uninstall, uninstall, template", left: "failed",
 			errs: []error{ErrLeftBehind, ErrNotReady, ErrClusterUnreachable},
 			says: []string{"ConfigMap default/web-config", "Deployment default/web", "Secret default/sh.helm.release.v1.web.v1"},
 		},

@@ -103,21 +103,26 @@ func (h *Helm) uninstallAll(ctx context.Context, releases []Release, opts JobOpt
 	return slices.DeleteFunc(results, func(r *UninstallResult) bool { return r == nil || r.Release == nil }), errors.Join(failures...)
 }
 
-// awaitHelm waits until the helm of another host that is at work on a pending release, by its
-// record, has ended: removing the record below it would orphan what it goes on to make. On this host
-// it cannot be, for the caller holds the lock of the release. It returns the record as it is then.
+// maxPause is the longest pause between two looks at what another host is at work on.
+const maxPause = 10 * time.Second
+
+// awaitHelm waits until the helm that is at work on a pending release, by its record, has ended:
+// removing the record below it would orphan what it goes on to make. On this host the lock of the
+// release, which the caller holds, keeps most of them away; not one that was told of the same cluster
+// or namespace in other words. It returns the record as it is then.
 func (h *Helm) awaitHelm(ctx context.Context, t target, rec *record) (*record, error) {
 	home, err := h.homeID()
 	if err != nil {
 		return nil, err
 	}
-	for rec.Status.Pending() {
+	asker := &operation{home: home, locks: h.locks()}
+	for pause := time.Second; rec.Status.Pending(); pause = min(2*pause, maxPause) {
 		r := rec.release()
-		if r.Labels[labelUntil] == "" || !(&operation{home: home}).mayLive(r, time.Now()) {
+		if r.Labels[labelUntil] == "" || !asker.mayLive(r, time.Now()) {
 			break
 		}
-		if !sleep(ctx, time.Second) {
-			return nil, fmt.Errorf("%w: its %s is under way on another host: %w", ErrReleaseBusy, rec.Status, contextError(ctx))
+		if !sleep(ctx, pause) {
+			return nil, fmt.Errorf("%w: its %s is under way: %w", ErrReleaseBusy, rec.Status, contextError(ctx))
 		}
 		if rec, err = h.record(ctx, t, rec.Name, 0); err != nil {
 			return nil, err

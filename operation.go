@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ const (
 	labelJob      = labelPrefix + "job"      // the job it belongs to
 	labelDeadline = labelPrefix + "deadline" // Unix seconds: by then its job is over
 	labelHome     = labelPrefix + "home"     // the home whose helm wrote the record
+	labelLock     = labelPrefix + "lock"     // the file in that home that is locked as long as that helm lives
 	labelUntil    = labelPrefix + "until"    // Unix seconds: by then that helm has ended
 	labelRevision = labelPrefix + "revision" // the revision that an upgrade is to be, for later ones inherit its labels
 
@@ -50,6 +52,7 @@ type operation struct {
 	label   string // labelInstall or labelUpgrade
 	id      string // the value of that label
 	home    string
+	locks   string // the folder of the locks of all operations in that home
 	// Two locks, which helm inherits, so that they last as long as any helm of the operation,
 	// whatever becomes of its runner. own is of the operation's id: there is one runner of it at a
 	// time. using is of the release, shared among all that work on it and closed to its uninstall.
@@ -65,7 +68,7 @@ func (h *Helm) begin(ctx context.Context, release string, t target, label, id st
 	if id == "" {
 		id = rand.Text()
 	}
-	op := &operation{release: release, target: t, label: label, id: labelValueOf(id)}
+	op := &operation{release: release, target: t, label: label, id: labelValueOf(id), locks: h.locks()}
 	var err error
 	if op.home, err = h.homeID(); err != nil {
 		return nil, err
@@ -74,7 +77,7 @@ func (h *Helm) begin(ctx context.Context, release string, t target, label, id st
 	if err != nil {
 		return nil, err
 	}
-	op.path = h.lockPath(label + "=" + op.id + " " + release)
+	op.path = h.lockPath(strings.Join([]string{label, op.id, t.kubeconfig, t.context, t.namespace, release}, "\x00"))
 	if op.own, err = awaitFileLock(ctx, op.path, false); err != nil {
 		free()
 		return nil, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrReleaseBusy, Err: err}
@@ -115,8 +118,10 @@ func (h *Helm) lockRelease(ctx context.Context, t target, release string, shared
 
 func (h *Helm) lockPath(name string) string {
 	sum := sha256.Sum256([]byte(name))
-	return filepath.Join(h.state, "operations", hex.EncodeToString(sum[:16])+".lock")
+	return filepath.Join(h.locks(), hex.EncodeToString(sum[:16])+".lock")
 }
+
+func (h *Helm) locks() string { return filepath.Join(h.state, "operations") }
 
 // awaitFileLock waits for a lock until ctx ends.
 func awaitFileLock(ctx context.Context, path string, shared bool) (fileLock, error) {
@@ -172,7 +177,7 @@ func (h *Helm) homeID() (string, error) {
 
 // labels are what one try writes on the record.
 func (op *operation) labels(opts InstallOptions, revision int, until time.Time) string {
-	all := map[string]string{op.label: op.id, labelHome: op.home, labelUntil: unixLabel(until)}
+	all := map[string]string{op.label: op.id, labelHome: op.home, labelLock: filepath.Base(op.path), labelUntil: unixLabel(until)}
 	if op.label == labelUpgrade {
 		all[labelRevision] = strconv.Itoa(revision)
 	}
@@ -204,14 +209,31 @@ func (op *operation) ours(r *Release) bool {
 	return r.Labels[op.label] == op.id && (op.label == labelInstall || r.Labels[labelRevision] == strconv.Itoa(r.Revision))
 }
 
-// mayLive tells whether the helm that wrote the record of this operation may still be at work. On
-// this host it cannot be, for op holds its lock; elsewhere the time on the record decides.
+// mayLive tells whether the helm that wrote a record may still be at work. In this home its lock
+// tells, which is dead if op holds it; elsewhere the time on the record decides.
 func (op *operation) mayLive(r *Release, now time.Time) bool {
 	if r.Labels[labelHome] == op.home {
-		return false
+		lock := r.Labels[labelLock]
+		return lock != filepath.Base(op.path) && op.isHeld(lock)
 	}
 	until, err := strconv.ParseInt(r.Labels[labelUntil], 10, 64)
 	return err != nil || now.Unix() <= until
+}
+
+var lockName = regexp.MustCompile(`^[0-9a-f]+\.lock$`)
+
+// isHeld tells whether somebody holds the lock of an operation in this home.
+func (op *operation) isHeld(lock string) bool {
+	path := filepath.Join(op.locks, lock)
+	if _, err := os.Stat(path); err != nil || !lockName.MatchString(lock) {
+		return false
+	}
+	l, ok, err := tryFileLock(path, false)
+	if ok && err == nil {
+		_ = os.Remove(path)
+		l.close()
+	}
+	return !ok && err == nil
 }
 
 // graceContext ends a while after ctx: what an ended call has begun is put in order in that time.

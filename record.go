@@ -97,6 +97,17 @@ func (h *Helm) readRecord(ctx context.Context, t target, release string, revisio
 	return &rec, nil
 }
 
+// same tells whether two records are of one revision, by the same try, whatever became of it since.
+func (r *record) same(other *record) bool {
+	a, b := r.release().Labels, other.release().Labels
+	for _, label := range []string{labelInstall, labelUpgrade, labelHome, labelUntil, labelSweep} {
+		if a[label] != b[label] {
+			return false
+		}
+	}
+	return r.Revision == other.Revision && r.Updated == other.Updated
+}
+
 func (r *record) release() *Release {
 	rel := &Release{
 		Name: r.Name, Namespace: r.Namespace, Revision: r.Revision, Status: r.Status,

@@ -93,6 +93,12 @@ type change struct {
 	unseen   error // of the try whose outcome could not be looked up
 	revision int   // the latest one seen
 	ended    bool  // the caller's context has
+	blind    bool  // a try was repeated because helm could not see what it had made
+	failed   struct {
+		updated string    // of the record that was found failed
+		since   time.Time // when it was first found so
+	}
+	kept []Remain // what clearing the way left by design
 	// clear makes way for a further try.
 	clear func(context.Context, *record) error
 	// giveUp ends a change that was recorded and failed for good.
@@ -125,12 +131,12 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		if lost || how == triedTaken {
 			found, rec, lookErr = c.lookUp(later)
 		}
-		if how == triedNotReady && found == foundFailed && c.ready(later, err) {
-			how = triedLost
+		if how == triedNotReady && found == foundFailed && !c.blind && !c.opts.KeepFailed && tries.left > 1 && c.ready(later, err) {
+			how, c.blind = triedLost, true
 		}
 		next := c.settle[how][found]
-		for next == nextWait {
-			if !sleep(ctx, time.Second) {
+		for pause := time.Second; next == nextWait; pause = min(2*pause, maxPause) {
+			if !sleep(ctx, pause) {
 				return nil, c.failure(ErrReleaseBusy, rec, errors.Join(contextError(ctx), err))
 			}
 			if found, rec, lookErr = c.lookUp(later); found != foundUnknown {
@@ -175,11 +181,9 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 			if lost {
 				return nil, c.leftBehind(later, rec, errors.Join(err, lookErr))
 			}
-			var kind error
-			if c.h.howItEnded(err) == triedNotReady {
-				kind = ErrNotReady
-			}
-			return nil, c.failure(kind, nil, lastError(ctx, err))
+			failed := c.failure(nil, nil, lastError(ctx, err))
+			failed.Remains = c.h.present(later, c.op.target, c.kept)
+			return nil, failed
 		}
 	}
 }
@@ -200,7 +204,7 @@ func (c *change) try(ctx context.Context) error {
 	}
 	a := c.args(opts)
 	a.str("--labels", c.op.labels(opts, c.revision+1, until.Add(2*c.h.cfg.GracePeriod)))
-	inv := invocation{args: a, stdin: c.stdin, mutates: true, inherit: c.op.inherited()}
+	inv := invocation{args: a, stdin: c.stdin, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
 	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)
 	return err
@@ -220,7 +224,11 @@ func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 		return foundUnknown, nil, err
 	}
 	c.revision = rec.Revision
-	return c.op.found(rec.release(), time.Now()), rec, nil
+	now := time.Now()
+	if rec.Status == StatusFailed && c.failed.updated != rec.Updated {
+		c.failed.updated, c.failed.since = rec.Updated, now
+	}
+	return c.op.found(rec.release(), now, c.failed.since), rec, nil
 }
 
 // ready tells whether a try that said otherwise left everything ready: a helm whose connection went
@@ -277,12 +285,12 @@ func (c *change) leftBehind(ctx context.Context, rec *record, err error) *Releas
 // helmTimeout is helm's own default for --timeout.
 const helmTimeout = 5 * time.Minute
 
-// settlingTime is how long a runner on another host is left alone with a release that failed: it is
-// about to remove it.
+// settlingTime is how long a runner on another host is left alone with a release that is found
+// failed: it is about to remove it.
 const settlingTime = 2 * time.Minute
 
 // errOverlong ends a change that has no end of its own.
-var errOverlong = errors.New("the change takes too long")
+var errOverlong = fmt.Errorf("the change takes too long: %w", context.DeadlineExceeded)
 
 // howItEnded reads the error of a try.
 func (h *Helm) howItEnded(err error) tried {
@@ -308,8 +316,8 @@ func (h *Helm) howItEnded(err error) tried {
 	return triedRefused
 }
 
-// found reads what a record means to the operation.
-func (op *operation) found(r *Release, now time.Time) found {
+// found reads what a record means to the operation. A record that failed was found so since then.
+func (op *operation) found(r *Release, now, since time.Time) found {
 	switch {
 	case !op.ours(r):
 		return foundForeign
@@ -320,7 +328,7 @@ func (op *operation) found(r *Release, now time.Time) found {
 		return foundDead
 	case r.Status == StatusDeployed, r.Status == StatusSuperseded, r.Revision > 1 && op.label == labelInstall:
 		return foundDeployed
-	case r.Status == StatusFailed && (!op.mayLive(r, now) || now.Sub(r.Updated) > settlingTime):
+	case r.Status == StatusFailed && (!op.mayLive(r, now) || now.Sub(since) > settlingTime):
 		return foundFailed
 	case op.mayLive(r, now):
 		return foundLive

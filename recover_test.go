@@ -225,7 +225,7 @@ func TestWhatARecordMeans(t *testing.T) {
 						r.Labels[k] = v
 					}
 				}
-				assert.Equal(t, nameOfFound[want], nameOfFound[op.found(r, now)], label)
+				assert.Equal(t, nameOfFound[want], nameOfFound[op.found(r, now, now.Add(-test.age))], label)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/yaml"
 )
@@ -205,6 +206,12 @@ func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *rec
 	why := ""
 	if rec == nil {
 		why = "if it was made"
+		if ctx.Err() != nil {
+			// The time of grace went by in looking. This needs no cluster, and little time.
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+		}
 		var err error
 		if rec, err = h.renderedRecord(ctx, op, ch, opts, stdin, said); err != nil {
 			return []Remain{recordSecret(op.release, op.target.namespace, 1, why)}

@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -68,12 +69,20 @@ func (h *Helm) sweep(ctx context.Context, t target, rec *record, objects []Remai
 		return err
 	}
 	labels := rec.release().Labels
-	labels[labelSweep] = "true"
+	labels[labelSweep] = strings.ToLower(rand.Text())
 	install := args{"install", "--no-hooks", "--labels=" + joinLabels(labels)}
 	install = append(append(install, t.flags()...), "--", rec.Name, chart)
 	opts.NoHooks, opts.KeepHistory = true, false
 	_, installErr := h.run(ctx, invocation{args: install, mutates: true, inherit: opts.inherit})
-	// Also when that failed: it may have been recorded.
+	if installErr != nil {
+		// It may have been recorded all the same; or the name is another's by now.
+		switch found, err := h.record(ctx, t, rec.Name, 0); {
+		case err != nil && !errors.Is(err, ErrReleaseNotFound):
+			return errors.Join(installErr, err)
+		case err != nil, found.release().Labels[labelSweep] != labels[labelSweep]:
+			return installErr
+		}
+	}
 	_, err = h.run(ctx, invocation{args: uninstallArgs(d, t, rec.Name, opts), mutates: true, inherit: opts.inherit})
 	if errors.Is(err, ErrReleaseNotFound) {
 		return installErr

@@ -28,6 +28,8 @@ type UninstallOptions struct {
 	Kubeconfig, KubeContext string
 
 	noHooksOnFailure bool
+	queued           bool       // it may wait for long, and is no clean-up
+	recheck          bool       // the record was read a while ago
 	inherit          []*os.File // the lock that lives as long as this helm
 }
 
@@ -65,7 +67,7 @@ func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOpti
 		return nil, err
 	}
 	defer free()
-	opts.inherit = files
+	opts.inherit, opts.queued = files, opts.Wait
 	var rec *record
 	err = h.retry(ctx, func() (err error) {
 		if rec, err = h.record(ctx, t, release, 0); err == nil {
@@ -98,9 +100,23 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 	}
 	tries := h.tries()
 	until := time.Now().Add(cmp.Or(opts.Timeout, 5*time.Minute))
-	var last error // of an earlier try
+	var last error   // of an earlier try
+	touched := false // an earlier try may have removed something
 	for {
-		out, err := h.run(ctx, invocation{args: uninstallArgs(d, t, release, opts), mutates: true, inherit: opts.inherit})
+		var out []byte
+		var err error
+		if opts.recheck || touched {
+			var now *record
+			// Meanwhile another may have removed it, and installed a release of its own.
+			if now, err = h.record(ctx, t, release, 0); err == nil && !now.same(rec) {
+				return done, nil
+			}
+		}
+		if err == nil {
+			out, err = h.run(ctx, invocation{args: uninstallArgs(d, t, release, opts), mutates: true, waits: opts.queued, inherit: opts.inherit})
+		}
+		opts.recheck = false
+		touched = touched || !errors.Is(err, ErrClusterUnreachable)
 		said := ""
 		if e := (*Error)(nil); errors.As(err, &e) {
 			said = e.Stderr
@@ -114,7 +130,7 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 		case err == nil && !skippedObjects(string(out)):
 			done.Remains = h.present(ctx, t, done.Remains)
 			return done, nil
-		case err == nil, notFound, recordRemoved(said):
+		case err == nil, notFound, recordRemoved(said) && !h.stillRecorded(ctx, t, release):
 			// Helm stops waiting at the first lost connection.
 			early := err == nil || h.cfg.Retry.Retryable(err)
 			left, lookErr := h.settleGone(ctx, t, rec, opts, until, early)
@@ -129,11 +145,27 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 			opts.NoHooks = true
 			done.Remains = rec.keptByDesign(true)
 			continue
-		case !h.cfg.Retry.Retryable(err) || !tries.another(ctx):
+		case !h.cfg.Retry.Retryable(err):
 			return nil, fail(nil, err)
+		case !tries.another(ctx):
+			if !opts.noHooksOnFailure || opts.NoHooks || !rec.hasHook("pre-delete") || ctx.Err() != nil {
+				return nil, fail(nil, err)
+			}
+			// It may be the hook alone that fails: a webhook of the chart's own can be down.
+			opts.NoHooks = true
+			done.Remains = rec.keptByDesign(true)
 		}
 		last = err
 	}
+}
+
+// stillRecorded tells whether a release has a record. Where nobody can say, it has none.
+func (h *Helm) stillRecorded(ctx context.Context, t target, release string) bool {
+	err := h.retry(ctx, func() error {
+		_, err := h.record(ctx, t, release, 0)
+		return err
+	})
+	return err == nil
 }
 
 func uninstallArgs(d dialect, t target, release string, opts UninstallOptions) []string {

@@ -79,11 +79,11 @@ func TestUninstall(t *testing.T) {
 			prepare: func(f *helmtest.Fake) {
 				inTurn(f, "uninstall", removed(f, helmtest.Reply{Stderr: "Error: EOF\n", Exit: 1}))
 			},
-			commands: "get all, uninstall, uninstall, template",
+			commands: "get all, uninstall, get all, template",
 		},
 		{
 			name: "lost after the record, and nothing stands", prepare: func(f *helmtest.Fake) { inTurn(f, "uninstall", removed(f, lostOnWay)) },
-			commands: "get all, uninstall, template",
+			commands: "get all, uninstall, get all, template",
 		},
 		{
 			name: "refused", prepare: func(f *helmtest.Fake) { f.On("uninstall", isDenied) },
@@ -100,7 +100,7 @@ func TestUninstall(t *testing.T) {
 				inTurn(f, "uninstall", removed(f, notGone))
 				sees(f, "1 going owned")
 			},
-			opts: UninstallOptions{Wait: true}, commands: "get all, uninstall, template",
+			opts: UninstallOptions{Wait: true}, commands: "get all, uninstall, get all, template",
 			errs: []error{ErrNotGone}, says: []string{"apps/Deployment default/web"},
 		},
 		{

@@ -245,7 +245,7 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 	}
 	tries := h.tries()
 	for {
-		_, err := h.run(ctx, invocation{args: rollbackArgs(t, release, to, opts), mutates: true, inherit: files})
+		_, err := h.run(ctx, invocation{args: rollbackArgs(t, release, to, opts), mutates: true, waits: true, inherit: files})
 		if err == nil {
 			return nil
 		}

@@ -125,6 +125,8 @@ var scenes = []scene{
 		claim("ResourceClaimTemplate", "{name: a, firstAvailable: [{name: big, deviceClassName: big.example.com}, {name: small, deviceClassName: gpu.example.com, count: 2}]}") + withClaims(1, own), true},
 	{"the second of alternatives", classes(2),
 		claim("ResourceClaimTemplate", "{name: a, firstAvailable: [{name: big, deviceClassName: big.example.com}, {name: small, deviceClassName: gpu.example.com}]}") + withClaims(2, own), true},
+	{"not enough of the second of alternatives", classes(2),
+		claim("ResourceClaimTemplate", "{name: a, firstAvailable: [{name: big, deviceClassName: big.example.com}, {name: small, deviceClassName: gpu.example.com, count: 4}]}") + withClaims(1, own), false},
 	{"none of the alternatives", []map[string]int64{{"nic.example.com": 4}},
 		claim("ResourceClaimTemplate", "{name: a, firstAvailable: [{name: big, deviceClassName: big.example.com}, {name: small, deviceClassName: gpu.example.com}]}") + withClaims(1, own), false},
 	{"all devices of a node", classes(4), claim("ResourceClaimTemplate", "{name: a, exactly: {deviceClassName: gpu.example.com, allocationMode: All}}") + withClaims(1, own), true},

@@ -1,0 +1,247 @@
+package helmexec
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// What charts say, and what other runners do at the same time.
+
+// A chart whose pre-delete hook fails in words of helm's own is removed all the same.
+func TestUninstallJobIsNotFooled(t *testing.T) {
+	for name, stderr := range map[string]string{
+		"not found":         "Error: warning: Hook pre-delete web/templates/h.yaml failed: restartPolicy: Unsupported value: \"release: not found\"\n",
+		"in a log":          "Error: uninstall: Release not loaded: web: release: not foundError: 1 error occurred:\n\t* job x failed\n",
+		"completed":         "uninstallation completed with 1 error(s)\nError: 1 error occurred:\n\t* job x failed\n",
+		"a webhook is down": "Error: warning: Hook pre-delete web/templates/h.yaml failed: failed calling webhook: dial tcp 10.0.0.7:443: connect: connection refused\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(helmtest.Release{
+				Name: "web", Manifest: objects, Labels: map[string]string{labelJob: "42"},
+				Hooks: []helmtest.Hook{{Kind: "Job", Name: "x", Events: []string{"pre-delete"}}},
+			})
+			sees(fake)
+			fake.Handle("uninstall", func(c helmtest.Call) helmtest.Reply {
+				if c.Flag("--no-hooks") != "" {
+					return fake.Perform(c)
+				}
+				return helmtest.Reply{Stderr: stderr, Exit: 1}
+			})
+			done, err := h.UninstallJob(t.Context(), "42", JobOptions{Wait: true})
+			require.NoError(t, err)
+			assert.Len(t, done, 1)
+			_, there := fake.Release("", "web")
+			assert.False(t, there)
+		})
+	}
+}
+
+// An API server that refuses an object quotes it. What was made before is removed.
+func TestInstallIsNotFooled(t *testing.T) {
+	for _, quote := range []string{"kubernetes cluster unreachable: connection refused", "cannot re-use a name that is still in use", "release: not found"} {
+		t.Run(quote, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.Handle("install", installed(fake, "failed", helmtest.Reply{
+				Stderr: "Error: INSTALLATION FAILED: Ingress is invalid: pathType: Unsupported value: \"" + quote + "\"\n", Exit: 1,
+			}))
+			_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{})
+			require.ErrorContains(t, err, "Unsupported value")
+			for _, kind := range []error{ErrClusterUnreachable, ErrReleaseExists, ErrReleaseNotFound, ErrLeftBehind} {
+				assert.NotErrorIs(t, err, kind)
+			}
+			_, there := fake.Release("", "web")
+			assert.False(t, there)
+		})
+	}
+}
+
+// Between the tries of an uninstall another operation takes the name that is free.
+func TestUninstallLeavesTheNextRelease(t *testing.T) {
+	next := helmtest.Release{Name: "web", Manifest: objects, Labels: map[string]string{labelInstall: "next"}}
+	for name, reply := range map[string]helmtest.Reply{
+		"lost":              reset,
+		"helm left objects": {Stdout: "2 resource(s) were not deleted because their ownership could not be verified:\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(webRelease)
+			sees(fake, "0 staying owned 1 staying owned;", "")
+			inTurn(fake, "uninstall", func(c helmtest.Call) helmtest.Reply {
+				fake.Perform(c)
+				fake.SetRelease(next)
+				return reply
+			})
+			_, _ = h.Uninstall(t.Context(), "web", UninstallOptions{})
+			left, there := fake.Release("", "web")
+			require.True(t, there)
+			assert.Equal(t, "next", left.Labels[labelInstall])
+			assert.Len(t, fake.Calls("uninstall"), 1)
+		})
+	}
+}
+
+// While a failed install asks why, another host takes its release for abandoned and installs anew.
+func TestInstallLeavesTheNextRelease(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	inTurn(fake, "install", installed(fake, "failed", tooLate))
+	fake.Handle("status", func(c helmtest.Call) helmtest.Reply {
+		setRecord(fake, func(r *helmtest.Release) { r.Status, r.Labels[labelHome] = "deployed", "elsewhere" })
+		return fake.Perform(c)
+	})
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true})
+	require.ErrorIs(t, err, ErrNotReady)
+	left, _ := fake.Release("", "web")
+	assert.Equal(t, "deployed", left.Status)
+}
+
+// The clean-up of a cancelled install does not queue behind installs that wait.
+func TestCleanUpHasAPlace(t *testing.T) {
+	h, fake := withFake(t, Config{MaxProcesses: 4, GracePeriod: 10 * time.Second})
+	chart := chartFolder(t, "web", "1.2.3")
+	started := make(chan string, 10)
+	fake.Handle("install", func(c helmtest.Call) helmtest.Reply {
+		fake.Perform(c)
+		r, _ := fake.Release("", c.Arg(0))
+		r.Status = "pending-install"
+		fake.SetRelease(r)
+		return helmtest.Reply{Then: func() { started <- c.Arg(0) }, Until: helmtest.Forever, Term: &helmtest.Reply{Stderr: "Error: context canceled\n", Exit: 1}}
+	})
+	install := func(ctx context.Context, name string) chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := h.Install(ctx, name, chart, InstallOptions{Wait: true})
+			done <- err
+		}()
+		return done
+	}
+	one, cancel := context.WithCancel(t.Context())
+	victim := install(one, "victim")
+	<-started
+	others, stop := context.WithCancel(t.Context())
+	var rest []chan error
+	for i := range 6 {
+		rest = append(rest, install(others, fmt.Sprint("other-", i)))
+	}
+	<-started
+	<-started
+	cancel()
+	err := <-victim
+	require.ErrorIs(t, err, context.Canceled)
+	assert.NotErrorIs(t, err, ErrLeftBehind)
+	_, there := fake.Release("", "victim")
+	assert.False(t, there)
+	stop()
+	for _, done := range rest {
+		<-done
+	}
+}
+
+// Two callers name the same namespace in different words, so that they hold different locks. The one
+// that removes finds the lock of the helm at work by its name on the record.
+func TestUninstallWaitsForAHelmOfThisHome(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "42")
+	require.NoError(t, err)
+	fake.SetRelease(helmtest.Release{
+		Name: "web", Namespace: "default", Status: "pending-install",
+		Labels: map[string]string{labelHome: op.home, labelLock: filepath.Base(op.path), labelUntil: "1"},
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	kubeconfig := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, os.WriteFile(kubeconfig, nil, 0o600))
+	other := UninstallOptions{Namespace: "default", Kubeconfig: kubeconfig}
+	_, err = h.Uninstall(ctx, "web", other)
+	require.ErrorIs(t, err, ErrReleaseBusy)
+	assert.Empty(t, fake.Calls("uninstall"))
+	op.end()
+	_, err = h.Uninstall(t.Context(), "web", other)
+	require.NoError(t, err)
+}
+
+// The same id in two namespaces is two operations.
+func TestOperationIDsOfTwoNamespaces(t *testing.T) {
+	h, _ := withFake(t, Config{})
+	one, err := h.begin(t.Context(), "web", target{namespace: "a"}, labelInstall, "42")
+	require.NoError(t, err)
+	defer one.end()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	two, err := h.begin(ctx, "web", target{namespace: "b"}, labelInstall, "42")
+	require.NoError(t, err)
+	two.end()
+}
+
+const stateful = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {replicas: 1, volumeClaimTemplates: [{metadata: {name: data}}]}\n"
+
+// What stays of a try that was cleared away is told when the tries are used up.
+func TestInstallTellsWhatEarlierTriesLeft(t *testing.T) {
+	h, fake := withFake(t, Config{Retry: Retry{Tries: 1}})
+	sees(fake, "0 staying foreign")
+	fake.Handle("install", func(c helmtest.Call) helmtest.Reply {
+		reply := installed(fake, "failed", reset)(c)
+		setRecord(fake, func(r *helmtest.Release) { r.Manifest = stateful })
+		return reply
+	})
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true})
+	var failed *ReleaseError
+	require.ErrorAs(t, err, &failed)
+	require.Len(t, failed.Remains, 1)
+	assert.Equal(t, "data-db-0", failed.Remains[0].Name)
+}
+
+// A network that stays silent for all of the grace: what the chart renders to is told without it.
+func TestLeftBehindWhenTheGraceIsOver(t *testing.T) {
+	h, fake := withFake(t, Config{GracePeriod: time.Second})
+	ctx, cancel := context.WithCancel(t.Context())
+	inTurn(fake, "install", installed(fake, "pending-install", helmtest.Reply{Then: cancel, Until: helmtest.Forever}))
+	fake.Handle("get all", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{Until: helmtest.Forever} })
+	fake.Handle("template", func(c helmtest.Call) helmtest.Reply { return helmtest.Reply{Stdout: objects} })
+	_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Namespace: "team"})
+	require.ErrorIs(t, err, ErrLeftBehind)
+	assert.ErrorContains(t, err, "Deployment team/web (if it was made)")
+}
+
+// A failed release that is to be kept is kept, also one that helm could not see get ready.
+func TestKeepFailedThatHelmCouldNotSee(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	inTurn(fake, "install", installed(fake, "failed", blind))
+	fake.On("status", helmtest.Reply{Stdout: onePod("True")})
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, KeepFailed: true})
+	require.ErrorIs(t, err, ErrNotReady)
+	left, _ := fake.Release("", "web")
+	assert.Equal(t, "failed", left.Status)
+}
+
+func TestAddressesAreShownWithoutSecrets(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://bob:s3cret@charts.example/a/web:1.0.0":                  "https://***@charts.example/a/web:1.0.0",
+		"https://bob:s3'cret@charts.example/a/web-1.0.0.tgz":             "https://***@charts.example/a/web-1.0.0.tgz",
+		"https://charts.example/a/web-1.0.0.tgz?sig='abc'TOKEN":          "https://charts.example/a/web-1.0.0.tgz?***",
+		"https://charts.example/a/web-1.0.0.tg%7a?sig=TOKEN":             "https://charts.example/a/web-1.0.0.tg%7a?***",
+		"oci://registry.example:5000/a/web:1.0.0":                        "oci://registry.example:5000/a/web:1.0.0",
+		"oci://registry.example/a/web@sha256:" + strings.Repeat("0", 64): "oci://registry.example/a/web@sha256:" + strings.Repeat("0", 64),
+		"https://bob:s3%cret@charts.example/web":                         "https://***@charts.example/web",
+		"/folder/web":                                                    "/folder/web",
+	} {
+		assert.Equal(t, want, shownAddress(address))
+	}
+	h, fake := withFake(t, Config{})
+	_, err := h.Fetch(t.Context(), "https://bob:s3cret@charts.example/a/web:1.0.0", ChartOptions{Version: "2.0.0"})
+	require.ErrorIs(t, err, ErrInvalidArgument)
+	assert.NotContains(t, err.Error(), "s3cret")
+	fake.On("pull", helmtest.Reply{Stderr: "Error: Get \"https://charts.example/a/web-1.0.0.tgz?sig='abc'TOKEN\": no\n", Exit: 1})
+	_, err = h.Fetch(t.Context(), "https://charts.example/a/web-1.0.0.tgz?sig='abc'TOKEN", ChartOptions{})
+	assert.EqualError(t, err, `helm pull https://charts.example/a/web-1.0.0.tgz?***: Get "https://charts.example/a/web-1.0.0.tgz?***": no`)
+}

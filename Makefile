@@ -21,7 +21,7 @@ help: ## Show what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Install, measure and remove two charts on a local cluster
-	@echo 'Building the demo (the first time a minute or two, on two cores)'
+	@echo 'Building the demo. What it needs is built once: 10 minutes in all on two cores.'
 	@$(GO) build -o bin/ ./examples/jobrunner
 	@cd e2e && $(GO) build -o ../bin/ ./cmd/demo
 	@exec bin/demo bin/jobrunner testdata/charts

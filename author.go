@@ -23,6 +23,8 @@ type PackageOptions struct {
 
 // Package makes the archive of a chart folder in the folder dir and returns its path. It appears
 // there whole or not at all. Starts one helm process.
+//
+// Errors: ErrInvalidArgument, ErrChartNotFound, ErrBadChart, or helm's own.
 func (h *Helm) Package(ctx context.Context, chart, dir string, opts PackageOptions) (path string, err error) {
 	if opts.Version != "" {
 		if _, err := semver.StrictNewVersion(opts.Version); err != nil {
@@ -125,6 +127,8 @@ func parseLint(out []byte) []LintMessage {
 // DependencyBuild fetches the dependencies that a chart folder's lock file names into its charts
 // folder, with the credentials of the repositories that AddRepo made known. It is for one's own
 // charts: a dependency can name any address. Starts one helm process.
+//
+// Errors: ErrChartNotFound, ErrBadChart, ErrRepoNotFound, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
 	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
 		return fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, chart)

@@ -21,19 +21,19 @@
 // The answer of helm can be lost: the connection breaks, the process or its runner is killed. The
 // name of the release is taken then, and helm can neither go on nor start again. [Helm.Install]
 // gives each operation an id, which is stored on the release; after a try of unknown outcome it looks
-// for the release and decides by what it finds. InstallOptions.OperationID carries the id over to
+// for the release and decides by what it finds. [InstallOptions].OperationID carries the id over to
 // the next start of a runner. The call ends with the release, or with an error after what it made
 // was removed, or with [ErrLeftBehind] and the list of what could not be. [Helm.Upgrade],
-// [Helm.Rollback] and [Helm.Uninstall] settle a lost answer in the same way. The folder docs of the
-// source has the details.
+// [Helm.Rollback] and [Helm.Uninstall] settle a lost answer in the same way. The file
+// docs/exactly-once.md of the source has the details.
 //
 // # Retries and contexts
 //
-// Config.Retry says how often and how fast a call is repeated after a failure that may pass; see
+// [Config].Retry says how often and how fast a call is repeated after a failure that may pass; see
 // [IsTransient]. By default that is three tries, one second apart. Calls that only read from the
 // cluster (List, Status, History, the Get calls) and Template are made once.
 //
-// When a context ends, helm is sent a SIGTERM and has Config.GracePeriod to put its record in order,
+// When a context ends, helm is sent a SIGTERM and has [Config].GracePeriod to put its record in order,
 // before its process group is killed; within the same period an install removes what it made. The
 // error is then the context's own, found by errors.Is with [context.Canceled] or
 // [context.DeadlineExceeded]. A helm that had succeeded already is a success all the same.
@@ -41,9 +41,9 @@
 // # Homes and concurrency
 //
 // One [Helm] serves any number of goroutines, and any number of processes may share a home.
-// Config.Home is a private folder by default: no HELM_* variable, plugin or repository of the user
+// [Config].Home is a private folder by default: no HELM_* variable, plugin or repository of the user
 // has an effect, and each repository has its own folder in it, so that a hostile one cannot replace
-// the charts of another. At most Config.MaxProcesses helms run at once; a caller that waits for its turn
+// the charts of another. At most [Config].MaxProcesses helms run at once; a caller that waits for its turn
 // leaves when its context ends.
 //
 // # Images and GPUs

@@ -38,7 +38,7 @@ type GPUWorkload struct {
 	PerPod   map[string]int64 // what one pod takes, counted as the scheduler does; without shared claims
 	Replicas int64            // pods: 0 for a template that something else has to refer to
 	PerNode  bool             // one pod on each node (DaemonSet); Replicas is 1 then
-	Template bool
+	Template bool             // something else, or nobody, makes pods of it
 }
 
 // GPURequest is what one container asks for.

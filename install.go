@@ -14,8 +14,8 @@ type InstallOptions struct {
 	Namespace string
 	// CreateNamespace makes the namespace where it is missing. Helm never removes it again.
 	CreateNamespace bool
-	// ValuesFiles are local YAML files, later ones over earlier ones; Values is merged last. They
-	// never stand on its command line.
+	// ValuesFiles are local YAML files, later ones over earlier ones; Values is merged last. Helm gets
+	// neither their paths nor their content as arguments.
 	ValuesFiles []string
 	Values      Values
 	// Wait for the objects to be ready, and with WaitForJobs for Jobs to complete.
@@ -30,13 +30,14 @@ type InstallOptions struct {
 	// sets Wait, and excludes KeepFailed. Helm's own --atomic is never used, for it removes the
 	// evidence of why objects are not ready.
 	RollbackOnFailure bool
-	// DryRun asks helm and the cluster what would happen, and changes nothing.
+	// DryRun asks helm and the cluster what would happen, and changes nothing. The release returned
+	// has no revision and the status unknown.
 	DryRun   bool
 	NoHooks  bool
 	SkipCRDs bool
 	// Transform changes the manifest on its way through helm, as its post-renderer. Helm 3 does not
-	// pass hooks through that: it refuses a chart with hooks (ErrHooksNotTransformed), after one
-	// more helm process that looks for them, unless NoHooks is set or UntouchedHooks accepts it.
+	// pass hooks through that: with it, a chart with hooks is refused (ErrHooksNotTransformed), after
+	// one more helm process that looks for them, unless NoHooks is set or UntouchedHooks accepts it.
 	Transform      Transform
 	UntouchedHooks bool
 	Labels         map[string]string // on the release record, not on its objects

@@ -19,10 +19,11 @@ type UpdateReposOptions struct {
 }
 
 // UpdateRepos fetches the indexes of repositories again, one helm process for each, or none where a
-// caller at the same moment has done so. Every repository is tried; what failed is in the error, on Helm 3 too, which by
-// itself reports such a failure as a success.
+// caller at the same moment has done so. Every repository is tried; what failed is in the error, on
+// Helm 3 too, which by itself reports such a failure as a success.
 //
-// Errors: ErrRepoNotFound for a name that is not known.
+// Errors: ErrRepoNotFound for a name that is not known, and for a repository that does not answer;
+// ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
 	known, err := h.Repos(ctx)
 	if err != nil {

@@ -15,8 +15,10 @@ type RegistryOptions struct {
 var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?$`)
 
 // RegistryLogin logs in to an OCI registry, a host with or without a port, for every later call with
-// the same Home. The password goes to helm through a pipe; helm keeps it in a file of mode 0600 in
+// the same Home. The password goes to helm through its stdin; helm keeps it in a file of mode 0600 in
 // the home. Starts one helm process.
+//
+// Errors: ErrInvalidArgument, or helm's own.
 func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) error {
 	if !registryHost.MatchString(host) {
 		return invalidf("registry %q: want a host with or without a port, and no scheme or path", shownAddress(host))
@@ -44,6 +46,8 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 }
 
 // RegistryLogout forgets the credentials of an OCI registry. Starts one helm process.
+//
+// Errors: ErrInvalidArgument, or helm's own.
 func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
 	if !registryHost.MatchString(host) {
 		return invalidf("registry %q: want a host with or without a port, and no scheme or path", shownAddress(host))
@@ -60,6 +64,8 @@ func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
 // Push puts a chart archive into an OCI registry, below an address such as
 // "oci://host:5000/charts", and gives the reference to pull it by and the digest of its manifest.
 // Starts one helm process; a push that is lost may be repeated.
+//
+// Errors: ErrInvalidArgument, ErrChartNotFound and ErrBadChart of the archive, or helm's own.
 func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOptions) (ref, digest string, err error) {
 	rest, ok := strings.CutPrefix(registry, "oci://")
 	host, _, _ := strings.Cut(rest, "/")

@@ -47,14 +47,15 @@ type Release struct {
 	Description             string
 	Notes                   string
 	Updated                 time.Time
-	// Labels are the labels that this call gave the release record or was told by Helm.
+	// Labels of the release record, as far as the call gave them or Helm tells them: "helm list" and
+	// "helm status" do not.
 	Labels map[string]string
 	// Recovered tells that the call that made this revision was believed lost, and was found to
 	// have succeeded.
 	Recovered bool
 }
 
-// ListOptions narrows List. The zero value lists every release of the default namespace.
+// ListOptions narrows List. The zero value lists every release of Config.Namespace.
 type ListOptions struct {
 	Namespace     string
 	AllNamespaces bool
@@ -69,6 +70,8 @@ type ListOptions struct {
 
 // List gives the latest revision of each release, in every state unless Statuses says otherwise,
 // sorted by name, without a limit on their number. Starts one helm process.
+//
+// Errors: ErrInvalidArgument, ErrClusterUnreachable.
 func (h *Helm) List(ctx context.Context, opts ListOptions) ([]Release, error) {
 	if _, err := regexp.Compile(opts.Filter); err != nil {
 		return nil, invalidf("list filter: %v", err)

@@ -15,9 +15,10 @@ type sut struct{ name, address string }
 
 // job is what all SUTs of a job share.
 type job struct {
-	helm *helmexec.Helm
-	id   string
-	out  *lines
+	helm    *helmexec.Helm
+	id      string
+	attempt string
+	out     *lines
 }
 
 // run takes one SUT through the job and tells whether all of it worked.
@@ -58,7 +59,7 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 	installed, err := j.helm.Install(ctx, release, chart.Archive, helmexec.InstallOptions{
 		Wait:        true,
 		Timeout:     2 * time.Minute,
-		OperationID: j.id + "/" + s.name, // a runner that is started again goes on with this install
+		OperationID: j.id + "/" + j.attempt, // a runner that is started again goes on with this install
 		JobID:       j.id,
 		Progress:    say.progress,
 	})

@@ -74,9 +74,12 @@ func imageTable(images []string) string {
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "REGISTRY\tREPOSITORY\tTAG")
 	for _, image := range images {
-		if ref, err := helmexec.ParseReference(image); err == nil {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", ref.Registry, ref.Repository, ref.Tag+ref.Digest)
+		ref, err := helmexec.ParseReference(image)
+		if err != nil {
+			fmt.Fprintf(table, "\t%s\t(%v)\n", image, err)
+			continue
 		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", ref.Registry, ref.Repository, strings.Trim(ref.Tag+"@"+ref.Digest, "@"))
 	}
 	table.Flush()
 	return text.String()

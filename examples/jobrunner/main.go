@@ -27,6 +27,7 @@ func main() {
 	flag.StringVar(&cfg.Namespace, "namespace", "default", "namespace to install into")
 	flag.StringVar(&cfg.Home, "home", "", "`folder` of helm's repositories and archives; one in the user's cache if empty")
 	id := flag.String("job", "demo", "`id` of the job")
+	attempt := flag.String("attempt", "1", "`number` of the attempt; the same one when this program is started again for it")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "usage: jobrunner [flags] [name=]chart-address...")
 		flag.PrintDefaults()
@@ -38,13 +39,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, cfg, *id, flag.Args()); err != nil {
+	if err := run(ctx, cfg, *id, *attempt, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "jobrunner:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, cfg helmexec.Config, id string, args []string) error {
+func run(ctx context.Context, cfg helmexec.Config, id, attempt string, args []string) error {
 	helm, err := helmexec.New(cfg)
 	if err != nil {
 		return err
@@ -57,7 +58,15 @@ func run(ctx context.Context, cfg helmexec.Config, id string, args []string) err
 	suts := parseSUTs(args)
 	fmt.Printf("Job %s: %d SUTs at once in namespace %s, by helm %s\n\n", id, len(suts), cfg.Namespace, version)
 
-	job := &job{helm: helm, id: id, out: newLines(suts)}
+	releases := map[string]string{}
+	for _, s := range suts {
+		release := helmexec.SUTHelmName(id, s.name)
+		if other, taken := releases[release]; taken {
+			return fmt.Errorf("the SUTs %q and %q would both be release %s: name one of them otherwise", other, s.name, release)
+		}
+		releases[release] = s.name
+	}
+	job := &job{helm: helm, id: id, attempt: attempt, out: newLines(suts)}
 	var failed atomic.Int32
 	var all sync.WaitGroup
 	for _, sut := range suts {

@@ -93,7 +93,7 @@ func Path(name string) (string, error) {
 		return "", err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s %s is %w: run `make tools`", tool.Name, tool.Version, ErrNotBuilt)
+		return "", fmt.Errorf("%s %s is %w: run `go run ./internal/tools/cmd/tools %s`", tool.Name, tool.Version, ErrNotBuilt, tool.Name)
 	}
 	return path, nil
 }
@@ -161,19 +161,24 @@ func (t Tool) sourceSum() (string, error) {
 }
 
 // sourceRoot finds the top folder of helmexec's source from the working
-// directory, which go test sets to the folder of the package under test.
+// directory, which go test sets to the folder of the package under test, or
+// from the program, which make puts into bin.
 func sourceRoot() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
-	for dir := start; ; dir = filepath.Dir(dir) {
-		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && strings.HasPrefix(string(text), "module github.com/sut-bench/helmexec\n") {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("%s is not inside the source tree of helmexec", start)
+	program, err := os.Executable()
+	if err != nil {
+		program = start
+	}
+	for _, dir := range []string{start, filepath.Dir(program)} {
+		for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+			text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+			if err == nil && strings.HasPrefix(string(text), "module github.com/sut-bench/helmexec\n") {
+				return dir, nil
+			}
 		}
 	}
+	return "", fmt.Errorf("%s is not inside the source tree of helmexec, and neither is %s", start, program)
 }

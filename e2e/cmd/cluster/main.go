@@ -10,6 +10,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,9 +22,16 @@ import (
 )
 
 func main() {
-	args := os.Args[1:]
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: cluster [-- command [argument...]]")
+	}
+	flag.Parse()
+	args := flag.Args()
+	if len(args) > 0 {
+		if _, err := exec.LookPath(args[0]); err != nil {
+			fmt.Fprintln(os.Stderr, "cluster:", err)
+			os.Exit(2)
+		}
 	}
 	code, err := run(args)
 	if err != nil {

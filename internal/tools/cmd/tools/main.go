@@ -1,6 +1,6 @@
 // Command tools builds the programs that tests and checks run: those named, or
 // all of them, each only when it is not there yet. With -path it prints where
-// they are instead.
+// they are.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	path := flag.Bool("path", false, "print where the tools are, and build nothing")
+	path := flag.Bool("path", false, "print where the tools are")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "usage: tools [-path] [name...]\nthe names:")
 		for _, tool := range tools.All() {
@@ -38,8 +38,8 @@ func main() {
 }
 
 func run(ctx context.Context, path bool, names []string) error {
-	if !path {
-		return tools.Build(ctx, os.Stderr, names...)
+	if err := tools.Build(ctx, os.Stderr, names...); err != nil || !path {
+		return err
 	}
 	for _, name := range names {
 		found, err := tools.Path(name)

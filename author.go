@@ -24,7 +24,7 @@ type PackageOptions struct {
 // Package makes the archive of a chart folder in the folder dir and returns its path. It appears
 // there whole or not at all. Starts one helm process.
 //
-// Errors: ErrInvalidArgument, ErrChartNotFound, ErrBadChart, or helm's own.
+// Errors: ErrInvalidArgument, ErrChartNotFound, or helm's own.
 func (h *Helm) Package(ctx context.Context, chart, dir string, opts PackageOptions) (path string, err error) {
 	if opts.Version != "" {
 		if _, err := semver.StrictNewVersion(opts.Version); err != nil {

@@ -123,7 +123,11 @@ func (e *Error) Unwrap() []error {
 // reason is what helm said went wrong, on one line of bearable length.
 func (e *Error) reason() string {
 	const limit = 600
-	r := strings.Join(strings.Fields(strings.TrimPrefix(failureText(e.Stderr), "Error: ")), " ")
+	text := failureText(e.Stderr)
+	for _, noise := range []string{"Hang tight while we grab the latest from your chart repositories...", "Use --debug flag to render out invalid YAML"} {
+		text = strings.ReplaceAll(text, noise, "")
+	}
+	r := strings.Join(strings.Fields(strings.TrimPrefix(text, "Error: ")), " ")
 	if len(r) > limit {
 		r = strings.ToValidUTF8(r[:limit/2], "") + " … " + strings.ToValidUTF8(r[len(r)-limit/2:], "")
 	}

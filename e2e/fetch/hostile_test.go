@@ -55,7 +55,7 @@ func TestFaultyRepository(t *testing.T) {
 		{"hold", chartrepo.Fault{Hold: make(chan struct{})}, helmexec.ErrFetchTimeout, helmexec.ErrFetchTimeout},
 		{"closed in the body", chartrepo.Fault{Truncate: 100}, helmexec.ErrRepoNotFound, errHelm},
 		{"error page", chartrepo.Fault{Status: http.StatusBadGateway}, helmexec.ErrRepoNotFound, errHelm},
-		{"other content", chartrepo.Fault{Replace: []byte("<html>")}, helmexec.ErrRepoNotFound, helmexec.ErrInvalidArgument},
+		{"other content", chartrepo.Fault{Replace: []byte("<html>")}, helmexec.ErrRepoNotFound, helmexec.ErrBadChart},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -143,19 +143,19 @@ func TestHostileArchive(t *testing.T) {
 				addFile(w, fmt.Sprintf("web/files/%d", i), zero)
 			}
 		}), helmexec.ErrOutputTooLarge},
-		{"symbolic link out", link(tar.TypeSymlink, "web/charts", "/etc"), helmexec.ErrInvalidArgument},
-		{"hard link out", link(tar.TypeLink, "web/templates", "/etc/passwd"), helmexec.ErrInvalidArgument},
-		{"device", link(tar.TypeChar, "web/null", ""), helmexec.ErrInvalidArgument},
-		{"path out", chart(func(w *tar.Writer) { addFile(w, "web/../../pwned", "x") }), helmexec.ErrInvalidArgument},
-		{"absolute path", chart(func(w *tar.Writer) { addFile(w, "/pwned", "x") }), helmexec.ErrInvalidArgument},
+		{"symbolic link out", link(tar.TypeSymlink, "web/charts", "/etc"), helmexec.ErrBadChart},
+		{"hard link out", link(tar.TypeLink, "web/templates", "/etc/passwd"), helmexec.ErrBadChart},
+		{"device", link(tar.TypeChar, "web/null", ""), helmexec.ErrBadChart},
+		{"path out", chart(func(w *tar.Writer) { addFile(w, "web/../../pwned", "x") }), helmexec.ErrBadChart},
+		{"absolute path", chart(func(w *tar.Writer) { addFile(w, "/pwned", "x") }), helmexec.ErrBadChart},
 		{"named as its parent", tgz(func(w *tar.Writer) {
 			addFile(w, "web/Chart.yaml", "apiVersion: v2\nname: ..\nversion: 1.0.0\n")
-		}), helmexec.ErrInvalidArgument},
+		}), helmexec.ErrBadChart},
 		{"another chart", tgz(func(w *tar.Writer) {
 			addFile(w, "api/Chart.yaml", "apiVersion: v2\nname: api\nversion: 1.0.0\n")
 		}), helmexec.ErrChartNotFound},
 		{"no chart", tgz(func(w *tar.Writer) { addFile(w, "web/x", "x") }), helmexec.ErrChartNotFound},
-		{"cut short", chart(func(*tar.Writer) {})[:60], helmexec.ErrInvalidArgument},
+		{"cut short", chart(func(*tar.Writer) {})[:60], helmexec.ErrBadChart},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -103,6 +103,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		cmd.Stdin = in
 	}
 	ownProcessGroup(cmd)
+	awaitExit := watchExit(cmd)
 	var stopped atomic.Bool
 	var kill *time.Timer
 	cmd.Cancel = func() error {
@@ -119,6 +120,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		if inv.limits != nil {
 			defer inv.limits.watch(cmd.Process.Pid, tooMuch)()
 		}
+		awaitExit()
 		err = cmd.Wait()
 		if stopped.Load() {
 			kill.Stop()

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package helmexec
+
+import "os/exec"
+
+func watchExit(*exec.Cmd) (await func()) { return func() {} }

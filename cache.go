@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -218,7 +219,7 @@ func (h *Helm) pull(ctx context.Context, tmp, dest string, inv invocation) (stri
 	inv.env = append(inv.env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
 	if err := h.fetching(ctx, inv, tmp, h.cfg.Limits.Archive); err != nil {
 		var e *Error
-		if errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" {
+		if errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && !ownFault.MatchString(e.Stderr) {
 			e.kind = ErrRepoNotFound // whatever kept the server from serving it
 		}
 		return "", err
@@ -236,6 +237,9 @@ func (h *Helm) pull(ctx context.Context, tmp, dest string, inv invocation) (stri
 	}
 	return filepath.Join(dest, names[0]), nil
 }
+
+// ownFault is what keeps helm from writing what it has fetched.
+var ownFault = regexp.MustCompile(`no space left on device|disk quota exceeded|permission denied|read-only file system`)
 
 // fetching runs a helm that fetches into the folder dir, with its retries, within Limits.
 func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit int64) error {

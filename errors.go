@@ -163,11 +163,25 @@ func shownAddress(address string) string {
 		}
 		return text
 	}
-	scheme, rest, ok := strings.Cut(address, "://")
-	if at := strings.LastIndexByte(rest, '@'); ok && at >= 0 && !strings.HasPrefix(rest[at:], "@sha256:") {
-		return scheme + "://***@" + rest[at+1:]
+	shown, _, query := strings.Cut(address, "?")
+	scheme, rest, isURL := strings.Cut(shown, "://")
+	if !isURL {
+		scheme, rest = "", shown
 	}
-	return address
+	body, digest, _ := strings.Cut(rest, "@sha256:")
+	if at := strings.LastIndexByte(body, '@'); at >= 0 {
+		body = "***@" + body[at+1:]
+	}
+	if digest != "" {
+		body += "@sha256:" + digest
+	}
+	if isURL {
+		body = scheme + "://" + body
+	}
+	if query {
+		body += "?***"
+	}
+	return body
 }
 
 var userinfo = regexp.MustCompile(`(://)[^/\s"']+@`)

@@ -150,7 +150,8 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 			// We ended it, so the end of the context is the cause, not what helm said of it.
 			failure.cause, failure.kind, failure.transient = contextError(ctx), nil, false
 		case failure.Signal != "":
-			failure.transient = true
+			// What it said until then is not its last word.
+			failure.kind, failure.transient = nil, true
 		case code <= 0:
 			failure.cause = err
 		}

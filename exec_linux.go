@@ -21,6 +21,8 @@ func watchExit(cmd *exec.Cmd) (await func()) {
 		_ = syscall.SetNonblock(pidfd, true)
 		file := os.NewFile(uintptr(pidfd), "pidfd")
 		defer file.Close()
+		// The flag is shared with the descriptor that Wait has.
+		defer func() { _ = syscall.SetNonblock(pidfd, false) }()
 		if conn, err := file.SyscallConn(); err == nil {
 			looks := 0
 			_ = conn.Read(func(uintptr) bool { looks++; return looks > 1 })

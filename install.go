@@ -169,7 +169,7 @@ func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, relea
 // uninstallRest removes what an earlier try made, so that the name is free.
 func (c *change) uninstallRest(ctx context.Context, rec *record, recheck bool) (*UninstallResult, error) {
 	return c.h.remove(ctx, c.op.target, c.op.release, rec, UninstallOptions{
-		Wait: !c.ended, Timeout: c.opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true, recheck: recheck, inherit: c.op.inherited(),
+		Wait: !c.ended, Timeout: c.opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true, strict: true, recheck: recheck, inherit: c.op.inherited(),
 	})
 }
 
@@ -187,5 +187,5 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 		return left
 	}
 	failed.Status, failed.Remains = "", kept.Remains
-	return failed
+	return c.told(ctx, failed)
 }

@@ -22,19 +22,32 @@ var verdicts = []struct {
 	{regexp.MustCompile(`^(\w+ failed: )?"\S+" has no deployed releases$`), ErrReleaseNotFound},
 	{regexp.MustCompile(`^release has no \S+ version$`), ErrReleaseNotFound},
 	// Helm looks for the cluster, and asks what it serves, before it does anything.
-	{regexp.MustCompile(`^(\w+ failed: )?(cluster reachability check failed: )?kubernetes cluster unreachable: `), ErrClusterUnreachable},
+	{regexp.MustCompile(`^(\w+ failed: )?(cluster reachability check failed: )?kubernetes cluster unreachable(: |$)`), ErrClusterUnreachable},
 	{regexp.MustCompile(`^(\w+ failed: )?could not get (apiversions|server version) from kubernetes: `), ErrClusterUnreachable},
 }
 
 // verdict is what helm itself says in the end, "" where that cannot be told from what it quotes, or
 // from what the hooks of a chart wrote before.
 func verdict(stderr string) string {
-	before, text, _ := strings.Cut(stderr, "Error: ")
-	if strings.HasPrefix(stderr, cutMark) || strings.Contains(text, "Error:") || before != "" && !strings.HasSuffix(before, "\n") {
+	all := errorLine.FindAllStringIndex(stderr, 2)
+	if len(all) != 1 || strings.HasPrefix(stderr, cutMark) {
+		return ""
+	}
+	text := stderr[all[0][1]:]
+	if trace := debugLine.FindStringIndex(text); trace != nil {
+		text = text[:trace[0]]
+	}
+	// What a hook logged can stand on the same line before it. The API server's own words are no such thing.
+	if strings.Contains(strings.ReplaceAll(text, `Internal Server Error: \"`, ""), "Error:") {
 		return ""
 	}
 	return strings.ToLower(strings.TrimSpace(text))
 }
+
+var (
+	errorLine = regexp.MustCompile(`(?m)^Error: `)
+	debugLine = regexp.MustCompile(`(?m)^helm\.go:\d+: .*\[debug\]`) // what Helm 3 adds with HELM_DEBUG
+)
 
 // The other kinds, which tell a reader what failed.
 var messages = []struct {

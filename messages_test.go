@@ -242,6 +242,12 @@ func TestMessagesOutOfReach(t *testing.T) {
 		{"Error: INSTALLATION FAILED: pathType: Unsupported value: \"kubernetes cluster unreachable: no\"", nil, forGood},
 		{"Error: INSTALLATION FAILED: pathType: Unsupported value: \"cannot re-use a name that is still in use\"", nil, forGood},
 		{cutMark + "Error: release: not found", nil, forGood},
+		{"Error: kubernetes cluster unreachable: noError: INSTALLATION FAILED: failed pre-install", nil, notReady},
+		{"Error: kubernetes cluster unreachable: no Internal Server Error: INSTALLATION FAILED: failed pre-install", nil, notReady},
+		// And these are, whatever stands around them.
+		{"Error: INSTALLATION FAILED: Kubernetes cluster unreachable: an error on the server (\"Internal Server Error: \\\"/version\\\"\")", ErrClusterUnreachable, forGood},
+		{"E0101 memcache.go: (\"Internal Server Error: x\")\nError: release: already exists", ErrReleaseExists, forGood},
+		{"Error: release: not found\nhelm.go:92: 2026-01-01 00:00:00 +0000 UTC [debug] release: not found\nhelm.sh/helm/v3/x.go:1\n", ErrReleaseNotFound, forGood},
 		{"", nil, forGood},
 		{"Segmentation fault", nil, forGood},
 	} {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -224,6 +225,65 @@ func TestKeepFailedThatHelmCouldNotSee(t *testing.T) {
 	assert.Equal(t, "failed", left.Status)
 }
 
+// With its history kept, a release stays recorded whose objects are not gone.
+func TestUninstallWithHistoryIsNotGone(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(webRelease)
+	sees(fake, "1 going owned")
+	fake.Handle("uninstall", func(helmtest.Call) helmtest.Reply {
+		setRecord(fake, func(r *helmtest.Release) { r.Status = "uninstalled" })
+		return helmtest.Reply{Stderr: "Error: uninstallation completed with 1 error(s): context deadline exceeded\n", Exit: 1}
+	})
+	_, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true, KeepHistory: true})
+	require.ErrorIs(t, err, ErrNotGone)
+	assert.ErrorContains(t, err, "apps/Deployment default/web")
+}
+
+// A helm that was killed has not said its last word.
+func TestUninstallWhoseHelmWasKilledIsNotFooled(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(webRelease)
+	sees(fake)
+	inTurn(fake, "uninstall", func(helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stderr: "Error: release: not found\n", Signal: syscall.SIGKILL}
+	})
+	_, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
+	require.NoError(t, err)
+	_, there := fake.Release("", "web")
+	assert.False(t, there)
+}
+
+// A release that is upgraded between two tries of its uninstall is removed all the same.
+func TestUninstallOfAReleaseThatIsUpgraded(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	web := webRelease
+	web.Labels = map[string]string{labelInstall: "me", labelJob: "42"}
+	fake.SetRelease(web)
+	sees(fake)
+	inTurn(fake, "uninstall", func(helmtest.Call) helmtest.Reply {
+		setRecord(fake, func(r *helmtest.Release) { r.Revision++ })
+		return reset
+	})
+	_, err := h.UninstallJob(t.Context(), "42", JobOptions{})
+	require.NoError(t, err)
+	_, there := fake.Release("", "web")
+	assert.False(t, there)
+}
+
+// The tries of an upgrade end in what looks as if it passed: what it left is rolled back.
+func TestUpgradeIsRolledBackWhenTheTriesAreOver(t *testing.T) {
+	h, fake := withFake(t, Config{Retry: Retry{Tries: 1}})
+	fake.SetRelease(webRelease)
+	fake.Handle("upgrade", func(c helmtest.Call) helmtest.Reply {
+		fake.Perform(c)
+		setRecord(fake, func(r *helmtest.Release) { r.Status = "failed" })
+		return helmtest.Reply{Stderr: "Error: UPGRADE FAILED: failed calling webhook: connection refused\n", Exit: 1}
+	})
+	_, err := h.Upgrade(t.Context(), "web", chartFolder(t, "web", "1.2.4"), UpgradeOptions{RollbackOnFailure: true})
+	require.ErrorContains(t, err, "failed calling webhook")
+	assert.Contains(t, fake.Commands(), "history", "which tells the revision to go back to")
+}
+
 func TestAddressesAreShownWithoutSecrets(t *testing.T) {
 	for address, want := range map[string]string{
 		"https://bob:s3cret@charts.example/a/web:1.0.0":                  "https://***@charts.example/a/web:1.0.0",
@@ -233,6 +293,9 @@ func TestAddressesAreShownWithoutSecrets(t *testing.T) {
 		"oci://registry.example:5000/a/web:1.0.0":                        "oci://registry.example:5000/a/web:1.0.0",
 		"oci://registry.example/a/web@sha256:" + strings.Repeat("0", 64): "oci://registry.example/a/web@sha256:" + strings.Repeat("0", 64),
 		"https://bob:s3%cret@charts.example/web":                         "https://***@charts.example/web",
+		"oci://bob:s3%cret@host/web@sha256:00":                           "oci://***@host/web@sha256:00",
+		"https://host/a%zz/web.tgz?sig=TOKEN":                            "https://host/a%zz/web.tgz?***",
+		"bob:s3cret@host/web":                                            "***@host/web",
 		"/folder/web":                                                    "/folder/web",
 	} {
 		assert.Equal(t, want, shownAddress(address))

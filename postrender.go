@@ -33,6 +33,9 @@ func Transforms(all ...Transform) Transform {
 	}
 }
 
+// errTransform tells the errors of a transform from those of a context.
+var errTransform = errors.New("transform")
+
 // transformName is the name of the plugin by which Helm 4 knows the post-renderer.
 const transformName = "helmexec-transform"
 
@@ -138,9 +141,9 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	switch {
 	case failed == nil || err == nil:
 	case ctx.Err() != nil:
-		err = fmt.Errorf("transform: %w; %w", failed, err)
+		err = fmt.Errorf("%w: %w; %w", errTransform, failed, err)
 	default:
-		err = fmt.Errorf("transform: %w", failed) // helm can only say that its post-renderer failed
+		err = fmt.Errorf("%w: %w", errTransform, failed) // helm can only say that its post-renderer failed
 	}
 	return out, err
 }

@@ -108,6 +108,12 @@ func (r *record) same(other *record) bool {
 	return r.Revision == other.Revision && r.Updated == other.Updated
 }
 
+// follows tells whether a record is of a later revision of the same install.
+func (r *record) follows(other *record) bool {
+	install := r.release().Labels[labelInstall]
+	return install != "" && install == other.release().Labels[labelInstall] && r.Revision > other.Revision
+}
+
 func (r *record) release() *Release {
 	rel := &Release{
 		Name: r.Name, Namespace: r.Namespace, Revision: r.Revision, Status: r.Status,

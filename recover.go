@@ -156,7 +156,7 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 			if c.taken == ErrReleaseExists {
 				taken.JobID = rec.release().Labels[labelJob]
 			}
-			return nil, taken
+			return nil, c.told(later, taken)
 		case nextClearFail:
 			return nil, c.giveUp(later, how, rec, err)
 		case nextClearAgain:
@@ -171,7 +171,7 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 				// By whom decides between a success and ErrReleaseExists, so it is neither.
 				err = fmt.Errorf("the name is in use, and by whom could not be found out: %w", lookErr)
 			}
-			return nil, c.failure(nil, rec, err)
+			return nil, c.told(later, c.failure(nil, rec, err))
 		}
 		if err == nil {
 			err = errors.New("helm reported success, and the release is not recorded as deployed")
@@ -181,9 +181,10 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 			if lost {
 				return nil, c.leftBehind(later, rec, errors.Join(err, lookErr))
 			}
-			failed := c.failure(nil, nil, lastError(ctx, err))
-			failed.Remains = c.h.present(later, c.op.target, c.kept)
-			return nil, failed
+			if next == nextAgain && found == foundFailed {
+				return nil, c.giveUp(later, how, rec, lastError(ctx, err))
+			}
+			return nil, c.told(later, c.failure(nil, nil, lastError(ctx, err)))
 		}
 	}
 }
@@ -254,6 +255,12 @@ func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
 	return e
 }
 
+// told adds to a failure what clearing the way for its tries left by design.
+func (c *change) told(ctx context.Context, e *ReleaseError) *ReleaseError {
+	e.Remains = append(e.Remains, c.h.present(ctx, c.op.target, c.kept)...)
+	return e
+}
+
 // whyFailed is the failure of a change whose record is there, with what keeps it from being ready.
 func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err error) *ReleaseError {
 	failed := c.failure(nil, rec, err)
@@ -298,7 +305,7 @@ func (h *Helm) howItEnded(err error) tried {
 	switch {
 	case err == nil:
 		return triedOK
-	case !errors.As(err, &e) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
+	case !errors.As(err, &e) && !errors.Is(err, errTransform) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return triedStopped // before helm started
 	case e == nil:
 		return triedRefused

@@ -30,6 +30,7 @@ type UninstallOptions struct {
 	noHooksOnFailure bool
 	queued           bool       // it may wait for long, and is no clean-up
 	recheck          bool       // the record was read a while ago
+	strict           bool       // this revision only: it is an operation's own clean-up
 	inherit          []*os.File // the lock that lives as long as this helm
 }
 
@@ -108,7 +109,13 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 		if opts.recheck || touched {
 			var now *record
 			// Meanwhile another may have removed it, and installed a release of its own.
-			if now, err = h.record(ctx, t, release, 0); err == nil && !now.same(rec) {
+			switch now, err = h.record(ctx, t, release, 0); {
+			case err != nil:
+			case !opts.strict && now.follows(rec):
+				rec = now // upgraded meanwhile, and to go all the same
+				done = &UninstallResult{Release: rec.release(), Remains: rec.keptByDesign(opts.NoHooks)}
+			case !now.same(rec):
+				done.Remains = h.present(ctx, t, done.Remains)
 				return done, nil
 			}
 		}
@@ -130,7 +137,7 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 		case err == nil && !skippedObjects(string(out)):
 			done.Remains = h.present(ctx, t, done.Remains)
 			return done, nil
-		case err == nil, notFound, recordRemoved(said) && !h.stillRecorded(ctx, t, release):
+		case err == nil, notFound, recordRemoved(said) && !h.stillRecorded(ctx, t, rec):
 			// Helm stops waiting at the first lost connection.
 			early := err == nil || h.cfg.Retry.Retryable(err)
 			left, lookErr := h.settleGone(ctx, t, rec, opts, until, early)
@@ -159,13 +166,15 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 	}
 }
 
-// stillRecorded tells whether a release has a record. Where nobody can say, it has none.
-func (h *Helm) stillRecorded(ctx context.Context, t target, release string) bool {
-	err := h.retry(ctx, func() error {
-		_, err := h.record(ctx, t, release, 0)
+// stillRecorded tells whether a release is recorded as one that is there. Where nobody can say, it is
+// not.
+func (h *Helm) stillRecorded(ctx context.Context, t target, rec *record) bool {
+	var now *record
+	err := h.retry(ctx, func() (err error) {
+		now, err = h.record(ctx, t, rec.Name, 0)
 		return err
 	})
-	return err == nil
+	return err == nil && now.Status != StatusUninstalled && now.same(rec)
 }
 
 func uninstallArgs(d dialect, t target, release string, opts UninstallOptions) []string {

@@ -108,7 +108,7 @@ var permanent = regexp.MustCompile(strings.Join([]string{
 // transient texts are those of a network or a server that may do better in a second.
 var transient = regexp.MustCompile(strings.Join([]string{
 	`connection refused`, `connection reset by peer`, `broken pipe`, `i/o timeout`, `no route to host`, `network is unreachable`,
-	`\beof\b`, `tls handshake timeout`, `http2: client connection lost`, `goaway`, `stream error.*internal_error`,
+	`\beof\b`, `tls handshake timeout`, `http2: (client conn|transport|timeout)`, `use of closed (network )?connection`, `timeout awaiting response headers`, `transport connection broken`, `goaway`, `stream error.*internal_error`,
 	`temporary failure in name resolution`, `client\.timeout exceeded`, `server closed idle connection`, `connection timed out`,
 	`server misbehaving`, `error when reading response body`, `the server is currently unable to handle the request`, `(^|[\s:])apiserver not ready`,
 	`unable to return a response in the time allotted`, `has received too many requests`, `toomanyrequests`,

@@ -33,7 +33,7 @@ func TestPath(t *testing.T) {
 	emptyCache(t)
 	for _, tool := range All() {
 		_, err := Path(tool.Name)
-		if !errors.Is(err, ErrNotBuilt) || !strings.Contains(err.Error(), "make tools") {
+		if !errors.Is(err, ErrNotBuilt) || !strings.Contains(err.Error(), "cmd/tools "+tool.Name) {
 			t.Errorf("%s: %v", tool.Name, err)
 		}
 	}

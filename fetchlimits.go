@@ -21,6 +21,9 @@ type fetchLimits struct {
 // readOtherwise is what helm may read beside what it fetches: its own files.
 const readOtherwise = 16 << 20
 
+// writtenOtherwise is what may be in the folder beside what helm fetches: what was put there for it.
+const writtenOtherwise = 1 << 20
+
 // watch calls stop once when a limit is exceeded. The function it returns ends the watch.
 func (l *fetchLimits) watch(pid int, stop func(error)) (done func()) {
 	quit := make(chan struct{})
@@ -41,7 +44,9 @@ func (l *fetchLimits) watch(pid int, stop func(error)) (done func()) {
 				stop(fmt.Errorf("%w: what helm fetched took it over %d MiB of memory", ErrOutputTooLarge, l.memory>>20))
 				return
 			}
-			if n := folderSize(l.dir); n > l.bytes {
+			// Helm 4 keeps a second copy of an archive in its cache. What has come is measured exactly
+			// when it is read.
+			if n := folderSize(l.dir); n > 2*l.bytes+writtenOtherwise {
 				stop(fmt.Errorf("%w: what helm fetched is over %d MiB", ErrOutputTooLarge, l.bytes>>20))
 				return
 			}

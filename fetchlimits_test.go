@@ -14,10 +14,10 @@ func TestWatch(t *testing.T) {
 		t.Skip("there is no /proc to read")
 	}
 	full := t.TempDir()
-	if err := os.WriteFile(filepath.Join(full, "x"), make([]byte, 2000), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(full, "x"), make([]byte, writtenOtherwise+2000), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if n := folderSize(full); n != 2000 {
+	if n := folderSize(full); n != writtenOtherwise+2000 {
 		t.Errorf("the folder has %d bytes", n)
 	}
 	self := os.Getpid()
@@ -30,7 +30,7 @@ func TestWatch(t *testing.T) {
 		over   bool
 	}{
 		{"within", fetchLimits{dir: full, bytes: 1 << 40, memory: 1 << 40}, false},
-		{"folder", fetchLimits{dir: full, bytes: 1999, memory: 1 << 40}, true},
+		{"folder", fetchLimits{dir: full, bytes: 999, memory: 1 << 40}, true},
 		{"memory", fetchLimits{dir: full, bytes: 1 << 40, memory: 1 << 10}, true},
 		{"read", fetchLimits{dir: t.TempDir(), bytes: -readOtherwise, memory: 1 << 40}, true},
 	}

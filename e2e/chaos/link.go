@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
@@ -16,8 +17,9 @@ import (
 
 // link is the network between the helm of one run and the API server. It starts sound.
 type link struct {
-	mu    sync.Mutex
-	proxy *toxiproxy.Proxy
+	mu     sync.Mutex
+	server *toxiproxy.ApiServer
+	proxy  *toxiproxy.Proxy
 }
 
 // newLink listens on a port that stays free while the link is down.
@@ -28,7 +30,7 @@ func newLink(name, upstream string) (*link, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := &link{proxy: toxiproxy.NewProxy(server, name, fmt.Sprintf("127.0.0.1:%d", port), upstream)}
+		l := &link{server: server, proxy: toxiproxy.NewProxy(server, name, fmt.Sprintf("127.0.0.1:%d", port), upstream)}
 		if err = l.proxy.Start(); err == nil || tries == 5 {
 			return l, err
 		}
@@ -83,6 +85,23 @@ func (l *link) poison(kind, direction string, probability float64, attributes ma
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		_ = l.proxy.Toxics.RemoveToxic(context.Background(), toxic.Name)
+		old, done := l.proxy, make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = old.Toxics.RemoveToxic(context.Background(), toxic.Name)
+		}()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			// Once in ten thousand times toxiproxy waits for itself here. Another one takes its place.
+			l.proxy = toxiproxy.NewProxy(l.server, old.Name, old.Listen, old.Upstream)
+			go old.Stop()
+			for range 50 {
+				if l.proxy.Start() == nil {
+					return
+				}
+				time.Sleep(100 * time.Millisecond) // until the port is free
+			}
+		}
 	}, nil
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
-	"sigs.k8s.io/yaml"
 )
 
 // PackageOptions is for Package.
@@ -145,7 +144,7 @@ func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
 	defer os.RemoveAll(tmp)
 	if h.private() {
 		config := filepath.Join(tmp, "repositories.yaml")
-		if err := h.dependencyRepos(chart, config); err != nil {
+		if inv.secrets, err = h.dependencyRepos(chart, config); err != nil {
 			return err
 		}
 		inv.env = []string{
@@ -157,48 +156,37 @@ func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
 }
 
 // dependencyRepos writes the file of repositories that helm wants, of those that the chart's
-// dependencies name: helm refreshes all that are in it.
-func (h *Helm) dependencyRepos(chart, config string) error {
+// dependencies name: helm refreshes all that are in it. secrets are their passwords.
+func (h *Helm) dependencyRepos(chart, config string) (secrets []string, err error) {
 	content, err := readChart(chart, chart, defaultChartLimits)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	named := func(r Repo) bool {
+	named := func(r repoEntry) bool {
 		return slices.ContainsFunc(content.Metadata.Dependencies, func(d Dependency) bool {
 			u, err := parseRepoURL(d.Repository)
 			return d.Repository == "@"+r.Name || d.Repository == "alias:"+r.Name || err == nil && u.String() == r.URL
 		})
 	}
-	all := struct {
-		APIVersion   string           `json:"apiVersion"`
-		Repositories []map[string]any `json:"repositories"`
-	}{Repositories: []map[string]any{}}
+	all := []repoEntry{}
 	files, _ := filepath.Glob(filepath.Join(h.repoPath("*"), "repositories.yaml"))
 	for _, file := range files {
 		entries, err := readRepositories(file)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if len(entries) != 1 || !named(entries[0].Repo) {
-			continue
+		for _, e := range entries {
+			if !named(e) {
+				continue
+			}
+			if e.Token != "" {
+				return nil, invalidf("dependency build: repository %s wants a token, which helm cannot send: put its charts into %s with Pull", e.shown(), filepath.Join(chart, "charts"))
+			}
+			secrets = append(secrets, e.Password)
+			all = append(all, e)
 		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // removed meanwhile
-		}
-		var one struct {
-			Repositories []map[string]any `json:"repositories"`
-		}
-		if err := yaml.Unmarshal(text, &one); err != nil {
-			return fmt.Errorf("repositories of helm: %s is not readable", file)
-		}
-		all.Repositories = append(all.Repositories, one.Repositories...)
 	}
-	text, err := yaml.Marshal(all)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(config, text, 0o600)
+	return secrets, writeRepositories(config, all...)
 }
 
 // SearchOptions is for Search.

@@ -152,10 +152,10 @@ func (h *Helm) kept(src chartSource, digest string) *Chart {
 }
 
 // cached gives the archive that the pin of key names when valid takes it, and else lets helm pull.
-// stage puts into a folder what helm needs for it, and gives its arguments and environment. want is
-// a digest that the archive must have, "" for any.
+// stage puts beside a folder what helm needs to pull into that, and says how. want is a digest that
+// the archive must have, "" for any.
 func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid func(pin) bool,
-	stage func(dir string) (args, env []string, err error), want string) (*Chart, error) {
+	stage func(dest string) (invocation, error), want string) (*Chart, error) {
 	look := func() *Chart {
 		if p, ok := h.readPin(key); ok && valid(p) {
 			return h.kept(src, p.Digest)
@@ -184,11 +184,13 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 	if err := os.Mkdir(dest, 0o700); err != nil {
 		return nil, err
 	}
-	argv, env, err := stage(dest)
+	inv, err := stage(dest)
+	defer inv.via.stop()
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", shown, err)
 	}
-	pulled, err := h.pull(ctx, tmp, dest, invocation{args: argv, env: env, subject: shown, secrets: src.secrets()})
+	inv.subject = shown
+	pulled, err := h.pull(ctx, tmp, dest, inv)
 	if err != nil {
 		return nil, err
 	}
@@ -256,43 +258,51 @@ func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit i
 
 // stageEntry makes helm pull one version of a chart of a repository with that repository's
 // credentials, from an index of this one entry: helm would parse the whole index otherwise.
-func (h *Helm) stageEntry(ctx context.Context, src chartSource, from repoEntry, entry ChartVersion, dest string) (argv, env []string, err error) {
+func (h *Helm) stageEntry(ctx context.Context, src chartSource, from repoEntry, entry ChartVersion, dest string) (inv invocation, err error) {
 	dir, err := h.repoDir(ctx, src.repo)
 	if err != nil {
-		return nil, nil, err
+		return inv, err
 	}
 	entry.Name = src.chart
-	env, err = stageIndex(filepath.Dir(dest), src.repo, dir.config, entry)
+	tmp := filepath.Dir(dest)
 	// The one thing of a repository that helm's pull does not read from its configuration.
 	opts := SourceOptions{InsecureSkipTLSVerify: from.InsecureSkipTLSVerify}
-	return pullArgs(src.ref, entry.Version, "", dest, opts), env, err
+	inv.args = pullArgs(src.ref, entry.Version, "", dest, opts)
+	inv.secrets = []string{from.Password, from.Token}
+	if target := from.archiveURL(entry); from.Token != "" && target != "" {
+		if inv.via, err = from.relay(target, "archive.tgz"); err != nil {
+			return inv, err
+		}
+		entry.URLs = []string{inv.via.served}
+		dir.config = filepath.Join(tmp, "repositories.yaml")
+		if err := writeRepositories(dir.config, repoEntry{Name: from.Name, URL: inv.via.url}); err != nil {
+			return inv, err
+		}
+	}
+	inv.env, err = stageIndex(tmp, src.repo, dir.config, entry)
+	return inv, err
 }
 
 // stageURL makes helm pull one archive by its URL, as the only chart of a repository of our own
 // making. So credentials in the URL reach helm in a file and not in its arguments.
-func (h *Helm) stageURL(address, dest string, opts SourceOptions) (argv, env []string, err error) {
-	u, err := url.Parse(address)
+func (h *Helm) stageURL(src chartSource, dest string, opts SourceOptions) (inv invocation, err error) {
+	u, err := url.Parse(src.ref)
 	if err != nil {
-		return nil, nil, invalidf("chart address: not a URL")
+		return inv, invalidf("chart address: not a URL")
 	}
-	repo := map[string]any{"name": "archive"}
-	if u.User != nil {
-		password, _ := u.User.Password()
-		repo["username"], repo["password"] = u.User.Username(), password
-		u.User = nil
-	}
-	repo["url"] = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String()
-	text, err := yaml.Marshal(map[string]any{"apiVersion": "", "repositories": []any{repo}})
-	if err != nil {
-		return nil, nil, err
-	}
+	repo := repoEntry{Name: "archive", URL: (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String()}
+	repo.Username = u.User.Username()
+	repo.Password, _ = u.User.Password()
+	u.User = nil
 	config := filepath.Join(filepath.Dir(dest), "repositories.yaml")
-	if err := os.WriteFile(config, text, 0o600); err != nil {
-		return nil, nil, err
+	if err := writeRepositories(config, repo); err != nil {
+		return inv, err
 	}
-	env, err = stageIndex(filepath.Dir(dest), "archive", config, ChartVersion{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}})
 	// Helm reads the TLS files from the flags here.
-	return pullArgs("archive/archive", "0.0.0", "", dest, opts), env, err
+	inv.args = pullArgs("archive/archive", "0.0.0", "", dest, opts)
+	inv.secrets = src.secrets()
+	inv.env, err = stageIndex(filepath.Dir(dest), "archive", config, ChartVersion{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}})
+	return inv, err
 }
 
 // stageIndex writes an index of one entry and points helm at it.

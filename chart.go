@@ -109,11 +109,11 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 	exact := src.kind == fromOCI && (src.digest != "" || pinned(src.version)) && !opts.Refresh
 	return h.cached(ctx, src.ref+" "+src.version+src.digest, src, func(p pin) bool {
 		return exact || !p.At.Before(asked)
-	}, func(dir string) ([]string, []string, error) {
+	}, func(dest string) (invocation, error) {
 		if src.kind == fromOCI {
-			return pullArgs(src.ref, src.version, src.digest, dir, opts.Source), nil, nil
+			return invocation{args: pullArgs(src.ref, src.version, src.digest, dest, opts.Source)}, nil
 		}
-		return h.stageURL(src.ref, dir, opts.Source)
+		return h.stageURL(src, dest, opts.Source)
 	}, "")
 }
 
@@ -163,8 +163,8 @@ func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOpt
 			return p.Digest == digest
 		}
 		return !opts.Refresh || !p.At.Before(asked)
-	}, func(dir string) ([]string, []string, error) {
-		return h.stageEntry(ctx, src, from, entry, dir)
+	}, func(dest string) (invocation, error) {
+		return h.stageEntry(ctx, src, from, entry, dest)
 	}, entry.digest())
 }
 

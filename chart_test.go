@@ -117,7 +117,7 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 		{"repo update", repoAddress + "/web", "helm repo update " + repoAddress + ": it says no"},
 		{"pull", repoAddress + "/web", "helm pull " + repoAddress + "/web 1.0.0: it says no"},
 		{"pull", "http://127.0.0.1:8080/web.tgz?token=secret", "helm pull http://127.0.0.1:8080/web.tgz?***: it says no"},
-		{"pull 401", "oci://127.0.0.1:1/web:1.0.0", "helm pull oci://127.0.0.1:1/web 1.0.0: 401 Unauthorized (log in: RegistryLogin, or AddRepo with a user name and password)"},
+		{"pull 401", "oci://127.0.0.1:1/web:1.0.0", "helm pull oci://127.0.0.1:1/web 1.0.0: 401 Unauthorized (log in: RegistryLogin, or AddRepo with a user name and password, or a token)"},
 		{"", "https://host/", `invalid argument: chart address "https://host/": no chart name behind the last '/'`},
 		{"", repoAddress + "/nosuch", "chart not found: repository " + repoAddress + ` has no chart "nosuch"`},
 		{"", repoAddress + "/web:^2", "chart not found: chart " + repoAddress + `/web has no version that fits "^2"; the newest is 1.0.0`},

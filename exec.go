@@ -42,6 +42,7 @@ type invocation struct {
 	stderr *string // set to the end of stderr when helm succeeds
 	// subject is what an error names in place of the first positional, which is a name of our making.
 	subject string
+	via     *relay // what stands between helm and a repository
 
 	// mutates marks a command that changes the cluster. Its output is not worth its life: what
 	// exceeds the cap is dropped, and the process goes on.
@@ -50,6 +51,12 @@ type invocation struct {
 	waits bool
 	// reports marks a command that prints its failure on stdout.
 	reports bool
+}
+
+// redactor makes what helm says fit for logs and errors.
+func (inv invocation) redactor() func(string) string {
+	redact := redactor(inv.secrets)
+	return func(s string) string { return redact(inv.via.speak(s)) }
 }
 
 // run is the one way a helm process runs. It returns stdout. The error, when the process was
@@ -64,7 +71,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	}
 	defer release()
 
-	redact := redactor(inv.secrets)
+	redact := inv.redactor()
 	shown := make([]string, len(inv.args))
 	for i, a := range inv.args {
 		if strings.HasPrefix(a, "--username=") {

@@ -86,7 +86,7 @@ func fetchAdvice(stderr string) string {
 	case strings.Contains(text, "server gave http response to https client"):
 		return "set PlainHTTP where a registry has no TLS"
 	case loginWanted.MatchString(text):
-		return "log in: RegistryLogin, or AddRepo with a user name and password"
+		return "log in: RegistryLogin, or AddRepo with a user name and password, or a token"
 	case strings.Contains(text, "repo.indexfile"):
 		return "what it serves is no index of charts"
 	}

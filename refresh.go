@@ -95,16 +95,13 @@ func (h *Helm) stampRefresh(name string, began time.Time) error {
 }
 
 func (h *Helm) refetch(ctx context.Context, name string) error {
-	d, err := h.dialect(ctx)
-	if err != nil {
-		return err
-	}
 	dir, err := h.repoDir(ctx, name)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(dir.config); err != nil {
-		return fmt.Errorf("%w: %q is not among the repositories added by AddRepo", ErrRepoNotFound, name)
+	known, err := h.known(ctx, name)
+	if err != nil {
+		return err
 	}
 	staged, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "index-")
 	if err != nil {
@@ -112,10 +109,7 @@ func (h *Helm) refetch(ctx context.Context, name string) error {
 	}
 	defer os.RemoveAll(staged)
 	fresh := repoDir{dir.config, filepath.Join(staged, filepath.Base(dir.index))}
-	a := args{"repo", "update"}
-	a.add(d.updateFails...)
-	a.add("--", name)
-	if err := h.fetching(ctx, invocation{args: a, env: fresh.env(), reports: true, subject: h.shownRepo(ctx, name)}, staged, h.cfg.Limits.Index); err != nil {
+	if err := h.fetchIndex(ctx, known, fresh, staged); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir.index), 0o700); err != nil {
@@ -125,6 +119,31 @@ func (h *Helm) refetch(ctx context.Context, name string) error {
 		return errors.Join(os.Chmod(fresh.index, 0o600), os.Rename(fresh.index, dir.index))
 	}
 	return copyFileAtomic(fresh.index, dir.index) // it may be on another file system
+}
+
+// fetchIndex lets helm fetch the index of a repository, as the configuration that is at a place says,
+// to that place, in the folder tmp.
+func (h *Helm) fetchIndex(ctx context.Context, from repoEntry, at repoDir, tmp string) error {
+	d, err := h.dialect(ctx)
+	if err != nil {
+		return err
+	}
+	a := args{"repo", "update"}
+	a.add(d.updateFails...)
+	a.add("--", from.Name)
+	inv := invocation{args: a, reports: true, subject: from.shown(), secrets: []string{from.Password, from.Token}}
+	if from.Token != "" {
+		at.config = filepath.Join(tmp, "relayed.yaml")
+		if inv.via, err = from.relay(from.URL+"/index.yaml", "index.yaml"); err != nil {
+			return err
+		}
+		defer inv.via.stop()
+		if err := writeRepositories(at.config, repoEntry{Name: from.Name, URL: inv.via.url}); err != nil {
+			return err
+		}
+	}
+	inv.env = at.env()
+	return h.fetching(ctx, inv, tmp, h.cfg.Limits.Index)
 }
 
 // find looks a version of a chart up in its repository's index.

@@ -27,10 +27,14 @@ type RepoOptions struct {
 	Name string
 	// Username and Password log in to the repository. They may stand in the URL instead.
 	Username, Password string
+	// Token logs in to the repository in their place, as a bearer token. Helm knows no such thing:
+	// its requests go through a relay on the loopback, which adds the token. Not in a UserHome.
+	Token string
 	// CAFile verifies the server; CertFile and KeyFile identify the client.
 	CAFile, CertFile, KeyFile string
 	InsecureSkipTLSVerify     bool
-	// PassCredentialsAll sends the credentials to any host that the index names archives on.
+	// PassCredentialsAll sends the credentials to any host that the index names archives on; else
+	// they go to the host of the repository alone.
 	PassCredentialsAll bool
 }
 
@@ -95,6 +99,18 @@ func readRepositories(file string) ([]repoEntry, error) {
 	return content.Repositories, nil
 }
 
+// writeRepositories writes a repositories.yaml.
+func writeRepositories(file string, entries ...repoEntry) error {
+	text, err := yaml.Marshal(struct {
+		APIVersion   string      `json:"apiVersion"`
+		Repositories []repoEntry `json:"repositories"`
+	}{Repositories: entries})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
 // known is what helm keeps of a known repository.
 func (h *Helm) known(ctx context.Context, name string) (repoEntry, error) {
 	dir, err := h.repoDir(ctx, name)
@@ -131,6 +147,15 @@ func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name 
 	if (opts.Username == "") != (opts.Password == "") {
 		return "", invalidf("repository %s: a user name and a password belong together", u)
 	}
+	switch {
+	case opts.Token == "":
+	case opts.Username != "":
+		return "", invalidf("repository %s: a token takes the place of a user name and password: give one of them", u)
+	case !h.private():
+		return "", invalidf("repository %s: Helm's own file of repositories has no place for a token: set Config.Home", u)
+	case !bearerToken.MatchString(opts.Token):
+		return "", invalidf("repository %s: the token has characters that no bearer token has", u)
+	}
 	if opts.Name != "" && !repoName.MatchString(opts.Name) {
 		return "", invalidf("repository name %q: want letters, digits, '-', '_' and '.'", opts.Name)
 	}
@@ -166,38 +191,37 @@ func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name 
 // fetchNew lets helm add a repository. The caller holds its lock.
 func (h *Helm) fetchNew(ctx context.Context, name, url string, opts RepoOptions) error {
 	began := time.Now()
-	inv := invocation{args: addRepoArgs(name, url, opts), secrets: []string{opts.Password}, subject: url}
-	if opts.Password != "" {
-		inv.stdin = []byte(opts.Password)
-	}
 	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "repo-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
 	staged := repoDirIn(tmp, name)
-	if h.private() {
-		inv.env = staged.env()
-	}
-	if h.private() && opts.Username != "" {
+	if h.private() && opts.Username+opts.Token != "" {
 		// "repo add" wants the user name, which often is a token, among its arguments. What it
 		// would write is written here, and helm fetches the index.
-		d, err := h.dialect(ctx)
-		if err != nil {
+		entry := newRepoEntry(name, url, opts)
+		if err := writeRepositories(staged.config, entry); err != nil {
 			return err
 		}
-		if err := writeEntry(staged.config, name, url, opts); err != nil {
+		if err := h.fetchIndex(ctx, entry, staged, tmp); err != nil {
+			var e *Error
+			if errors.As(err, &e) && e.kind == nil && e.cause == nil {
+				e.kind = ErrRepoNotFound // as "repo add" puts it, whatever kept helm from the index
+			}
 			return err
 		}
-		inv.stdin, inv.reports = nil, true
-		inv.args = slices.Concat([]string{"repo", "update"}, d.updateFails, []string{"--", name})
-	}
-	if err := h.fetching(ctx, inv, tmp, h.cfg.Limits.Index); err != nil {
-		var e *Error
-		if inv.reports && errors.As(err, &e) && e.kind == nil && e.cause == nil {
-			e.kind = ErrRepoNotFound // as "repo add" puts it, whatever kept helm from the index
+	} else {
+		inv := invocation{args: addRepoArgs(name, url, opts), secrets: []string{opts.Password}, subject: url}
+		if opts.Password != "" {
+			inv.stdin = []byte(opts.Password)
 		}
-		return err
+		if h.private() {
+			inv.env = staged.env()
+		}
+		if err := h.fetching(ctx, inv, tmp, h.cfg.Limits.Index); err != nil {
+			return err
+		}
 	}
 	if h.private() {
 		// The config comes last: with it the repository is there, and other credentials replace
@@ -259,34 +283,24 @@ func addRepoArgs(name, url string, opts RepoOptions) []string {
 	return append(a, "--", name, url)
 }
 
-// writeEntry writes a repositories.yaml of one repository.
-func writeEntry(file, name, url string, opts RepoOptions) error {
-	text, err := yaml.Marshal(map[string]any{"apiVersion": "", "repositories": []any{map[string]any{
-		"name": name, "url": url, "username": opts.Username, "password": opts.Password,
-		"caFile": opts.CAFile, "certFile": opts.CertFile, "keyFile": opts.KeyFile,
-		"insecure_skip_tls_verify": opts.InsecureSkipTLSVerify, "pass_credentials_all": opts.PassCredentialsAll,
-	}}})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o600)
-}
-
 // Repos lists the known repositories by name. It reads Helm's files and starts no process, except
 // in a UserHome once to ask helm where they are.
 func (h *Helm) Repos(ctx context.Context) ([]Repo, error) {
 	entries, err := h.repoEntries(ctx)
 	repos := make([]Repo, 0, len(entries))
 	for _, e := range entries {
-		repos = append(repos, e.Repo)
+		repos = append(repos, Repo{e.Name, e.URL})
 	}
 	return repos, err
 }
 
-// repoEntry is what Helm keeps of a repository.
+// repoEntry is what Helm keeps of a repository, and its token, which Helm does not look at.
 type repoEntry struct {
-	Repo                  `json:",inline"`
-	Username, Password    string
+	Name                  string `json:"name"`
+	URL                   string `json:"url"`
+	Username              string `json:"username"`
+	Password              string `json:"password"`
+	Token                 string `json:"token,omitempty"`
 	CAFile                string `json:"caFile"`
 	CertFile              string `json:"certFile"`
 	KeyFile               string `json:"keyFile"`
@@ -294,11 +308,19 @@ type repoEntry struct {
 	PassCredentialsAll    bool   `json:"pass_credentials_all"`
 }
 
+func newRepoEntry(name, url string, opts RepoOptions) repoEntry {
+	return repoEntry{
+		Name: name, URL: url, Username: opts.Username, Password: opts.Password, Token: opts.Token,
+		CAFile: opts.CAFile, CertFile: opts.CertFile, KeyFile: opts.KeyFile,
+		InsecureSkipTLSVerify: opts.InsecureSkipTLSVerify, PassCredentialsAll: opts.PassCredentialsAll,
+	}
+}
+
 // reachedBy tells whether a repository is reached as opts say. Options that are not given are as
 // they are.
 func (r repoEntry) reachedBy(opts RepoOptions) bool {
 	same := func(given, have string) bool { return given == "" || given == have }
-	if opts.Username+opts.Password != "" && (opts.Username != r.Username || opts.Password != r.Password) {
+	if opts.Username+opts.Token != "" && (opts.Username != r.Username || opts.Password != r.Password || opts.Token != r.Token) {
 		return false
 	}
 	return same(opts.CAFile, r.CAFile) && same(opts.CertFile, r.CertFile) && same(opts.KeyFile, r.KeyFile) &&

@@ -194,6 +194,60 @@ func TestTLS(t *testing.T) {
 	})
 }
 
+// Helm knows no bearer tokens; a repository that wants one is used as any other.
+func TestBearerToken(t *testing.T) {
+	const right, wrong = "s3cret-token.right==", "s3cret-token.wrong=="
+	onBothHelms(t, func(b *bed) {
+		dir, log := b.spyOn()
+		repo := b.repository(chartrepo.Options{Token: right}, b.chart("web", "1.0.0", "us"))
+		_, without := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
+		b.wantErr(without, helmexec.ErrRepoNotFound)
+		_, denied := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Token: wrong})
+		b.wantErr(denied, helmexec.ErrRepoNotFound)
+		if !strings.Contains(denied.Error(), repo.URL+"/index.yaml : 401") {
+			b.Errorf("it does not say what was denied: %v", denied)
+		}
+		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Token: right})
+		b.must(err)
+		ch := b.wantMaker(b.h, name+"/web", helmexec.ChartOptions{}, "us")
+		b.must(repo.Add(b.chart("web", "1.1.0", "us")))
+		counted := b.newHelm(func(cfg *helmexec.Config) { cfg.Logger = slog.New(b.processes) })
+		again := b.wantMaker(counted, repo.URL+"/web:1.1.0", helmexec.ChartOptions{}, "us")
+		b.wantProcesses("repo update", "pull")
+
+		// Another token replaces the one that is there when it is good, and only then.
+		_, err = b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Token: wrong})
+		b.wantErr(err, helmexec.ErrRepoNotFound)
+		b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
+		b.must(repo.Close())
+		gone := b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{})
+		if gone == nil || !strings.Contains(gone.Error(), "connection refused") {
+			b.Errorf("a repository that is gone: %v", gone)
+		}
+		b.wantNoSecret(dir, log, without, denied, err, ch, again, gone)
+		b.wantClean()
+
+		// The limits hold for what comes through the relay, and so do TLS files.
+		charts := chartrepo.New(chartrepo.Options{Token: right})
+		b.must(charts.Add(b.chart("web", "1.0.0", "us")))
+		server := httptest.NewTLSServer(charts)
+		b.Cleanup(server.Close)
+		ca := filepath.Join(b.TempDir(), "ca.pem")
+		b.must(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+		_, err = b.h.AddRepo(b.ctx, server.URL+"/charts", helmexec.RepoOptions{Token: right})
+		if err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
+			b.Errorf("a server that nobody vouches for: %v", err)
+		}
+		name, err = b.h.AddRepo(b.ctx, server.URL+"/charts", helmexec.RepoOptions{Token: right, CAFile: ca})
+		b.must(err)
+		b.wantMaker(b.h, name+"/web", helmexec.ChartOptions{}, "us")
+		charts.Inject(chartrepo.Fault{Size: 2 << 30})
+		err = b.newHelm(small).UpdateRepos(b.ctx, helmexec.UpdateReposOptions{Names: []string{name}})
+		b.wantRefused(err, helmexec.ErrOutputTooLarge)
+		b.wantClean()
+	})
+}
+
 func (b *bed) registry(opts registry.Options) *registry.Registry {
 	b.Helper()
 	if err := registry.Available(); err != nil {

@@ -1,0 +1,165 @@
+package helmexec
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// bearerToken is the form of a bearer token: RFC 6750, section 2.1.
+var bearerToken = regexp.MustCompile(`^[-A-Za-z0-9._~+/]+=*$`)
+
+// relay fetches one thing for helm from a repository that wants a bearer token, which helm cannot
+// send. It listens on the loopback, at a URL that nobody else can guess.
+type relay struct {
+	url            string       // what helm takes for the repository
+	served, target string       // the URL that helm asks for, and the one that is fetched
+	failed         atomic.Value // why the target was not reached last time: a string, "" when it was
+	stopServer     func() error
+}
+
+// relay starts one for a target on this repository's host or on another one, which gets the token
+// only where PassCredentialsAll says so. Helm asks for name below the relay's url.
+func (r repoEntry) relay(target, name string) (*relay, error) {
+	own, err := url.Parse(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	config, err := r.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	path := "/" + rand.Text()
+	via := &relay{url: "http://" + listener.Addr().String() + path, target: target}
+	via.served = via.url + "/" + name
+	via.failed.Store("")
+	// What it reads is not unpacked here, as helm does not: the limits are on what comes.
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
+	client := &http.Client{Transport: withToken{transport, "Bearer " + r.Token, func(to *url.URL) bool {
+		return r.PassCredentialsAll || to.Scheme == own.Scheme && to.Host == own.Host
+	}}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+path+"/"+name, func(w http.ResponseWriter, asked *http.Request) { via.serve(w, asked, client) })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = server.Serve(listener) }()
+	via.stopServer = func() error {
+		transport.CloseIdleConnections()
+		return server.Close()
+	}
+	return via, nil
+}
+
+// serve answers helm with what the target says, byte for byte.
+func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http.Client) {
+	via.failed.Store("")
+	req, err := http.NewRequestWithContext(asked.Context(), http.MethodGet, via.target, nil)
+	var answer *http.Response
+	if err == nil {
+		req.Header = asked.Header.Clone()
+		answer, err = client.Do(req)
+	}
+	if err != nil {
+		if e := (*url.Error)(nil); errors.As(err, &e) {
+			err = e.Err // without the address, which may be that of a redirect and have secrets
+		}
+		via.failed.Store(err.Error())
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer answer.Body.Close()
+	maps.Copy(w.Header(), answer.Header)
+	w.WriteHeader(answer.StatusCode)
+	if _, err := io.Copy(w, answer.Body); err != nil {
+		panic(http.ErrAbortHandler) // so that helm does not take a part for the whole
+	}
+}
+
+// stop ends the relay, and the request that it may be in the middle of.
+func (via *relay) stop() {
+	if via != nil {
+		_ = via.stopServer()
+	}
+}
+
+// speak puts what helm says of the relay in terms of the repository.
+func (via *relay) speak(text string) string {
+	if via == nil {
+		return text
+	}
+	if why := via.failed.Load().(string); why != "" {
+		text = strings.ReplaceAll(text, "502 Bad Gateway", why)
+	}
+	text = strings.ReplaceAll(text, via.served, via.target)
+	return strings.ReplaceAll(text, via.url, strings.TrimSuffix(via.target, "/index.yaml"))
+}
+
+// withToken adds a token to the requests to where it may go, of which redirects make more.
+type withToken struct {
+	http.RoundTripper
+	authorization string
+	may           func(*url.URL) bool
+}
+
+func (t withToken) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.may(req.URL) {
+		req = req.Clone(req.Context())
+		req.Header.Set("Authorization", t.authorization)
+	}
+	return t.RoundTripper.RoundTrip(req)
+}
+
+// tlsConfig is how this repository is reached by TLS.
+func (r repoEntry) tlsConfig() (*tls.Config, error) {
+	config := &tls.Config{InsecureSkipVerify: r.InsecureSkipTLSVerify}
+	if r.CAFile != "" {
+		text, err := os.ReadFile(r.CAFile)
+		if err != nil {
+			return nil, invalidf("repository: CAFile: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(text) {
+			return nil, invalidf("repository: CAFile %s holds no certificate", r.CAFile)
+		}
+	}
+	if r.CertFile != "" || r.KeyFile != "" {
+		pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile)
+		if err != nil {
+			return nil, invalidf("repository: CertFile and KeyFile: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
+
+// archiveURL is where an archive is that the index names, as helm resolves it; "" where that is no
+// matter of HTTP.
+func (r repoEntry) archiveURL(entry ChartVersion) string {
+	if len(entry.URLs) == 0 {
+		return ""
+	}
+	base, err := url.Parse(strings.TrimSuffix(r.URL, "/") + "/")
+	if err != nil {
+		return ""
+	}
+	u, err := base.Parse(entry.URLs[0])
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	return u.String()
+}

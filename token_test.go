@@ -1,0 +1,179 @@
+package helmexec
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// host is a server that remembers what it was given as credentials, path by path.
+type host struct {
+	*httptest.Server
+	given sync.Map
+}
+
+func newHost(t *testing.T, answer http.HandlerFunc) *host {
+	h := &host{}
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.given.Store(r.URL.Path, r.Header.Get("Authorization"))
+		answer(w, r)
+	}))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *host) wasGiven(path string) any {
+	given, asked := h.given.Load(path)
+	if !asked {
+		return "not asked"
+	}
+	return given
+}
+
+func ask(t *testing.T, url string) (status int, body string, err error) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
+	const token = "Bearer tok3n"
+	other := newHost(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "theirs") })
+	own := newHost(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/charts/away":
+			http.Redirect(w, r, other.URL+"/away", http.StatusFound)
+		case "/charts/near":
+			http.Redirect(w, r, "/charts/web.tgz", http.StatusFound)
+		case "/charts/torn":
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, strings.Repeat("a part ", 100))
+		case "/charts/none":
+			http.NotFound(w, r)
+		default:
+			_, _ = io.WriteString(w, "ours")
+		}
+	})
+	for _, test := range []struct {
+		target     string
+		all        bool // PassCredentialsAll
+		says       string
+		to         *host
+		path, gets string
+	}{
+		{own.URL + "/charts/web.tgz", false, "ours", own, "/charts/web.tgz", token},
+		{own.URL + "/elsewhere.tgz", false, "ours", own, "/elsewhere.tgz", token},
+		{own.URL + "/charts/near", false, "ours", own, "/charts/web.tgz", token},
+		{own.URL + "/charts/away", false, "theirs", other, "/away", ""},
+		{other.URL + "/direct.tgz", false, "theirs", other, "/direct.tgz", ""},
+		{other.URL + "/all.tgz", true, "theirs", other, "/all.tgz", token},
+	} {
+		via, err := repoEntry{URL: own.URL + "/charts", Token: "tok3n", PassCredentialsAll: test.all}.relay(test.target, "archive.tgz")
+		require.NoError(t, err)
+		status, body, err := ask(t, via.served)
+		require.NoError(t, err)
+		assert.Equal(t, []any{200, test.says, test.gets}, []any{status, body, test.to.wasGiven(test.path)}, test.target)
+		via.stop()
+		_, _, err = ask(t, via.served)
+		require.Error(t, err, "it has stopped")
+	}
+
+	via, err := repoEntry{URL: own.URL, Token: "tok3n"}.relay(own.URL+"/charts/none", "archive.tgz")
+	require.NoError(t, err)
+	defer via.stop()
+	for url, want := range map[string]int{via.served: 404, via.url + "/index.yaml": 404, strings.TrimSuffix(via.served, via.url[len("http://127.0.0.1:"):]): 404} {
+		status, _, err := ask(t, url)
+		require.NoError(t, err)
+		assert.Equal(t, want, status, url)
+	}
+	torn, err := repoEntry{URL: own.URL, Token: "tok3n"}.relay(own.URL+"/charts/torn", "archive.tgz")
+	require.NoError(t, err)
+	defer torn.stop()
+	_, _, err = ask(t, torn.served)
+	require.Error(t, err, "a part is not taken for the whole")
+}
+
+// Errors name the repository and what kept it from answering, and not the relay.
+func TestRelaySpeaksOfTheRepository(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	entry := repoEntry{Name: "x", URL: gone.URL + "/charts", Token: "tok3n"}
+	via, err := entry.relay(entry.URL+"/index.yaml", "index.yaml")
+	require.NoError(t, err)
+	defer via.stop()
+	status, _, err := ask(t, via.served)
+	require.NoError(t, err)
+	assert.Equal(t, 502, status)
+	said := invocation{via: via}.redactor()("failed to fetch " + via.served + " : 502 Bad Gateway, from " + via.url)
+	assert.Regexp(t, `^failed to fetch \S+/charts/index.yaml : dial tcp \S+ connect: connection refused, from \S+/charts$`, said)
+	assert.NotContains(t, said, strings.TrimPrefix(via.url, "http://"))
+}
+
+func TestTokenIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.pem")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for _, test := range []struct {
+		cfg  Config
+		opts RepoOptions
+		says string
+	}{
+		{Config{}, RepoOptions{Token: "tok3n", Username: "bob", Password: "hunter2"}, "give one of them"},
+		{Config{Home: UserHome}, RepoOptions{Token: "tok3n"}, "set Config.Home"},
+		{Config{}, RepoOptions{Token: "tok3n\r\nX-Other: y"}, "no bearer token has"},
+		{Config{}, RepoOptions{Token: "tok3n", CAFile: filepath.Join(dir, "none.pem")}, "CAFile"},
+		{Config{}, RepoOptions{Token: "tok3n", CAFile: empty}, "holds no certificate"},
+		{Config{}, RepoOptions{Token: "tok3n", CertFile: empty, KeyFile: empty}, "CertFile and KeyFile"},
+	} {
+		h, fake := withFake(t, test.cfg)
+		_, err := h.AddRepo(t.Context(), "https://charts.example/x", test.opts)
+		require.ErrorIs(t, err, ErrInvalidArgument, test.says)
+		assert.ErrorContains(t, err, test.says)
+		assert.NotContains(t, err.Error(), "tok3n")
+		assert.NotContains(t, fake.Commands(), "repo update", "before any process starts")
+	}
+}
+
+// The one helm that a token needs gets it neither in its arguments nor in a file that it reads.
+func TestTokenStaysInTheHome(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	name, err := h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{Token: "tok3n"})
+	require.NoError(t, err)
+	require.Len(t, fake.Calls(), 2, "the version and the index")
+	for _, call := range fake.Calls() {
+		assert.NotContains(t, strings.Join(call.Args, " ")+strings.Join(sortedKeys(call.Env), " ")+call.Stdin, "tok3n")
+	}
+	known, err := h.known(t.Context(), name)
+	require.NoError(t, err)
+	assert.Equal(t, repoEntry{Name: name, URL: "https://charts.example/x", Token: "tok3n"}, known)
+
+	before := len(fake.Calls())
+	for token, more := range map[string]int{"": 0, "tok3n": 0} {
+		_, err = h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{Token: token})
+		require.NoError(t, err)
+		assert.Len(t, fake.Calls(), before+more)
+	}
+	_, err = h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{Token: "changed"})
+	require.NoError(t, err)
+	assert.Len(t, fake.Calls(), before+1, "a token that was changed")
+
+	chart := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(chart, "Chart.yaml"),
+		[]byte("apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: [{name: b, version: 1.0.0, repository: \"https://charts.example/x\"}]\n"), 0o600))
+	err = h.DependencyBuild(t.Context(), chart)
+	require.ErrorIs(t, err, ErrInvalidArgument)
+	assert.ErrorContains(t, err, "with Pull")
+}

@@ -191,7 +191,7 @@ func parseRepoURL(address string) (*url.URL, error) {
 	if err != nil {
 		return nil, invalidf("repository URL %q: %v", shown, err.(*url.Error).Err)
 	}
-	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	u.Scheme = strings.ToLower(u.Scheme)
 	switch {
 	case u.Scheme == "oci":
 		return nil, invalidf("repository URL %q: an OCI registry needs no adding, use the oci:// address itself", shown)
@@ -202,15 +202,23 @@ func parseRepoURL(address string) (*url.URL, error) {
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, invalidf("repository URL %q: a query or fragment has no meaning in it", shown)
 	}
-	if host, port, err := net.SplitHostPort(u.Host); err == nil && (u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443") {
-		u.Host = host
-		if strings.Contains(host, ":") {
-			u.Host = "[" + host + "]"
-		}
-	}
+	u.Host = plainHost(u)
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = strings.TrimRight(u.RawPath, "/")
 	return u, nil
+}
+
+// plainHost is a URL's host and port in their one spelling: small letters, no default port.
+func plainHost(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	name, port, err := net.SplitHostPort(host)
+	if err != nil || port != map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+		return host
+	}
+	if strings.Contains(name, ":") {
+		return "[" + name + "]"
+	}
+	return name
 }
 
 var notInName = regexp.MustCompile(`[^a-z0-9.]+`)

@@ -16,7 +16,8 @@ var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(
 
 // RegistryLogin logs in to an OCI registry, a host with or without a port, for every later call with
 // the same Home. The password goes to helm through its stdin; helm keeps it in a file of mode 0600 in
-// the home. Starts one helm process.
+// the home. The user name is an argument of helm, which takes it in no other way: other users of the
+// host can see it for a moment. Starts one helm process.
 //
 // Errors: ErrInvalidArgument, or helm's own.
 func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) error {

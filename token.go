@@ -52,7 +52,7 @@ func (r repoEntry) relay(target, name string) (*relay, error) {
 	// What it reads is not unpacked here, as helm does not: the limits are on what comes.
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
 	client := &http.Client{Transport: withToken{transport, "Bearer " + r.Token, func(to *url.URL) bool {
-		return r.PassCredentialsAll || to.Scheme == own.Scheme && to.Host == own.Host
+		return r.PassCredentialsAll || to.Scheme == own.Scheme && plainHost(to) == plainHost(own)
 	}}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+path+"/"+name, func(w http.ResponseWriter, asked *http.Request) { via.serve(w, asked, client) })
@@ -126,7 +126,7 @@ func (t withToken) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // tlsConfig is how this repository is reached by TLS.
 func (r repoEntry) tlsConfig() (*tls.Config, error) {
-	config := &tls.Config{InsecureSkipVerify: r.InsecureSkipTLSVerify}
+	config := &tls.Config{InsecureSkipVerify: r.InsecureSkipTLSVerify} // as the caller of AddRepo wants it
 	if r.CAFile != "" {
 		text, err := os.ReadFile(r.CAFile)
 		if err != nil {

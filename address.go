@@ -202,7 +202,7 @@ func parseRepoURL(address string) (*url.URL, error) {
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, invalidf("repository URL %q: a query or fragment has no meaning in it", shown)
 	}
-	u.Host = plainHost(u)
+	u.Host, u.ForceQuery = plainHost(u), false
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = strings.TrimRight(u.RawPath, "/")
 	return u, nil

@@ -127,7 +127,8 @@ func parseLint(out []byte) []LintMessage {
 // folder, with the credentials of the repositories that AddRepo made known. It is for one's own
 // charts: a dependency can name any address. Starts one helm process.
 //
-// Errors: ErrChartNotFound, ErrBadChart, ErrRepoNotFound, ErrOutputTooLarge, ErrFetchTimeout.
+// Errors: ErrInvalidArgument for a repository that wants a token, ErrChartNotFound, ErrBadChart,
+// ErrRepoNotFound, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
 	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
 		return fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, chart)

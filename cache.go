@@ -258,7 +258,15 @@ func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit i
 
 // stageEntry makes helm pull one version of a chart of a repository with that repository's
 // credentials, from an index of this one entry: helm would parse the whole index otherwise.
-func (h *Helm) stageEntry(ctx context.Context, src chartSource, from repoEntry, entry ChartVersion, dest string) (inv invocation, err error) {
+func (h *Helm) stageEntry(ctx context.Context, src chartSource, url string, entry ChartVersion, dest string) (inv invocation, err error) {
+	// Not what was known when the call began: waiting for its turn may have taken minutes.
+	from, err := h.known(ctx, src.repo)
+	if err == nil && from.URL != url {
+		err = fmt.Errorf("%w: %q was given to another one meanwhile", ErrRepoNotFound, src.repo)
+	}
+	if err != nil {
+		return inv, err
+	}
 	dir, err := h.repoDir(ctx, src.repo)
 	if err != nil {
 		return inv, err
@@ -270,7 +278,7 @@ func (h *Helm) stageEntry(ctx context.Context, src chartSource, from repoEntry, 
 	inv.args = pullArgs(src.ref, entry.Version, "", dest, opts)
 	inv.secrets = []string{from.Password, from.Token}
 	if target := from.archiveURL(entry); from.Token != "" && target != "" {
-		if inv.via, err = from.relay(target, "archive.tgz"); err != nil {
+		if inv.via, err = h.relay(from, target, "archive.tgz"); err != nil {
 			return inv, err
 		}
 		entry.URLs = []string{inv.via.served}

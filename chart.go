@@ -164,7 +164,7 @@ func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOpt
 		}
 		return !opts.Refresh || !p.At.Before(asked)
 	}, func(dest string) (invocation, error) {
-		return h.stageEntry(ctx, src, from, entry, dest)
+		return h.stageEntry(ctx, src, from.URL, entry, dest)
 	}, entry.digest())
 }
 

@@ -134,7 +134,11 @@ func (h *Helm) fetchIndex(ctx context.Context, from repoEntry, at repoDir, tmp s
 	inv := invocation{args: a, reports: true, subject: from.shown(), secrets: []string{from.Password, from.Token}}
 	if from.Token != "" {
 		at.config = filepath.Join(tmp, "relayed.yaml")
-		if inv.via, err = from.relay(from.URL+"/index.yaml", "index.yaml"); err != nil {
+		index, err := from.resolve("index.yaml")
+		if err != nil {
+			return err
+		}
+		if inv.via, err = h.relay(from, index.String(), "index.yaml"); err != nil {
 			return err
 		}
 		defer inv.via.stop()

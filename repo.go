@@ -25,7 +25,8 @@ type Repo struct {
 type RepoOptions struct {
 	// Name the repository; default is a name made from the URL.
 	Name string
-	// Username and Password log in to the repository. They may stand in the URL instead.
+	// Username and Password log in to the repository. They may stand in the URL instead. In a
+	// UserHome the user name is an argument of helm, which other users of the host can see.
 	Username, Password string
 	// Token logs in to the repository in their place, as a bearer token. Helm knows no such thing:
 	// its requests go through a relay on the loopback, which adds the token. Not in a UserHome.
@@ -33,8 +34,8 @@ type RepoOptions struct {
 	// CAFile verifies the server; CertFile and KeyFile identify the client.
 	CAFile, CertFile, KeyFile string
 	InsecureSkipTLSVerify     bool
-	// PassCredentialsAll sends the credentials to any host that the index names archives on; else
-	// they go to the host of the repository alone.
+	// PassCredentialsAll sends the credentials to any host that the index names archives on, but not
+	// along with a redirect; else they go to the host of the repository alone.
 	PassCredentialsAll bool
 }
 

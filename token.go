@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -27,41 +28,56 @@ type relay struct {
 	url            string       // what helm takes for the repository
 	served, target string       // the URL that helm asks for, and the one that is fetched
 	failed         atomic.Value // why the target was not reached last time: a string, "" when it was
-	stopServer     func() error
+	server         *http.Server
 }
 
-// relay starts one for a target on this repository's host or on another one, which gets the token
-// only where PassCredentialsAll says so. Helm asks for name below the relay's url.
-func (r repoEntry) relay(target, name string) (*relay, error) {
+// relay starts one for a target on the repository's own host, or on another one, which gets the token
+// only where PassCredentialsAll says so. Helm asks for name below the relay's url. What the target says
+// is bounded by the limits on helm, which reads it, but for the headers.
+func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
 	own, err := url.Parse(r.URL)
 	if err != nil {
 		return nil, err
 	}
+	for _, key := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if value, set := h.cfg.Env[key]; set && value != os.Getenv(key) {
+			return nil, invalidf("repository %s: what asks with the token is this program and not helm: set %s in its environment, not in Config.Env alone", r.shown(), key)
+		}
+	}
 	config, err := r.tlsConfig()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("repository %s: %w", r.shown(), err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	path := "/" + rand.Text()
-	via := &relay{url: "http://" + listener.Addr().String() + path, target: target}
+	via := &relay{url: "http://" + listener.Addr().String() + "/" + rand.Text(), target: target}
 	via.served = via.url + "/" + name
 	via.failed.Store("")
-	// What it reads is not unpacked here, as helm does not: the limits are on what comes.
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
-	client := &http.Client{Transport: withToken{transport, "Bearer " + r.Token, func(to *url.URL) bool {
-		return r.PassCredentialsAll || to.Scheme == own.Scheme && plainHost(to) == plainHost(own)
-	}}}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+path+"/"+name, func(w http.ResponseWriter, asked *http.Request) { via.serve(w, asked, client) })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() { _ = server.Serve(listener) }()
-	via.stopServer = func() error {
-		transport.CloseIdleConnections()
-		return server.Close()
+	client := &http.Client{Transport: withToken{
+		// Nothing is unpacked here: the limits are on what comes.
+		&http.Transport{
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config,
+			DisableCompression: true, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
+		},
+		"Bearer " + r.Token,
+		func(to *url.URL) bool {
+			return r.PassCredentialsAll && to.String() == target ||
+				plainHost(to) == plainHost(own) && (to.Scheme == own.Scheme || to.Scheme == "https")
+		},
+	}}
+	via.server = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, asked *http.Request) {
+			if "http://"+asked.Host+asked.URL.Path != via.served {
+				http.NotFound(w, asked)
+				return
+			}
+			via.serve(w, asked, client)
+		}),
+		ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
 	}
+	go func() { _ = via.server.Serve(listener) }()
 	return via, nil
 }
 
@@ -78,7 +94,7 @@ func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http
 		if e := (*url.Error)(nil); errors.As(err, &e) {
 			err = e.Err // without the address, which may be that of a redirect and have secrets
 		}
-		via.failed.Store(err.Error())
+		via.failed.Store(abridged(err.Error())) // which can quote the server
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
@@ -93,7 +109,7 @@ func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http
 // stop ends the relay, and the request that it may be in the middle of.
 func (via *relay) stop() {
 	if via != nil {
-		_ = via.stopServer()
+		_ = via.server.Close()
 	}
 }
 
@@ -130,34 +146,48 @@ func (r repoEntry) tlsConfig() (*tls.Config, error) {
 	if r.CAFile != "" {
 		text, err := os.ReadFile(r.CAFile)
 		if err != nil {
-			return nil, invalidf("repository: CAFile: %w", err)
+			return nil, invalidf("CAFile: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, invalidf("repository: CAFile %s holds no certificate", r.CAFile)
+			return nil, invalidf("CAFile %s holds no certificate", r.CAFile)
 		}
 	}
 	if r.CertFile != "" || r.KeyFile != "" {
 		pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile)
 		if err != nil {
-			return nil, invalidf("repository: CertFile and KeyFile: %w", err)
+			return nil, invalidf("CertFile and KeyFile: %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
 }
 
-// archiveURL is where an archive is that the index names, as helm resolves it; "" where that is no
-// matter of HTTP.
+// resolve gives the URL of what the index names, or of the index, as helm does.
+func (r repoEntry) resolve(name string) (*url.URL, error) {
+	base, err := parseRepoURL(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	to, err := url.Parse(name)
+	if err != nil || to.IsAbs() {
+		return to, err
+	}
+	base.Path += "/"
+	if base.RawPath != "" {
+		base.RawPath += "/"
+	}
+	to = base.ResolveReference(to)
+	to.RawQuery = ""
+	return to, nil
+}
+
+// archiveURL is where an archive is that the index names; "" where that is no matter of HTTP.
 func (r repoEntry) archiveURL(entry ChartVersion) string {
 	if len(entry.URLs) == 0 {
 		return ""
 	}
-	base, err := url.Parse(strings.TrimSuffix(r.URL, "/") + "/")
-	if err != nil {
-		return ""
-	}
-	u, err := base.Parse(entry.URLs[0])
+	u, err := r.resolve(entry.URLs[0])
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return ""
 	}

@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -67,6 +68,7 @@ func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
 			_, _ = io.WriteString(w, "ours")
 		}
 	})
+	h, _ := withFake(t, Config{})
 	for _, test := range []struct {
 		target     string
 		all        bool // PassCredentialsAll
@@ -80,8 +82,9 @@ func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
 		{own.URL + "/charts/away", false, "theirs", other, "/away", ""},
 		{other.URL + "/direct.tgz", false, "theirs", other, "/direct.tgz", ""},
 		{other.URL + "/all.tgz", true, "theirs", other, "/all.tgz", token},
+		{own.URL + "/charts/away", true, "theirs", other, "/away", ""}, // it may be signed, and refuse a second proof
 	} {
-		via, err := repoEntry{URL: own.URL + "/charts", Token: "tok3n", PassCredentialsAll: test.all}.relay(test.target, "archive.tgz")
+		via, err := h.relay(repoEntry{URL: own.URL + "/charts", Token: "tok3n", PassCredentialsAll: test.all}, test.target, "archive.tgz")
 		require.NoError(t, err)
 		status, body, err := ask(t, via.served)
 		require.NoError(t, err)
@@ -91,7 +94,7 @@ func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
 		require.Error(t, err, "it has stopped")
 	}
 
-	via, err := repoEntry{URL: own.URL, Token: "tok3n"}.relay(own.URL+"/charts/none", "archive.tgz")
+	via, err := h.relay(repoEntry{URL: own.URL, Token: "tok3n"}, own.URL+"/charts/none", "archive.tgz")
 	require.NoError(t, err)
 	defer via.stop()
 	for url, want := range map[string]int{via.served: 404, via.url + "/index.yaml": 404, strings.TrimSuffix(via.served, via.url[len("http://127.0.0.1:"):]): 404} {
@@ -99,7 +102,7 @@ func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, status, url)
 	}
-	torn, err := repoEntry{URL: own.URL, Token: "tok3n"}.relay(own.URL+"/charts/torn", "archive.tgz")
+	torn, err := h.relay(repoEntry{URL: own.URL, Token: "tok3n"}, own.URL+"/charts/torn", "archive.tgz")
 	require.NoError(t, err)
 	defer torn.stop()
 	_, _, err = ask(t, torn.served)
@@ -111,7 +114,8 @@ func TestRelaySpeaksOfTheRepository(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	entry := repoEntry{Name: "x", URL: gone.URL + "/charts", Token: "tok3n"}
-	via, err := entry.relay(entry.URL+"/index.yaml", "index.yaml")
+	h, _ := withFake(t, Config{})
+	via, err := h.relay(entry, entry.URL+"/index.yaml", "index.yaml")
 	require.NoError(t, err)
 	defer via.stop()
 	status, _, err := ask(t, via.served)
@@ -134,6 +138,7 @@ func TestTokenIsRefused(t *testing.T) {
 		{Config{}, RepoOptions{Token: "tok3n", Username: "bob", Password: "hunter2"}, "give one of them"},
 		{Config{Home: UserHome}, RepoOptions{Token: "tok3n"}, "set Config.Home"},
 		{Config{}, RepoOptions{Token: "tok3n\r\nX-Other: y"}, "no bearer token has"},
+		{Config{Env: map[string]string{"HTTPS_PROXY": "http://proxy.example"}}, RepoOptions{Token: "tok3n"}, "not in Config.Env"},
 		{Config{}, RepoOptions{Token: "tok3n", CAFile: filepath.Join(dir, "none.pem")}, "CAFile"},
 		{Config{}, RepoOptions{Token: "tok3n", CAFile: empty}, "holds no certificate"},
 		{Config{}, RepoOptions{Token: "tok3n", CertFile: empty, KeyFile: empty}, "CertFile and KeyFile"},
@@ -147,14 +152,17 @@ func TestTokenIsRefused(t *testing.T) {
 	}
 }
 
-// The one helm that a token needs gets it neither in its arguments nor in a file that it reads.
+// The helm that a token needs gets it neither as an argument nor by its environment or stdin.
 func TestTokenStaysInTheHome(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	name, err := h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{Token: "tok3n"})
 	require.NoError(t, err)
 	require.Len(t, fake.Calls(), 2, "the version and the index")
 	for _, call := range fake.Calls() {
-		assert.NotContains(t, strings.Join(call.Args, " ")+strings.Join(sortedKeys(call.Env), " ")+call.Stdin, "tok3n")
+		for key, value := range call.Env {
+			assert.NotContains(t, value, "tok3n", key)
+		}
+		assert.NotContains(t, strings.Join(call.Args, " ")+call.Stdin, "tok3n")
 	}
 	known, err := h.known(t.Context(), name)
 	require.NoError(t, err)
@@ -176,4 +184,53 @@ func TestTokenStaysInTheHome(t *testing.T) {
 	err = h.DependencyBuild(t.Context(), chart)
 	require.ErrorIs(t, err, ErrInvalidArgument)
 	assert.ErrorContains(t, err, "with Pull")
+}
+
+// A repository can say anything in the place of an answer; it is this program that reads it.
+func TestRelayBoundsWhatItReads(t *testing.T) {
+	for name, says := range map[string]string{
+		"no HTTP": strings.Repeat("x", 1<<20), "headers": "HTTP/1.1 200 OK\r\n" + strings.Repeat("a: b\r\n", 1<<17) + "\r\n",
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = listener.Close() })
+		go func() {
+			for {
+				c, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, says)
+				_ = c.Close()
+			}
+		}()
+		h, _ := withFake(t, Config{})
+		via, err := h.relay(repoEntry{URL: "http://" + listener.Addr().String(), Token: "tok3n"}, "http://"+listener.Addr().String()+"/x.tgz", "archive.tgz")
+		require.NoError(t, err)
+		status, _, err := ask(t, via.served)
+		require.NoError(t, err)
+		assert.Equal(t, 502, status, name)
+		assert.Less(t, len(via.speak("502 Bad Gateway")), 1000, name)
+		via.stop()
+	}
+}
+
+// As Helm's repo.ResolveReferenceURL does it.
+func TestResolve(t *testing.T) {
+	for _, test := range [][3]string{
+		{"https://h/charts", "index.yaml", "https://h/charts/index.yaml"},
+		{"https://h", "web-1.0.0.tgz", "https://h/web-1.0.0.tgz"},
+		{"https://h/charts", "web-1.0.0.tgz?sig=1", "https://h/charts/web-1.0.0.tgz"},
+		{"https://h/charts", "/web-1.0.0.tgz", "https://h/web-1.0.0.tgz"},
+		{"https://h/a%2Fb", "web.tgz", "https://h/a%2Fb/web.tgz"},
+		{"https://h/a/../b", "index.yaml", "https://h/b/index.yaml"},
+		{"https://h/charts?", "index.yaml", "https://h/charts/index.yaml"},
+		{"https://h/charts", "https://other/web.tgz?sig=1", "https://other/web.tgz?sig=1"},
+	} {
+		u, err := repoEntry{URL: test[0]}.resolve(test[1])
+		require.NoError(t, err)
+		assert.Equal(t, test[2], u.String(), test[:2])
+	}
+	assert.Empty(t, repoEntry{URL: "https://h"}.archiveURL(ChartVersion{URLs: []string{"oci://h/web"}}))
+	assert.Empty(t, repoEntry{URL: "https://h"}.archiveURL(ChartVersion{}))
 }

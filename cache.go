@@ -249,9 +249,6 @@ func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit i
 	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
 	return h.retry(ctx, func() error {
 		_, err := h.run(ctx, inv)
-		if e := (*Error)(nil); errors.As(err, &e) {
-			e.advice = fetchAdvice(e.Stderr)
-		}
 		return err
 	})
 }

@@ -108,19 +108,34 @@ func TestFetchLooksAgain(t *testing.T) {
 	require.ErrorIs(t, err, ErrChartNotFound)
 }
 
-// Helm puts exactly one archive into an empty folder, and it is the chart that was asked for.
-// An error names a chart as its caller did, and not by the name that the repository was given.
+// An error names a chart as its caller did, and not by the name that the repository was given, says
+// what went wrong once, and what to do about it in terms of this package.
 func TestFetchErrorsNameTheAddress(t *testing.T) {
-	refused := helmtest.Reply{Stderr: "Error: it says no", Exit: 1}
-	for _, test := range []struct{ fails, address, want string }{
-		{"repo add", repoAddress + "/web", "helm repo add " + repoAddress + ": it says no"},
-		{"repo update", repoAddress + "/web", "helm repo update " + repoAddress + ": it says no"},
-		{"pull", repoAddress + "/web", "helm pull " + repoAddress + "/web 1.0.0: it says no"},
-		{"pull", "http://127.0.0.1:8080/web.tgz?token=secret", "helm pull http://127.0.0.1:8080/web.tgz?***: it says no"},
-		{"pull 401", "oci://127.0.0.1:1/web:1.0.0", "helm pull oci://127.0.0.1:1/web 1.0.0: 401 Unauthorized (log in: RegistryLogin, or AddRepo with a user name and password, or a token)"},
-		{"", "https://host/", `invalid argument: chart address "https://host/": no chart name behind the last '/'`},
-		{"", repoAddress + "/nosuch", "chart not found: repository " + repoAddress + ` has no chart "nosuch"`},
-		{"", repoAddress + "/web:^2", "chart not found: chart " + repoAddress + `/web has no version that fits "^2"; the newest is 1.0.0`},
+	const no = "Error: it says no"
+	u, err := parseRepoURL(repoAddress)
+	require.NoError(t, err)
+	update401 := "Error: failed to update the following repositories: [" + repoAddress + "]\nHang tight while we grab the latest from your chart repositories...\n" +
+		"...Unable to get an update from the \"" + nameOfRepo(u) + "\" chart repository (" + repoAddress + "):\n\tfailed to fetch " + repoAddress + "/index.yaml : 401 Unauthorized\n"
+	add403 := "Error: looks like \"" + repoAddress + "\" is not a valid chart repository or cannot be reached: failed to fetch " + repoAddress + "/index.yaml : 403 Forbidden\n"
+	const oci401 = `Error: GET "https://127.0.0.1:1/v2/web/manifests/1.0.0": response status code 401: unauthorized: authentication required`
+	const pull401 = "Error: failed to fetch http://127.0.0.1:8080/web.tgz : 401 Unauthorized"
+	for _, test := range []struct {
+		fails, stderr, address string
+		kind                   error
+		want                   string
+	}{
+		{"repo add", no, repoAddress + "/web", nil, "helm repo add " + repoAddress + ": it says no"},
+		{"repo add", add403, repoAddress + "/web", ErrUnauthorized, "helm repo add " + repoAddress + ": failed to fetch " + repoAddress + "/index.yaml : 403 Forbidden (give AddRepo a user name and password, or a token)"},
+		{"repo update", no, repoAddress + "/web", nil, "helm repo update " + repoAddress + ": it says no"},
+		{"repo update", update401, repoAddress + "/web", ErrUnauthorized, "helm repo update " + repoAddress + ": failed to fetch " + repoAddress + "/index.yaml : 401 Unauthorized (give AddRepo a user name and password, or a token)"},
+		{"pull", no, repoAddress + "/web", ErrRepoNotFound, "helm pull " + repoAddress + "/web 1.0.0: it says no"},
+		{"pull", no, "http://127.0.0.1:8080/web.tgz?token=secret", ErrRepoNotFound, "helm pull http://127.0.0.1:8080/web.tgz?***: it says no"},
+		{"pull", pull401, "http://127.0.0.1:8080/web.tgz", ErrUnauthorized, "helm pull http://127.0.0.1:8080/web.tgz: failed to fetch http://127.0.0.1:8080/web.tgz : 401 Unauthorized (the URL of an archive takes a user name and password in it)"},
+		{"pull", pull401, "http://bob:hunter2@127.0.0.1:8080/web.tgz", ErrUnauthorized, "helm pull http://***@127.0.0.1:8080/web.tgz: failed to fetch http://127.0.0.1:8080/web.tgz : 401 Unauthorized (the credentials were refused)"},
+		{"pull", oci401, "oci://127.0.0.1:1/web:1.0.0", ErrUnauthorized, "helm pull oci://127.0.0.1:1/web 1.0.0: " + oci401[len("Error: "):] + " (log in with RegistryLogin)"},
+		{"", "", "https://host/", ErrInvalidArgument, `invalid argument: chart address "https://host/": no chart name behind the last '/'`},
+		{"", "", repoAddress + "/nosuch", ErrChartNotFound, "chart not found: repository " + repoAddress + ` has no chart "nosuch"`},
+		{"", "", repoAddress + "/web:^2", ErrChartNotFound, "chart not found: chart " + repoAddress + `/web has no version that fits "^2"; the newest is 1.0.0`},
 	} {
 		t.Run(test.want, func(t *testing.T) {
 			h, fake := withArchives(t, "1.0.0")
@@ -128,14 +143,13 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 				_, err := h.AddRepo(t.Context(), repoAddress, RepoOptions{})
 				require.NoError(t, err)
 			}
-			if fails, found := strings.CutSuffix(test.fails, " 401"); found {
-				fake.On(fails, helmtest.Reply{Stderr: "Error: 401 Unauthorized", Exit: 1})
-			} else {
-				fake.On(test.fails, refused)
-			}
+			fake.On(test.fails, helmtest.Reply{Stderr: test.stderr, Exit: 1})
 			_, err := h.Fetch(t.Context(), test.address, ChartOptions{})
 			assert.EqualError(t, err, test.want)
-			if strings.HasPrefix(test.fails, "pull") {
+			if test.kind != nil {
+				assert.ErrorIs(t, err, test.kind)
+			}
+			if test.kind == ErrUnauthorized {
 				assert.ErrorIs(t, err, ErrRepoNotFound)
 			}
 		})
@@ -143,11 +157,12 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 	h, fake := withArchives(t, "1.0.0")
 	name, err := h.AddRepo(t.Context(), repoAddress, RepoOptions{Name: "mine"})
 	require.NoError(t, err)
-	fake.On("repo update", refused)
+	fake.On("repo update", helmtest.Reply{Stderr: no, Exit: 1})
 	_, err = h.Fetch(t.Context(), name+"/web", ChartOptions{})
 	assert.EqualError(t, err, "helm repo update mine: it says no")
 }
 
+// Helm puts exactly one archive into an empty folder, and it is the chart that was asked for.
 func TestPulledArchiveIsChecked(t *testing.T) {
 	good := packed(t, chartFolder(t, "web", "1.0.0"))
 	other := packed(t, chartFolder(t, "other", "1.0.0"))

@@ -33,7 +33,13 @@ var (
 	// ErrRepoNotFound: the repository is not known, or nothing that serves charts answers at its
 	// address; the same of a registry, and of the server of an archive.
 	ErrRepoNotFound = errors.New("chart repository not found")
-	// ErrClusterUnreachable: the Kubernetes API did not answer.
+	// ErrUnauthorized: a repository, registry or web server wants other credentials than it was given.
+	// It is an ErrRepoNotFound too.
+	ErrUnauthorized = fmt.Errorf("%w: it wants other credentials", ErrRepoNotFound)
+	// ErrRenderFailed: the chart does not render: not at all, or not with these values.
+	ErrRenderFailed = errors.New("the chart does not render")
+	// ErrClusterUnreachable: the Kubernetes API did not answer, or no way to it could be made of the
+	// kubeconfig and its credentials.
 	ErrClusterUnreachable = errors.New("kubernetes cluster unreachable")
 	// ErrNotReady: the objects were created and did not become ready in time.
 	ErrNotReady = errors.New("release not ready")
@@ -86,27 +92,36 @@ func (e *Error) Error() string {
 	} else if at > 0 && at+1 < len(e.Args) {
 		b.WriteString(" " + e.Args[at+1])
 	}
-	said := e.reason()
-	if e.cause != nil && strings.HasSuffix(said, context.Canceled.Error()) {
-		said = "" // that is our signal, in helm's words
-	}
-	switch {
-	case e.cause != nil:
-		b.WriteString(": " + e.cause.Error())
-	case e.Signal != "":
-		b.WriteString(": ended by signal: " + e.Signal)
-	case said == "" && e.kind != nil:
-		said = e.kind.Error()
-	case said == "":
-		fmt.Fprintf(&b, ": exit status %d", e.ExitCode)
-	}
-	if said != "" {
-		b.WriteString(": " + said)
-	}
+	b.WriteString(": " + e.why())
 	if e.advice != "" {
 		b.WriteString(" (" + e.advice + ")")
 	}
 	return b.String()
+}
+
+// why is what ended it, and what helm said of that.
+func (e *Error) why() string {
+	said := e.reason()
+	if e.cause != nil && strings.HasSuffix(said, context.Canceled.Error()) {
+		said = "" // that is our signal, in helm's words
+	}
+	var why string
+	switch {
+	case e.cause != nil:
+		why = e.cause.Error()
+	case e.Signal != "":
+		why = "ended by signal: " + e.Signal
+	case said != "":
+		return said
+	case e.kind != nil:
+		return e.kind.Error()
+	default:
+		return fmt.Sprintf("exit status %d", e.ExitCode)
+	}
+	if said != "" {
+		why += ": " + said
+	}
+	return why
 }
 
 // Unwrap gives the kind and the cause.
@@ -128,11 +143,16 @@ func (e *Error) reason() string {
 		text = strings.ReplaceAll(text, noise, "")
 	}
 	r := strings.Join(strings.Fields(strings.TrimPrefix(text, "Error: ")), " ")
+	r = aboutRepo.ReplaceAllString(r, "")
 	if len(r) > limit {
 		r = strings.ToValidUTF8(r[:limit/2], "") + " … " + strings.ToValidUTF8(r[len(r)-limit/2:], "")
 	}
 	return r
 }
+
+// aboutRepo is what helm says of a repository before it says what is wrong.
+var aboutRepo = regexp.MustCompile(`^(?i:failed to update the following repositories: \[\S*\] \.\.\.unable to get an update from the "\S+" chart repository \(\S+\): |` +
+	`looks like "\S+" is not a valid chart repository or cannot be reached: )`)
 
 // failureText is stderr from its last "Error:" line on. What stands before it is warnings and, on
 // Helm 4, log lines; the reason can stand on a later line than "Error:" itself.

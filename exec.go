@@ -152,6 +152,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		}
 		failure.Signal = signalOf(cmd.ProcessState)
 		failure.kind, failure.transient = meaning(failure.Stderr)
+		failure.advice = inv.advice(failure)
 		switch {
 		case stopped.Load(), !inv.mutates && stdout.over():
 			// We ended it, so the end of the context is the cause, not what helm said of it.
@@ -203,7 +204,7 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 	level := slog.LevelInfo
 	if failure != nil {
 		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("error", failure.reason()))
+		attrs = append(attrs, slog.String("error", failure.why()))
 	}
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
 }

@@ -21,7 +21,8 @@ type InstallOptions struct {
 	// Wait for the objects to be ready, and with WaitForJobs for Jobs to complete.
 	Wait, WaitForJobs bool
 	// Timeout is how long helm waits for each single thing: each hook, and readiness as a whole.
-	// 0 is Helm's default, 5 minutes.
+	// 0 is Helm's default, 5 minutes. What did not get ready has as long to go, and at least twice
+	// Config.GracePeriod.
 	Timeout time.Duration
 	// KeepFailed leaves a release that failed or did not become ready in the cluster, for
 	// inspection. By default it is removed, so that the name is free and no GPU is held.
@@ -166,10 +167,15 @@ func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, relea
 	}, nil
 }
 
-// uninstallRest removes what an earlier try made, so that the name is free.
+// uninstallRest removes what an earlier try made, so that the name is free. A short time for getting
+// ready is none for going: pods have their own time to end.
 func (c *change) uninstallRest(ctx context.Context, rec *record, recheck bool) (*UninstallResult, error) {
+	timeout := c.opts.Timeout
+	if timeout > 0 {
+		timeout = max(timeout, 2*c.h.cfg.GracePeriod)
+	}
 	return c.h.remove(ctx, c.op.target, c.op.release, rec, UninstallOptions{
-		Wait: !c.ended, Timeout: c.opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true, strict: true, recheck: recheck, inherit: c.op.inherited(),
+		Wait: !c.ended, Timeout: timeout, IgnoreNotFound: true, noHooksOnFailure: true, strict: true, recheck: recheck, inherit: c.op.inherited(),
 	})
 }
 
@@ -186,6 +192,6 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 		left.also, left.Blockers = failed.Kind, failed.Blockers
 		return left
 	}
-	failed.Status, failed.Remains = "", kept.Remains
+	failed.Status, failed.Remains, failed.removed = "", kept.Remains, true
 	return c.told(ctx, failed)
 }

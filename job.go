@@ -32,19 +32,20 @@ type JobOptions struct {
 // release. It returns what it has removed. Nothing to remove is a success, also in a namespace that
 // is not there, and what somebody else removes at the same time is not in the result.
 //
-// The error joins what could not be removed, each a *ReleaseError as of Uninstall.
+// The error joins what could not be removed, each a *ReleaseError as of Uninstall; or it is that of
+// List, and nothing was removed.
 func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) ([]*UninstallResult, error) {
 	if jobID == "" {
 		return nil, invalidf("uninstall job: the job id is empty")
 	}
 	prefix, _, _ := strings.Cut(SUTHelmName(jobID, "x"), "-sut-")
 	byName, err := h.list(ctx, opts, ListOptions{Filter: "^" + regexp.QuoteMeta(prefix) + "-sut-"})
-	if err != nil {
-		return nil, err
+	var byLabel []Release
+	if err == nil {
+		byLabel, err = h.list(ctx, opts, ListOptions{Selector: labelJob + "=" + labelValueOf(jobID)})
 	}
-	byLabel, err := h.list(ctx, opts, ListOptions{Selector: labelJob + "=" + labelValueOf(jobID)})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("looking for the releases of job %s: %w", abridged(jobID), err)
 	}
 	same := func(a, b Release) bool { return a.Name == b.Name && a.Namespace == b.Namespace }
 	byName = slices.DeleteFunc(byName, func(a Release) bool {

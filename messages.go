@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -64,11 +65,15 @@ var messages = []struct {
 	{"404: name unknown", ErrChartNotFound},
 }
 
+// credentialsRefused is what a source of charts says that wants others.
+var credentialsRefused = regexp.MustCompile(`failed to fetch \S+ : 40[13]\b|basic credential not found|response status code 40[13]\b|login attempt to \S+ failed with status: 40[13]\b`)
+
 // The same for texts with a variable part in their middle.
 var messagePatterns = []struct {
 	text *regexp.Regexp
 	kind error
 }{
+	{regexp.MustCompile(`^error: (\w+ failed: )?(execution error at|parse error at|yaml parse error on|template: |chart requires kubeversion|an error occurred while checking for chart dependencies|values don't meet the specifications of the schema)`), ErrRenderFailed},
 	{regexp.MustCompile(`namespaces? ".*" not found`), ErrNamespaceNotFound},
 	{regexp.MustCompile(`repo(sitory)? \S+ not found`), ErrRepoNotFound},
 	{regexp.MustCompile(`failed to fetch \S+/index\.yaml : 404\b`), ErrRepoNotFound},
@@ -79,21 +84,34 @@ var messagePatterns = []struct {
 	{regexp.MustCompile(`could not locate a version matching|unable to locate any tags`), ErrChartNotFound},
 }
 
-// fetchAdvice tells what may help when helm could not fetch something, in terms of this package.
-func fetchAdvice(stderr string) string {
-	text := strings.ToLower(failureText(stderr))
+// advice tells what may help, in terms of this package.
+func (inv invocation) advice(e *Error) string {
+	text := strings.ToLower(failureText(e.Stderr))
 	switch {
 	case strings.Contains(text, "server gave http response to https client"):
 		return "set PlainHTTP where a registry has no TLS"
-	case loginWanted.MatchString(text):
-		return "log in: RegistryLogin, or AddRepo with a user name and password, or a token"
+	case e.kind == ErrUnauthorized && inv.gives():
+		return "the credentials were refused"
+	case e.kind == ErrUnauthorized && (strings.HasPrefix(inv.subject, "oci://") || inv.args[0] == "push"):
+		return "log in with RegistryLogin"
+	case e.kind == ErrUnauthorized && archivePath.MatchString(inv.subject):
+		return "the URL of an archive takes a user name and password in it"
+	case e.kind == ErrUnauthorized:
+		return "give AddRepo a user name and password, or a token"
 	case strings.Contains(text, "repo.indexfile"):
 		return "what it serves is no index of charts"
+	case e.kind == ErrClusterUnreachable && strings.Contains(text, `"http://localhost:8080/`):
+		return "helm asks there where it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
 	}
 	return ""
 }
 
-var loginWanted = regexp.MustCompile(`\b401\b|unauthorized|basic credential not found`)
+// gives tells whether credentials go along.
+func (inv invocation) gives() bool {
+	return slices.ContainsFunc(inv.secrets, func(s string) bool { return s != "" })
+}
+
+var archivePath = regexp.MustCompile(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
 
 // permanent texts win over the transient ones: an unreachable cluster is worth another try, but
 // not when its certificate is wrong.
@@ -129,6 +147,9 @@ func meaning(stderr string) (kind error, again bool) {
 		if v.text.MatchString(said) {
 			return v.kind, again
 		}
+	}
+	if credentialsRefused.MatchString(text) {
+		return ErrUnauthorized, again
 	}
 	for _, m := range messages {
 		if strings.Contains(text, m.text) {

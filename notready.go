@@ -69,7 +69,8 @@ type ReleaseError struct {
 	Remains            []Remain // what stays in the cluster
 	Err                error    // what helm, or the context, said
 
-	also error // the kind that ErrLeftBehind stands beside
+	also    error // the kind that ErrLeftBehind stands beside
+	removed bool  // by the install that failed
 }
 
 func (e *ReleaseError) Error() string {
@@ -82,6 +83,9 @@ func (e *ReleaseError) Error() string {
 		if kind != nil {
 			b.WriteString(": " + kind.Error())
 		}
+	}
+	if e.removed {
+		b.WriteString(" (removed again)")
 	}
 	if e.Status != "" {
 		fmt.Fprintf(&b, " (status %s", e.Status)

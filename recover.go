@@ -204,7 +204,7 @@ func (c *change) try(ctx context.Context) error {
 		opts.Timeout = timeout
 	}
 	a := c.args(opts)
-	a.str("--labels", c.op.labels(opts, c.revision+1, until.Add(2*c.h.cfg.GracePeriod)))
+	a.str("--labels", c.op.labels(opts, c.revision+1, until.Add(4*c.h.cfg.GracePeriod)))
 	inv := invocation{args: a, stdin: c.stdin, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
 	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)

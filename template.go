@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -39,7 +40,7 @@ type TemplateOptions struct {
 // Template renders a chart without installing it. Hooks are part of the manifest, and tests unless
 // SkipTests. Starts one helm process beside those of Fetch.
 //
-// Errors: as Fetch; an *Error when the chart does not render.
+// Errors: as Fetch; ErrRenderFailed.
 func (h *Helm) Template(ctx context.Context, chart string, opts TemplateOptions) (Manifest, error) {
 	inv, err := h.templateInvocation(ctx, opts)
 	if err != nil {
@@ -60,7 +61,11 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	}
 	defer h.hold(ch)()
 	inv.args = append(inv.args, "--", name, ch.Path)
+	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
 	out, err := h.run(ctx, inv)
+	if e := (*Error)(nil); errors.As(err, &e) && !opts.FromCluster && e.kind == nil && e.cause == nil && e.Signal == "" {
+		e.kind = ErrRenderFailed // nothing but the chart and its values takes part
+	}
 	if err != nil || opts.Transform == nil {
 		return Manifest(out), err
 	}

@@ -104,6 +104,21 @@ func TestUninstall(t *testing.T) {
 			errs: []error{ErrNotGone}, says: []string{"apps/Deployment default/web"},
 		},
 		{
+			name: "time was up, and nothing stands", prepare: func(f *helmtest.Fake) { inTurn(f, "uninstall", removed(f, notGone)) },
+			opts: UninstallOptions{Wait: true}, commands: "get all, uninstall, get all, template",
+		},
+		{
+			name: "nothing stands, and it may be a hook that failed",
+			prepare: func(f *helmtest.Fake) {
+				hooked := webRelease
+				hooked.Hooks = []helmtest.Hook{{Kind: "Job", Name: "after", Events: []string{"post-delete"}}}
+				f.SetRelease(hooked)
+				inTurn(f, "uninstall", removed(f, notGone))
+			},
+			opts: UninstallOptions{Wait: true}, commands: "get all, uninstall, get all, template",
+			errs: []error{ErrNotGone},
+		},
+		{
 			name: "a release that was half removed",
 			prepare: func(f *helmtest.Fake) {
 				half := webRelease

@@ -47,6 +47,7 @@ var behaviours = []struct {
 	{"failed release is kept on request", failedReleaseIsKeptOnRequest},
 	{"not ready: image", notReady(notReadyImage)},
 	{"not ready: GPUs", notReady(notReadyGPUs)},
+	{"not ready: within a second", notReady(notReadyAtOnce)},
 	{"not ready: crash loop", notReady(notReadyCrashLoop)},
 	{"not ready: probe", notReady(notReadyProbe)},
 	{"not ready: hook fails", notReady(notReadyHookFails)},

@@ -91,7 +91,7 @@ func TestBasicAuthentication(t *testing.T) {
 		_, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
 		b.wantErr(err, helmexec.ErrRepoNotFound)
 		_, wrong := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Username: user, Password: second})
-		b.wantErr(wrong, helmexec.ErrRepoNotFound)
+		b.wantErr(wrong, helmexec.ErrUnauthorized)
 		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Username: user, Password: first})
 		b.must(err)
 		b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
@@ -203,7 +203,7 @@ func TestBearerToken(t *testing.T) {
 		_, without := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
 		b.wantErr(without, helmexec.ErrRepoNotFound)
 		_, denied := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Token: wrong})
-		b.wantErr(denied, helmexec.ErrRepoNotFound)
+		b.wantErr(denied, helmexec.ErrUnauthorized)
 		if !strings.Contains(denied.Error(), repo.URL+"/index.yaml : 401") {
 			b.Errorf("it does not say what was denied: %v", denied)
 		}
@@ -272,17 +272,14 @@ func TestRegistryLogin(t *testing.T) {
 		}
 		before := push()
 		wrong := b.h.RegistryLogin(b.ctx, r.Address, helmexec.RegistryOptions{Username: user, Password: second, Source: plain})
-		if before == nil || wrong == nil {
-			b.Errorf("without and with a wrong password: %v, %v", before, wrong)
-		}
+		b.wantErr(before, helmexec.ErrUnauthorized)
+		b.wantErr(wrong, helmexec.ErrUnauthorized)
 		b.must(b.h.RegistryLogin(b.ctx, r.Address, helmexec.RegistryOptions{Username: user, Password: first, Source: plain}))
 		b.must(push())
 		b.wantMaker(b.h, "oci://"+r.Address+"/charts/web:1.0.0", helmexec.ChartOptions{Source: plain}, "us")
 		b.must(b.h.RegistryLogout(b.ctx, r.Address))
 		after := push()
-		if after == nil {
-			b.Error("pushed after the log-out")
-		}
+		b.wantErr(after, helmexec.ErrUnauthorized)
 		b.wantNoSecret(dir, log, before, wrong, after)
 		b.wantClean()
 	})

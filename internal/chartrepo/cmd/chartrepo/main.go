@@ -15,7 +15,11 @@ import (
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "address to listen on")
-	prefix := flag.String("prefix", "/charts", "path of the repository")
+	var opts chartrepo.Options
+	flag.StringVar(&opts.Prefix, "prefix", "/charts", "path of the repository")
+	flag.StringVar(&opts.Username, "username", "", "user name that it wants")
+	flag.StringVar(&opts.Password, "password", "", "password that it wants")
+	flag.StringVar(&opts.Token, "token", "", "bearer token that it wants")
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "usage: chartrepo [flags] folder-of-charts\n")
 		flag.PrintDefaults()
@@ -27,14 +31,14 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, *prefix, flag.Arg(0)); err != nil {
+	if err := run(ctx, *addr, flag.Arg(0), opts); err != nil {
 		fmt.Fprintln(os.Stderr, "chartrepo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, addr, prefix, dir string) error {
-	server, err := chartrepo.Start(addr, chartrepo.Options{Prefix: prefix})
+func run(ctx context.Context, addr, dir string, opts chartrepo.Options) error {
+	server, err := chartrepo.Start(addr, opts)
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,10 @@ var messagePatterns = []struct {
 func (inv invocation) advice(e *Error) string {
 	text := strings.ToLower(failureText(e.Stderr))
 	switch {
+	case e.kind == ErrClusterUnreachable && strings.Contains(text, `"http://localhost:8080/`):
+		return "helm asks there where it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
+	case e.kind == ErrClusterUnreachable:
+		return ""
 	case strings.Contains(text, "server gave http response to https client"):
 		return "set PlainHTTP where a registry has no TLS"
 	case e.kind == ErrUnauthorized && inv.gives():
@@ -100,8 +104,6 @@ func (inv invocation) advice(e *Error) string {
 		return "give AddRepo a user name and password, or a token"
 	case strings.Contains(text, "repo.indexfile"):
 		return "what it serves is no index of charts"
-	case e.kind == ErrClusterUnreachable && strings.Contains(text, `"http://localhost:8080/`):
-		return "helm asks there where it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
 	}
 	return ""
 }

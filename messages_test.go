@@ -288,3 +288,28 @@ func TestMeaningOfWaiting(t *testing.T) {
 		assertMeaning(t, stderr, nil, then)
 	}
 }
+
+func TestAdvice(t *testing.T) {
+	const refused = "Error: failed to fetch https://h/x : 401 Unauthorized"
+	for _, test := range []struct {
+		stderr string
+		inv    invocation
+		says   string
+	}{
+		{refused, invocation{args: []string{"repo", "update"}, subject: "https://h/charts", secrets: []string{"", "tok3n"}}, "the credentials were refused"},
+		{refused, invocation{args: []string{"repo", "update"}, subject: "https://h/charts", secrets: []string{"", ""}}, "give AddRepo"},
+		{refused, invocation{args: []string{"pull"}, subject: "https://h/web.tgz?***"}, "in it"},
+		{"Error: response status code 401: unauthorized", invocation{args: []string{"pull"}, subject: "oci://h/web 1.0.0"}, "RegistryLogin"},
+		{"Error: response status code 401: unauthorized", invocation{args: []string{"push"}}, "RegistryLogin"},
+		{"Error: http: server gave HTTP response to HTTPS client", invocation{args: []string{"pull"}}, "PlainHTTP"},
+		{"Error: Kubernetes cluster unreachable: Get \"https://h/version\": http: server gave HTTP response to HTTPS client", invocation{args: []string{"list"}}, ""},
+		{"Error: Kubernetes cluster unreachable: Get \"http://localhost:8080/version\": connection refused", invocation{args: []string{"list"}}, "KUBECONFIG"},
+		{"Error: it says no", invocation{args: []string{"list"}}, ""},
+	} {
+		e := &Error{Stderr: test.stderr}
+		e.kind, _ = meaning(test.stderr)
+		got := test.inv.advice(e)
+		assert.Contains(t, got, test.says, test.stderr)
+		assert.Equal(t, test.says == "", got == "", test.stderr)
+	}
+}

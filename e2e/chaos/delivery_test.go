@@ -50,7 +50,7 @@ func TestDoubleDelivery(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, o := range outcomes {
-			if wrongs := r.afterInstall(o, s); !o.OK || len(wrongs) > 0 {
+				if wrongs := r.afterInstall(o, s); !o.OK || len(wrongs) > 0 {
 					t.Errorf("%s, runner %d, homes %q %q: ok %v, %v, error %s\n%s\n%s", r, i, first.Home, second.Home, o.OK, wrongs, o.Error, s, o.Log)
 				}
 			}

@@ -120,7 +120,7 @@ func (h *Helm) pinFile(key string) string {
 
 func (h *Helm) readPin(key string) (p pin, ok bool) {
 	text, err := os.ReadFile(h.pinFile(key))
-	if err != nil || json.Unmarshal(text, &p) != nil || !sha256Digest.MatchString(p.Digest) {
+	if err != nil || json.Unmarshal(text, &p) != nil || !sha256Digest.MatchString(p.Digest) || time.Since(p.At) > keptPins {
 		return pin{}, false
 	}
 	return p, true
@@ -219,11 +219,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 func (h *Helm) pull(ctx context.Context, tmp, dest string, inv invocation) (string, error) {
 	// Helm's own chart caches are shared by file name or by an unproven digest: none is used.
 	inv.env = append(inv.env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
-	if err := h.fetching(ctx, inv, tmp, h.cfg.Limits.Archive); err != nil {
-		var e *Error
-		if errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && !ownFault.MatchString(e.Stderr) {
-			e.kind = ErrRepoNotFound // whatever kept the server from serving it
-		}
+	if err := sourceFailed(h.fetching(ctx, inv, tmp, h.cfg.Limits.Archive)); err != nil {
 		return "", err
 	}
 	files, err := os.ReadDir(dest)
@@ -238,6 +234,15 @@ func (h *Helm) pull(ctx context.Context, tmp, dest string, inv invocation) (stri
 		return "", fmt.Errorf("helm pull %s: want one archive, got %d files: %q", inv.subject, len(names), names)
 	}
 	return filepath.Join(dest, names[0]), nil
+}
+
+// sourceFailed gives an error of a fetch the kind ErrRepoNotFound, whatever kept the server from
+// serving, unless it has a kind or is not the server's.
+func sourceFailed(err error) error {
+	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && !ownFault.MatchString(e.Stderr) {
+		e.kind = ErrRepoNotFound
+	}
+	return err
 }
 
 // ownFault is what keeps helm from writing what it has fetched.
@@ -274,7 +279,14 @@ func (h *Helm) stageEntry(ctx context.Context, src chartSource, url string, entr
 	opts := SourceOptions{InsecureSkipTLSVerify: from.InsecureSkipTLSVerify}
 	inv.args = pullArgs(src.ref, entry.Version, "", dest, opts)
 	inv.secrets = []string{from.Password, from.Token}
-	if target := from.archiveURL(entry); from.Token != "" && target != "" {
+	target := from.archiveURL(entry)
+	if from.Username+from.Token != "" {
+		inv.login = loginWithheld
+		if from.PassCredentialsAll || from.isHost(target) {
+			inv.login = loginGiven
+		}
+	}
+	if from.Token != "" && target != "" {
 		if inv.via, err = h.relay(from, target, "archive.tgz"); err != nil {
 			return inv, err
 		}
@@ -306,6 +318,9 @@ func (h *Helm) stageURL(src chartSource, dest string, opts SourceOptions) (inv i
 	// Helm reads the TLS files from the flags here.
 	inv.args = pullArgs("archive/archive", "0.0.0", "", dest, opts)
 	inv.secrets = src.secrets()
+	if repo.Username != "" {
+		inv.login = loginGiven
+	}
 	inv.env, err = stageIndex(filepath.Dir(dest), "archive", config, ChartVersion{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}})
 	return inv, err
 }

@@ -131,7 +131,7 @@ func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOpt
 		return nil, err
 	}
 	src.shown = from.shown() + "/" + src.chart
-	key := func(version string) string { return from.URL + "/" + src.chart + " " + version }
+	key := func(version string) string { return from.Name + " " + from.URL + "/" + src.chart + " " + version }
 	if pinned(src.version) && !opts.Refresh {
 		if p, ok := h.readPin(key(src.version)); ok {
 			if ch := h.kept(src, p.Digest); ch != nil {

@@ -43,6 +43,7 @@ type invocation struct {
 	// subject is what an error names in place of the first positional, which is a name of our making.
 	subject string
 	via     *relay // what stands between helm and a repository
+	login   login  // what becomes of the credentials for the source that it asks
 
 	// mutates marks a command that changes the cluster. Its output is not worth its life: what
 	// exceeds the cap is dropped, and the process goes on.
@@ -51,6 +52,20 @@ type invocation struct {
 	waits bool
 	// reports marks a command that prints its failure on stdout.
 	reports bool
+}
+
+// login tells whether a source of charts gets credentials.
+type login int
+
+const (
+	loginNone     login = iota
+	loginGiven          // it does
+	loginWithheld       // there are some, and they are for another host
+)
+
+// source tells a helm that asks a source of charts, and has no chart to render.
+func (inv invocation) source() bool {
+	return slices.Contains([]string{"repo", "pull", "push", "registry", "dependency"}, inv.args[0])
 }
 
 // redactor makes what helm says fit for logs and errors.
@@ -151,7 +166,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 			failure.Stderr = strings.TrimSpace(failure.Stderr) + "\n" + strings.TrimSpace(redact(string(lastBytes(stdout.buf.Bytes(), maxStderr))))
 		}
 		failure.Signal = signalOf(cmd.ProcessState)
-		failure.kind, failure.transient = meaning(failure.Stderr)
+		failure.kind, failure.transient = meaning(failure.Stderr, inv.source())
 		failure.advice = inv.advice(failure)
 		switch {
 		case stopped.Load(), !inv.mutates && stdout.over():

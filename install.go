@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -170,9 +171,10 @@ func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, relea
 // uninstallRest removes what an earlier try made, so that the name is free. A short time for getting
 // ready is none for going: pods have their own time to end.
 func (c *change) uninstallRest(ctx context.Context, rec *record, recheck bool) (*UninstallResult, error) {
-	timeout := c.opts.Timeout
-	if timeout > 0 {
-		timeout = max(timeout, 2*c.h.cfg.GracePeriod)
+	timeout := max(cmp.Or(c.opts.Timeout, helmTimeout), 2*c.h.cfg.GracePeriod)
+	if !c.until.IsZero() {
+		// A hook, the objects and a hook each take it at most, and the record says when all is over.
+		timeout = min(timeout, max(time.Until(c.until)/3, time.Second)).Round(time.Second)
 	}
 	return c.h.remove(ctx, c.op.target, c.op.release, rec, UninstallOptions{
 		Wait: !c.ended, Timeout: timeout, IgnoreNotFound: true, noHooksOnFailure: true, strict: true, recheck: recheck, inherit: c.op.inherited(),
@@ -192,6 +194,6 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 		left.also, left.Blockers = failed.Kind, failed.Blockers
 		return left
 	}
-	failed.Status, failed.Remains, failed.removed = "", kept.Remains, true
+	failed.Status, failed.Remains, failed.removed = "", kept.Remains, kept.Release != nil
 	return c.told(ctx, failed)
 }

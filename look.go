@@ -16,9 +16,10 @@ import (
 // lookChart makes nothing. Rendered with the real cluster it tells which of the objects in its
 // values are there, which of these are going, and which belong to the release named in the values:
 // the template function lookup is Helm's one way to ask for any object. A kind that the cluster does
-// not serve has none.
+// not serve has none. Helm marks whose an object is, and installs over none that is not marked: one
+// without a mark has lost it.
 var lookChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 2.0.0\n",
+	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 3.0.0\n",
 	"templates/there.yaml": `apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -29,7 +30,7 @@ data:
   {{- if $.Capabilities.APIVersions.Has (printf "%s/%s" $o.apiVersion $o.kind) }}
   {{- with lookup $o.apiVersion $o.kind (default $.Release.Namespace $o.namespace) $o.name }}
   {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .metadata }}
-  {{- $i }} {{ if .metadata.deletionTimestamp }}going{{ else }}staying{{ end }} {{ if eq $owner $.Values.release }}owned{{ else }}foreign{{ end }} {{ end }}
+  {{- $i }} {{ if .metadata.deletionTimestamp }}going{{ else }}staying{{ end }} {{ if or (not $owner) (eq $owner $.Values.release) }}owned{{ else }}foreign{{ end }} {{ end }}
   {{- end }}
   {{- end }}"
 `,
@@ -39,12 +40,12 @@ data:
 type sighting struct {
 	Remain
 	going bool // it is being deleted
-	owned bool // it was made by the release, and is no hook
+	owned bool // it was made by the release, and is no hook; nobody else's, at least
 }
 
 // lookChartPath puts the chart into the home, once.
 func (h *Helm) lookChartPath() (string, error) {
-	path := filepath.Join(h.state, "look-3")
+	path := filepath.Join(h.state, "look-4")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}

@@ -2,7 +2,6 @@ package helmexec
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -25,6 +24,10 @@ var verdicts = []struct {
 	// Helm looks for the cluster, and asks what it serves, before it does anything.
 	{regexp.MustCompile(`^(\w+ failed: )?(cluster reachability check failed: )?kubernetes cluster unreachable(: |$)`), ErrClusterUnreachable},
 	{regexp.MustCompile(`^(\w+ failed: )?could not get (apiversions|server version) from kubernetes: `), ErrClusterUnreachable},
+	// These tell a reader what failed.
+	{regexp.MustCompile(`^(\w+ failed: )?(execution error at|parse error at|yaml parse error on|template: |chart requires kubeversion|an error occurred while checking for chart dependencies|values don't meet the specifications of the schema|\S+/templates/\S+:\d+:\d+\s+executing ")`), ErrRenderFailed},
+	{regexp.MustCompile(`^(\w+ failed: )?path ".*" not found$`), ErrChartNotFound},
+	{regexp.MustCompile(`namespaces? ".*" not found`), ErrNamespaceNotFound},
 }
 
 // verdict is what helm itself says in the end, "" where that cannot be told from what it quotes, or
@@ -50,8 +53,8 @@ var (
 	debugLine = regexp.MustCompile(`(?m)^helm\.go:\d+: .*\[debug\]`) // what Helm 3 adds with HELM_DEBUG
 )
 
-// The other kinds, which tell a reader what failed.
-var messages = []struct {
+// The kinds of a source of charts, of a helm that asked one. A chart that is rendered can say the same.
+var sourceMessages = []struct {
 	text string
 	kind error
 }{
@@ -69,17 +72,14 @@ var messages = []struct {
 var credentialsRefused = regexp.MustCompile(`failed to fetch \S+ : 40[13]\b|basic credential not found|response status code 40[13]\b|login attempt to \S+ failed with status: 40[13]\b`)
 
 // The same for texts with a variable part in their middle.
-var messagePatterns = []struct {
+var sourcePatterns = []struct {
 	text *regexp.Regexp
 	kind error
 }{
-	{regexp.MustCompile(`^error: (\w+ failed: )?(execution error at|parse error at|yaml parse error on|template: |chart requires kubeversion|an error occurred while checking for chart dependencies|values don't meet the specifications of the schema)`), ErrRenderFailed},
-	{regexp.MustCompile(`namespaces? ".*" not found`), ErrNamespaceNotFound},
 	{regexp.MustCompile(`repo(sitory)? \S+ not found`), ErrRepoNotFound},
 	{regexp.MustCompile(`failed to fetch \S+/index\.yaml : 404\b`), ErrRepoNotFound},
 	{regexp.MustCompile(`failed to fetch \S+ : 404\b`), ErrChartNotFound},
 	{regexp.MustCompile(`chart ".*" .*not found in .* (index|repository)`), ErrChartNotFound},
-	{regexp.MustCompile(`path ".*" not found`), ErrChartNotFound},
 	{regexp.MustCompile(`fetchreference.*: not found|\S+/\S+: not found$`), ErrChartNotFound},
 	{regexp.MustCompile(`could not locate a version matching|unable to locate any tags`), ErrChartNotFound},
 }
@@ -94,8 +94,10 @@ func (inv invocation) advice(e *Error) string {
 		return ""
 	case strings.Contains(text, "server gave http response to https client"):
 		return "set PlainHTTP where a registry has no TLS"
-	case e.kind == ErrUnauthorized && inv.gives():
+	case e.kind == ErrUnauthorized && inv.login == loginGiven:
 		return "the credentials were refused"
+	case e.kind == ErrUnauthorized && inv.login == loginWithheld:
+		return "the archive is on another host than its repository, and PassCredentialsAll is not set"
 	case e.kind == ErrUnauthorized && (strings.HasPrefix(inv.subject, "oci://") || inv.args[0] == "push"):
 		return "log in with RegistryLogin"
 	case e.kind == ErrUnauthorized && archivePath.MatchString(inv.subject):
@@ -106,11 +108,6 @@ func (inv invocation) advice(e *Error) string {
 		return "what it serves is no index of charts"
 	}
 	return ""
-}
-
-// gives tells whether credentials go along.
-func (inv invocation) gives() bool {
-	return slices.ContainsFunc(inv.secrets, func(s string) bool { return s != "" })
 }
 
 var archivePath = regexp.MustCompile(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
@@ -140,8 +137,8 @@ var transient = regexp.MustCompile(strings.Join([]string{
 }, "|"))
 
 // meaning reads helm's stderr: the kind of failure, nil when no row knows it, and whether the
-// same command may succeed in a moment.
-func meaning(stderr string) (kind error, again bool) {
+// same command may succeed in a moment. source tells that it asked a source of charts.
+func meaning(stderr string, source bool) (kind error, again bool) {
 	text := strings.ToLower(failureText(stderr))
 	again = passing(text) && !permanent.MatchString(text)
 	said := verdict(stderr)
@@ -150,15 +147,18 @@ func meaning(stderr string) (kind error, again bool) {
 			return v.kind, again
 		}
 	}
+	if !source {
+		return nil, again
+	}
 	if credentialsRefused.MatchString(text) {
 		return ErrUnauthorized, again
 	}
-	for _, m := range messages {
+	for _, m := range sourceMessages {
 		if strings.Contains(text, m.text) {
 			return m.kind, again
 		}
 	}
-	for _, m := range messagePatterns {
+	for _, m := range sourcePatterns {
 		if m.text.MatchString(strings.TrimSpace(text)) {
 			return m.kind, again
 		}

@@ -3,6 +3,7 @@ package helmexec
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -158,9 +159,9 @@ var recordedMeanings = []struct {
 	{"v4.3.1/oci-http-instead-of-https", nil, forGood},
 }
 
-func assertMeaning(t *testing.T, stderr string, kind error, then string) {
+func assertMeaning(t *testing.T, stderr string, source bool, kind error, then string) {
 	t.Helper()
-	gotKind, again := meaning(stderr)
+	gotKind, again := meaning(stderr, source)
 	got := forGood
 	switch {
 	case again:
@@ -192,7 +193,8 @@ func TestRecordedMessages(t *testing.T) {
 			t.Run(version+"/"+name, func(t *testing.T) {
 				text, err := os.ReadFile(file)
 				require.NoError(t, err)
-				assertMeaning(t, string(text), row.kind, row.then)
+				asksASource := regexp.MustCompile("^(repo|pull|oci)-").MatchString(name)
+				assertMeaning(t, string(text), asksASource, row.kind, row.then)
 			})
 		}
 		assert.NotZero(t, found, "no recording of %s", row.scene)
@@ -250,6 +252,10 @@ func TestMessagesOutOfReach(t *testing.T) {
 		{cutMark + "Error: release: not found", nil, forGood},
 		{"Error: kubernetes cluster unreachable: noError: INSTALLATION FAILED: failed pre-install", nil, notReady},
 		{"Error: kubernetes cluster unreachable: no Internal Server Error: INSTALLATION FAILED: failed pre-install", nil, notReady},
+		// Nor is a template a source of charts.
+		{"Error: execution error at (web/templates/a.yaml:1:3): failed to fetch https://h/index.yaml : 401", ErrRenderFailed, forGood},
+		{"Error: execution error at (web/templates/a.yaml:1:3): x\nError: failed to fetch https://h/index.yaml : 401", nil, forGood},
+		{"Error: INSTALLATION FAILED: web/templates/a.yaml:1:10\n  executing \"web/templates/a.yaml\" at <.Values.a.b.c>:\n    nil pointer evaluating interface {}.c", ErrRenderFailed, forGood},
 		// And these are, whatever stands around them.
 		{"Error: INSTALLATION FAILED: Kubernetes cluster unreachable: an error on the server (\"Internal Server Error: \\\"/version\\\"\")", ErrClusterUnreachable, forGood},
 		{"E0101 memcache.go: (\"Internal Server Error: x\")\nError: release: already exists", ErrReleaseExists, forGood},
@@ -257,7 +263,7 @@ func TestMessagesOutOfReach(t *testing.T) {
 		{"", nil, forGood},
 		{"Segmentation fault", nil, forGood},
 	} {
-		t.Run(row.stderr, func(t *testing.T) { assertMeaning(t, row.stderr, row.kind, row.then) })
+		t.Run(row.stderr, func(t *testing.T) { assertMeaning(t, row.stderr, false, row.kind, row.then) })
 	}
 }
 
@@ -285,7 +291,7 @@ func TestMeaningOfWaiting(t *testing.T) {
 		"Error: INSTALLATION FAILED: resource ConfigMap/bench/web not ready. status: Unknown, message: \nresource Deployment/bench/web not ready. status: Unknown, message: ": mayPass,
 		"Error: INSTALLATION FAILED: resource Example/bench/web not ready. status: Unknown, message: \ncontext deadline exceeded":                                             notReady,
 	} {
-		assertMeaning(t, stderr, nil, then)
+		assertMeaning(t, stderr, false, nil, then)
 	}
 }
 
@@ -296,8 +302,9 @@ func TestAdvice(t *testing.T) {
 		inv    invocation
 		says   string
 	}{
-		{refused, invocation{args: []string{"repo", "update"}, subject: "https://h/charts", secrets: []string{"", "tok3n"}}, "the credentials were refused"},
-		{refused, invocation{args: []string{"repo", "update"}, subject: "https://h/charts", secrets: []string{"", ""}}, "give AddRepo"},
+		{refused, invocation{args: []string{"repo", "update"}, subject: "https://h/charts", login: loginGiven}, "the credentials were refused"},
+		{refused, invocation{args: []string{"repo", "update"}, subject: "https://h/charts"}, "give AddRepo"},
+		{refused, invocation{args: []string{"pull"}, subject: "https://h/charts/web 1.0.0", login: loginWithheld}, "PassCredentialsAll"},
 		{refused, invocation{args: []string{"pull"}, subject: "https://h/web.tgz?***"}, "in it"},
 		{"Error: response status code 401: unauthorized", invocation{args: []string{"pull"}, subject: "oci://h/web 1.0.0"}, "RegistryLogin"},
 		{"Error: response status code 401: unauthorized", invocation{args: []string{"push"}}, "RegistryLogin"},
@@ -307,7 +314,7 @@ func TestAdvice(t *testing.T) {
 		{"Error: it says no", invocation{args: []string{"list"}}, ""},
 	} {
 		e := &Error{Stderr: test.stderr}
-		e.kind, _ = meaning(test.stderr)
+		e.kind, _ = meaning(test.stderr, test.inv.source())
 		got := test.inv.advice(e)
 		assert.Contains(t, got, test.says, test.stderr)
 		assert.Equal(t, test.says == "", got == "", test.stderr)

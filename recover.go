@@ -89,11 +89,12 @@ type change struct {
 	stdin    []byte
 	args     func(InstallOptions) args // without labels and positionals
 	settle   *settlement
-	taken    error // the kind of nextTaken
-	unseen   error // of the try whose outcome could not be looked up
-	revision int   // the latest one seen
-	ended    bool  // the caller's context has
-	blind    bool  // a try was repeated because helm could not see what it had made
+	taken    error     // the kind of nextTaken
+	unseen   error     // of the try whose outcome could not be looked up
+	revision int       // the latest one seen
+	ended    bool      // the caller's context has
+	until    time.Time // on the record of the last try: when it is over
+	blind    bool      // a try was repeated because helm could not see what it had made
 	failed   struct {
 		updated string    // of the record that was found failed
 		since   time.Time // when it was first found so
@@ -204,7 +205,8 @@ func (c *change) try(ctx context.Context) error {
 		opts.Timeout = timeout
 	}
 	a := c.args(opts)
-	a.str("--labels", c.op.labels(opts, c.revision+1, until.Add(4*c.h.cfg.GracePeriod)))
+	c.until = until.Add(4 * c.h.cfg.GracePeriod)
+	a.str("--labels", c.op.labels(opts, c.revision+1, c.until))
 	inv := invocation{args: a, stdin: c.stdin, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
 	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)

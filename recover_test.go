@@ -151,7 +151,7 @@ func TestHowItEnded(t *testing.T) {
 	h, _ := withFake(t, Config{})
 	said := func(stderr string) error {
 		e := &Error{ExitCode: 1, Stderr: stderr}
-		e.kind, e.transient = meaning(stderr)
+		e.kind, e.transient = meaning(stderr, false)
 		return e
 	}
 	for _, test := range []struct {

@@ -132,6 +132,9 @@ func (h *Helm) fetchIndex(ctx context.Context, from repoEntry, at repoDir, tmp s
 	a.add(d.updateFails...)
 	a.add("--", from.Name)
 	inv := invocation{args: a, reports: true, subject: from.shown(), secrets: []string{from.Password, from.Token}}
+	if from.Username+from.Token != "" {
+		inv.login = loginGiven
+	}
 	if from.Token != "" {
 		at.config = filepath.Join(tmp, "relayed.yaml")
 		index, err := from.resolve("index.yaml")
@@ -147,7 +150,7 @@ func (h *Helm) fetchIndex(ctx context.Context, from repoEntry, at repoDir, tmp s
 		}
 	}
 	inv.env = at.env()
-	return h.fetching(ctx, inv, tmp, h.cfg.Limits.Index)
+	return sourceFailed(h.fetching(ctx, inv, tmp, h.cfg.Limits.Index))
 }
 
 // find looks a version of a chart up in its repository's index.

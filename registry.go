@@ -41,7 +41,7 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 	}
 	a.add("--", host)
 	return h.retry(ctx, func() error {
-		_, err := h.run(ctx, invocation{args: a, stdin: []byte(opts.Password), secrets: []string{opts.Password}})
+		_, err := h.run(ctx, invocation{args: a, stdin: []byte(opts.Password), secrets: []string{opts.Password}, login: loginGiven})
 		return err
 	})
 }

@@ -185,6 +185,9 @@ func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name 
 	if name, err := h.knownRepo(ctx, u, opts); name != "" || err != nil {
 		return name, err // somebody added it while we waited
 	}
+	if have, err := h.known(ctx, name); err == nil {
+		opts = have.keep(opts)
+	}
 	if err := h.fetchNew(ctx, name, u.String(), opts); err != nil {
 		return "", err
 	}
@@ -208,10 +211,6 @@ func (h *Helm) fetchNew(ctx context.Context, name, url string, opts RepoOptions)
 			return err
 		}
 		if err := h.fetchIndex(ctx, entry, staged, tmp); err != nil {
-			var e *Error
-			if errors.As(err, &e) && e.kind == nil && e.cause == nil {
-				e.kind = ErrRepoNotFound // as "repo add" puts it, whatever kept helm from the index
-			}
 			return err
 		}
 	} else {
@@ -328,6 +327,19 @@ func (r repoEntry) reachedBy(opts RepoOptions) bool {
 	}
 	return same(opts.CAFile, r.CAFile) && same(opts.CertFile, r.CertFile) && same(opts.KeyFile, r.KeyFile) &&
 		(r.InsecureSkipTLSVerify || !opts.InsecureSkipTLSVerify) && (r.PassCredentialsAll || !opts.PassCredentialsAll)
+}
+
+// keep fills what opts leave open from what is known.
+func (r repoEntry) keep(opts RepoOptions) RepoOptions {
+	if opts.Username+opts.Token == "" {
+		opts.Username, opts.Password, opts.Token = r.Username, r.Password, r.Token
+	}
+	for field, known := range map[*string]string{&opts.CAFile: r.CAFile, &opts.CertFile: r.CertFile, &opts.KeyFile: r.KeyFile} {
+		*field = cmp.Or(*field, known)
+	}
+	opts.InsecureSkipTLSVerify = opts.InsecureSkipTLSVerify || r.InsecureSkipTLSVerify
+	opts.PassCredentialsAll = opts.PassCredentialsAll || r.PassCredentialsAll
+	return opts
 }
 
 // shown is how errors name a repository: by its URL when its name was made from that.

@@ -14,16 +14,20 @@ import (
 )
 
 // skippedObjects tells that a Helm 4 uninstall did not even try to delete some objects, because a
-// request failed by which it wanted to know whose they are. It removes the record all the same, and
-// calls that a success.
+// request failed by which it wanted to know whose they are, or because somebody took off them whose
+// they are. It removes the record all the same, and calls that a success.
 func skippedObjects(said string) bool {
-	return strings.Contains(strings.ToLower(said), "ownership could not be verified")
+	said = strings.ToLower(said)
+	return strings.Contains(said, "ownership could not be verified") || strings.Contains(said, "not owned by this release")
 }
 
 // settleGone brings the objects of a release to an end whose record is gone, when removing it may
 // have left some: those that nobody deleted are swept, and with Wait those that are going are waited
 // for. It returns what is left. early tells that helm broke off, and had not given up.
 func (h *Helm) settleGone(ctx context.Context, t target, rec *record, opts UninstallOptions, until time.Time, early bool) ([]Remain, error) {
+	if rec.Partial {
+		return nil, errors.New("its record was too large to read: what it was made of is not known")
+	}
 	tries := h.tries()
 	for {
 		seen, err := h.look(ctx, t, rec.Name, rec.objectsToGo("was still there"))
@@ -32,7 +36,7 @@ func (h *Helm) settleGone(ctx context.Context, t target, rec *record, opts Unins
 		}
 		var left, staying []Remain
 		for _, s := range seen {
-			if s.owned {
+			if s.owned || s.going && !early {
 				left = append(left, s.Remain)
 			}
 			if s.owned && !s.going {

@@ -63,8 +63,8 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	inv.args = append(inv.args, "--", name, ch.Path)
 	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
 	out, err := h.run(ctx, inv)
-	if e := (*Error)(nil); errors.As(err, &e) && !opts.FromCluster && e.kind == nil && e.cause == nil && e.Signal == "" {
-		e.kind = ErrRenderFailed // nothing but the chart and its values takes part
+	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && strings.Contains(e.Stderr, ch.Metadata.Name+"/") {
+		e.kind = ErrRenderFailed // helm names a file of the chart
 	}
 	if err != nil || opts.Transform == nil {
 		return Manifest(out), err

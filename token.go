@@ -28,6 +28,7 @@ type relay struct {
 	url            string       // what helm takes for the repository
 	served, target string       // the URL that helm asks for, and the one that is fetched
 	failed         atomic.Value // why the target was not reached last time: a string, "" when it was
+	token          string
 	server         *http.Server
 }
 
@@ -35,10 +36,6 @@ type relay struct {
 // only where PassCredentialsAll says so. Helm asks for name below the relay's url. What the target says
 // is bounded by the limits on helm, which reads it, but for the headers.
 func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
-	own, err := url.Parse(r.URL)
-	if err != nil {
-		return nil, err
-	}
 	for _, key := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		if value, set := h.cfg.Env[key]; set && value != os.Getenv(key) {
 			return nil, invalidf("repository %s: what asks with the token is this program and not helm: set %s in its environment, not in Config.Env alone", r.shown(), key)
@@ -52,7 +49,7 @@ func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	via := &relay{url: "http://" + listener.Addr().String() + "/" + rand.Text(), target: target}
+	via := &relay{url: "http://" + listener.Addr().String() + "/" + rand.Text(), target: target, token: r.Token}
 	via.served = via.url + "/" + name
 	via.failed.Store("")
 	client := &http.Client{Transport: withToken{
@@ -63,8 +60,7 @@ func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
 		},
 		"Bearer " + r.Token,
 		func(to *url.URL) bool {
-			return r.PassCredentialsAll && to.String() == target ||
-				plainHost(to) == plainHost(own) && (to.Scheme == own.Scheme || to.Scheme == "https")
+			return r.PassCredentialsAll && to.String() == target || r.isHost(to.String())
 		},
 	}}
 	via.server = &http.Server{
@@ -94,7 +90,7 @@ func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http
 		if e := (*url.Error)(nil); errors.As(err, &e) {
 			err = e.Err // without the address, which may be that of a redirect and have secrets
 		}
-		via.failed.Store(abridged(err.Error())) // which can quote the server
+		via.failed.Store(abridged(redactor([]string{via.token})(err.Error()))) // which can quote the server
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
@@ -133,7 +129,11 @@ type withToken struct {
 }
 
 func (t withToken) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.may(req.URL) {
+	may := t.may(req.URL)
+	for hop := req.Response; may && hop != nil; hop = hop.Request.Response {
+		may = t.may(hop.Request.URL) // nobody else says what is asked with the token
+	}
+	if may {
 		req = req.Clone(req.Context())
 		req.Header.Set("Authorization", t.authorization)
 	}
@@ -180,6 +180,13 @@ func (r repoEntry) resolve(name string) (*url.URL, error) {
 	to = base.ResolveReference(to)
 	to.RawQuery = ""
 	return to, nil
+}
+
+// isHost tells whether a URL is of the repository's own host.
+func (r repoEntry) isHost(address string) bool {
+	to, err := url.Parse(address)
+	own, ownErr := url.Parse(r.URL)
+	return err == nil && ownErr == nil && plainHost(to) == plainHost(own) && (to.Scheme == own.Scheme || to.Scheme == "https")
 }
 
 // archiveURL is where an archive is that the index names; "" where that is no matter of HTTP.

@@ -115,6 +115,9 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 				rec = now // upgraded meanwhile, and to go all the same
 				done = &UninstallResult{Release: rec.release(), Remains: rec.keptByDesign(opts.NoHooks)}
 			case !now.same(rec):
+				if !touched {
+					done.Release = nil // somebody else has removed it
+				}
 				done.Remains = h.present(ctx, t, done.Remains)
 				return done, nil
 			}

@@ -26,6 +26,8 @@ var behaviours = []struct {
 	{"what stays is reported", whatStaysIsReported},
 	{"uninstall behind a failing hook", uninstallBehindAFailingHook},
 	{"skipped objects are swept", skippedObjectsAreSwept},
+	{"an object whose mark was taken off", markTakenOff},
+	{"an object that stays, of a record that nobody can read", unreadableAndStaying},
 
 	{"upgrade and roll back", upgradeAndRollBack},
 	{"failed upgrade", failedUpgrade},

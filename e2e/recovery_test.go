@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/e2e/cluster"
@@ -53,4 +55,50 @@ func skippedObjectsAreSwept(b *bed) {
 	b.wantLeft(result.Remains)
 	_, err = h.Status(b.ctx, "web", helmexec.StatusOptions{})
 	b.wantErr(err, helmexec.ErrReleaseNotFound)
+}
+
+// folder writes a chart of these files.
+func (b *bed) folder(files map[string]string) string {
+	b.Helper()
+	chart := filepath.Join(b.TempDir(), "chart")
+	b.must(os.MkdirAll(filepath.Join(chart, "templates"), 0o700))
+	b.must(os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: chart\nversion: 1.0.0\n"), 0o600))
+	for file, text := range files {
+		b.must(os.WriteFile(filepath.Join(chart, "templates", file), []byte(text), 0o600))
+	}
+	return chart
+}
+
+// markTakenOff: what a chart's own pods can do, to keep their objects from Helm 4, which leaves what is
+// not marked as of the release, and succeeds.
+func markTakenOff(b *bed) {
+	_, err := b.h.Install(b.ctx, "web", b.folder(map[string]string{
+		"map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: stubborn\n",
+	}), helmexec.InstallOptions{})
+	b.must(err)
+	path := "/api/v1/namespaces/" + b.namespace + "/configmaps/stubborn"
+	var object map[string]any
+	b.must(b.cluster.Request(b.ctx, http.MethodGet, path, nil, &object))
+	delete(object["metadata"].(map[string]any), "annotations")
+	b.must(b.cluster.Request(b.ctx, http.MethodPut, path, object, nil))
+	_, err = b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: soon})
+	left := []helmexec.Remain{}
+	if err != nil {
+		b.wantErr(err, helmexec.ErrNotGone, "ConfigMap", "stubborn")
+		var failed *helmexec.ReleaseError
+		errors.As(err, &failed)
+		left = failed.Remains
+	}
+	b.wantLeft(left)
+}
+
+// unreadableAndStaying: a record that is too large to read does not tell what it was made of, and
+// helm says that something of it stays.
+func unreadableAndStaying(b *bed) {
+	_, err := b.h.Install(b.ctx, "web", b.folder(map[string]string{
+		"map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: stays\n  finalizers: [example.com/stays]\n# {{ repeat 36000000 \"a\" }}\n",
+	}), helmexec.InstallOptions{JobID: "7"})
+	b.must(err)
+	_, err = b.h.UninstallJob(b.ctx, "7", helmexec.JobOptions{Wait: true, Timeout: 3 * time.Second})
+	b.wantErr(err, helmexec.ErrNotGone, "not known")
 }

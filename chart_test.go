@@ -162,6 +162,19 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 	assert.EqualError(t, err, "helm repo update mine: it says no")
 }
 
+// What one name may read is not served to another from the cache: they can have other credentials.
+func TestNamesOfOneURLShareNoArchive(t *testing.T) {
+	h, fake := withArchives(t, "1.0.0")
+	for _, name := range []string{"ann", "bob"} {
+		_, err := h.AddRepo(t.Context(), repoAddress, RepoOptions{Name: name})
+		require.NoError(t, err)
+		_, err = h.Fetch(t.Context(), name+"/web:1.0.0", ChartOptions{})
+		require.NoError(t, err)
+	}
+	commands := strings.Join(fake.Commands(), ", ")
+	assert.Equal(t, 2, strings.Count(commands, "pull"), commands)
+}
+
 // Helm puts exactly one archive into an empty folder, and it is the chart that was asked for.
 func TestPulledArchiveIsChecked(t *testing.T) {
 	good := packed(t, chartFolder(t, "web", "1.0.0"))

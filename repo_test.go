@@ -129,6 +129,58 @@ func TestAddRepoKeepsCredentials(t *testing.T) {
 	assert.NotContains(t, err.Error(), "hunter3")
 }
 
+// What is not given stays as it is: another way to reach a repository takes no credentials from it.
+func TestAddRepoKeepsWhatIsNotGiven(t *testing.T) {
+	h, _ := withFake(t, Config{})
+	const url = "https://charts.example/x"
+	for _, opts := range []RepoOptions{{Username: "bob", Password: "hunter2"}, {InsecureSkipTLSVerify: true}, {PassCredentialsAll: true}} {
+		_, err := h.AddRepo(t.Context(), url, opts)
+		require.NoError(t, err)
+	}
+	repos, err := h.repoEntries(t.Context())
+	require.NoError(t, err)
+	require.Len(t, repos, 1)
+	want := repoEntry{Name: repos[0].Name, URL: url, Username: "bob", Password: "hunter2", InsecureSkipTLSVerify: true, PassCredentialsAll: true}
+	assert.Equal(t, want, repos[0])
+
+	_, err = h.AddRepo(t.Context(), url, RepoOptions{Token: "tok3n"})
+	require.NoError(t, err)
+	repos, err = h.repoEntries(t.Context())
+	require.NoError(t, err)
+	want.Username, want.Password, want.Token = "", "", "tok3n"
+	assert.Equal(t, want, repos[0], "one kind of credentials replaces the other")
+}
+
+// Whether credentials went along decides what an error advises.
+func TestCredentialsOfAnArchive(t *testing.T) {
+	for _, test := range []struct {
+		opts RepoOptions
+		url  string
+		want login
+	}{
+		{RepoOptions{}, "web.tgz", loginNone},
+		{RepoOptions{Username: "bob", Password: "hunter2"}, "web.tgz", loginGiven},
+		{RepoOptions{Token: "tok3n"}, "https://charts.example:443/web.tgz", loginGiven},
+		{RepoOptions{Token: "tok3n"}, "https://other.example/web.tgz", loginWithheld},
+		{RepoOptions{Username: "bob", Password: "hunter2"}, "http://charts.example/web.tgz", loginWithheld},
+		{RepoOptions{Username: "bob", Password: "hunter2", PassCredentialsAll: true}, "https://other.example/web.tgz", loginGiven},
+	} {
+		h, _ := withFake(t, Config{})
+		name, err := h.AddRepo(t.Context(), "https://charts.example/x", test.opts)
+		require.NoError(t, err)
+		dest := filepath.Join(t.TempDir(), "archive")
+		inv, err := h.stageEntry(t.Context(), chartSource{repo: name, chart: "web"}, "https://charts.example/x", ChartVersion{Version: "1.0.0", URLs: []string{test.url}}, dest)
+		require.NoError(t, err)
+		inv.via.stop()
+		assert.Equal(t, test.want, inv.login, test)
+	}
+	h, _ := withFake(t, Config{})
+	name, err := h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{})
+	require.NoError(t, err)
+	_, err = h.stageEntry(t.Context(), chartSource{repo: name, chart: "web"}, "https://charts.example/before", ChartVersion{}, t.TempDir())
+	require.ErrorIs(t, err, ErrRepoNotFound, "its name means another repository by now")
+}
+
 func TestAddRepoArgs(t *testing.T) {
 	assert.Equal(t, []string{"repo", "add", "--force-update", "--", "a", "http://a.example"}, addRepoArgs("a", "http://a.example", RepoOptions{}))
 	assert.Equal(t, []string{"repo", "add", "--force-update", "--username=bob", "--password-stdin", "--ca-file=/ca", "--cert-file=/cert", "--key-file=/key",

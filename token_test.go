@@ -52,7 +52,14 @@ func ask(t *testing.T, url string) (status int, body string, err error) {
 
 func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
 	const token = "Bearer tok3n"
-	other := newHost(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "theirs") })
+	var back string
+	other := newHost(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/back" {
+			http.Redirect(w, r, back, http.StatusFound)
+			return
+		}
+		_, _ = io.WriteString(w, "theirs")
+	})
 	own := newHost(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/charts/away":
@@ -68,6 +75,7 @@ func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
 			_, _ = io.WriteString(w, "ours")
 		}
 	})
+	back = own.URL + "/admin"
 	h, _ := withFake(t, Config{})
 	for _, test := range []struct {
 		target     string
@@ -81,6 +89,7 @@ func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
 		{own.URL + "/charts/near", false, "ours", own, "/charts/web.tgz", token},
 		{own.URL + "/charts/away", false, "theirs", other, "/away", ""},
 		{other.URL + "/direct.tgz", false, "theirs", other, "/direct.tgz", ""},
+		{other.URL + "/back", false, "ours", own, "/admin", ""}, // nobody else says what is asked with the token
 		{other.URL + "/all.tgz", true, "theirs", other, "/all.tgz", token},
 		{own.URL + "/charts/away", true, "theirs", other, "/away", ""}, // it may be signed, and refuse a second proof
 	} {
@@ -189,7 +198,7 @@ func TestTokenStaysInTheHome(t *testing.T) {
 // A repository can say anything in the place of an answer; it is this program that reads it.
 func TestRelayBoundsWhatItReads(t *testing.T) {
 	for name, says := range map[string]string{
-		"no HTTP": strings.Repeat("x", 1<<20), "headers": "HTTP/1.1 200 OK\r\n" + strings.Repeat("a: b\r\n", 1<<17) + "\r\n",
+		"no HTTP": strings.Repeat("x", 1<<20), "an echo": strings.Repeat("x", 180) + strings.Repeat("tok3n", 20), "headers": "HTTP/1.1 200 OK\r\n" + strings.Repeat("a: b\r\n", 1<<17) + "\r\n",
 	} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
@@ -210,7 +219,9 @@ func TestRelayBoundsWhatItReads(t *testing.T) {
 		status, _, err := ask(t, via.served)
 		require.NoError(t, err)
 		assert.Equal(t, 502, status, name)
-		assert.Less(t, len(via.speak("502 Bad Gateway")), 1000, name)
+		said := via.speak("502 Bad Gateway")
+		assert.Less(t, len(said), 1000, name)
+		assert.NotContains(t, said, "tok3n", name)
 		via.stop()
 	}
 }

@@ -3,6 +3,7 @@ package helmexec
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -234,5 +235,22 @@ func TestWriteFileAtomic(t *testing.T) {
 	}
 	if err := writeFileAtomic(filepath.Join(file, "none"), nil); err == nil {
 		t.Error("no error where the folder is none")
+	}
+}
+
+// After a month a source is asked again what it has.
+func TestOldPins(t *testing.T) {
+	h := cacheOf(t, Limits{})
+	for age, want := range map[time.Duration]bool{time.Hour: true, keptPins - time.Hour: true, keptPins + time.Hour: false} {
+		text, err := json.Marshal(pin{"sha256:" + strings.Repeat("0", 64), time.Now().Add(-age)})
+		if err == nil {
+			err = writeFileAtomic(h.pinFile("x"), text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := h.readPin("x"); ok != want {
+			t.Errorf("a pin of %v ago is good: %v, want %v", age, ok, want)
+		}
 	}
 }

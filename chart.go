@@ -69,8 +69,8 @@ type Chart struct {
 // What is pulled has to match the digest that the index gives, and to be a sound chart archive
 // within Limits, before anything else sees it.
 //
-// Errors: ErrInvalidArgument, ErrRepoNotFound, ErrChartNotFound, ErrBadChart, ErrDigestMismatch,
-// ErrOutputTooLarge, ErrFetchTimeout.
+// Errors: ErrInvalidArgument, ErrRepoNotFound and with it ErrUnauthorized, ErrChartNotFound, ErrBadChart,
+// ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
 	asked := time.Now()
 	src, err := parseAddress(address)

@@ -19,7 +19,7 @@ var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(
 // the home. The user name is an argument of helm, which takes it in no other way: other users of the
 // host can see it for a moment. Starts one helm process.
 //
-// Errors: ErrInvalidArgument, or helm's own.
+// Errors: ErrInvalidArgument, ErrUnauthorized, or helm's own.
 func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) error {
 	if !registryHost.MatchString(host) {
 		return invalidf("registry %q: want a host with or without a port, and no scheme or path", shownAddress(host))
@@ -66,7 +66,8 @@ func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
 // "oci://host:5000/charts", and gives the reference to pull it by and the digest of its manifest.
 // Starts one helm process; a push that is lost may be repeated.
 //
-// Errors: ErrInvalidArgument, ErrChartNotFound and ErrBadChart of the archive, or helm's own.
+// Errors: ErrInvalidArgument, ErrChartNotFound and ErrBadChart of the archive, ErrUnauthorized, or
+// helm's own.
 func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOptions) (ref, digest string, err error) {
 	rest, ok := strings.CutPrefix(registry, "oci://")
 	host, _, _ := strings.Cut(rest, "/")

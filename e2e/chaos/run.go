@@ -94,7 +94,7 @@ func (r *run) draw() {
 	}
 	slices.Sort(r.want)
 	r.values = helmexec.Values{
-		"kind": kind, "hook": hook, "configMaps": configMaps, "readyAfter": between(r.rng, 0, time.Second).String(),
+		"kind": kind, "hook": hook, "configMaps": configMaps, "readyAfter": between(r.rng, 0, time.Second).Truncate(time.Millisecond).String(),
 		"greeting": fmt.Sprintf("%x", r.rng.Uint64()),
 	}
 }

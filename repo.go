@@ -132,9 +132,9 @@ func (h *Helm) known(ctx context.Context, name string) (repoEntry, error) {
 
 // AddRepo makes the repository at url known and returns its name, by which charts are then
 // referred to as name/chart. A repository that is already known under that URL keeps its name and
-// its credentials, unless others are given, and no helm process starts. Otherwise one does, which
-// also fetches the index; credentials that do not work replace none. A Name of its own makes the
-// same URL known once more.
+// all that opts leave open, until RemoveRepo, and where they give nothing new no helm process starts.
+// Otherwise one does, which also fetches the index; credentials that do not work replace none. A Name
+// of its own makes the same URL known once more.
 //
 // Errors: ErrInvalidArgument; ErrUnauthorized; ErrRepoNotFound when url serves no repository.
 func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name string, err error) {

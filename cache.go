@@ -260,10 +260,10 @@ func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit i
 
 // stageEntry makes helm pull one version of a chart of a repository with that repository's
 // credentials, from an index of this one entry: helm would parse the whole index otherwise.
-func (h *Helm) stageEntry(ctx context.Context, src chartSource, url string, entry ChartVersion, dest string) (inv invocation, err error) {
+func (h *Helm) stageEntry(ctx context.Context, src chartSource, repoURL string, entry ChartVersion, dest string) (inv invocation, err error) {
 	// Not what was known when the call began: waiting for its turn may have taken minutes.
 	from, err := h.known(ctx, src.repo)
-	if err == nil && from.URL != url {
+	if err == nil && from.URL != repoURL {
 		err = fmt.Errorf("%w: %q was given to another one meanwhile", ErrRepoNotFound, src.repo)
 	}
 	if err != nil {
@@ -280,7 +280,7 @@ func (h *Helm) stageEntry(ctx context.Context, src chartSource, url string, entr
 	inv.args = pullArgs(src.ref, entry.Version, "", dest, opts)
 	inv.secrets = []string{from.Password, from.Token}
 	target := from.archiveURL(entry)
-	if from.Username+from.Token != "" {
+	if from.Username+from.Token != "" && target != "" {
 		inv.login = loginWithheld
 		if from.PassCredentialsAll || from.isHost(target) {
 			inv.login = loginGiven

@@ -126,7 +126,7 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 	}{
 		{"repo add", no, repoAddress + "/web", nil, "helm repo add " + repoAddress + ": it says no"},
 		{"repo add", add403, repoAddress + "/web", ErrUnauthorized, "helm repo add " + repoAddress + ": failed to fetch " + repoAddress + "/index.yaml : 403 Forbidden (give AddRepo a user name and password, or a token)"},
-		{"repo update", no, repoAddress + "/web", nil, "helm repo update " + repoAddress + ": it says no"},
+		{"repo update", no, repoAddress + "/web", ErrRepoNotFound, "helm repo update " + repoAddress + ": it says no"},
 		{"repo update", update401, repoAddress + "/web", ErrUnauthorized, "helm repo update " + repoAddress + ": failed to fetch " + repoAddress + "/index.yaml : 401 Unauthorized (give AddRepo a user name and password, or a token)"},
 		{"pull", no, repoAddress + "/web", ErrRepoNotFound, "helm pull " + repoAddress + "/web 1.0.0: it says no"},
 		{"pull", no, "http://127.0.0.1:8080/web.tgz?token=secret", ErrRepoNotFound, "helm pull http://127.0.0.1:8080/web.tgz?***: it says no"},

@@ -167,7 +167,6 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		}
 		failure.Signal = signalOf(cmd.ProcessState)
 		failure.kind, failure.transient = meaning(failure.Stderr, inv.source())
-		failure.advice = inv.advice(failure)
 		switch {
 		case stopped.Load(), !inv.mutates && stdout.over():
 			// We ended it, so the end of the context is the cause, not what helm said of it.
@@ -178,6 +177,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		case code <= 0:
 			failure.cause = err
 		}
+		failure.advice = inv.advice(failure)
 	}
 	h.log(ctx, shown, time.Since(start), code, failure)
 	if failure != nil {

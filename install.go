@@ -22,7 +22,7 @@ type InstallOptions struct {
 	// Wait for the objects to be ready, and with WaitForJobs for Jobs to complete.
 	Wait, WaitForJobs bool
 	// Timeout is how long helm waits for each single thing: each hook, and readiness as a whole.
-	// 0 is Helm's default, 5 minutes. What did not get ready has as long to go, and at least twice
+	// 0 is Helm's default, 5 minutes. What did not get ready has as long to go, and at least
 	// Config.GracePeriod.
 	Timeout time.Duration
 	// KeepFailed leaves a release that failed or did not become ready in the cluster, for

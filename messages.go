@@ -86,6 +86,9 @@ var sourcePatterns = []struct {
 
 // advice tells what may help, in terms of this package.
 func (inv invocation) advice(e *Error) string {
+	if e.cause != nil || e.Signal != "" {
+		return ""
+	}
 	text := strings.ToLower(failureText(e.Stderr))
 	switch {
 	case e.kind == ErrClusterUnreachable && strings.Contains(text, `"http://localhost:8080/`):

@@ -102,6 +102,7 @@ func TestInstallLeavesTheNextRelease(t *testing.T) {
 	})
 	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true})
 	require.ErrorIs(t, err, ErrNotReady)
+	assert.NotContains(t, err.Error(), "removed again", "which it did not")
 	left, _ := fake.Release("", "web")
 	assert.Equal(t, "deployed", left.Status)
 }
@@ -223,6 +224,35 @@ func TestKeepFailedThatHelmCouldNotSee(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotReady)
 	left, _ := fake.Release("", "web")
 	assert.Equal(t, "failed", left.Status)
+}
+
+// Removing has time of its own, and ends before others may take the release for dead.
+func TestTimeToRemove(t *testing.T) {
+	const minute = 60 * time.Second
+	for _, test := range []struct {
+		timeout, limit time.Duration // limit is the context's
+		least, most    time.Duration
+	}{
+		{timeout: time.Second, limit: time.Hour, least: 30 * time.Second, most: minute},
+		{timeout: 2 * minute, limit: time.Hour, least: 2 * minute, most: 2 * minute},
+		{timeout: 10 * minute, limit: 20 * time.Second, least: 30 * time.Second, most: 70 * time.Second},
+	} {
+		h, fake := withFake(t, Config{})
+		inTurn(fake, "install", installed(fake, "failed", helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context deadline exceeded\n", Exit: 1}))
+		ctx, cancel := context.WithTimeout(t.Context(), test.limit)
+		_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, Timeout: test.timeout})
+		cancel()
+		require.ErrorIs(t, err, ErrNotReady)
+		assert.ErrorContains(t, err, "removed again")
+		for _, call := range fake.Calls() {
+			if call.Args[0] == "uninstall" {
+				got, err := time.ParseDuration(call.Flag("--timeout"))
+				require.NoError(t, err)
+				assert.True(t, test.least <= got && got <= test.most, "%v for a timeout of %v in %v", got, test.timeout, test.limit)
+			}
+		}
+		assert.Contains(t, fake.Commands(), "uninstall")
+	}
 }
 
 // With its history kept, a release stays recorded whose objects are not gone.

@@ -318,15 +318,9 @@ func newRepoEntry(name, url string, opts RepoOptions) repoEntry {
 	}
 }
 
-// reachedBy tells whether a repository is reached as opts say. Options that are not given are as
-// they are.
+// reachedBy tells whether a repository is reached as opts say.
 func (r repoEntry) reachedBy(opts RepoOptions) bool {
-	same := func(given, have string) bool { return given == "" || given == have }
-	if opts.Username+opts.Token != "" && (opts.Username != r.Username || opts.Password != r.Password || opts.Token != r.Token) {
-		return false
-	}
-	return same(opts.CAFile, r.CAFile) && same(opts.CertFile, r.CertFile) && same(opts.KeyFile, r.KeyFile) &&
-		(r.InsecureSkipTLSVerify || !opts.InsecureSkipTLSVerify) && (r.PassCredentialsAll || !opts.PassCredentialsAll)
+	return newRepoEntry(r.Name, r.URL, r.keep(opts)) == r
 }
 
 // keep fills what opts leave open from what is known.

@@ -125,7 +125,6 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		cmd.Stdin = in
 	}
 	ownProcessGroup(cmd)
-	awaitExit := watchExit(cmd)
 	var stopped atomic.Bool
 	var kill *time.Timer
 	cmd.Cancel = func() error {
@@ -142,7 +141,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		if inv.limits != nil {
 			defer inv.limits.watch(cmd.Process.Pid, tooMuch)()
 		}
-		awaitExit()
+		awaitExit(ctx, cmd)
 		err = cmd.Wait()
 		if stopped.Load() {
 			kill.Stop()

@@ -74,7 +74,7 @@ type LintMessage struct {
 
 // Lint examines a chart folder or archive on this machine. Starts one helm process.
 //
-// Errors: ErrLintFailed, with the messages.
+// Errors: ErrLintFailed, with the messages; ErrRenderTooLarge, ErrRenderTimeout.
 func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]LintMessage, error) {
 	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
 	if err != nil {
@@ -93,7 +93,7 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 	a.is("--strict", opts.Strict)
 	a.is("--values=-", stdin != nil)
 	a.add("--", chart)
-	out, err := h.run(ctx, invocation{args: a, stdin: stdin})
+	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
 	messages := parseLint(out)
 	var e *Error
 	if errors.As(err, &e) && e.ExitCode == 1 && len(messages) > 0 {

@@ -1,7 +1,6 @@
 package helmexec
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,23 +21,6 @@ import (
 	"github.com/gofrs/flock"
 	"sigs.k8s.io/yaml"
 )
-
-// Limits bound what is fetched from sources that nobody here controls. Zero fields take the
-// defaults.
-type Limits struct {
-	Index   int64         // bytes of a repository's index; 128 MiB
-	Archive int64         // bytes of a chart archive; 32 MiB
-	Memory  int64         // bytes of memory of a helm process that fetches, where /proc tells; 1.5 GiB
-	Time    time.Duration // for one fetch; 2 minutes
-	Cache   int64         // bytes of archives kept; 4 GiB
-}
-
-func (l Limits) withDefaults() Limits {
-	return Limits{
-		Index: cmp.Or(l.Index, 128<<20), Archive: cmp.Or(l.Archive, defaultChartLimits.compressed),
-		Memory: cmp.Or(l.Memory, 1536<<20), Time: cmp.Or(l.Time, 2*time.Minute), Cache: cmp.Or(l.Cache, 4<<30),
-	}
-}
 
 // keptAtLeast is how long an archive stays after it was last asked for, so that a caller of Fetch
 // can use its path.
@@ -250,7 +232,7 @@ var ownFault = regexp.MustCompile(`no space left on device|disk quota exceeded|p
 
 // fetching runs a helm that fetches into the folder dir, with its retries, within Limits.
 func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit int64) error {
-	inv.limits = &fetchLimits{dir: dir, bytes: limit, memory: h.cfg.Limits.Memory}
+	inv.limits = &processLimits{memory: h.cfg.Limits.Memory, fetch: &fetchLimits{dir: dir, bytes: limit}}
 	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
 	return h.retry(ctx, func() error {
 		_, err := h.run(ctx, inv)

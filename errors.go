@@ -38,6 +38,12 @@ var (
 	ErrUnauthorized = fmt.Errorf("%w: it wants other credentials", ErrRepoNotFound)
 	// ErrRenderFailed: the chart does not render: not at all, or not with these values.
 	ErrRenderFailed = errors.New("the chart does not render")
+	// ErrRenderTooLarge: rendering the chart takes more memory than Config.Limits.RenderMemory, or its
+	// manifest has more bytes than RenderOutput. It is an ErrRenderFailed too.
+	ErrRenderTooLarge = fmt.Errorf("%w: it is too large", ErrRenderFailed)
+	// ErrRenderTimeout: rendering the chart takes more processor time than Config.Limits.RenderTime. It
+	// is an ErrRenderFailed too.
+	ErrRenderTimeout = fmt.Errorf("%w: it takes too long", ErrRenderFailed)
 	// ErrClusterUnreachable: the Kubernetes API did not answer, or no way to it could be made of the
 	// kubeconfig and its credentials.
 	ErrClusterUnreachable = errors.New("kubernetes cluster unreachable")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +36,7 @@ type invocation struct {
 	secrets []string   // kept out of logs and errors
 	inherit []*os.File // open in helm as descriptor 3 and up
 
-	limits *fetchLimits // on a helm that fetches
+	limits *processLimits // on a helm that fetches or renders, nil on one that gets nothing from outside
 	// atMost is how long it may take from its start, 0 being no limit, and late the error after that.
 	atMost time.Duration
 	late   error
@@ -97,22 +98,29 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 
 	if inv.atMost > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, inv.atMost, inv.late)
+		ctx, cancel = context.WithTimeoutCause(ctx, inv.atMost, overLimit{inv.late})
 		defer cancel()
 	}
-	// Ending ctx ends helm by SIGTERM to its process group; a read command whose output is over
-	// the cap is ended in the same way.
-	ctx, tooMuch := context.WithCancelCause(ctx)
-	defer tooMuch(nil)
-	stdout := &headBuffer{max: h.maxStdout}
+	// Ending ctx ends helm by SIGTERM to its process group.
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	cmd := exec.CommandContext(ctx, h.binary, inv.args...)
+	// A helm over a limit is killed: while it renders, an install goes on after a SIGTERM.
+	kill := func(why error) {
+		end(overLimit{why})
+		killGroup(cmd)
+	}
+	stdout, tooLarge, limit := &headBuffer{max: h.maxStdout}, ErrOutputTooLarge, ""
+	if inv.limits != nil && inv.limits.render != nil {
+		stdout.max, tooLarge, limit = int(min(inv.limits.render.output, math.MaxInt)), ErrRenderTooLarge, " (Limits.RenderOutput)"
+	}
 	if !inv.mutates {
 		stdout.full = func() {
-			tooMuch(fmt.Errorf("%w: helm %s printed more than %d MiB", ErrOutputTooLarge, shown[0], h.maxStdout>>20))
+			kill(fmt.Errorf("%w: helm %s printed more than %d MiB%s", tooLarge, shown[0], stdout.max>>20, limit))
 		}
 	}
 	stderr := &tailBuffer{max: maxStderr}
 
-	cmd := exec.CommandContext(ctx, h.binary, inv.args...)
 	cmd.Env = slices.Concat(h.env, inv.env)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.ExtraFiles = inv.inherit
@@ -126,10 +134,10 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	}
 	ownProcessGroup(cmd)
 	var stopped atomic.Bool
-	var kill *time.Timer
+	var last *time.Timer
 	cmd.Cancel = func() error {
 		stopped.Store(true)
-		kill = time.AfterFunc(h.cfg.GracePeriod, func() { killGroup(cmd) })
+		last = time.AfterFunc(h.cfg.GracePeriod, func() { killGroup(cmd) })
 		return terminateGroup(cmd)
 	}
 	// A grandchild that keeps the pipes open must not keep the caller: past this the pipes close.
@@ -138,16 +146,20 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	start := time.Now()
 	err = cmd.Start()
 	if err == nil {
+		// A helm that has its time to end after ctx is watched too.
+		alive, dead := context.WithCancel(context.WithoutCancel(ctx))
 		if inv.limits != nil {
-			defer inv.limits.watch(cmd.Process.Pid, tooMuch)()
+			go inv.limits.watch(alive, cmd.Process.Pid, kill)
 		}
 		awaitExit(ctx, cmd)
 		err = cmd.Wait()
+		dead()
 		if stopped.Load() {
-			kill.Stop()
+			last.Stop()
 			killGroup(cmd)
 		}
 	}
+	over := errors.As(context.Cause(ctx), new(overLimit)) || !inv.mutates && stdout.over()
 	code := -1
 	if cmd.ProcessState != nil {
 		code = cmd.ProcessState.ExitCode()
@@ -167,7 +179,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		failure.Signal = signalOf(cmd.ProcessState)
 		failure.kind, failure.transient = meaning(failure.Stderr, inv.source())
 		switch {
-		case stopped.Load(), !inv.mutates && stdout.over():
+		case stopped.Load(), over:
 			// We ended it, so the end of the context is the cause, not what helm said of it.
 			failure.cause, failure.kind, failure.transient = contextError(ctx), nil, false
 		case failure.Signal != "":
@@ -233,13 +245,14 @@ func abridged(s string) string {
 }
 
 // contextError is the end of ctx as an error: context.Canceled or context.DeadlineExceeded, with
-// the cause where the caller gave one.
+// the cause where the caller gave one; or the limit that a helm went over.
 func contextError(ctx context.Context) error {
 	cause := context.Cause(ctx)
-	for _, plain := range []error{context.Canceled, context.DeadlineExceeded, ErrOutputTooLarge, ErrFetchTimeout, errNoAnswer, errOverlong} {
-		if errors.Is(cause, plain) {
-			return cause
-		}
+	if over := (overLimit{}); errors.As(cause, &over) {
+		return over.error
+	}
+	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+		return cause
 	}
 	return fmt.Errorf("%w: %w", ctx.Err(), cause)
 }

@@ -158,7 +158,7 @@ func changeArgs(t target, opts InstallOptions, values bool) args {
 
 // dryRun runs an install or upgrade that changes nothing.
 func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, release string, ch *Chart, transform Transform) (*Release, error) {
-	if _, err := h.runTransformed(ctx, invocation{args: a, stdin: stdin}, transform, release, ch.Path); err != nil {
+	if _, err := h.runTransformed(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()}, transform, release, ch.Path); err != nil {
 		return nil, err
 	}
 	return &Release{

@@ -124,7 +124,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	go func() {
 		defer close(done)
 		defer say.Close() // the script waits no longer
-		failed = answerTransforms(dir, hear, say, t)
+		failed = answerTransforms(dir, hear, say, t, h.cfg.Limits.RenderOutput)
 	}()
 	renderer := transformName
 	if !d.postRendererIsPlugin {
@@ -150,7 +150,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 
 // answerTransforms transforms what the script puts down, each time it says so, until hear is closed
 // or the transform fails.
-func answerTransforms(dir string, hear io.Reader, say io.Writer, t Transform) error {
+func answerTransforms(dir string, hear io.Reader, say io.Writer, t Transform, limit int64) error {
 	line := make([]byte, len("ready\n"))
 	for {
 		if _, err := io.ReadFull(hear, line); err != nil {
@@ -161,8 +161,8 @@ func answerTransforms(dir string, hear io.Reader, say io.Writer, t Transform) er
 		if err != nil {
 			return err
 		}
-		if info.Size() > maxStdout {
-			return fmt.Errorf("%w: the manifest has more than %d MiB", ErrOutputTooLarge, maxStdout>>20)
+		if info.Size() > limit {
+			return fmt.Errorf("%w: the manifest has more than %d MiB (Limits.RenderOutput)", ErrRenderTooLarge, limit>>20)
 		}
 		m, err := os.ReadFile(file)
 		if err != nil {
@@ -206,7 +206,7 @@ func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, 
 		return err
 	}
 	a = append(slices.Clone(a), "--dry-run=server", "--output=json", "--", release, ch.Path)
-	out, err := h.run(ctx, invocation{args: a, stdin: stdin})
+	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
 	if errors.Is(err, ErrReleaseExists) {
 		return nil // the install itself finds out whose it is
 	}

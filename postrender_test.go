@@ -48,7 +48,7 @@ func (r *rendering) answer(t Transform) (end func() error) {
 	failed := make(chan error, 1)
 	go func() {
 		defer r.say.Close()
-		failed <- answerTransforms(r.dir, r.hear, r.say, t)
+		failed <- answerTransforms(r.dir, r.hear, r.say, t, maxStdout)
 	}()
 	return func() error {
 		r.hear.Close()
@@ -157,14 +157,14 @@ func TestPostRenderOverTheCap(t *testing.T) {
 	})
 	_, err := r.render(strings.Repeat("#", maxStdout+1))
 	assert.NotZero(t, exits(t, err))
-	require.ErrorIs(t, end(), ErrOutputTooLarge)
+	require.ErrorIs(t, end(), ErrRenderTooLarge)
 }
 
 // What the script cannot write is no matter of size.
 func TestPostRenderWithoutAFile(t *testing.T) {
-	err := answerTransforms(t.TempDir(), strings.NewReader("ready\n"), &bytes.Buffer{}, nil)
+	err := answerTransforms(t.TempDir(), strings.NewReader("ready\n"), &bytes.Buffer{}, nil, maxStdout)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	assert.NotErrorIs(t, err, ErrOutputTooLarge)
+	assert.NotErrorIs(t, err, ErrRenderTooLarge)
 }
 
 // Its files are made once and serve every later call, and a second process that has the same home.

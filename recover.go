@@ -207,10 +207,21 @@ func (c *change) try(ctx context.Context) error {
 	a := c.args(opts)
 	c.until = until.Add(4 * c.h.cfg.GracePeriod)
 	a.str("--labels", c.op.labels(opts, c.revision+1, c.until))
-	inv := invocation{args: a, stdin: c.stdin, mutates: true, waits: true, inherit: c.op.inherited()}
+	limits := c.h.rendering()
+	limits.render.over = c.recorded
+	inv := invocation{args: a, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
 	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)
 	return err
+}
+
+// recorded tells whether the try that runs has recorded the release, or that nobody can say so now.
+func (c *change) recorded(ctx context.Context) bool {
+	rec, err := c.h.record(ctx, c.op.target, c.op.release, 0)
+	if err != nil {
+		return !errors.Is(err, ErrReleaseNotFound)
+	}
+	return c.op.ours(rec.release())
 }
 
 // lookUp finds what is recorded under the name, and whose it is.
@@ -313,6 +324,8 @@ func (h *Helm) howItEnded(err error) tried {
 		return triedRefused
 	case e != nil && e.cause != nil && (errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, errOverlong)):
 		return triedStopped
+	case errors.Is(err, ErrRenderTooLarge), errors.Is(err, ErrRenderTimeout):
+		return triedRefused // it takes as much next time, whatever Retry says
 	case errors.Is(err, ErrReleaseExists), errors.Is(err, ErrReleaseBusy):
 		return triedTaken
 	case h.cfg.Retry.Retryable(err) && errors.Is(err, ErrClusterUnreachable):

@@ -146,14 +146,13 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	start := time.Now()
 	err = cmd.Start()
 	if err == nil {
-		// A helm that has its time to end after ctx is watched too.
-		alive, dead := context.WithCancel(context.WithoutCancel(ctx))
+		endWatch := func() {}
 		if inv.limits != nil {
-			go inv.limits.watch(alive, cmd.Process.Pid, kill)
+			endWatch = inv.limits.watch(ctx, cmd.Process.Pid, kill)
 		}
 		awaitExit(ctx, cmd)
 		err = cmd.Wait()
-		dead()
+		endWatch()
 		if stopped.Load() {
 			last.Stop()
 			killGroup(cmd)

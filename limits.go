@@ -81,14 +81,27 @@ const (
 	writtenOtherwise = 1 << 20
 )
 
-// The pauses between two looks at a process: one that is at work, and one that waits.
+// When a process is looked at. Each look wakes this one up, so most helms end before the first.
 const (
-	shortLook = 20 * time.Millisecond
-	longLook  = 100 * time.Millisecond
+	firstLook = 100 * time.Millisecond // after its start, for which it needs half of this
+	shortLook = 25 * time.Millisecond  // after the last look, at one that is at work
+	longLook  = 100 * time.Millisecond // at one that waits
 )
 
-// watch calls stop when a process goes over a limit, at most once, until ctx ends.
-func (l *processLimits) watch(ctx context.Context, pid int, stop func(error)) {
+// watch calls stop when a process goes over a limit, at most once, also when ctx has ended. The
+// function it returns ends that.
+func (l *processLimits) watch(ctx context.Context, pid int, stop func(error)) (end func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	first := time.AfterFunc(firstLook, func() {
+		if err := l.awaitExcess(ctx, pid); err != nil && ctx.Err() == nil {
+			stop(err)
+		}
+	})
+	return func() { first.Stop(); cancel() }
+}
+
+// awaitExcess gives the limit that a process goes over, nil when ctx ended before.
+func (l *processLimits) awaitExcess(ctx context.Context, pid int) error {
 	var before usage
 	var budget time.Duration // of processor time
 	if l.render != nil {
@@ -96,13 +109,11 @@ func (l *processLimits) watch(ctx context.Context, pid int, stop func(error)) {
 	}
 	answer := make(chan bool, 1)
 	asked := false
-	for pause := shortLook; sleep(ctx, pause); {
+	for {
 		now := usageOf(pid)
-		if pause = shortLook; now.processor == before.processor {
-			pause = longLook
+		if err := l.exceeded(pid, now); err != nil {
+			return err
 		}
-		before = now
-		err := l.exceeded(pid, now)
 		if l.render != nil && now.processor > budget && !asked {
 			asked = true
 			// Its memory is watched meanwhile.
@@ -110,14 +121,19 @@ func (l *processLimits) watch(ctx context.Context, pid int, stop func(error)) {
 		}
 		select {
 		case over := <-answer:
-			if asked, budget = false, now.processor+l.render.time; !over && err == nil {
-				err = fmt.Errorf("%w: helm used more than %v of processor time (Limits.RenderTime)", ErrRenderTimeout, l.render.time)
+			if !over {
+				return fmt.Errorf("%w: helm used more than %v of processor time (Limits.RenderTime)", ErrRenderTimeout, l.render.time)
 			}
+			asked, budget = false, now.processor+l.render.time
 		default:
 		}
-		if err != nil && ctx.Err() == nil {
-			stop(err)
-			return
+		pause := shortLook
+		if now.processor == before.processor {
+			pause = longLook
+		}
+		before = now
+		if !sleep(ctx, pause) {
+			return nil
 		}
 	}
 }

@@ -41,20 +41,18 @@ func TestWatchOfAFetch(t *testing.T) {
 		{"read", processLimits{memory: much, fetch: &fetchLimits{t.TempDir(), -readOtherwise}}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
+			limit := time.Minute
 			if !test.over {
-				ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
-				defer cancel()
+				limit = 200 * time.Millisecond
 			}
-			var stopped []error
-			test.limits.watch(ctx, os.Getpid(), func(err error) { stopped = append(stopped, err) })
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			err := test.limits.awaitExcess(ctx, os.Getpid())
 			if !test.over {
-				assert.Empty(t, stopped)
+				require.NoError(t, err)
 				return
 			}
-			require.Len(t, stopped, 1)
-			assert.ErrorIs(t, stopped[0], ErrOutputTooLarge)
+			require.ErrorIs(t, err, ErrOutputTooLarge)
 		})
 	}
 }
@@ -158,7 +156,7 @@ func TestRenderLimits(t *testing.T) {
 				}
 				assert.ErrorContains(t, err, test.says)
 				assert.False(t, IsTransient(err))
-				assert.Len(t, fake.Calls(call.command), 1)
+				assert.Equal(t, 1, len(fake.Calls(call.command)), "calls")
 				require.Eventually(t, func() bool { return fake.Running() == 0 }, time.Minute, 5*time.Millisecond, "a process goes on")
 				_, there := fake.Release("", "web")
 				assert.False(t, there)
@@ -196,11 +194,11 @@ func TestRenderLimitsAfterTheRecord(t *testing.T) {
 	})
 	_, err = h.Upgrade(t.Context(), "web", chart, UpgradeOptions{})
 	require.ErrorIs(t, err, test.kind)
-	assert.Len(t, fake.Calls("upgrade"), 1)
+	assert.Equal(t, 1, len(fake.Calls("upgrade")), "calls")
 	now, _ := fake.Release("", "web")
 	assert.Equal(t, "deployed", now.Status)
 	assert.Equal(t, 3, now.Revision)
-	assert.Len(t, fake.Calls("rollback"), 1)
+	assert.Equal(t, 1, len(fake.Calls("rollback")), "calls")
 }
 
 // Once the release is recorded helm waits for hooks and pods, and that has limits of its own.

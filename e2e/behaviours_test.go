@@ -42,6 +42,7 @@ var behaviours = []struct {
 	{"name is taken", nameIsTaken},
 	{"operation is known again", operationIsKnownAgain},
 	{"chart that Helm refuses", chartThatHelmRefuses},
+	{"chart that takes too much", chartThatTakesTooMuch},
 	{"cluster that does not answer", clusterThatDoesNotAnswer},
 	{"cancelled while a hook runs", cancelledWhileAHookRuns},
 	{"cancelled while pods start", cancelledWhilePodsStart},

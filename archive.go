@@ -59,7 +59,8 @@ func ArchiveValues(path string) (Values, error) {
 
 // readChart reads a chart archive or folder to its end, so that what it returns has been checked as a whole. what names
 // it in errors.
-func readChart(path, what string, limits chartLimits) (*chartContent, error) {
+func readChart(path, what string, limits chartLimits) (_ *chartContent, err error) {
+	defer func() { err = foreign(err) }()
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:

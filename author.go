@@ -65,7 +65,7 @@ type LintOptions struct {
 	Strict      bool   // warnings fail too
 }
 
-// LintMessage is one finding.
+// LintMessage is one finding, in printable text.
 type LintMessage struct {
 	Severity string // INFO, WARNING or ERROR
 	Path     string // within the chart
@@ -94,7 +94,7 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 	a.is("--values=-", stdin != nil)
 	a.add("--", chart)
 	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
-	messages := parseLint(out)
+	messages := parseLint(printable(string(out), lines))
 	var e *Error
 	if errors.As(err, &e) && e.ExitCode == 1 && len(messages) > 0 {
 		err = fmt.Errorf("%w: %w", ErrLintFailed, err)
@@ -105,10 +105,10 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 var lintLine = regexp.MustCompile(`^\[(INFO|WARNING|ERROR)\] ([^:]*): ?(.*)$`)
 
 // parseLint reads the findings that lint prints; a text can go on over several lines.
-func parseLint(out []byte) []LintMessage {
+func parseLint(out string) []LintMessage {
 	var all []LintMessage
 	open := false
-	for _, line := range strings.Split(string(out), "\n") {
+	for _, line := range strings.Split(out, "\n") {
 		m := lintLine.FindStringSubmatch(line)
 		switch {
 		case m != nil:

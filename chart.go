@@ -71,7 +71,8 @@ type Chart struct {
 //
 // Errors: ErrInvalidArgument, ErrRepoNotFound and with it ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
-func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
+func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ *Chart, err error) {
+	defer func() { err = foreign(err) }()
 	asked := time.Now()
 	src, err := parseAddress(address)
 	if err != nil {

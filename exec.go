@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -72,7 +73,7 @@ func (inv invocation) source() bool {
 // redactor makes what helm says fit for logs and errors.
 func (inv invocation) redactor() func(string) string {
 	redact := redactor(inv.secrets)
-	return func(s string) string { return redact(inv.via.speak(s)) }
+	return func(s string) string { return printable(redact(inv.via.speak(s)), lines) }
 }
 
 // run is the one way a helm process runs. It returns stdout. The error, when the process was
@@ -170,7 +171,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	}
 	var failure *Error
 	if !done {
-		failure = &Error{Args: shown, ExitCode: code, Stderr: redact(stderr.String()), subject: redact(inv.subject)}
+		failure = &Error{Args: shown, ExitCode: code, Stderr: redact(stderr.String()), subject: abridged(redact(inv.subject))}
 		if inv.reports {
 			// Behind what stderr says, for the reason is what follows the last "Error:".
 			failure.Stderr = strings.TrimSpace(failure.Stderr) + "\n" + strings.TrimSpace(redact(string(lastBytes(stdout.buf.Bytes(), maxStderr))))
@@ -234,10 +235,10 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
 }
 
-// abridged keeps one argument, such as a template, from filling a log.
+// abridged keeps one argument, such as a template, from filling a log, and on one line.
 func abridged(s string) string {
 	const most = 240
-	if len(s) <= most {
+	if s = printable(s, ""); len(s) <= most {
 		return s
 	}
 	return strings.ToValidUTF8(s[:most], "") + "…"
@@ -327,7 +328,11 @@ func (b *tailBuffer) Write(p []byte) (int, error) {
 
 func (b *tailBuffer) String() string {
 	if b.cut {
-		return cutMark + string(lastBytes(b.buf, b.max-len(cutMark)))
+		rest := lastBytes(b.buf, b.max-len(cutMark))
+		for len(rest) > 0 && !utf8.RuneStart(rest[0]) {
+			rest = rest[1:]
+		}
+		return cutMark + string(rest)
 	}
 	return string(b.buf)
 }

@@ -73,6 +73,7 @@ type InstallOptions struct {
 // Errors, each a *ReleaseError: ErrReleaseExists when the name belongs to a release of another
 // operation, which is not touched; ErrNotReady when the objects did not become ready in time, with
 // the reasons; ErrLeftBehind, beside the cause, when what was made could not be removed;
+// ErrRenderTooLarge and ErrRenderTimeout, after which the chart is not tried again;
 // ErrClusterUnreachable; the error of ctx; or helm's own *Error alone where it failed for good.
 // Before anything is started: ErrInvalidArgument, and the errors of Fetch.
 func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (*Release, error) {

@@ -15,7 +15,7 @@ type Blocker struct {
 	ObjectRef
 	Container string // "" when the object as a whole is meant
 	Reason    string // as Kubernetes words it: ImagePullBackOff, CrashLoopBackOff, Unschedulable; HookFailed, HookRunning, TestFailed
-	Message   string // one line, shortened
+	Message   string // one line, shortened, printable
 }
 
 func (b Blocker) String() string { return b.text(b.Name) }
@@ -29,7 +29,7 @@ func (b Blocker) text(name string) string {
 	if b.Message != "" {
 		s += ": " + b.Message
 	}
-	return s
+	return printable(s, "")
 }
 
 // Blockers are the things that keep a release from being ready, pods first.
@@ -308,7 +308,7 @@ var withoutPod = regexp.MustCompile(` pod=\S+`)
 
 // oneLine makes a message fit a line.
 func oneLine(s string) string {
-	s = strings.TrimSuffix(strings.Join(strings.Fields(s), " "), ".")
+	s = printable(strings.TrimSuffix(strings.Join(strings.Fields(s), " "), "."), "")
 	if r := []rune(s); len(r) > 200 {
 		return string(r[:200]) + "…"
 	}

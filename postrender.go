@@ -230,8 +230,8 @@ func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, 
 		hooks = append(hooks, fmt.Sprintf("%s %s (%s)", hk.Kind, hk.Name, strings.Join(hk.Events, ", ")))
 	}
 	if len(hooks) > 0 {
-		return fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
-			ErrHooksNotTransformed, ch.Metadata.Name, strings.Join(hooks, "; "))
+		return foreign(fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
+			ErrHooksNotTransformed, ch.Metadata.Name, strings.Join(hooks, "; ")))
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func (h *Helm) versions(ctx context.Context, repo, chart string) ([]ChartVersion
 	}
 	versions, err := readIndex(dir.index, chart, h.cfg.Limits.Index)
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", h.shownRepo(ctx, repo), err)
+		return nil, foreign(fmt.Errorf("repository %s: %w", h.shownRepo(ctx, repo), err))
 	}
 	return versions, nil
 }

@@ -67,8 +67,9 @@ func (o UpgradeOptions) install() InstallOptions {
 // is the idempotent form: a release that is not there is installed, as by Install.
 //
 // Errors, each a *ReleaseError: ErrReleaseNotFound; ErrReleaseBusy when another operation is at work
-// on the release; ErrNotReady with the reasons; ErrLeftBehind when the outcome could not be found
-// out or the release is left pending; the error of ctx; or helm's own *Error alone.
+// on the release; ErrNotReady with the reasons; ErrRenderTooLarge and ErrRenderTimeout; ErrLeftBehind
+// when the outcome could not be found out or the release is left pending; the error of ctx; or
+// helm's own *Error alone.
 func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (*Release, error) {
 	if opts.ReuseValues && opts.ResetThenReuseValues {
 		return nil, invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,26 +205,55 @@ func TestRenderLimitsAfterTheRecord(t *testing.T) {
 // Once the release is recorded helm waits for hooks and pods, and that has limits of its own.
 func TestRenderTimeEndsWithTheRecord(t *testing.T) {
 	needsProc(t)
-	limits := Limits{RenderTime: 50 * time.Millisecond}
-	waits := helmtest.Reply{Spin: 500 * time.Millisecond}
-	chart := chartFolder(t, "web", "1.2.3")
-	for name, lookFails := range map[string]bool{"recorded": false, "nobody can say": true} {
-		t.Run(name, func(t *testing.T) {
-			h, fake := withFake(t, Config{Limits: limits})
-			fake.SetRelease(helmtest.Release{Name: "old"})
-			fake.Handle("install", installed(fake, "deployed", waits))
-			fake.Handle("upgrade", func(c helmtest.Call) helmtest.Reply {
-				fake.Perform(c)
-				return waits
-			})
-			if lookFails {
-				fake.On("get all", unreachable)
-			}
-			_, err := h.Install(t.Context(), "web", chart, InstallOptions{Wait: true})
+	h, fake := withFake(t, Config{Limits: Limits{RenderTime: 500 * time.Millisecond}})
+	fake.Handle("install", installed(fake, "deployed", helmtest.Reply{Spin: time.Hour}))
+	var looks atomic.Int32
+	fake.Handle("get all", func(c helmtest.Call) helmtest.Reply {
+		// It has used up its time twice, and is not stopped. Now somebody kills it.
+		if looks.Add(1) == 2 {
+			install, err := os.FindProcess(fake.Calls("install")[0].Pid)
+			assert.NoError(t, errors.Join(err, install.Kill()))
+		}
+		return fake.Perform(c)
+	})
+	rel, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true})
+	require.NoError(t, err)
+	assert.True(t, rel.Recovered)
+	assert.EqualValues(t, 3, looks.Load())
+}
+
+func TestWatchAsksWhetherARenderIsOver(t *testing.T) {
+	needsProc(t)
+	asked := 0
+	l := processLimits{memory: 1 << 40, render: &renderLimits{time: time.Nanosecond, over: func(context.Context) bool {
+		asked++
+		return asked < 3
+	}}}
+	require.ErrorIs(t, l.awaitExcess(t.Context(), os.Getpid()), ErrRenderTimeout)
+	assert.Equal(t, 3, asked)
+}
+
+func TestRecorded(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		put  func(*helmtest.Fake, *operation)
+		want bool
+	}{
+		{"nothing", func(*helmtest.Fake, *operation) {}, false},
+		{"another's", func(f *helmtest.Fake, _ *operation) { f.SetRelease(others) }, false},
+		{"ours, half-made", func(f *helmtest.Fake, op *operation) {
+			f.SetRelease(helmtest.Release{Name: "web", Status: "pending-install", Labels: map[string]string{labelInstall: op.id}})
+		}, true},
+		{"nobody can say", func(f *helmtest.Fake, _ *operation) { f.On("get all", unreachable) }, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			op, err := h.begin(t.Context(), "web", target{}, labelInstall, "mine")
 			require.NoError(t, err)
-			assert.Greater(t, len(fake.Calls("get all")), 1, "it used more than it may, and nobody looked")
-			_, err = h.Upgrade(t.Context(), "old", chart, UpgradeOptions{Wait: true})
-			require.NoError(t, err)
+			defer op.end()
+			test.put(fake, op)
+			c := &change{h: h, op: op}
+			assert.Equal(t, test.want, c.recorded(t.Context()))
 		})
 	}
 }

@@ -57,8 +57,8 @@
 // # Errors
 //
 // Errors are told apart by errors.Is with the Err variables, never by their text, which is printable
-// whatever a chart or a server said. A helm process
-// that failed is an [*Error], with its arguments free of secrets and the end of what it said. A
-// failed change of a release is a [*ReleaseError], which says what state the release is in, why it
-// is not ready, pod by pod, and what stays in the cluster.
+// whatever a chart or a server said. A helm process that failed is an [*Error], with its arguments
+// free of secrets and the end of what it said. A failed change of a release is a [*ReleaseError],
+// which says what state the release is in, why it is not ready, pod by pod, and what stays in the
+// cluster.
 package helmexec

@@ -111,13 +111,13 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		end(overLimit{why})
 		killGroup(cmd)
 	}
-	stdout, tooLarge, limit := &headBuffer{max: h.maxStdout}, ErrOutputTooLarge, ""
+	stdout, kind, limit := &headBuffer{max: h.maxStdout}, ErrOutputTooLarge, ""
 	if inv.limits != nil && inv.limits.render != nil {
-		stdout.max, tooLarge, limit = int(min(inv.limits.render.output, math.MaxInt)), ErrRenderTooLarge, " (Limits.RenderOutput)"
+		stdout.max, kind, limit = int(min(inv.limits.render.output, math.MaxInt)), ErrRenderTooLarge, " (Limits.RenderOutput)"
 	}
 	if !inv.mutates {
 		stdout.full = func() {
-			kill(fmt.Errorf("%w: helm %s printed more than %d MiB%s", tooLarge, shown[0], stdout.max>>20, limit))
+			kill(fmt.Errorf("%w: helm %s printed more than %d MiB%s", kind, shown[0], stdout.max>>20, limit))
 		}
 	}
 	stderr := &tailBuffer{max: maxStderr}

@@ -138,7 +138,7 @@ func (l *processLimits) awaitExcess(ctx context.Context, pid int) error {
 	}
 }
 
-// exceeded tells of the first limit of size that a process is over.
+// exceeded is the first limit of size that a process is over, nil when it is within all.
 func (l *processLimits) exceeded(pid int, now usage) error {
 	switch {
 	case now.memory > l.memory && l.render != nil:

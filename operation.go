@@ -28,7 +28,8 @@ const (
 	labelHome     = labelPrefix + "home"     // the home whose helm wrote the record
 	labelLock     = labelPrefix + "lock"     // the file in that home that is locked as long as that helm lives
 	labelUntil    = labelPrefix + "until"    // Unix seconds: by then that helm has ended
-	labelRevision = labelPrefix + "revision" // the revision that an upgrade is to be, for later ones inherit its labels
+	labelBase     = labelPrefix + "base"     // the revision that an upgrade found
+	labelTry      = labelPrefix + "try"      // one helm of an upgrade: later revisions inherit its labels, the first one is its own
 
 	labelSweep     = labelPrefix + "sweep"            // set on what only stands to be uninstalled, see sweep
 	labelNamespace = labelPrefix + "create-namespace" // set when the install was to make the namespace
@@ -176,10 +177,10 @@ func (h *Helm) homeID() (string, error) {
 }
 
 // labels are what one try writes on the record.
-func (op *operation) labels(opts InstallOptions, revision int, until time.Time) string {
+func (op *operation) labels(opts InstallOptions, base int, until time.Time) string {
 	all := map[string]string{op.label: op.id, labelHome: op.home, labelLock: filepath.Base(op.path), labelUntil: unixLabel(until)}
 	if op.label == labelUpgrade {
-		all[labelRevision] = strconv.Itoa(revision)
+		all[labelBase], all[labelTry] = strconv.Itoa(base), rand.Text()
 	}
 	for k, v := range opts.Labels {
 		all[k] = v
@@ -202,11 +203,6 @@ func joinLabels(all map[string]string) string {
 		pairs = append(pairs, k+"="+all[k])
 	}
 	return strings.Join(pairs, ",")
-}
-
-// ours tells whether the record was written by this operation.
-func (op *operation) ours(r *Release) bool {
-	return r.Labels[op.label] == op.id && (op.label == labelInstall || r.Labels[labelRevision] == strconv.Itoa(r.Revision))
 }
 
 // mayLive tells whether the helm that wrote a record may still be at work. In this home its lock

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -92,6 +93,7 @@ type change struct {
 	taken    error     // the kind of nextTaken
 	unseen   error     // of the try whose outcome could not be looked up
 	revision int       // the latest one seen
+	looked   bool      // revision is known
 	ended    bool      // the caller's context has
 	until    time.Time // on the record of the last try: when it is over
 	blind    bool      // a try was repeated because helm could not see what it had made
@@ -155,7 +157,7 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		case nextTaken:
 			taken := c.failure(c.taken, rec, err)
 			if c.taken == ErrReleaseExists {
-				taken.JobID = rec.release().Labels[labelJob]
+				taken.JobID = rec.labels()[labelJob]
 			}
 			return nil, c.told(later, taken)
 		case nextClearFail:
@@ -206,7 +208,7 @@ func (c *change) try(ctx context.Context) error {
 	}
 	a := c.args(opts)
 	c.until = until.Add(4 * c.h.cfg.GracePeriod)
-	a.str("--labels", c.op.labels(opts, c.revision+1, c.until))
+	a.str("--labels", c.op.labels(opts, c.revision, c.until))
 	inv := invocation{args: a, stdin: c.stdin, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
 	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)
@@ -222,16 +224,59 @@ func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 	})
 	switch {
 	case errors.Is(err, ErrReleaseNotFound):
+		c.looked, c.revision = true, 0
 		return foundNothing, nil, nil
 	case err != nil:
 		return foundUnknown, nil, err
 	}
-	c.revision = rec.Revision
-	now := time.Now()
-	if rec.Status == StatusFailed && c.failed.updated != rec.Updated {
-		c.failed.updated, c.failed.since = rec.Updated, now
+	ours, err := c.ours(ctx, rec)
+	if err != nil {
+		return foundUnknown, nil, err
 	}
-	return c.op.found(rec.release(), now, c.failed.since), rec, nil
+	c.looked, c.revision = true, rec.Revision
+	if ours == nil {
+		return foundForeign, rec, nil
+	}
+	now := time.Now()
+	if ours.Status == StatusFailed && c.failed.updated != ours.Updated {
+		c.failed.updated, c.failed.since = ours.Updated, now
+	}
+	what := c.op.found(ours.release(), now, c.failed.since)
+	if ours.Revision != rec.Revision && what != foundDeployed {
+		return foundForeign, rec, nil // it did not succeed, and others have gone on from there
+	}
+	return what, ours, nil
+}
+
+// ours finds the revision that this operation made, nil when there is none. Others may have made
+// revisions before and after it, and those after an upgrade inherit its labels. At the first look only
+// what the labels of the latest revision lead to counts; later ones go back to what was seen before.
+func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
+	rec := latest
+	for {
+		labels := rec.labels()
+		mine := labels[c.op.label] == c.op.id
+		switch {
+		case mine && (c.op.label == labelInstall || labels[labelBase] == strconv.Itoa(rec.Revision-1)):
+			return rec, nil
+		case !mine && (c.op.label == labelInstall || !c.looked || rec.Revision-1 <= c.revision):
+			return nil, nil
+		}
+		var before *record
+		err := c.h.retry(ctx, func() (err error) {
+			before, err = c.h.record(ctx, c.op.target, c.op.release, rec.Revision-1)
+			return err
+		})
+		switch {
+		case mine && (errors.Is(err, ErrReleaseNotFound) || err == nil && before.labels()[labelTry] != labels[labelTry]):
+			return rec, nil
+		case errors.Is(err, ErrReleaseNotFound):
+			return nil, nil // no longer in the history
+		case err != nil:
+			return nil, err
+		}
+		rec = before
+	}
 }
 
 // ready tells whether a try that said otherwise left everything ready: a helm whose connection went
@@ -325,11 +370,9 @@ func (h *Helm) howItEnded(err error) tried {
 	return triedRefused
 }
 
-// found reads what a record means to the operation. A record that failed was found so since then.
+// found reads what a record of the operation means to it. A record that failed was found so since then.
 func (op *operation) found(r *Release, now, since time.Time) found {
 	switch {
-	case !op.ours(r):
-		return foundForeign
 	case r.Status == StatusUninstalled, r.Status == StatusUninstalling && op.label == labelUpgrade:
 		// Its history was kept on purpose, and so was the name; or somebody is removing it.
 		return foundForeign

@@ -57,7 +57,7 @@ func (r *record) keptByDesign(noHooks bool) []Remain {
 	for _, crd := range r.CRDs {
 		all = append(all, manifestObjects(Manifest(crd), "", func(map[string]any) (string, bool) { return "Helm never removes CRDs", true })...)
 	}
-	if r.release().Labels[labelNamespace] != "" {
+	if r.labels()[labelNamespace] != "" {
 		all = append(all, Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: r.Namespace}, "made if it was missing; Helm never removes it"})
 	}
 	return all

@@ -72,7 +72,7 @@ func (h *Helm) sweep(ctx context.Context, t target, rec *record, objects []Remai
 	if err != nil {
 		return err
 	}
-	labels := rec.release().Labels
+	labels := rec.labels()
 	labels[labelSweep] = strings.ToLower(rand.Text())
 	install := args{"install", "--no-hooks", "--labels=" + joinLabels(labels)}
 	install = append(append(install, t.flags()...), "--", rec.Name, chart)
@@ -83,7 +83,7 @@ func (h *Helm) sweep(ctx context.Context, t target, rec *record, objects []Remai
 		switch found, err := h.record(ctx, t, rec.Name, 0); {
 		case err != nil && !errors.Is(err, ErrReleaseNotFound):
 			return errors.Join(installErr, err)
-		case err != nil, found.release().Labels[labelSweep] != labels[labelSweep]:
+		case err != nil, found.labels()[labelSweep] != labels[labelSweep]:
 			return installErr
 		}
 	}

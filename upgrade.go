@@ -137,7 +137,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 		rel := rec.release()
 		rel.Recovered = true
 		return rel, nil
-	case opts.Install && (found == foundNothing || rec.release().Labels[labelInstall] == op.id):
+	case opts.Install && (found == foundNothing || rec.labels()[labelInstall] == op.id):
 		install := opts.install()
 		install.OperationID = op.id
 		rel, err := h.Install(ctx, release, ch.Path, install.onDisk())

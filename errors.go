@@ -22,8 +22,9 @@ var (
 	ErrReleaseExists = errors.New("release already exists")
 	// ErrReleaseNotFound: no release of that name in the namespace.
 	ErrReleaseNotFound = errors.New("release not found")
-	// ErrNamespaceNotFound: the namespace does not exist. InstallOptions.CreateNamespace makes it.
-	ErrNamespaceNotFound = errors.New("the namespace does not exist: make it, or set CreateNamespace")
+	// ErrNamespaceNotFound: a namespace does not exist, that of the release, which
+	// InstallOptions.CreateNamespace makes, or another one that the chart puts objects into.
+	ErrNamespaceNotFound = errors.New("namespace not found")
 	// ErrReleaseBusy: another install, upgrade or rollback of the release is in progress.
 	ErrReleaseBusy = errors.New("another operation on the release is in progress")
 	// ErrChartNotFound: the repository, registry or path has no such chart or chart version.

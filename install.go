@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -104,12 +105,23 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 			return nil, err
 		}
 	}
+	var crds chartCRDs
+	if !opts.SkipCRDs {
+		if crds, err = h.crdsOf(ch); err != nil {
+			return nil, err
+		}
+	}
 	op, err := h.begin(ctx, release, t, labelInstall, opts.OperationID)
 	if err != nil {
 		return nil, err
 	}
 	defer op.end()
+	op.crds = crds.names()
 	c := &change{h: h, op: op, opts: opts, chart: ch, stdin: stdin, settle: &settleInstall, taken: ErrReleaseExists}
+	c.beside = slices.Concat(crds.own, crds.sub)
+	if opts.CreateNamespace && t.namespace != "" {
+		c.beside = append(c.beside, namespaceMade(t.namespace))
+	}
 	c.args = func(opts InstallOptions) args { return installArgs(t, opts, stdin != nil) }
 	c.clear = func(ctx context.Context, rec *record) error {
 		done, err := c.uninstallRest(ctx, rec, false)

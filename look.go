@@ -16,11 +16,15 @@ import (
 // lookChart makes nothing. Rendered with the real cluster it tells which of the objects in its
 // values are there, which of these are going, and which belong to the release named in the values:
 // the template function lookup is Helm's one way to ask for any object. A kind that the cluster does
-// not serve has none. Helm marks whose an object is, and installs over none that is not marked: one
-// without a mark has lost it.
+// not serve has none. Helm marks whose an object is, and installs over none that is not marked, so an
+// unmarked object must have had its mark removed. Of an object whose name the API server made up,
+// all are told that were made from the same template and are not marked as another's.
 var lookChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 3.0.0\n",
-	"templates/there.yaml": `apiVersion: v1
+	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 5.0.0\n",
+	"templates/there.yaml": `{{- define "seen" }}
+  {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .found.metadata }}
+  {{- .i }} {{ if .found.metadata.deletionTimestamp }}going{{ else }}staying{{ end }} {{ if or (not $owner) (eq $owner .release) }}owned{{ else }}foreign{{ end }} {{ .found.metadata.namespace | default "-" }} {{ .found.metadata.name }} {{ end -}}
+apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {{ .Values.name }}
@@ -28,9 +32,18 @@ data:
   there: "
   {{- range $i, $o := .Values.objects }}
   {{- if $.Capabilities.APIVersions.Has (printf "%s/%s" $o.apiVersion $o.kind) }}
-  {{- with lookup $o.apiVersion $o.kind (default $.Release.Namespace $o.namespace) $o.name }}
-  {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .metadata }}
-  {{- $i }} {{ if .metadata.deletionTimestamp }}going{{ else }}staying{{ end }} {{ if or (not $owner) (eq $owner $.Values.release) }}owned{{ else }}foreign{{ end }} {{ end }}
+  {{- $namespace := default $.Release.Namespace $o.namespace }}
+  {{- if $o.name }}
+  {{- with lookup $o.apiVersion $o.kind $namespace $o.name }}
+  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release) }}
+  {{- end }}
+  {{- else }}
+  {{- range (lookup $o.apiVersion $o.kind $namespace "").items }}
+  {{- if and (eq (.metadata.generateName | default "") $o.generateName) (has (dig "annotations" "meta.helm.sh/release-name" "" .metadata) (list "" $.Values.release)) }}
+  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release) }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
   {{- end }}
   {{- end }}"
 `,
@@ -45,7 +58,7 @@ type sighting struct {
 
 // lookChartPath puts the chart into the home, once.
 func (h *Helm) lookChartPath() (string, error) {
-	path := filepath.Join(h.state, "look-4")
+	path := filepath.Join(h.state, "look-5")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -70,6 +83,7 @@ func (h *Helm) lookChartPath() (string, error) {
 
 // look asks the cluster which of the objects of a release are there. Starts one helm process.
 func (h *Helm) look(ctx context.Context, t target, release string, objects []Remain) ([]sighting, error) {
+	objects = slices.DeleteFunc(slices.Clone(objects), func(o Remain) bool { return o.Name == "" })
 	if len(objects) == 0 {
 		return nil, nil
 	}
@@ -83,9 +97,11 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 	}
 	var refs []any
 	for _, o := range objects {
-		refs = append(refs, map[string]any{
-			"apiVersion": strings.TrimPrefix(o.Group+"/"+o.Version, "/"), "kind": o.Kind, "namespace": o.Namespace, "name": o.Name,
-		})
+		ref := map[string]any{"apiVersion": strings.TrimPrefix(o.Group+"/"+o.Version, "/"), "kind": o.Kind, "namespace": o.Namespace, "name": o.Name}
+		if prefix, generated := strings.CutSuffix(o.Name, anySuffix); generated {
+			ref["name"], ref["generateName"] = "", prefix
+		}
+		refs = append(refs, ref)
 	}
 	values, err := Values{
 		"objects": refs, "release": release,
@@ -113,9 +129,20 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 	}
 	text, _ := field(rendered[0], "data", "there").(string)
 	var there []sighting
-	for said := range slices.Chunk(strings.Fields(text), 3) {
-		if i, err := strconv.Atoi(said[0]); err == nil && i < len(objects) && len(said) == 3 {
-			there = append(there, sighting{objects[i], said[1] == "going", said[2] == "owned"})
+	seen := map[ObjectRef]bool{} // two objects asked for can be one
+	for said := range slices.Chunk(strings.Fields(text), 5) {
+		i, err := strconv.Atoi(said[0])
+		if err != nil || i >= len(objects) || len(said) < 5 {
+			continue
+		}
+		s := sighting{objects[i], said[1] == "going", said[2] == "owned"}
+		// Whether a custom resource has a namespace is known to the cluster alone.
+		if s.Namespace, s.Name = said[3], said[4]; s.Namespace == "-" {
+			s.Namespace = ""
+		}
+		if !seen[s.ObjectRef] {
+			seen[s.ObjectRef] = true
+			there = append(there, s)
 		}
 	}
 	return there, nil
@@ -123,6 +150,7 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 
 // present keeps of the objects those that are there, or all when the cluster does not answer.
 func (h *Helm) present(ctx context.Context, t target, objects []Remain) []Remain {
+	objects = distinct(objects)
 	seen, err := h.look(ctx, t, "", objects)
 	if err != nil {
 		return objects
@@ -132,4 +160,17 @@ func (h *Helm) present(ctx context.Context, t target, objects []Remain) []Remain
 		there = append(there, s.Remain)
 	}
 	return there
+}
+
+// distinct keeps the first of what is named more than once.
+func distinct(objects []Remain) []Remain {
+	var all []Remain
+	seen := map[ObjectRef]bool{}
+	for _, o := range objects {
+		if !seen[o.ObjectRef] {
+			seen[o.ObjectRef] = true
+			all = append(all, o)
+		}
+	}
+	return all
 }

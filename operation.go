@@ -33,6 +33,7 @@ const (
 
 	labelSweep     = labelPrefix + "sweep"            // set on what only stands to be uninstalled, see sweep
 	labelNamespace = labelPrefix + "create-namespace" // set when the install was to make the namespace
+	labelCRDs      = labelPrefix + "crds-"            // and a number: the names of the CRDs of subcharts, see packNames
 )
 
 // labelValueOf makes any text a label value: itself where that is legal, else its hash.
@@ -50,8 +51,9 @@ func unixLabel(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 type operation struct {
 	release string
 	target  target
-	label   string // labelInstall or labelUpgrade
-	id      string // the value of that label
+	label   string   // labelInstall or labelUpgrade
+	id      string   // the value of that label
+	crds    []string // the names of the CRDs that subcharts bring
 	home    string
 	locks   string // the folder of the locks of all operations in that home
 	// Two locks, which helm inherits, so that they last as long as any helm of the operation,
@@ -194,6 +196,7 @@ func (op *operation) labels(opts InstallOptions, base int, until time.Time) stri
 	if opts.CreateNamespace {
 		all[labelNamespace] = "true"
 	}
+	packNames(all, op.crds)
 	return joinLabels(all)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -101,7 +102,8 @@ type change struct {
 		updated string    // of the record that was found failed
 		since   time.Time // when it was first found so
 	}
-	kept []Remain // what clearing the way left by design
+	kept   []Remain // what clearing the way left by design
+	beside []Remain // what helm makes beside the release and never removes: CRDs, the namespace
 	// clear makes way for a further try.
 	clear func(context.Context, *record) error
 	// giveUp ends a change that was recorded and failed for good.
@@ -120,6 +122,7 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 	defer func() { cancel() }()
 	lost := false // a try may have made something that has not been seen since
 	for {
+		unknown := lost
 		err := c.try(ctx)
 		cancel()
 		c.ended = ctx.Err() != nil
@@ -133,6 +136,9 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		found, rec, lookErr := foundNothing, (*record)(nil), error(nil)
 		if lost || how == triedTaken {
 			found, rec, lookErr = c.lookUp(later)
+		}
+		if found == foundUnknown && how == triedRefused && !unknown && recordedNothing(err) {
+			found = foundNothing // who may not read records can be told so by helm alone
 		}
 		if how == triedNotReady && found == foundFailed && !c.blind && !c.opts.KeepFailed && tries.left > 1 && c.ready(later, err) {
 			how, c.blind = triedLost, true
@@ -302,9 +308,14 @@ func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
 	return e
 }
 
-// told adds to a failure what clearing the way for its tries left by design.
+// told adds to a failure what its tries left by design: objects that clearing the way for further
+// tries did not remove, and what helm makes before it records anything.
 func (c *change) told(ctx context.Context, e *ReleaseError) *ReleaseError {
-	e.Remains = append(e.Remains, c.h.present(ctx, c.op.target, c.kept)...)
+	left := c.kept
+	if c.unseen != nil {
+		left = slices.Concat(left, c.beside)
+	}
+	e.Remains = distinct(append(e.Remains, c.h.present(ctx, c.op.target, left)...))
 	return e
 }
 
@@ -331,7 +342,8 @@ func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err erro
 func (c *change) leftBehind(ctx context.Context, rec *record, err error) *ReleaseError {
 	e := c.failure(ErrLeftBehind, rec, err)
 	if c.op.label == labelInstall {
-		e.Remains = c.h.present(ctx, c.op.target, c.h.remainsOf(ctx, c.op, c.chart, rec, c.opts, c.stdin, c.unseen))
+		left := c.h.remainsOf(ctx, c.op, c.chart, rec, c.opts, c.stdin, c.unseen)
+		e.Remains = c.h.present(ctx, c.op.target, slices.Concat(left, c.kept, c.beside))
 	}
 	return e
 }

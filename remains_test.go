@@ -1,7 +1,9 @@
 package helmexec
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -45,6 +47,21 @@ func TestHooksThatStay(t *testing.T) {
 	}
 }
 
+// labelled are labels as a record has them.
+func labelled(labels map[string]string) []*struct{ Key, Value string } {
+	var all []*struct{ Key, Value string }
+	for _, k := range sortedKeys(labels) {
+		all = append(all, &struct{ Key, Value string }{k, labels[k]})
+	}
+	return all
+}
+
+func packedNames(names ...string) map[string]string {
+	labels := map[string]string{}
+	packNames(labels, names)
+	return labels
+}
+
 func TestKeptByDesign(t *testing.T) {
 	const config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
 	for _, test := range []struct {
@@ -61,7 +78,18 @@ metadata: {name: s, annotations: {helm.sh/resource-policy: " Keep "}}
 apiVersion: v1
 kind: Secret
 metadata: {name: other, annotations: {helm.sh/resource-policy: delete}}
-`}, []string{"Secret team/s (helm.sh/resource-policy: keep)"}},
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: null-policy, annotations: {helm.sh/resource-policy: }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: no-policy, annotations: {helm.sh/other: keep}}
+`}, []string{
+			`Secret team/null-policy (helm.sh/resource-policy: "", which Helm takes for keep)`,
+			`Secret team/other (helm.sh/resource-policy: "delete", which Helm takes for keep)`, "Secret team/s (helm.sh/resource-policy: keep)",
+		}},
 		{"volume claims of a StatefulSet", record{Manifest: `
 apiVersion: apps/v1
 kind: StatefulSet
@@ -84,6 +112,13 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 		}},
 		{"the chart's CRDs", record{CRDs: []hexText{"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.example.com}\n"}},
 			[]string{"apiextensions.k8s.io/CustomResourceDefinition things.example.com (Helm never removes CRDs)"}},
+		{"the CRDs of its subcharts", record{Labels: labelled(packedNames("things.example.com", strings.Repeat("x", 100)+".example.com"))},
+			[]string{
+				"apiextensions.k8s.io/CustomResourceDefinition things.example.com (Helm never removes CRDs)",
+				"apiextensions.k8s.io/CustomResourceDefinition " + strings.Repeat("x", 100) + ".example.com (Helm never removes CRDs)",
+			}},
+		{"an object that gets its name from the API server", record{Manifest: "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: run-, annotations: {helm.sh/resource-policy: keep}}\n"},
+			[]string{"ConfigMap team/run-* (helm.sh/resource-policy: keep)"}},
 		{"a hook", record{Hooks: []*hook{{Kind: "ConfigMap", Phase: "Succeeded", Events: "[pre-install]", DeletePolicies: "[]", Manifest: config}}},
 			[]string{"ConfigMap team/c (a hook, and Helm does not track hooks)"}},
 		{"the namespace made for it", record{Labels: []*struct{ Key, Value string }{{labelNamespace, "true"}, nil}},
@@ -117,4 +152,19 @@ metadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}
 `}
 	assert.Equal(t, []string{"Secret team/kept", "Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objects("")))
 	assert.Equal(t, []string{"Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objectsToGo("")))
+}
+
+// Names go into labels, whatever their number and length, and come back.
+func TestNamesInLabels(t *testing.T) {
+	for _, count := range []int{0, 1, 2, 3, 50} {
+		for _, length := range []int{1, 20, 59, 60, 61, 62, 63, 200} {
+			var names []string
+			for i := range count {
+				names = append(names, strings.Repeat("a-b.", length/4)+fmt.Sprint("x", i))
+			}
+			labels := packedNames(names...)
+			assert.NoError(t, checkLabels(labels))
+			assert.Equal(t, names, append([]string(nil), unpackNames(labels)...), "%d of %d", count, length)
+		}
+	}
 }

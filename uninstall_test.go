@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,7 +21,14 @@ func sees(fake *helmtest.Fake, there ...string) {
 			there = there[1:]
 			text, _, _ = strings.Cut(text, ";")
 		}
-		return helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: look}\ndata: {there: " + strconv.Quote(text) + "}\n"}
+		var there []string
+		for said := range slices.Chunk(strings.Fields(text), 3) {
+			i, _ := strconv.Atoi(said[0])
+			asked := strings.Split(c.Stdin, `"kind":`)[i+1] // the names of an object come behind its kind
+			name, _, _ := strings.Cut(strings.SplitN(asked, `"name":"`, 2)[1], `"`)
+			there = append(there, strings.Join(said, " ")+" default "+name)
+		}
+		return helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: look}\ndata: {there: " + strconv.Quote(strings.Join(there, " ")) + "}\n"}
 	})
 }
 

@@ -42,11 +42,17 @@ func TestUpgradeBesideOthers(t *testing.T) {
 	}{
 		{
 			name: "another is quicker", started: 1, revision: 3, latest: 3,
-			answer: func(f *helmtest.Fake, c helmtest.Call) helmtest.Reply { upgradeByAnother(f, another); return f.Perform(c) },
+			answer: func(f *helmtest.Fake, c helmtest.Call) helmtest.Reply {
+				upgradeByAnother(f, another)
+				return f.Perform(c)
+			},
 		},
 		{
 			name: "another is quicker, in one try", tries: 1, started: 1, revision: 3, latest: 3,
-			answer: func(f *helmtest.Fake, c helmtest.Call) helmtest.Reply { upgradeByAnother(f, another); return f.Perform(c) },
+			answer: func(f *helmtest.Fake, c helmtest.Call) helmtest.Reply {
+				upgradeByAnother(f, another)
+				return f.Perform(c)
+			},
 		},
 		{
 			name: "another is quicker, and the answer is lost", started: 1, revision: 3, latest: 3,

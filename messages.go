@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -150,7 +151,7 @@ var transient = regexp.MustCompile(strings.Join([]string{
 	`unable to return a response in the time allotted`, `has received too many requests`, `toomanyrequests`,
 	`etcdserver: (leader changed|request timed out|no leader)`, `failed to fetch .* : (5\d\d|429|408)\b`, `\b50[0234] (internal|bad gateway|service|gateway)`,
 	`response status code (5\d\d|429|408)\b`,
-	`an error on the server .* has prevented the request`, `empty index.yaml file`, `failed to delete release`, `the object has been modified`, `request canceled while waiting for connection`,
+	`an error on the server .* has prevented the request`, `empty index.yaml file`, `failed to delete release: \S+\s*$`, `the object has been modified`, `request canceled while waiting for connection`,
 	// What helm says of a signal. One of ours is known by the context that ended; this is somebody else's.
 	`context canceled`,
 }, "|"))
@@ -183,6 +184,31 @@ func meaning(stderr string, source bool) (kind error, again bool) {
 		}
 	}
 	return nil, again
+}
+
+// deletionFailed tells an uninstall that could not delete all objects, and does not say why.
+func deletionFailed(stderr string) bool {
+	return strings.HasPrefix(verdict(stderr), "failed to delete release: ")
+}
+
+// deletionReasons is where helm says why with --debug: "uninstall: Failed to delete release: [reasons]",
+// and on Helm 4 as a field of a log line.
+var deletionReasons = regexp.MustCompile(`uninstall: Failed to delete release(?:: \[(.*)\]|" error=("(?:[^"\\]|\\.)*"))`)
+
+// explainDeletion puts the reason into the failure of an uninstall that ran with --debug, and the kind
+// that follows from it.
+func (e *Error) explainDeletion() {
+	found := deletionReasons.FindAllStringSubmatch(e.Stderr, -1)
+	if e.cause != nil || e.Signal != "" || !deletionFailed(e.Stderr) || len(found) == 0 {
+		return
+	}
+	last := found[len(found)-1]
+	reason := last[1]
+	if quoted, err := strconv.Unquote(last[2]); err == nil {
+		reason = strings.Trim(quoted, "[]")
+	}
+	e.Stderr = "Error: failed to delete release: " + reason + "\n"
+	e.kind, e.transient = meaning(e.Stderr, false)
 }
 
 // unsettled texts leave open what became of the release: it may stand, half-made or whole.

@@ -101,7 +101,7 @@ func (e *ReleaseError) Error() string {
 	for _, r := range e.Remains {
 		remains = append(remains, r.String())
 	}
-	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone // and not by design
+	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone || e.Status == StatusUninstalling // and not by design
 	if wrong && len(remains) > 0 {
 		b.WriteString(": " + folded(remains))
 	}

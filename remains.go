@@ -44,11 +44,12 @@ func recordSecret(release, namespace string, revision int, why string) Remain {
 	}
 }
 
-// keptByDesign lists what stays when the release is uninstalled.
-func (r *record) keptByDesign(noHooks bool) []Remain {
+// keptByDesign lists what stays when the release is uninstalled. hooked tells that an uninstall has
+// failed that ran the delete hooks.
+func (r *record) keptByDesign(noHooks, hooked bool) []Remain {
 	var all []Remain
 	for _, hk := range r.Hooks {
-		if why := hk.stays(noHooks); why != "" {
+		if why := hk.stays(noHooks, hooked); why != "" {
 			all = append(all, manifestObjects(Manifest(hk.Manifest), r.Namespace, func(map[string]any) (string, bool) { return why, true })...)
 		}
 	}
@@ -105,9 +106,12 @@ func keptByPolicy(o map[string]any) (why string, kept bool) {
 // stays tells why a hook's object is still there after the release is gone, "" when it is not.
 // Helm does not track hook objects: whether one is deleted is up to its delete policy and to how
 // it ended. Delete hooks run after the record is read, and are taken to succeed.
-func (t *hook) stays(noHooks bool) string {
+func (t *hook) stays(noHooks, hooked bool) string {
 	phase := t.Phase
-	if !noHooks && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")) {
+	switch {
+	case hooked && t.has(t.Events, "pre-delete"):
+		phase = "Running" // it may be the one that failed
+	case !noHooks && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")):
 		phase = "Succeeded"
 	}
 	switch phase {
@@ -257,7 +261,7 @@ func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *rec
 			return []Remain{recordSecret(op.release, op.target.namespace, 1, why)}
 		}
 	}
-	all := append(rec.keptByDesign(false), recordSecret(rec.Name, rec.Namespace, rec.Revision, why))
+	all := append(rec.keptByDesign(false, false), recordSecret(rec.Name, rec.Namespace, rec.Revision, why))
 	return append(all, rec.objects(why)...)
 }
 

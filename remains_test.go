@@ -25,24 +25,26 @@ func TestHooksThatStay(t *testing.T) {
 		name                    string
 		kind                    string
 		events, policies, phase string
-		noHooks                 bool
+		noHooks, hooked         bool
 		want                    string
 	}{
-		{"succeeded, no policy", "Job", "[pre-install]", "[]", "Succeeded", false, untracked},
-		{"succeeded, goes at the next run", "Job", "[pre-install]", "[before-hook-creation]", "Succeeded", false, untracked},
-		{"succeeded, and so it goes", "Job", "[pre-install]", "[before-hook-creation hook-succeeded]", "Succeeded", false, ""},
-		{"failed, would go when it succeeds", "Job", "[pre-install]", "[hook-succeeded]", "Failed", false, untracked},
-		{"failed, and so it goes", "Job", "[pre-install]", "[hook-failed]", "Failed", false, ""},
-		{"was running when helm was killed", "Job", "[pre-install]", "[hook-succeeded hook-failed]", "Running", false, untracked},
-		{"never ran", "Job", "[pre-upgrade]", "[]", "", false, ""},
-		{"runs with the uninstall", "Job", "[post-delete]", "[]", "", false, untracked},
-		{"runs with the uninstall and goes", "Job", "[pre-delete]", "[hook-succeeded]", "", false, ""},
-		{"runs with the uninstall, which skips it", "Job", "[pre-delete]", "[]", "", true, ""},
-		{"a CRD", "CustomResourceDefinition", "[pre-install]", "[]", "Succeeded", false, crd},
+		{"succeeded, no policy", "Job", "[pre-install]", "[]", "Succeeded", false, false, untracked},
+		{"succeeded, goes at the next run", "Job", "[pre-install]", "[before-hook-creation]", "Succeeded", false, false, untracked},
+		{"succeeded, and so it goes", "Job", "[pre-install]", "[before-hook-creation hook-succeeded]", "Succeeded", false, false, ""},
+		{"failed, would go when it succeeds", "Job", "[pre-install]", "[hook-succeeded]", "Failed", false, false, untracked},
+		{"failed, and so it goes", "Job", "[pre-install]", "[hook-failed]", "Failed", false, false, ""},
+		{"was running when helm was killed", "Job", "[pre-install]", "[hook-succeeded hook-failed]", "Running", false, false, untracked},
+		{"never ran", "Job", "[pre-upgrade]", "[]", "", false, false, ""},
+		{"runs with the uninstall", "Job", "[post-delete]", "[]", "", false, false, untracked},
+		{"runs with the uninstall and goes", "Job", "[pre-delete]", "[hook-succeeded]", "", false, false, ""},
+		{"runs with the uninstall, which skips it", "Job", "[pre-delete]", "[]", "", true, false, ""},
+		{"failed before, and was skipped then", "Job", "[pre-delete]", "[hook-succeeded]", "", true, true, untracked},
+		{"runs after what failed", "Job", "[post-delete]", "[]", "", true, true, ""},
+		{"a CRD", "CustomResourceDefinition", "[pre-install]", "[]", "Succeeded", false, false, crd},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hk := &hook{Kind: hexText(test.kind), Events: hexText(test.events), DeletePolicies: hexText(test.policies), Phase: test.phase}
-			assert.Equal(t, test.want, hk.stays(test.noHooks))
+			assert.Equal(t, test.want, hk.stays(test.noHooks, test.hooked))
 		})
 	}
 }
@@ -126,7 +128,7 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.rec.Namespace = "team"
-			assert.Equal(t, test.want, remainNames(test.rec.keptByDesign(false)))
+			assert.Equal(t, test.want, remainNames(test.rec.keptByDesign(false, false)))
 		})
 	}
 }

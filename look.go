@@ -3,6 +3,8 @@ package helmexec
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +22,7 @@ import (
 // unmarked object must have had its mark removed. Of an object whose name the API server made up,
 // all are told that were made from the same template and are not marked as another's.
 var lookChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 5.0.0\n",
+	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 6.0.0\n",
 	"templates/there.yaml": `{{- define "seen" }}
   {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .found.metadata }}
   {{- .i }} {{ if .found.metadata.deletionTimestamp }}going{{ else }}staying{{ end }} {{ if or (not $owner) (eq $owner .release) }}owned{{ else }}foreign{{ end }} {{ .found.metadata.namespace | default "-" }} {{ .found.metadata.name }} {{ end -}}
@@ -46,6 +48,14 @@ data:
   {{- end }}
   {{- end }}
   {{- end }}"
+  warnings: "
+  {{- if .Values.warned }}
+  {{- range (lookup "v1" "Event" .Release.Namespace "").items }}
+  {{- $about := printf "%s/%s" .involvedObject.kind .involvedObject.name }}
+  {{- if and (eq (.type | default "") "Warning") (has $about $.Values.warned) }}
+  {{- dict "about" $about "reason" .reason "message" (.message | default "" | trunc 1000) "at" (.lastTimestamp | default .eventTime | default "") | toJson | b64enc }} {{ end }}
+  {{- end }}
+  {{- end }}"
 `,
 }
 
@@ -58,7 +68,7 @@ type sighting struct {
 
 // lookChartPath puts the chart into the home, once.
 func (h *Helm) lookChartPath() (string, error) {
-	path := filepath.Join(h.state, "look-5")
+	path := filepath.Join(h.state, "look-6")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -87,14 +97,6 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 	if len(objects) == 0 {
 		return nil, nil
 	}
-	chart, err := h.lookChartPath()
-	if err != nil {
-		return nil, err
-	}
-	d, err := h.dialect(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var refs []any
 	for _, o := range objects {
 		ref := map[string]any{"apiVersion": strings.TrimPrefix(o.Group+"/"+o.Version, "/"), "kind": o.Kind, "namespace": o.Namespace, "name": o.Name}
@@ -103,11 +105,43 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 		}
 		refs = append(refs, ref)
 	}
-	values, err := Values{
-		"objects": refs, "release": release,
-		// Helm refuses to render an object that is there and another's: this one never is.
-		"name": "look-" + strings.ToLower(rand.Text()),
-	}.encode()
+	said, err := h.ask(ctx, t, Values{"objects": refs, "release": release})
+	if err != nil {
+		return nil, err
+	}
+	var there []sighting
+	seen := map[ObjectRef]bool{} // two objects asked for can be one
+	for words := range slices.Chunk(strings.Fields(said["there"]), 5) {
+		i, err := strconv.Atoi(words[0])
+		if err != nil || i >= len(objects) || len(words) < 5 {
+			continue
+		}
+		s := sighting{objects[i], words[1] == "going", words[2] == "owned"}
+		// Whether a custom resource has a namespace is known to the cluster alone.
+		if s.Namespace, s.Name = words[3], words[4]; s.Namespace == "-" {
+			s.Namespace = ""
+		}
+		if !seen[s.ObjectRef] {
+			seen[s.ObjectRef] = true
+			there = append(there, s)
+		}
+	}
+	return there, nil
+}
+
+// ask renders lookChart with the real cluster, and gives what it says by its keys.
+func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]string, error) {
+	chart, err := h.lookChartPath()
+	if err != nil {
+		return nil, err
+	}
+	d, err := h.dialect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Helm refuses to render an object that is there and another's: this one never is.
+	about["name"] = "look-" + strings.ToLower(rand.Text())
+	values, err := about.encode()
 	if err != nil {
 		return nil, err
 	}
@@ -127,25 +161,46 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 	if err != nil {
 		return nil, badOutput("template", err)
 	}
-	text, _ := field(rendered[0], "data", "there").(string)
-	var there []sighting
-	seen := map[ObjectRef]bool{} // two objects asked for can be one
-	for said := range slices.Chunk(strings.Fields(text), 5) {
-		i, err := strconv.Atoi(said[0])
-		if err != nil || i >= len(objects) || len(said) < 5 {
-			continue
+	said := map[string]string{}
+	data, _ := field(rendered[0], "data").(map[string]any)
+	for key, value := range data {
+		said[key], _ = value.(string)
+	}
+	return said, nil
+}
+
+// warning is an event of Kubernetes that says what went wrong with an object.
+type warning struct {
+	About           string // "Kind/name"
+	Reason, Message string
+	At              string // as the API server prints times, which sorts as text
+}
+
+// warnings reads the last warning about each of some objects, "Kind/name", in the release's namespace.
+// Starts one helm process.
+func (h *Helm) warnings(ctx context.Context, t target, objects []string) (map[string]warning, error) {
+	if len(objects) == 0 {
+		return nil, nil
+	}
+	said, err := h.ask(ctx, t, Values{"warned": objects})
+	if err != nil {
+		return nil, err
+	}
+	last := map[string]warning{}
+	for _, word := range strings.Fields(said["warnings"]) {
+		var w warning
+		text, err := base64.StdEncoding.DecodeString(word)
+		if err == nil {
+			err = json.Unmarshal(text, &w)
 		}
-		s := sighting{objects[i], said[1] == "going", said[2] == "owned"}
-		// Whether a custom resource has a namespace is known to the cluster alone.
-		if s.Namespace, s.Name = said[3], said[4]; s.Namespace == "-" {
-			s.Namespace = ""
+		if err != nil {
+			return nil, badOutput("template", err)
 		}
-		if !seen[s.ObjectRef] {
-			seen[s.ObjectRef] = true
-			there = append(there, s)
+		if w.At >= last[w.About].At {
+			last[w.About] = w
 		}
 	}
-	return there, nil
+	return last, nil
 }
 
 // present keeps of the objects those that are there, or all when the cluster does not answer.

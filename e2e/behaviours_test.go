@@ -29,6 +29,17 @@ var behaviours = []struct {
 	{"an object whose mark was taken off", markTakenOff},
 	{"an object that stays, of a record that nobody can read", unreadableAndStaying},
 
+	{"uninstall that is refused", uninstallThatIsRefused},
+	{"install without rights on records", installWithoutRightsOnRecords},
+	{"CRDs and namespaces stay", crdsAndNamespacesStay},
+	{"pods that a quota refuses", podsThatAQuotaRefuses},
+	{"hook that is refused", hookThatIsRefused},
+	{"namespace that the chart names", namespaceThatTheChartNames},
+	{"every resource policy", everyResourcePolicy},
+	{"pre-delete hook that never ends", preDeleteHookThatNeverEnds},
+	{"two homes clean up one job", twoHomesCleanUpOneJob},
+	{"names that the API server makes", namesThatTheAPIServerMakes},
+
 	{"upgrade and roll back", upgradeAndRollBack},
 	{"failed upgrade", failedUpgrade},
 	{"cancelled upgrade", cancelledUpgrade},

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec"
@@ -57,14 +58,21 @@ func skippedObjectsAreSwept(b *bed) {
 	b.wantErr(err, helmexec.ErrReleaseNotFound)
 }
 
-// folder writes a chart of these files.
+// folder writes a chart of these templates, and of the files whose names have a folder.
 func (b *bed) folder(files map[string]string) string {
 	b.Helper()
 	chart := filepath.Join(b.TempDir(), "chart")
-	b.must(os.MkdirAll(filepath.Join(chart, "templates"), 0o700))
-	b.must(os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: chart\nversion: 1.0.0\n"), 0o600))
+	write := func(file, text string) {
+		path := filepath.Join(chart, filepath.FromSlash(file))
+		b.must(os.MkdirAll(filepath.Dir(path), 0o700))
+		b.must(os.WriteFile(path, []byte(text), 0o600))
+	}
+	write("Chart.yaml", "apiVersion: v2\nname: chart\nversion: 1.0.0\n")
 	for file, text := range files {
-		b.must(os.WriteFile(filepath.Join(chart, "templates", file), []byte(text), 0o600))
+		if !strings.Contains(file, "/") {
+			file = "templates/" + file
+		}
+		write(file, text)
 	}
 	return chart
 }

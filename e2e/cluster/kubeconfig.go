@@ -19,6 +19,9 @@ users:
 - name: admin
   user:
     token: {{ .Token }}
+    {{- with .As }}
+    as: {{ . }}
+    {{- end }}
 contexts:
 - name: helmexec-e2e
   context:
@@ -30,15 +33,21 @@ current-context: helmexec-e2e
 // KubeconfigFor writes a kubeconfig that reaches the cluster by another address,
 // such as that of a proxy on loopback that breaks connections.
 func (c *Cluster) KubeconfigFor(url string) (path string, err error) {
-	return c.writeKubeconfig("kubeconfig-"+strings.NewReplacer("/", "-", ":", "-").Replace(url), url)
+	return c.writeKubeconfig("kubeconfig-"+strings.NewReplacer("/", "-", ":", "-").Replace(url), url, "")
 }
 
-func (c *Cluster) writeKubeconfig(name, url string) (path string, err error) {
+// KubeconfigAs writes a kubeconfig for a user who may do nothing but what roles allow.
+func (c *Cluster) KubeconfigAs(user string) (path string, err error) {
+	return c.writeKubeconfig("kubeconfig-as-"+user, c.URL, user)
+}
+
+func (c *Cluster) writeKubeconfig(name, url, user string) (path string, err error) {
 	var text bytes.Buffer
 	err = kubeconfig.Execute(&text, map[string]string{
 		"Server":    url,
 		"Authority": base64.StdEncoding.EncodeToString(c.authority.cert),
 		"Token":     c.token,
+		"As":        user,
 	})
 	if err != nil {
 		return "", err

@@ -123,14 +123,17 @@ func inTurn(fake *helmtest.Fake, command string, answers ...func(helmtest.Call) 
 }
 
 var (
-	reset       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: read tcp: connection reset by peer\n", Exit: 1}
-	unreachable = helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
-	tooLate     = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready\ncontext deadline exceeded\n", Exit: 1}
-	blind       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready. status: Unknown, message: context deadline exceeded\n", Exit: 1}
-	noCluster   = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: Kubernetes cluster unreachable: context \"nope\" does not exist\n", Exit: 1}
-	noNamespace = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: create: failed to create: namespaces \"nope\" not found\n", Exit: 1}
-	noSchema    = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: values don't meet the specifications of the schema(s)\n", Exit: 1}
-	hookFails   = helmtest.Reply{Stderr: "Error: failed pre-delete: 1 error occurred:\n\t* job failed\n", Exit: 1}
+	reset         = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: read tcp: connection reset by peer\n", Exit: 1}
+	unreachable   = helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
+	tooLate       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready\ncontext deadline exceeded\n", Exit: 1}
+	blind         = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready. status: Unknown, message: context deadline exceeded\n", Exit: 1}
+	noCluster     = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: Kubernetes cluster unreachable: context \"nope\" does not exist\n", Exit: 1}
+	noNamespace   = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: create: failed to create: namespaces \"nope\" not found\n", Exit: 1}
+	noRecordRight = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: create: failed to create: secrets is forbidden: User \"x\" cannot create\n", Exit: 1}
+	noReadRight   = helmtest.Reply{Stderr: "Error: query: failed to query with labels: secrets is forbidden: User \"x\" cannot list\n", Exit: 1}
+	hookIsRefused = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: failed pre-install: warning: Hook pre-install web/templates/h.yaml failed: pods \"x\" is forbidden: exceeded quota\n", Exit: 1}
+	noSchema      = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: values don't meet the specifications of the schema(s)\n", Exit: 1}
+	hookFails     = helmtest.Reply{Stderr: "Error: failed pre-delete: 1 error occurred:\n\t* job failed\n", Exit: 1}
 )
 
 // onePod is what "helm status" says of a release with one pod.

@@ -151,7 +151,7 @@ var transient = regexp.MustCompile(strings.Join([]string{
 	`unable to return a response in the time allotted`, `has received too many requests`, `toomanyrequests`,
 	`etcdserver: (leader changed|request timed out|no leader)`, `failed to fetch .* : (5\d\d|429|408)\b`, `\b50[0234] (internal|bad gateway|service|gateway)`,
 	`response status code (5\d\d|429|408)\b`,
-	`an error on the server .* has prevented the request`, `empty index.yaml file`, `failed to delete release: \S+\s*$`, `the object has been modified`, `request canceled while waiting for connection`,
+	`an error on the server .* has prevented the request`, `empty index.yaml file`, `(?m:failed to delete release: \S+$)`, `the object has been modified`, `request canceled while waiting for connection`,
 	// What helm says of a signal. One of ours is known by the context that ended; this is somebody else's.
 	`context canceled`,
 }, "|"))

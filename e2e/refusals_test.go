@@ -127,7 +127,9 @@ spec:
 // and removes none.
 func crdsAndNamespacesStay(b *bed) {
 	group := b.namespace + ".example.com"
-	crd := func(plural string) string { return "apiextensions.k8s.io/CustomResourceDefinition " + plural + "." + group }
+	crd := func(plural string) string {
+		return "apiextensions.k8s.io/CustomResourceDefinition " + plural + "." + group
+	}
 	b.Cleanup(func() {
 		for _, plural := range []string{"gizmos", "widgets", "gadgets"} {
 			_ = b.cluster.Request(context.WithoutCancel(b.ctx), http.MethodDelete, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"+plural+"."+group, nil, nil)

@@ -124,7 +124,11 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 	}
 	c.args = func(opts InstallOptions) args { return installArgs(t, opts, stdin != nil) }
 	c.clear = func(ctx context.Context, rec *record) error {
-		done, err := c.uninstallRest(ctx, rec, false)
+		how := triedOK // what comes late is the next try's
+		if c.lastTry {
+			how = triedLost
+		}
+		done, err := c.uninstallRest(ctx, how, rec)
 		if err == nil {
 			c.kept = append(c.kept, done.Remains...)
 		}
@@ -182,14 +186,15 @@ func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, relea
 
 // uninstallRest removes what an earlier try made, so that the name is free. A short time for getting
 // ready is none for going: pods have their own time to end.
-func (c *change) uninstallRest(ctx context.Context, rec *record, recheck bool) (*UninstallResult, error) {
+func (c *change) uninstallRest(ctx context.Context, how tried, rec *record) (*UninstallResult, error) {
 	timeout := max(cmp.Or(c.opts.Timeout, helmTimeout), 2*c.h.cfg.GracePeriod)
 	if !c.until.IsZero() {
 		// A hook, the objects and a hook each take it at most, and the record says when all is over.
 		timeout = min(timeout, max(time.Until(c.until)/3, time.Second)).Round(time.Second)
 	}
 	return c.h.remove(ctx, c.op.target, c.op.release, rec, UninstallOptions{
-		Wait: !c.ended, Timeout: timeout, IgnoreNotFound: true, noHooksOnFailure: true, strict: true, recheck: recheck, inherit: c.op.inherited(),
+		Wait: !c.ended, Timeout: timeout, IgnoreNotFound: true, noHooksOnFailure: true, strict: true, inherit: c.op.inherited(),
+		recheck: how == triedNotReady, cutShort: how == triedStopped || how == triedLost,
 	})
 }
 
@@ -200,7 +205,7 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 	if c.opts.KeepFailed && rec.Status == StatusFailed {
 		return failed
 	}
-	kept, clearErr := c.uninstallRest(ctx, rec, how == triedNotReady)
+	kept, clearErr := c.uninstallRest(ctx, how, rec)
 	if clearErr != nil {
 		left := c.leftBehind(ctx, rec, errors.Join(err, clearErr))
 		left.also, left.Blockers = failed.Kind, failed.Blockers

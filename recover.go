@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -96,6 +97,7 @@ type change struct {
 	revision int       // the latest one seen
 	looked   bool      // revision is known
 	ended    bool      // the caller's context has
+	lastTry  bool      // there is no other after it
 	until    time.Time // on the record of the last try: when it is over
 	blind    bool      // a try was repeated because helm could not see what it had made
 	failed   struct {
@@ -125,7 +127,7 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		unknown := lost
 		err := c.try(ctx)
 		cancel()
-		c.ended = ctx.Err() != nil
+		c.ended, c.lastTry = ctx.Err() != nil, tries.left == 1
 		// Its time begins here: a helm that had to be killed has used up its own.
 		later, cancel = graceContext(ctx, c.h.cfg.GracePeriod)
 		how := c.h.howItEnded(err)
@@ -155,6 +157,14 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		if found != foundUnknown {
 			lost = false
 		}
+		late := false // what helm had sent when it was killed may still arrive
+		if last := next == nextFail || next == nextAgain && c.lastTry; last && c.nothingNew(found) && killed(err) {
+			if found, rec, lookErr = c.lookForLate(later, found, rec); c.nothingNew(found) {
+				late = true
+			} else {
+				next = c.settle[how][found]
+			}
+		}
 		switch next {
 		case nextDone:
 			rel := rec.release()
@@ -176,6 +186,9 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 			if lost {
 				return nil, c.leftBehind(later, rec, errors.Join(err, lookErr))
 			}
+			if late {
+				return nil, c.leftOnItsWay(later, rec, err)
+			}
 			if how == triedTaken && lookErr != nil {
 				// By whom decides between a success and ErrReleaseExists, so it is neither.
 				err = fmt.Errorf("the name is in use, and by whom could not be found out: %w", lookErr)
@@ -189,6 +202,9 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		if !tries.another(ctx) {
 			if lost {
 				return nil, c.leftBehind(later, rec, errors.Join(err, lookErr))
+			}
+			if late {
+				return nil, c.leftOnItsWay(later, rec, lastError(ctx, err))
 			}
 			if next == nextAgain && found == foundFailed {
 				return nil, c.giveUp(later, how, rec, lastError(ctx, err))
@@ -285,6 +301,35 @@ func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
 	}
 }
 
+// nothingNew tells that what is found is as it was before the try.
+func (c *change) nothingNew(found found) bool {
+	return found == foundNothing || found == foundForeign && c.op.label == labelUpgrade
+}
+
+// killed tells that helm was given no time for a last word.
+func killed(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Signal == syscall.SIGKILL.String()
+}
+
+// lookForLate looks for some of the time of grace for the record that a killed helm had sent on its
+// way: whatever stands between it and the API server may deliver that later.
+func (c *change) lookForLate(ctx context.Context, found found, rec *record) (_ found, _ *record, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/2)
+	defer cancel()
+	for pause := 100 * time.Millisecond; sleep(ctx, pause); pause = min(2*pause, time.Second) {
+		now, nowRec, lookErr := c.lookUp(ctx)
+		if now == foundUnknown {
+			err = lookErr
+			continue
+		}
+		if found, rec, err = now, nowRec, nil; !c.nothingNew(found) {
+			break
+		}
+	}
+	return found, rec, err
+}
+
 // ready tells whether a try that said otherwise left everything ready: a helm whose connection went
 // silent waits to the end of its time for objects that it cannot see.
 func (c *change) ready(ctx context.Context, tried error) bool {
@@ -345,6 +390,17 @@ func (c *change) leftBehind(ctx context.Context, rec *record, err error) *Releas
 		left := c.h.remainsOf(ctx, c.op, c.chart, rec, c.opts, c.stdin, c.unseen)
 		e.Remains = c.h.present(ctx, c.op.target, slices.Concat(left, c.kept, c.beside))
 	}
+	if failed := (*ReleaseError)(nil); errors.As(err, &failed) {
+		e.Remains = distinct(append(e.Remains, failed.Remains...)) // some may come yet
+	}
+	return e
+}
+
+// leftOnItsWay is the failure of a change whose helm was killed and is not seen to have recorded
+// anything. The record comes first, so nothing but that can still arrive.
+func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *ReleaseError {
+	e := c.told(ctx, c.failure(ErrLeftBehind, rec, err))
+	e.Remains = append(e.Remains, recordSecret(c.op.release, c.op.target.namespace, c.revision+1, "if it is still on its way"))
 	return e
 }
 

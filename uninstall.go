@@ -32,6 +32,7 @@ type UninstallOptions struct {
 	explain          bool       // why objects were not deleted, which helm tells with --debug alone
 	queued           bool       // it may wait for long, and is no clean-up
 	recheck          bool       // the record was read a while ago
+	cutShort         bool       // the helm that wrote the record was stopped, or lost its connection
 	strict           bool       // this revision only: it is an operation's own clean-up
 	inherit          []*os.File // the lock that lives as long as this helm
 }
@@ -103,6 +104,7 @@ type removal struct {
 	touched bool      // an earlier try may have removed something
 	hooked  bool      // an earlier try failed that ran the delete hooks
 	fresh   bool      // the record was read a moment ago
+	late    []Remain  // what a dead helm may have asked for, and was not there yet
 	last    error     // of the last try
 }
 
@@ -114,6 +116,9 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 	}
 	r := &removal{h: h, target: t, release: release, opts: opts, until: time.Now().Add(cmp.Or(opts.Timeout, helmTimeout))}
 	r.of(rec)
+	if opts.cutShort || rec.Status.Pending() && !opts.strict {
+		r.late = h.onItsWay(ctx, t, rec)
+	}
 	for tries := h.tries(); ; {
 		var out []byte
 		var err error
@@ -129,8 +134,7 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 				if !r.touched {
 					r.result.Release = nil // somebody else has removed it
 				}
-				r.result.Remains = h.present(ctx, t, r.result.Remains)
-				return r.result, nil
+				return r.done(ctx)
 			}
 		}
 		if err == nil {
@@ -149,8 +153,7 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 		r.touched = r.touched || !errors.Is(err, ErrClusterUnreachable)
 		switch {
 		case err == nil && !skippedObjects(string(out)):
-			r.result.Remains = h.present(ctx, t, r.result.Remains)
-			return r.result, nil
+			return r.done(ctx)
 		case err == nil:
 			return r.gone(ctx, nil)
 		case errors.Is(err, ErrReleaseNotFound), lost && strings.Contains(said, "is already deleted"):
@@ -224,14 +227,26 @@ func (r *removal) gone(ctx context.Context, err error) (*UninstallResult, error)
 	// Helm stops waiting at the first lost connection.
 	early := err == nil || r.h.cfg.Retry.Retryable(err)
 	left, lookErr := r.h.settleGone(ctx, r.target, r.rec, r.opts, r.until, early)
-	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
 	// Time was up for helm, and not for the objects: all that can be wrong is a hook.
 	allWell := early || r.opts.NoHooks || !r.rec.hasHook("post-delete")
 	if allWell && len(left) == 0 && lookErr == nil {
-		return r.result, nil
+		return r.done(ctx)
 	}
+	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
 	e := r.error(ErrNotGone, errors.Join(err, lookErr))
 	e.Remains = distinct(append(left, r.result.Remains...))
+	return nil, e
+}
+
+// done ends a removal that went well, with a look for what arrives late.
+func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
+	late, err := r.h.sweepLate(ctx, r.target, r.rec, r.late, r.opts)
+	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
+	if len(late) == 0 {
+		return r.result, nil
+	}
+	e := r.error(ErrNotGone, err)
+	e.Remains = distinct(append(late, r.result.Remains...))
 	return nil, e
 }
 

@@ -40,6 +40,10 @@ var behaviours = []struct {
 	{"two homes clean up one job", twoHomesCleanUpOneJob},
 	{"names that the API server makes", namesThatTheAPIServerMakes},
 
+	{"record that arrives late", recordThatArrivesLate},
+	{"object that arrives late", objectThatArrivesLate},
+	{"object that does not arrive", objectThatDoesNotArrive},
+
 	{"upgrade and roll back", upgradeAndRollBack},
 	{"failed upgrade", failedUpgrade},
 	{"cancelled upgrade", cancelledUpgrade},

@@ -157,7 +157,7 @@ func (c *Cluster) prepare() error {
 			return err
 		}
 	}
-	c.Kubeconfig, err = c.writeKubeconfig("kubeconfig", c.URL, "")
+	c.Kubeconfig, err = c.writeKubeconfig("kubeconfig", c.URL, "", c.authority.cert)
 	return err
 }
 

@@ -186,7 +186,8 @@ func (h *Helm) rollBackPending(ctx context.Context, op *operation, rec *record) 
 // RollbackOptions is for Rollback.
 type RollbackOptions struct {
 	Namespace string
-	// Revision to go back to; 0 is the one before the latest.
+	// Revision to go back to; 0 is the last one before the latest that was deployed. (Helm itself takes
+	// the one before the latest, also where that failed or a dead helm left it half made.)
 	Revision          int
 	Wait, WaitForJobs bool
 	Timeout           time.Duration
@@ -237,10 +238,15 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 	}
 	last := before[len(before)-1].Revision
 	to := opts.Revision
-	if to == 0 {
-		to = last - 1
+	for _, r := range before[:len(before)-1] {
+		if opts.Revision == 0 && (r.Status == StatusSuperseded || r.Status == StatusDeployed) {
+			to = r.Revision
+		}
 	}
-	if !slices.ContainsFunc(before, func(r Release) bool { return r.Revision == to }) {
+	switch {
+	case to == 0:
+		return fail(ErrReleaseNotFound, fmt.Errorf("no revision before revision %d was deployed", last))
+	case !slices.ContainsFunc(before, func(r Release) bool { return r.Revision == to }):
 		return fail(ErrReleaseNotFound, fmt.Errorf("no revision %d in its history", to))
 	}
 	tries := h.tries()

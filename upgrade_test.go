@@ -144,3 +144,20 @@ func TestFailedUpgradeLeavesTheRevisionsOfOthers(t *testing.T) {
 	latest, _ := fake.Release("", "web")
 	assert.Equal(t, 3, latest.Revision)
 }
+
+// Without a revision a rollback goes to one that was deployed, and not to what failed in between.
+func TestRollbackPassesOverWhatWasNeverDeployed(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	for i, status := range []string{"superseded", "pending-upgrade", "failed", "deployed"} {
+		fake.SetRelease(helmtest.Release{Name: "web", Revision: i + 1, Status: status})
+	}
+	require.NoError(t, h.Rollback(t.Context(), "web", RollbackOptions{}))
+	assert.Equal(t, "1", fake.Calls("rollback")[0].Arg(1))
+
+	fake.RemoveRelease("", "web")
+	fake.SetRelease(helmtest.Release{Name: "web", Status: "failed"})
+	fake.SetRelease(helmtest.Release{Name: "web", Revision: 2})
+	err := h.Rollback(t.Context(), "web", RollbackOptions{})
+	require.ErrorIs(t, err, ErrReleaseNotFound)
+	assert.ErrorContains(t, err, "no revision before revision 2 was deployed")
+}

@@ -18,9 +18,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
-	"github.com/gofrs/flock"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/filelock"
 )
 
 // Limits bound what is fetched from sources that nobody here controls. Zero fields take the
@@ -47,24 +49,36 @@ const keptAtLeast = 10 * time.Minute
 // keptPins is how long it is remembered which archive a source gave. After that it is asked again.
 const keptPins = 30 * 24 * time.Hour
 
-// lock makes the caller the only one at work on a thing, in all processes with this home. The
-// system frees a lock whose holder was killed. Within the process a channel comes first, so that
-// one goroutine at most polls the file.
+// lock makes the caller the only one at work on a thing, in all processes with this home; what names
+// it in errors. The system frees a lock whose holder was killed. Within the process a channel comes
+// first, so that one goroutine at most looks for the file to be free.
 func (h *Helm) lock(ctx context.Context, what string) (unlock func(), err error) {
 	leave, err := h.turn(ctx, what)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256([]byte(what))
-	file := flock.New(filepath.Join(h.state, "locks", hex.EncodeToString(sum[:12])+".lock"), flock.SetPermissions(0o600))
-	if _, err := file.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		leave()
-		if ctx.Err() != nil {
-			err = contextError(ctx)
-		}
-		return nil, fmt.Errorf("waiting for another process at work on %s: %w", what, err)
+	lock, err := filelock.Take(ctx, lockPath(filepath.Join(h.state, "locks"), what), filelock.Exclusive)
+	switch {
+	case errors.Is(err, filelock.ErrHeld):
+		err = fmt.Errorf("waiting for another process at work on %s: %w", readable(what), contextError(ctx))
+	case err != nil:
+		err = fmt.Errorf("the lock of %s cannot be taken: %w", readable(what), err)
 	}
-	return func() { _ = file.Close(); leave() }, nil
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return func() { lock.Release(); leave() }, nil
+}
+
+// readable is a name in an error, whatever is in it.
+func readable(name string) string {
+	return abridged(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, name))
 }
 
 // turn is lock within this process.
@@ -92,7 +106,7 @@ func (h *Helm) turn(ctx context.Context, what string) (leave func(), err error) 
 		return func() { <-g.turn; gone() }, nil
 	case <-ctx.Done():
 		gone()
-		return nil, fmt.Errorf("waiting for another caller at work on %.200s: %w", what, contextError(ctx))
+		return nil, fmt.Errorf("waiting for another caller at work on %s: %w", readable(what), contextError(ctx))
 	}
 }
 
@@ -131,15 +145,15 @@ func (h *Helm) archive(digest string) string {
 	return filepath.Join(h.state, "archives", strings.TrimPrefix(digest, "sha256:")+".tgz")
 }
 
-// kept opens an archive of the cache and marks it as used. It is nil where the archive is not there,
-// is about to be evicted, or is not what its name says.
-func (h *Helm) kept(src chartSource, digest string) *Chart {
+// kept opens an archive of the cache and marks it as used. It is nil where the archive is not there or
+// is not what its name says.
+func (h *Helm) kept(ctx context.Context, src chartSource, digest string) *Chart {
 	path := h.archive(digest)
-	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
-	if ok, err := lock.TryRLock(); !ok || err != nil {
+	lock, err := filelock.Take(ctx, path, filelock.Shared|filelock.Existing)
+	if err != nil {
 		return nil
 	}
-	defer lock.Close()
+	defer lock.Release()
 	now := time.Now()
 	if os.Chtimes(path, now, now) != nil {
 		return nil
@@ -158,7 +172,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 	stage func(dest string) (invocation, error), want string) (*Chart, error) {
 	look := func() *Chart {
 		if p, ok := h.readPin(key); ok && valid(p) {
-			return h.kept(src, p.Digest)
+			return h.kept(ctx, src, p.Digest)
 		}
 		return nil
 	}
@@ -201,7 +215,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 	if want != "" && ch.Digest != want {
 		return nil, fmt.Errorf("%w: chart %s: the index says %s and the archive is %s", ErrDigestMismatch, shown, want, ch.Digest)
 	}
-	if same := h.kept(src, ch.Digest); same != nil {
+	if same := h.kept(ctx, src, ch.Digest); same != nil {
 		ch = same // another source has the same archive, which somebody may be using
 	} else {
 		ch.Path = h.archive(ch.Digest)
@@ -340,7 +354,7 @@ func stageIndex(tmp, repo, config string, entry ChartVersion) (env []string, err
 }
 
 // evict removes the archives that were not used for the longest time until the rest fits, but none
-// that is in use. It also sweeps what killed callers left in the folder for temporary files, and the
+// that is in use. It also sweeps what killed callers left: temporary files and lock files, and the
 // pins of charts that nobody may want any more.
 func (h *Helm) evict() {
 	type file struct {
@@ -356,6 +370,9 @@ func (h *Helm) evict() {
 			}
 		}
 	}
+	for _, sub := range []string{"locks", "operations"} {
+		filelock.Sweep(filepath.Join(h.state, sub), 24*time.Hour)
+	}
 	entries, _ := os.ReadDir(filepath.Join(h.state, "archives"))
 	var files []file
 	var total int64
@@ -370,25 +387,29 @@ func (h *Helm) evict() {
 		if total <= h.cfg.Limits.Cache || !old(f.info.ModTime(), keptAtLeast) {
 			return
 		}
-		lock := flock.New(f.path, flock.SetFlag(os.O_RDONLY))
-		if ok, err := lock.TryLock(); ok && err == nil {
-			// Somebody may have used it since the folder was read.
-			if info, err := os.Stat(f.path); err == nil && old(info.ModTime(), keptAtLeast) && os.Remove(f.path) == nil {
-				total -= f.info.Size()
-			}
+		lock, err := filelock.Try(f.path, filelock.Exclusive|filelock.Existing)
+		if err != nil {
+			continue // it is in use
 		}
-		_ = lock.Close()
+		// Somebody may have used it since the folder was read.
+		if info, err := os.Stat(f.path); err != nil || !old(info.ModTime(), keptAtLeast) {
+			lock.Release()
+		} else if lock.Remove() == nil {
+			total -= f.info.Size()
+		}
 	}
 }
 
 // hold keeps an archive of the cache from being evicted until release is called.
-func (h *Helm) hold(ch *Chart) (release func()) {
+func (h *Helm) hold(ctx context.Context, ch *Chart) (release func()) {
 	if filepath.Dir(ch.Path) != filepath.Join(h.state, "archives") {
 		return func() {}
 	}
-	lock := flock.New(ch.Path, flock.SetFlag(os.O_RDONLY))
-	_, _ = lock.TryRLock()
-	return func() { _ = lock.Close() }
+	lock, err := filelock.Take(ctx, ch.Path, filelock.Shared|filelock.Existing)
+	if err != nil {
+		return func() {} // it is not there
+	}
+	return lock.Release
 }
 
 // writeFileAtomic lets a reader see the old content or the new.

@@ -157,7 +157,7 @@ func TestUninstallWaitsForAHelmOfThisHome(t *testing.T) {
 	require.NoError(t, err)
 	fake.SetRelease(helmtest.Release{
 		Name: "web", Namespace: "default", Status: "pending-install",
-		Labels: map[string]string{labelHome: op.home, labelLock: filepath.Base(op.path), labelUntil: "1"},
+		Labels: map[string]string{labelHome: op.home, labelLock: op.lock, labelUntil: "1"},
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

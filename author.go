@@ -170,8 +170,7 @@ func (h *Helm) dependencyRepos(chart, config string) (secrets []string, err erro
 		})
 	}
 	all := []repoEntry{}
-	files, _ := filepath.Glob(filepath.Join(h.repoPath("*"), "repositories.yaml"))
-	for _, file := range files {
+	for _, file := range h.repoFiles() {
 		entries, err := readRepositories(file)
 		if err != nil {
 			return nil, err

@@ -3,11 +3,7 @@ package helmexec
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,37 +39,12 @@ type sighting struct {
 	owned bool // it was made by the release, and is no hook; nobody else's, at least
 }
 
-// lookChartPath puts the chart into the home, once.
-func (h *Helm) lookChartPath() (string, error) {
-	path := filepath.Join(h.state, "look-4")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	staged, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "look-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(staged)
-	if err := os.Mkdir(filepath.Join(staged, "templates"), 0o700); err != nil {
-		return "", err
-	}
-	for name, text := range lookChart {
-		if err := os.WriteFile(filepath.Join(staged, filepath.FromSlash(name)), []byte(text), 0o600); err != nil {
-			return "", err
-		}
-	}
-	if err := os.Rename(staged, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	return path, nil
-}
-
 // look asks the cluster which of the objects of a release are there. Starts one helm process.
 func (h *Helm) look(ctx context.Context, t target, release string, objects []Remain) ([]sighting, error) {
 	if len(objects) == 0 {
 		return nil, nil
 	}
-	chart, err := h.lookChartPath()
+	chart, err := h.ownFiles(ctx, "look", lookChart)
 	if err != nil {
 		return nil, err
 	}

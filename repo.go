@@ -352,10 +352,20 @@ func (h *Helm) shownRepo(ctx context.Context, name string) string {
 	return name
 }
 
+// repoFiles are the configurations of all repositories of a private home.
+func (h *Helm) repoFiles() []string {
+	folders, _ := os.ReadDir(h.repoPath(""))
+	var files []string
+	for _, f := range folders {
+		files = append(files, repoDirIn(h.repoPath(f.Name()), "").config)
+	}
+	return files
+}
+
 func (h *Helm) repoEntries(ctx context.Context) ([]repoEntry, error) {
 	var files []string
 	if h.private() {
-		files, _ = filepath.Glob(filepath.Join(h.repoPath("*"), "repositories.yaml"))
+		files = h.repoFiles()
 	} else {
 		dir, err := h.repoDir(ctx, "")
 		if err != nil {

@@ -181,6 +181,16 @@ func TestCredentialsOfAnArchive(t *testing.T) {
 	require.ErrorIs(t, err, ErrRepoNotFound, "its name means another repository by now")
 }
 
+// A home may have any path.
+func TestReposOfAHomeWithBrackets(t *testing.T) {
+	h, _ := withFake(t, Config{Home: filepath.Join(t.TempDir(), "[a]")})
+	name, err := h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{})
+	require.NoError(t, err)
+	repos, err := h.Repos(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []Repo{{name, "https://charts.example/x"}}, repos)
+}
+
 func TestAddRepoArgs(t *testing.T) {
 	assert.Equal(t, []string{"repo", "add", "--force-update", "--", "a", "http://a.example"}, addRepoArgs("a", "http://a.example", RepoOptions{}))
 	assert.Equal(t, []string{"repo", "add", "--force-update", "--username=bob", "--password-stdin", "--ca-file=/ca", "--cert-file=/cert", "--key-file=/key",

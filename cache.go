@@ -272,8 +272,7 @@ func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit i
 	})
 }
 
-// stageEntry makes helm pull one version of a chart of a repository with that repository's
-// credentials, from an index of this one entry: helm would parse the whole index otherwise.
+// stageEntry makes helm pull one version of a chart of a repository.
 func (h *Helm) stageEntry(ctx context.Context, src chartSource, repoURL string, entry ChartVersion, dest string) (inv invocation, err error) {
 	// Not what was known when the call began: waiting for its turn may have taken minutes.
 	from, err := h.known(ctx, src.repo)
@@ -283,61 +282,60 @@ func (h *Helm) stageEntry(ctx context.Context, src chartSource, repoURL string, 
 	if err != nil {
 		return inv, err
 	}
-	dir, err := h.repoDir(ctx, src.repo)
-	if err != nil {
-		return inv, err
-	}
 	entry.Name = src.chart
-	tmp := filepath.Dir(dest)
-	// The one thing of a repository that helm's pull does not read from its configuration.
-	opts := SourceOptions{InsecureSkipTLSVerify: from.InsecureSkipTLSVerify}
-	inv.args = pullArgs(src.ref, entry.Version, "", dest, opts)
-	inv.secrets = []string{from.Password, from.Token}
-	target := from.archiveURL(entry)
-	if from.Username+from.Token != "" && target != "" {
-		inv.login = loginWithheld
-		if from.PassCredentialsAll || from.isHost(target) {
-			inv.login = loginGiven
-		}
-	}
-	if from.Token != "" && target != "" {
-		if inv.via, err = h.relay(from, target, "archive.tgz"); err != nil {
-			return inv, err
-		}
-		entry.URLs = []string{inv.via.served}
-		dir.config = filepath.Join(tmp, "repositories.yaml")
-		if err := writeRepositories(dir.config, repoEntry{Name: from.Name, URL: inv.via.url}); err != nil {
-			return inv, err
-		}
-	}
-	inv.env, err = stageIndex(tmp, src.repo, dir.config, entry)
-	return inv, err
+	return h.stage(from, entry, dest)
 }
 
-// stageURL makes helm pull one archive by its URL, as the only chart of a repository of our own
-// making. So credentials in the URL reach helm in a file and not in its arguments.
+// stageURL makes helm pull one archive by its URL, as the only chart of a repository of our own making.
 func (h *Helm) stageURL(src chartSource, dest string, opts SourceOptions) (inv invocation, err error) {
 	u, err := url.Parse(src.ref)
 	if err != nil {
 		return inv, invalidf("chart address: not a URL")
 	}
-	repo := repoEntry{Name: "archive", URL: (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String()}
-	repo.Username = u.User.Username()
-	repo.Password, _ = u.User.Password()
+	from := newRepoEntry("archive", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String(), RepoOptions{
+		Username: u.User.Username(), CAFile: opts.CAFile, CertFile: opts.CertFile, KeyFile: opts.KeyFile,
+		InsecureSkipTLSVerify: opts.InsecureSkipTLSVerify,
+	})
+	from.Password, _ = u.User.Password()
 	u.User = nil
-	config := filepath.Join(filepath.Dir(dest), "repositories.yaml")
-	if err := writeRepositories(config, repo); err != nil {
-		return inv, err
-	}
-	// Helm reads the TLS files from the flags here.
-	inv.args = pullArgs("archive/archive", "0.0.0", "", dest, opts)
-	inv.secrets = src.secrets()
-	if repo.Username != "" {
-		inv.login = loginGiven
-	}
-	inv.env, err = stageIndex(filepath.Dir(dest), "archive", config, ChartVersion{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}})
+	inv, err = h.stage(from, ChartVersion{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}}, dest)
+	inv.secrets = append(inv.secrets, src.secrets()...)
 	return inv, err
 }
+
+// stage makes helm pull one archive of a repository, from an index of this one entry: helm would parse the
+// whole index otherwise. It gets no credentials of the repository.
+func (h *Helm) stage(from repoEntry, entry ChartVersion, dest string) (inv invocation, err error) {
+	tmp := filepath.Dir(dest)
+	asked := from
+	asked.Username, asked.Password, asked.Token = "", "", ""
+	inv.secrets = from.secrets()
+	if target := from.archiveURL(entry); from.authorization() != "" && target != "" {
+		inv.login = loginWithheld
+		if from.PassCredentialsAll || from.isHost(target) {
+			inv.login = loginGiven
+		}
+		name := "archive.tgz"
+		if m := archiveName.FindStringSubmatch(target); m != nil {
+			name = m[1] // as helm would call it
+		}
+		if inv.via, err = h.relay(from, target, name); err != nil {
+			return inv, err
+		}
+		asked, entry.URLs = repoEntry{Name: from.Name, URL: inv.via.url}, []string{inv.via.served}
+	}
+	// The one thing of a repository that helm's pull does not read from its configuration.
+	opts := SourceOptions{InsecureSkipTLSVerify: asked.InsecureSkipTLSVerify}
+	inv.args = pullArgs(from.Name+"/"+entry.Name, entry.Version, "", dest, opts)
+	config := filepath.Join(tmp, "repositories.yaml")
+	if err := writeRepositories(config, asked); err != nil {
+		return inv, err
+	}
+	inv.env, err = stageIndex(tmp, from.Name, config, entry)
+	return inv, err
+}
+
+var archiveName = regexp.MustCompile(`/([A-Za-z0-9][-A-Za-z0-9._+]*\.tgz)(?:\?.*)?$`)
 
 // stageIndex writes an index of one entry and points helm at it.
 func stageIndex(tmp, repo, config string, entry ChartVersion) (env []string, err error) {

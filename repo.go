@@ -25,11 +25,12 @@ type Repo struct {
 type RepoOptions struct {
 	// Name the repository; default is a name made from the URL.
 	Name string
-	// Username and Password log in to the repository. They may stand in the URL instead. In a
-	// UserHome the user name is an argument of helm, which other users of the host can see.
+	// Username and Password log in to the repository. They may stand in the URL instead. Helm does
+	// not get them: its requests go through a relay on the loopback, which adds them. In a UserHome
+	// AddRepo gives them to helm, the user name as an argument, which other users of the host can see.
 	Username, Password string
-	// Token logs in to the repository in their place, as a bearer token. Helm knows no such thing:
-	// its requests go through a relay on the loopback, which adds the token. Not in a UserHome.
+	// Token logs in to the repository in their place, as a bearer token, in the same way. Not in a
+	// UserHome.
 	Token string
 	// CAFile verifies the server; CertFile and KeyFile identify the client.
 	CAFile, CertFile, KeyFile string

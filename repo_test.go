@@ -324,6 +324,17 @@ func TestReposOfTheUser(t *testing.T) {
 	require.NoError(t, h.RemoveRepo(t.Context(), "a"))
 	assert.Equal(t, "a", fake.Calls("repo remove")[0].Arg(0))
 
+	// What it does not need a password for it does not get one for.
+	require.NoError(t, os.WriteFile(config, []byte("repositories:\n- {name: c, url: http://c.example, username: bob, password: hunter2}\n"), 0o600))
+	fake.Handle("repo update", func(c helmtest.Call) helmtest.Reply {
+		text, err := os.ReadFile(c.Env["HELM_REPOSITORY_CONFIG"])
+		assert.NoError(t, err)
+		assert.NotContains(t, string(text), "hunter2")
+		return fake.Perform(c)
+	})
+	require.NoError(t, h.UpdateRepos(t.Context(), UpdateReposOptions{}))
+	require.Len(t, fake.Calls("repo update"), 1)
+
 	require.NoError(t, os.WriteFile(config, []byte("repositories: [{password: hunter2"), 0o600))
 	_, err = h.Repos(t.Context())
 	require.Error(t, err)

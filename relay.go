@@ -153,17 +153,16 @@ func (r repoEntry) authorization() string {
 	case r.Token != "":
 		return "Bearer " + r.Token
 	case r.Username != "":
-		return "Basic " + r.basic()
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(r.Username+":"+r.Password))
 	}
 	return ""
 }
 
-func (r repoEntry) basic() string {
-	return base64.StdEncoding.EncodeToString([]byte(r.Username + ":" + r.Password))
-}
-
 // secrets of the repository are kept out of logs and errors.
-func (r repoEntry) secrets() []string { return []string{r.Password, r.Token, r.basic()} }
+func (r repoEntry) secrets() []string {
+	_, sent, _ := strings.Cut(r.authorization(), " ")
+	return []string{r.Password, sent}
+}
 
 // tlsConfig is how this repository is reached by TLS.
 func (r repoEntry) tlsConfig() (*tls.Config, error) {

@@ -266,9 +266,16 @@ func TestRelayBoundsWhatItReads(t *testing.T) {
 
 // What a server says is quoted in errors, and not what it was given, in any form.
 func TestRelayQuotesNoPassword(t *testing.T) {
-	entry := repoEntry{Username: "bob", Password: "hunter2"}
-	said := redactor(entry.secrets())("malformed: " + entry.authorization() + " hunter2")
-	assert.Equal(t, "malformed: Basic *** ***", said)
+	for _, test := range []struct {
+		entry repoEntry
+		want  string
+	}{
+		{repoEntry{Username: "bob", Password: "hunter2"}, "malformed: Basic *** ***, tok3n, Og=="},
+		{repoEntry{Token: "tok3n"}, "malformed: Bearer *** hunter2, ***, Og=="},
+		{repoEntry{}, "malformed:  hunter2, tok3n, Og=="},
+	} {
+		assert.Equal(t, test.want, redactor(test.entry.secrets())("malformed: "+test.entry.authorization()+" hunter2, tok3n, Og=="))
+	}
 }
 
 func TestIsHost(t *testing.T) {

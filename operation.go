@@ -126,12 +126,6 @@ func (h *Helm) takeLock(ctx context.Context, t target, release string, mode file
 	return lock, nil
 }
 
-// lockPath is the file that is locked for a name.
-func lockPath(folder, name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return filepath.Join(folder, hex.EncodeToString(sum[:16])+".lock")
-}
-
 // locks is the folder of the locks that keep others from a release.
 func (h *Helm) locks() string { return filepath.Join(h.state, "operations") }
 

@@ -85,6 +85,8 @@ func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 	<-working
 	op.end()
 
+	_, err = h.Version(t.Context()) // so that the next call waits for nothing but the lock
+	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err = h.Install(ctx, "web", chart, InstallOptions{OperationID: "job-7"})

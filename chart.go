@@ -137,7 +137,7 @@ func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOpt
 	key := func(version string) string { return from.Name + " " + from.URL + "/" + src.chart + " " + version }
 	if pinned(src.version) && !opts.Refresh {
 		if p, ok := h.readPin(key(src.version)); ok {
-			if ch := h.kept(src, p.Digest); ch != nil {
+			if ch := h.kept(ctx, src, p.Digest); ch != nil {
 				return ch, nil
 			}
 		}

@@ -43,8 +43,9 @@
 // One [Helm] serves any number of goroutines, and any number of processes may share a home.
 // [Config].Home is a private folder by default: no HELM_* variable, plugin or repository of the user
 // has an effect, and each repository has its own folder in it, so that a hostile one cannot replace
-// the charts of another. At most [Config].MaxProcesses helms run at once; a caller that waits for its turn
-// leaves when its context ends.
+// the charts of another. A home that other users of the host can change is refused. At most
+// [Config].MaxProcesses helms run at once; a caller that waits for its turn leaves when its context
+// ends.
 //
 // # Images and GPUs
 //

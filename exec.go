@@ -90,6 +90,9 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
+	if err := h.checkPlugins(); err != nil {
+		return nil, err
+	}
 	release, err := h.acquire(ctx, inv.waits)
 	if err != nil {
 		return nil, err

@@ -5,11 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,31 +62,6 @@ type sighting struct {
 	owned bool // it was made by the release, and is no hook; nobody else's, at least
 }
 
-// lookChartPath puts the chart into the home, once.
-func (h *Helm) lookChartPath() (string, error) {
-	path := filepath.Join(h.state, "look-6")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	staged, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "look-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(staged)
-	if err := os.Mkdir(filepath.Join(staged, "templates"), 0o700); err != nil {
-		return "", err
-	}
-	for name, text := range lookChart {
-		if err := os.WriteFile(filepath.Join(staged, filepath.FromSlash(name)), []byte(text), 0o600); err != nil {
-			return "", err
-		}
-	}
-	if err := os.Rename(staged, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	return path, nil
-}
-
 // look asks the cluster which of the objects of a release are there. Starts one helm process.
 func (h *Helm) look(ctx context.Context, t target, release string, objects []Remain) ([]sighting, error) {
 	objects = slices.DeleteFunc(slices.Clone(objects), func(o Remain) bool { return o.Name == "" })
@@ -131,7 +102,7 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 
 // ask renders lookChart with the real cluster, and gives what it says by its keys.
 func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]string, error) {
-	chart, err := h.lookChartPath()
+	chart, err := h.ownFiles(ctx, "look", lookChart)
 	if err != nil {
 		return nil, err
 	}

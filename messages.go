@@ -114,6 +114,8 @@ func (inv invocation) advice(e *Error) string {
 		return "make it, or set CreateNamespace"
 	case strings.Contains(text, "server gave http response to https client"):
 		return "set PlainHTTP where a registry has no TLS"
+	case e.kind == ErrUnauthorized && inv.via.ledAway():
+		return "a redirect led to another host or port, which gets no credentials"
 	case e.kind == ErrUnauthorized && inv.login == loginGiven:
 		return "the credentials were refused"
 	case e.kind == ErrUnauthorized && inv.login == loginWithheld:

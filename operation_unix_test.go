@@ -83,9 +83,10 @@ func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 	left.Env, left.ExtraFiles = h.env, op.inherited()
 	require.NoError(t, left.Start())
 	<-working
-	op.own.close()
-	op.using()
+	op.end()
 
+	_, err = h.Version(t.Context()) // so that the next call waits for nothing but the lock
+	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err = h.Install(ctx, "web", chart, InstallOptions{OperationID: "job-7"})
@@ -163,20 +164,61 @@ func TestHelmInheritsTheLock(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrNotExist, "removed at the end")
 }
 
-// The holder removes the file when it is done: who waited for it must not hold a lock that nobody
-// else can find.
-func TestLockOfARemovedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "op.lock")
-	first, err := awaitFileLock(t.Context(), path, false)
-	require.NoError(t, err)
-	(&operation{path: path, own: first, using: func() {}}).end()
+// Only a lock that somebody else holds makes a release busy.
+func TestLockThatCannotBeTaken(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	require.NoError(t, os.Remove(h.locks()))
+	require.NoError(t, os.WriteFile(h.locks(), nil, 0o600)) // not a folder
+	chart := chartFolder(t, "web", "1.2.3")
+	_, err := h.Install(t.Context(), "web", chart, InstallOptions{})
+	_, err2 := h.Uninstall(t.Context(), "web", UninstallOptions{})
+	for _, err := range []error{err, err2} {
+		var failed *ReleaseError
+		require.ErrorAs(t, err, &failed)
+		assert.NotErrorIs(t, err, ErrReleaseBusy)
+		assert.ErrorContains(t, err, h.locks())
+		assert.ErrorContains(t, err, "not a directory")
+	}
+	assert.Empty(t, fake.Calls("install", "uninstall"))
+}
 
-	second, err := awaitFileLock(t.Context(), path, false)
-	require.NoError(t, err)
-	defer second.close()
-	_, ok, err := tryFileLock(path, false)
-	require.NoError(t, err)
-	assert.False(t, ok, "the lock that is held is the one of the file that is there")
+// Whether the helm that wrote a record lives is what its lock says, and the time on the record where
+// nobody can ask that.
+func TestMayLive(t *testing.T) {
+	h, _ := withFake(t, Config{})
+	begin := func(id string) *operation {
+		op, err := h.begin(t.Context(), "web", target{}, labelInstall, id)
+		require.NoError(t, err)
+		return op
+	}
+	op, other, ended := begin("1"), begin("2"), begin("3")
+	ended.end()
+	defer op.end()
+	defer other.end()
+	now := time.Now()
+	record := func(home, lock string, until time.Time) *Release {
+		return &Release{Labels: map[string]string{labelHome: home, labelLock: lock, labelUntil: unixLabel(until)}}
+	}
+	later, before := now.Add(time.Hour), now.Add(-time.Hour)
+	for _, test := range []struct {
+		name string
+		rec  *Release
+		want bool
+	}{
+		{"its own", record(op.home, op.lock, later), false},
+		{"one whose lock is held", record(op.home, other.lock, before), true},
+		{"one whose lock is gone", record(op.home, ended.lock, later), false},
+		{"a lock with a name that is none", record(op.home, "../id", later), false},
+		{"of another home, in its time", record("elsewhere", other.lock, later), true},
+		{"of another home, out of its time", record("elsewhere", other.lock, before), false},
+	} {
+		assert.Equal(t, test.want, op.mayLive(test.rec, now), test.name)
+	}
+	assert.True(t, there(filepath.Join(h.locks(), other.lock)), "who only asks removes nothing")
+
+	asker := &operation{home: op.home, locks: filepath.Join(h.state, "id")} // a file, so that the lock cannot be asked
+	assert.True(t, asker.mayLive(record(op.home, other.lock, later), now), "the time decides")
+	assert.False(t, asker.mayLive(record(op.home, other.lock, before), now), "the time decides")
 }
 
 // Operations that have nothing to do with each other do not wait for each other.

@@ -157,7 +157,7 @@ func TestUninstallWaitsForAHelmOfThisHome(t *testing.T) {
 	require.NoError(t, err)
 	fake.SetRelease(helmtest.Release{
 		Name: "web", Namespace: "default", Status: "pending-install",
-		Labels: map[string]string{labelHome: op.home, labelLock: filepath.Base(op.path), labelUntil: "1"},
+		Labels: map[string]string{labelHome: op.home, labelLock: op.lock, labelUntil: "1"},
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -165,8 +165,12 @@ func TestUninstallWaitsForAHelmOfThisHome(t *testing.T) {
 	require.NoError(t, os.WriteFile(kubeconfig, nil, 0o600))
 	other := UninstallOptions{Namespace: "default", Kubeconfig: kubeconfig}
 	_, err = h.Uninstall(ctx, "web", other)
-	require.ErrorIs(t, err, ErrReleaseBusy)
+	require.ErrorIs(t, err, context.DeadlineExceeded) // at its first look, or while it waits
 	assert.Empty(t, fake.Calls("uninstall"))
+	rec, err := h.record(t.Context(), target{}, "web", 0)
+	require.NoError(t, err)
+	_, err = h.awaitHelm(ctx, target{}, rec)
+	require.ErrorIs(t, err, ErrReleaseBusy)
 	op.end()
 	_, err = h.Uninstall(t.Context(), "web", other)
 	require.NoError(t, err)

@@ -4,7 +4,7 @@
 //
 //	helm, err := helmexec.New(helmexec.Config{Namespace: "bench"})
 //	chart, err := helm.Chart2Info(ctx, "https://charts.example/suts/webapp:0.3.1", helmexec.ChartOptions{})
-//	release, err := helm.Install(ctx, helmexec.SUTHelmName("42", "my web app"), chart.Archive,
+//	release, err := helm.Install(ctx, helmexec.SUTHelmName("42", "my_web_app"), chart.Archive,
 //		helmexec.InstallOptions{Wait: true, OperationID: "42/1", JobID: "42"})
 //	removed, err := helm.Uninstall(ctx, release.Name, helmexec.UninstallOptions{Wait: true})
 //

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +25,8 @@ type JobOptions struct {
 }
 
 // UninstallJob removes every release of a job in one namespace, or in all with AllNamespaces: those
-// that Install was given the JobID for, and those whose name SUTHelmName makes for the job. It goes
+// that Install was given the JobID for, and those that were installed without any JobID and have a
+// name that SUTHelmName makes for the job. A release of another job stays, whatever its name. It goes
 // on past failures, skips the delete hooks of a chart where one blocks, and waits for an install of
 // the job that is still under way to end. Starts two helm processes to find them, then two for each
 // release. It returns what it has removed. Nothing to remove is a success, also in a namespace that
@@ -38,20 +38,26 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 	if jobID == "" {
 		return nil, invalidf("uninstall job: the job id is empty")
 	}
-	prefix, _, _ := strings.Cut(SUTHelmName(jobID, "x"), "-sut-")
-	byName, err := h.list(ctx, opts, ListOptions{Filter: "^" + regexp.QuoteMeta(prefix) + "-sut-"})
-	var byLabel []Release
+	named, labelled := jobQueries(jobID)
+	// In this order a release that gets its label between the two is not missed. Being in both does
+	// no harm: an uninstall that finds nothing is a success.
+	releases, err := h.list(ctx, opts, named)
 	if err == nil {
-		byLabel, err = h.list(ctx, opts, ListOptions{Selector: labelJob + "=" + labelValueOf(jobID)})
+		var more []Release
+		more, err = h.list(ctx, opts, labelled)
+		releases = append(releases, more...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("looking for the releases of job %s: %w", abridged(jobID), err)
 	}
-	same := func(a, b Release) bool { return a.Name == b.Name && a.Namespace == b.Namespace }
-	byName = slices.DeleteFunc(byName, func(a Release) bool {
-		return slices.ContainsFunc(byLabel, func(b Release) bool { return same(a, b) })
-	})
-	return h.uninstallAll(ctx, slices.Concat(byLabel, byName), opts)
+	return h.uninstallAll(ctx, releases, opts)
+}
+
+// jobQueries find the releases of a job: by name those that have no job's label, the others by the label.
+func jobQueries(jobID string) (named, labelled ListOptions) {
+	prefix := strings.TrimSuffix(SUTHelmName(jobID, "x"), "x")
+	named = ListOptions{Filter: "^" + prefix + legalText + "$", Selector: "!" + labelJob}
+	return named, ListOptions{Selector: labelJob + "=" + labelValueOf(jobID)}
 }
 
 // Overdue lists the releases whose InstallOptions.Deadline has passed. Starts one helm process.

@@ -34,9 +34,12 @@ const (
 	labelNamespace = labelPrefix + "create-namespace" // set when the install was to make the namespace
 )
 
-// labelValueOf makes any text a label value: itself where that is legal, else its hash.
+// hashedLabel matches what labelValueOf makes of texts that are no label values.
+var hashedLabel = regexp.MustCompile(`^sha256-[0-9a-f]{40}$`)
+
+// labelValueOf gives each text a label value of its own: itself where that is legal and no hash, else its hash.
 func labelValueOf(text string) string {
-	if text != "" && labelValue.MatchString(text) {
+	if text != "" && labelValue.MatchString(text) && !hashedLabel.MatchString(text) {
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))

@@ -207,6 +207,7 @@ func TestOperationIDs(t *testing.T) {
 		assert.Equal(t, value, labelValueOf(text))
 	}
 	assert.NotEqual(t, labelValueOf("a b"), labelValueOf("a c"))
+	assert.NotEqual(t, labelValueOf("a b"), labelValueOf(labelValueOf("a b")), "an id that is the hash of another")
 }
 
 func TestHomeID(t *testing.T) {

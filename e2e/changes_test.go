@@ -105,6 +105,39 @@ func cancelledUpgrade(b *bed) {
 	b.must(err)
 }
 
+// jobsAreKeptApart: ids that contain "-sut-" or are the cleaned form of another's, and a release that has the name of
+// one job and the label of another.
+func jobsAreKeptApart(b *bed) {
+	names := map[string][]string{}
+	add := func(job, name, label string) {
+		_, err := b.h.Install(b.ctx, name, sutChart, helmexec.InstallOptions{JobID: label})
+		b.must(err)
+		names[job] = append(names[job], name)
+	}
+	for _, job := range []string{"sut-5", "sut-6", "Foo", "foo-ds7mon7y"} {
+		add(job, helmexec.SUTHelmName(job, "by-name"), "")
+	}
+	add("Foo", helmexec.SUTHelmName("sut-5", "by-label"), "Foo")
+
+	for _, job := range []string{"sut-5", "Foo"} {
+		results, err := b.h.UninstallJob(b.ctx, job, helmexec.JobOptions{Wait: true, Timeout: soon})
+		b.must(err)
+		var removed []string
+		for _, r := range results {
+			removed = append(removed, r.Release.Name)
+		}
+		slices.Sort(removed)
+		if !slices.Equal(removed, slices.Sorted(slices.Values(names[job]))) {
+			b.Errorf("with job %q went %v, want %v", job, removed, names[job])
+		}
+	}
+	left, err := b.h.List(b.ctx, helmexec.ListOptions{})
+	b.must(err)
+	if len(left) != 2 || left[0].Name != names["foo-ds7mon7y"][0] || left[1].Name != names["sut-6"][0] {
+		b.Errorf("left are %+v", left)
+	}
+}
+
 func jobIsCleanedUp(b *bed) {
 	install := func(name string, opts helmexec.InstallOptions) {
 		_, err := b.h.Install(b.ctx, name, sutChart, opts)

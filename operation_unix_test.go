@@ -86,11 +86,11 @@ func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 	op.own.close()
 	op.using()
 
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	_, err = h.Install(ctx, "web", chart, InstallOptions{OperationID: "job-7"})
-	require.ErrorIs(t, err, ErrReleaseBusy)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Install(ctx, "web", chart, InstallOptions{OperationID: "job-7"})
+		require.ErrorIs(t, err, ErrReleaseBusy)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
 	assert.Len(t, fake.Calls("install"), 1, "none was started beside the one that lives")
 
 	again := make(chan *Release)
@@ -124,17 +124,17 @@ func TestUninstallWaitsForAnInstall(t *testing.T) {
 	}()
 	<-working
 
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	_, err := h.Uninstall(ctx, "web", UninstallOptions{})
-	require.ErrorIs(t, err, ErrReleaseBusy)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Uninstall(ctx, "web", UninstallOptions{})
+		require.ErrorIs(t, err, ErrReleaseBusy)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
 	assert.Empty(t, fake.Calls("uninstall"))
 
 	setRecord(fake, func(r *helmtest.Release) { r.Status = "deployed" })
 	close(finish)
 	require.NoError(t, <-installed)
-	_, err = h.Uninstall(t.Context(), "web", UninstallOptions{})
+	_, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
 	require.NoError(t, err)
 }
 
@@ -182,21 +182,27 @@ func TestLockOfARemovedFile(t *testing.T) {
 // Operations that have nothing to do with each other do not wait for each other.
 func TestOperationsSideBySide(t *testing.T) {
 	h, _ := withFake(t, Config{})
+	var all []*operation
 	for _, op := range []struct{ label, id, release string }{
 		{labelInstall, "1", "web"}, {labelInstall, "2", "web"}, {labelUpgrade, "1", "web"}, {labelInstall, "1", "api"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		begun, err := h.begin(ctx, op.release, target{}, op.label, op.id)
-		require.NoError(t, err, "%v waits", op)
-		defer begun.end()
+		onceItWaits(t, func(ctx context.Context, t *testing.T) {
+			begun, err := h.begin(ctx, op.release, target{}, op.label, op.id)
+			require.NoError(t, err, "%v waits", op)
+			all = append(all, begun)
+		})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err := h.begin(ctx, "web", target{}, labelInstall, "1")
-	require.ErrorIs(t, err, ErrReleaseBusy, "the same operation again")
-	_, err = h.Uninstall(ctx, "web", UninstallOptions{})
-	require.Error(t, err)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.begin(ctx, "web", target{}, labelInstall, "1")
+		require.ErrorIs(t, err, ErrReleaseBusy, "the same operation again")
+	})
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Uninstall(ctx, "web", UninstallOptions{})
+		require.ErrorIs(t, err, ErrReleaseBusy)
+	})
+	for _, op := range all {
+		op.end()
+	}
 }
 
 func TestOperationIDs(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -109,7 +110,7 @@ func TestInstallLeavesTheNextRelease(t *testing.T) {
 
 // The clean-up of a cancelled install does not queue behind installs that wait.
 func TestCleanUpHasAPlace(t *testing.T) {
-	h, fake := withFake(t, Config{MaxProcesses: 4, GracePeriod: 10 * time.Second})
+	h, fake := withFake(t, Config{MaxProcesses: 4})
 	chart := chartFolder(t, "web", "1.2.3")
 	started := make(chan string, 10)
 	fake.Handle("install", func(c helmtest.Call) helmtest.Reply {
@@ -159,13 +160,13 @@ func TestUninstallWaitsForAHelmOfThisHome(t *testing.T) {
 		Name: "web", Namespace: "default", Status: "pending-install",
 		Labels: map[string]string{labelHome: op.home, labelLock: filepath.Base(op.path), labelUntil: "1"},
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
 	kubeconfig := filepath.Join(t.TempDir(), "config")
 	require.NoError(t, os.WriteFile(kubeconfig, nil, 0o600))
 	other := UninstallOptions{Namespace: "default", Kubeconfig: kubeconfig}
-	_, err = h.Uninstall(ctx, "web", other)
-	require.ErrorIs(t, err, ErrReleaseBusy)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Uninstall(ctx, "web", other)
+		require.ErrorIs(t, err, ErrReleaseBusy)
+	})
 	assert.Empty(t, fake.Calls("uninstall"))
 	op.end()
 	_, err = h.Uninstall(t.Context(), "web", other)
@@ -178,11 +179,11 @@ func TestOperationIDsOfTwoNamespaces(t *testing.T) {
 	one, err := h.begin(t.Context(), "web", target{namespace: "a"}, labelInstall, "42")
 	require.NoError(t, err)
 	defer one.end()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	two, err := h.begin(ctx, "web", target{namespace: "b"}, labelInstall, "42")
-	require.NoError(t, err)
-	two.end()
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		two, err := h.begin(ctx, "web", target{namespace: "b"}, labelInstall, "42")
+		require.NoError(t, err)
+		two.end()
+	})
 }
 
 const stateful = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {replicas: 1, volumeClaimTemplates: [{metadata: {name: data}}]}\n"
@@ -237,13 +238,15 @@ func TestTimeToRemove(t *testing.T) {
 		{timeout: 2 * minute, limit: time.Hour, least: 2 * minute, most: 2 * minute},
 		{timeout: 10 * minute, limit: 20 * time.Second, least: 30 * time.Second, most: 70 * time.Second},
 	} {
-		h, fake := withFake(t, Config{})
+		h, fake := withFake(t, Config{GracePeriod: 30 * time.Second})
 		inTurn(fake, "install", installed(fake, "failed", helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context deadline exceeded\n", Exit: 1}))
-		ctx, cancel := context.WithTimeout(t.Context(), test.limit)
-		_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, Timeout: test.timeout})
-		cancel()
-		require.ErrorIs(t, err, ErrNotReady)
-		assert.ErrorContains(t, err, "removed again")
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), test.limit)
+			defer cancel()
+			_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, Timeout: test.timeout})
+			require.ErrorIs(t, err, ErrNotReady)
+			assert.ErrorContains(t, err, "removed again")
+		})
 		for _, call := range fake.Calls() {
 			if call.Args[0] == "uninstall" {
 				got, err := time.ParseDuration(call.Flag("--timeout"))

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -36,19 +37,16 @@ func TestWatch(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			stopped := make(chan error, 10)
-			done := test.limits.watch(self, func(err error) { stopped <- err })
-			defer done()
-			select {
-			case err := <-stopped:
-				if !test.over || !errors.Is(err, ErrOutputTooLarge) {
-					t.Errorf("stopped: %v", err)
+			synctest.Test(t, func(t *testing.T) {
+				var stopped []error
+				done := test.limits.watch(self, func(err error) { stopped = append(stopped, err) })
+				time.Sleep(time.Second) // ends when the watch has looked as often as it does in that time
+				done()
+				synctest.Wait()
+				if !test.over && len(stopped) > 0 || test.over && (len(stopped) != 1 || !errors.Is(stopped[0], ErrOutputTooLarge)) {
+					t.Errorf("stopped: %v", stopped)
 				}
-			case <-time.After(200 * time.Millisecond):
-				if test.over {
-					t.Error("not stopped")
-				}
-			}
+			})
 		})
 	}
 }

@@ -111,7 +111,7 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 			return nil, err
 		}
 	}
-	op, err := h.begin(ctx, release, t, labelInstall, opts.OperationID)
+	op, err := h.begin(ctx, release, t, labelInstall, opts.OperationID, opts.JobID)
 	if err != nil {
 		return nil, err
 	}

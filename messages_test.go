@@ -67,7 +67,7 @@ var recordedMeanings = []struct {
 	{"forbidden-install", nil, forGood},
 	{"forbidden-record", nil, forGood},
 	{"forbidden-hook", nil, forGood},
-	{"forbidden-uninstall", nil, mayPass}, // it does not say why
+	{"forbidden-uninstall", nil, mayPass},       // it does not say why
 	{"forbidden-uninstall-debug", nil, mayPass}, // see TestWhyObjectsWereNotDeleted
 	{"namespace-not-found", ErrNamespaceNotFound, forGood},
 

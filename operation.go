@@ -38,9 +38,12 @@ const (
 	labelCRDs      = labelPrefix + "crds-"            // and a number: the names of the CRDs of subcharts, see packNames
 )
 
-// labelValueOf makes any text a label value: itself where that is legal, else its hash.
+// hashedLabel matches what labelValueOf makes of texts that are no label values.
+var hashedLabel = regexp.MustCompile(`^sha256-[0-9a-f]{40}$`)
+
+// labelValueOf gives each text a label value of its own: itself where that is legal and no hash, else its hash.
 func labelValueOf(text string) string {
-	if text != "" && labelValue.MatchString(text) {
+	if text != "" && labelValue.MatchString(text) && !hashedLabel.MatchString(text) {
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))
@@ -67,9 +70,9 @@ type operation struct {
 	files []*os.File
 }
 
-// begin makes an operation the only one of its id on this host. It waits while another runner,
+// begin makes an operation the only one of its id on this host, and makes it known to its job. It waits while another runner,
 // or the helm that a killed runner left behind, is at work on it, or an uninstall on its release.
-func (h *Helm) begin(ctx context.Context, release string, t target, label, id string) (*operation, error) {
+func (h *Helm) begin(ctx context.Context, release string, t target, label, id, job string) (*operation, error) {
 	if id == "" {
 		id = rand.Text()
 	}
@@ -89,11 +92,16 @@ func (h *Helm) begin(ctx context.Context, release string, t target, label, id st
 	}
 	op.lock = filepath.Base(op.own.Path())
 	op.using, op.files = free, append(op.own.Inherited(), using...)
+	if err := op.announce(job); err != nil {
+		op.end()
+		return nil, err
+	}
 	return op, nil
 }
 
 // end frees the locks.
 func (op *operation) end() {
+	_ = os.Remove(noticeFile(op.own.Path()))
 	op.own.Release()
 	op.using()
 }

@@ -77,7 +77,7 @@ func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 	})
 
 	// The dead runner: it started helm, and its own end of the lock went with it.
-	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "job-7")
+	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "job-7", "")
 	require.NoError(t, err)
 	left := exec.Command(h.binary, "install", "--labels="+op.labels(InstallOptions{}, 1, time.Now()), "--", "web", chart)
 	left.Env, left.ExtraFiles = h.env, op.inherited()
@@ -85,13 +85,11 @@ func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 	<-working
 	op.end()
 
-	_, err = h.Version(t.Context()) // so that the next call waits for nothing but the lock
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	_, err = h.Install(ctx, "web", chart, InstallOptions{OperationID: "job-7"})
-	require.ErrorIs(t, err, ErrReleaseBusy)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Install(ctx, "web", chart, InstallOptions{OperationID: "job-7"})
+		require.ErrorIs(t, err, ErrReleaseBusy)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
 	assert.Len(t, fake.Calls("install"), 1, "none was started beside the one that lives")
 
 	again := make(chan *Release)
@@ -125,17 +123,17 @@ func TestUninstallWaitsForAnInstall(t *testing.T) {
 	}()
 	<-working
 
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	_, err := h.Uninstall(ctx, "web", UninstallOptions{})
-	require.ErrorIs(t, err, ErrReleaseBusy)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Uninstall(ctx, "web", UninstallOptions{})
+		require.ErrorIs(t, err, ErrReleaseBusy)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
 	assert.Empty(t, fake.Calls("uninstall"))
 
 	setRecord(fake, func(r *helmtest.Release) { r.Status = "deployed" })
 	close(finish)
 	require.NoError(t, <-installed)
-	_, err = h.Uninstall(t.Context(), "web", UninstallOptions{})
+	_, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
 	require.NoError(t, err)
 }
 
@@ -187,7 +185,7 @@ func TestLockThatCannotBeTaken(t *testing.T) {
 func TestMayLive(t *testing.T) {
 	h, _ := withFake(t, Config{})
 	begin := func(id string) *operation {
-		op, err := h.begin(t.Context(), "web", target{}, labelInstall, id)
+		op, err := h.begin(t.Context(), "web", target{}, labelInstall, id, "")
 		require.NoError(t, err)
 		return op
 	}
@@ -224,21 +222,27 @@ func TestMayLive(t *testing.T) {
 // Operations that have nothing to do with each other do not wait for each other.
 func TestOperationsSideBySide(t *testing.T) {
 	h, _ := withFake(t, Config{})
+	var all []*operation
 	for _, op := range []struct{ label, id, release string }{
 		{labelInstall, "1", "web"}, {labelInstall, "2", "web"}, {labelUpgrade, "1", "web"}, {labelInstall, "1", "api"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		begun, err := h.begin(ctx, op.release, target{}, op.label, op.id)
-		require.NoError(t, err, "%v waits", op)
-		defer begun.end()
+		onceItWaits(t, func(ctx context.Context, t *testing.T) {
+			begun, err := h.begin(ctx, op.release, target{}, op.label, op.id, "")
+			require.NoError(t, err, "%v waits", op)
+			all = append(all, begun)
+		})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err := h.begin(ctx, "web", target{}, labelInstall, "1")
-	require.ErrorIs(t, err, ErrReleaseBusy, "the same operation again")
-	_, err = h.Uninstall(ctx, "web", UninstallOptions{})
-	require.Error(t, err)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.begin(ctx, "web", target{}, labelInstall, "1", "")
+		require.ErrorIs(t, err, ErrReleaseBusy, "the same operation again")
+	})
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Uninstall(ctx, "web", UninstallOptions{})
+		require.ErrorIs(t, err, ErrReleaseBusy)
+	})
+	for _, op := range all {
+		op.end()
+	}
 }
 
 func TestOperationIDs(t *testing.T) {
@@ -249,6 +253,7 @@ func TestOperationIDs(t *testing.T) {
 		assert.Equal(t, value, labelValueOf(text))
 	}
 	assert.NotEqual(t, labelValueOf("a b"), labelValueOf("a c"))
+	assert.NotEqual(t, labelValueOf("a b"), labelValueOf(labelValueOf("a b")), "an id that is the hash of another")
 }
 
 func TestHomeID(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -59,7 +58,7 @@ func (r *rendering) answer(t Transform) (end func() error) {
 // render runs the script on a manifest.
 func (r *rendering) render(manifest string) (out string, err error) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), tooLong)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/bin/sh", r.script)
 	cmd.Stdin = strings.NewReader(manifest)

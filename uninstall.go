@@ -28,6 +28,7 @@ type UninstallOptions struct {
 
 	Kubeconfig, KubeContext string
 
+	ofJob            string // this job's release alone
 	noHooksOnFailure bool
 	explain          bool       // why objects were not deleted, which helm tells with --debug alone
 	queued           bool       // it may wait for long, and is no clean-up
@@ -88,6 +89,8 @@ func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOpti
 			e.Kind = ErrReleaseNotFound
 		}
 		return nil, e
+	case opts.ofJob != "" && !ofJob(opts.ofJob, release, rec.labels()[labelJob]):
+		return &UninstallResult{}, nil
 	}
 	return h.remove(ctx, t, release, rec, opts)
 }

@@ -102,7 +102,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 			return nil, err
 		}
 	}
-	op, err := h.begin(ctx, release, t, labelUpgrade, opts.OperationID)
+	op, err := h.begin(ctx, release, t, labelUpgrade, opts.OperationID, opts.JobID)
 	if err != nil {
 		return nil, err
 	}

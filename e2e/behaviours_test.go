@@ -48,6 +48,7 @@ var behaviours = []struct {
 	{"failed upgrade", failedUpgrade},
 	{"cancelled upgrade", cancelledUpgrade},
 	{"job is cleaned up", jobIsCleanedUp},
+	{"jobs are kept apart", jobsAreKeptApart},
 	{"uninstall waits for a live install", uninstallWaitsForALiveInstall},
 	{"tests of a release", testsOfARelease},
 	{"progress is told", progressIsTold},

@@ -31,7 +31,7 @@ func skippedObjectsAreSwept(b *bed) {
 	b.must(os.WriteFile(script, []byte(fmt.Sprintf(skippingHelm, dir, b.binaries[b.helm])), 0o700))
 	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Binary = script })
 	_, err := h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{
-		Wait: true, Timeout: soon, JobID: "7", Values: helmexec.Values{"greeting": "{{ fail `no template` }}", "kind": "StatefulSet"},
+		Wait: true, Timeout: patient, JobID: "7", Values: helmexec.Values{"greeting": "{{ fail `no template` }}", "kind": "StatefulSet"},
 	})
 	b.must(err)
 	done := make(chan error, 1)
@@ -47,7 +47,7 @@ func skippedObjectsAreSwept(b *bed) {
 			return os.WriteFile(filepath.Join(dir, "removed"), nil, 0o600)
 		})
 	}()
-	result, err := h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: soon})
+	result, err := h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	b.must(<-done)
 	if len(result.Remains) != 1 {
@@ -89,7 +89,7 @@ func markTakenOff(b *bed) {
 	b.must(b.cluster.Request(b.ctx, http.MethodGet, path, nil, &object))
 	delete(object["metadata"].(map[string]any), "annotations")
 	b.must(b.cluster.Request(b.ctx, http.MethodPut, path, object, nil))
-	_, err = b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: soon})
+	_, err = b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 	left := []helmexec.Remain{}
 	if err != nil {
 		b.wantErr(err, helmexec.ErrNotGone, "ConfigMap", "stubborn")

@@ -125,7 +125,8 @@ func parseLint(out string) []LintMessage {
 
 // DependencyBuild fetches the dependencies that a chart folder's lock file names into its charts
 // folder, with the credentials of the repositories that AddRepo made known. It is for one's own
-// charts: a dependency can name any address. Starts one helm process.
+// charts: a dependency can name any address. Here helm itself gets a user name and password, and sends
+// them along with a redirect to another port of the host. Starts one helm process.
 //
 // Errors: ErrInvalidArgument for a repository that wants a token, ErrChartNotFound, ErrBadChart,
 // ErrRepoNotFound, ErrOutputTooLarge, ErrFetchTimeout.
@@ -170,8 +171,7 @@ func (h *Helm) dependencyRepos(chart, config string) (secrets []string, err erro
 		})
 	}
 	all := []repoEntry{}
-	files, _ := filepath.Glob(filepath.Join(h.repoPath("*"), "repositories.yaml"))
-	for _, file := range files {
+	for _, file := range h.repoFiles() {
 		entries, err := readRepositories(file)
 		if err != nil {
 			return nil, err

@@ -18,10 +18,12 @@ const (
 // the chart's folder, so that the files of a dependency (charts/x/Chart.yaml) are none of this chart's.
 type chartParts struct {
 	limits  chartLimits
-	texts   map[string][]byte // of the files that are read
+	extra   func(name string) bool // files to be read beside those that describe the chart
+	texts   map[string][]byte      // of the files that are read
 	seen    map[string]bool
 	files   []string
 	entries int
+	digest  string // of the archive
 }
 
 func newChartParts(limits chartLimits) *chartParts {
@@ -54,7 +56,9 @@ func (p *chartParts) add(name string, size int64, open func() (io.ReadCloser, er
 		limit = min(limit, maxYAMLSize)
 	case schemaFile:
 	default:
-		open = nil
+		if p.extra == nil || !p.extra(name) {
+			open = nil
+		}
 	}
 	if size > limit {
 		return tooLarge(fmt.Sprintf("file %.200q", name), size, limit, "bytes")
@@ -96,24 +100,23 @@ func (p *chartParts) content(what string) (*chartContent, error) {
 	if err != nil {
 		return nil, unsound(what, err)
 	}
-	return &chartContent{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files}, nil
+	return &chartContent{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files, Digest: p.digest}, nil
 }
 
 // versionControl are folders that no chart means to contain, and that would exceed its limits. Helm leaves them out by
 // the .helmignore that "helm create" writes; other rules of that file are not applied here.
 var versionControl = map[string]bool{".git": true, ".hg": true, ".svn": true, ".bzr": true}
 
-// readChartFolder reads a chart that is not packaged. Helm follows every symbolic link in one, so a chart could have
+// readFolder reads a chart that is not packaged. Helm follows every symbolic link in one, so a chart could have
 // it read any file of this machine into a template: a link that leaves the folder is refused, and so are a link to a
 // folder and whatever is no file.
-func readChartFolder(dir, what string, limits chartLimits) (*chartContent, error) {
+func (p *chartParts) readFolder(dir, what string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("chart folder: %w", err)
+		return fmt.Errorf("chart folder: %w", err)
 	}
 	defer root.Close()
 
-	parts := newChartParts(limits)
 	total := int64(0)
 	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -122,7 +125,7 @@ func readChartFolder(dir, what string, limits chartLimits) (*chartContent, error
 		case entry.IsDir() && versionControl[entry.Name()]:
 			return fs.SkipDir
 		case entry.IsDir():
-			return parts.count()
+			return p.count()
 		}
 		info, err := root.Stat(name) // follows a link, within the folder only
 		if err != nil && entry.Type()&fs.ModeSymlink != 0 {
@@ -134,13 +137,13 @@ func readChartFolder(dir, what string, limits chartLimits) (*chartContent, error
 		if !info.Mode().IsRegular() {
 			return fmt.Errorf("%s is not a file, and neither a folder of the chart", name)
 		}
-		if total += info.Size(); total > limits.total {
-			return tooLarge("the folder", total, limits.total, "bytes")
+		if total += info.Size(); total > p.limits.total {
+			return tooLarge("the folder", total, p.limits.total, "bytes")
 		}
-		return parts.add(name, info.Size(), func() (io.ReadCloser, error) { return root.Open(name) })
+		return p.add(name, info.Size(), func() (io.ReadCloser, error) { return root.Open(name) })
 	})
 	if err != nil {
-		return nil, unsound(what, err)
+		return unsound(what, err)
 	}
-	return parts.content(what)
+	return nil
 }

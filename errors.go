@@ -25,8 +25,9 @@ var (
 	ErrReleaseExists = errors.New("release already exists")
 	// ErrReleaseNotFound: no release of that name in the namespace.
 	ErrReleaseNotFound = errors.New("release not found")
-	// ErrNamespaceNotFound: the namespace does not exist. InstallOptions.CreateNamespace makes it.
-	ErrNamespaceNotFound = errors.New("the namespace does not exist: make it, or set CreateNamespace")
+	// ErrNamespaceNotFound: a namespace does not exist, that of the release, which
+	// InstallOptions.CreateNamespace makes, or another one that the chart puts objects into.
+	ErrNamespaceNotFound = errors.New("namespace not found")
 	// ErrReleaseBusy: another install, upgrade or rollback of the release is in progress.
 	ErrReleaseBusy = errors.New("another operation on the release is in progress")
 	// ErrChartNotFound: the repository, registry or path has no such chart or chart version.
@@ -204,18 +205,18 @@ func printable(text, keep string) string {
 // lines are what a text of several lines may have between its words.
 const lines = "\n\t"
 
-// foreignError is an error whose text others wrote in part.
-type foreignError struct{ error }
+// legibleError is an error whose text others wrote in part.
+type legibleError struct{ error }
 
-func (e foreignError) Error() string { return printable(e.error.Error(), lines) }
-func (e foreignError) Unwrap() error { return e.error }
+func (e legibleError) Error() string { return printable(e.error.Error(), lines) }
+func (e legibleError) Unwrap() error { return e.error }
 
-// foreign makes the text of an error printable that quotes what others wrote.
-func foreign(err error) error {
+// legible makes the text of an error printable that quotes what others wrote.
+func legible(err error) error {
 	if err == nil || printable(err.Error(), lines) == err.Error() {
 		return err
 	}
-	return foreignError{err}
+	return legibleError{err}
 }
 
 func invalidf(format string, a ...any) error {

@@ -45,18 +45,18 @@ var unseen = []struct{ name, text, shown string }{
 	{"no character", "\U0010ffff", `\U0010ffff`},
 }
 
-// readable is text in several languages.
-const readable = "配置、失败 é ñ Ωж عربى עברית हिन्दी ไทย 🚀 ❤️ 1\u00a0000\u3000�"
+// languages is text in several languages.
+const languages = "配置、失败 é ñ Ωж عربى עברית हिन्दी ไทย 🚀 ❤️ 1\u00a0000\u3000�"
 
 func TestPrintable(t *testing.T) {
 	for _, test := range unseen {
 		t.Run(test.name, func(t *testing.T) {
 			assert.Equal(t, "a"+test.shown+"b", printable("a"+test.text+"b", lines))
-			assert.Equal(t, test.shown+readable, printable(test.text+readable, ""))
+			assert.Equal(t, test.shown+languages, printable(test.text+languages, ""))
 		})
 	}
 	for name, test := range map[string]struct{ text, keep, shown string }{
-		"readable":         {readable, "", readable},
+		"languages":        {languages, "", languages},
 		"lines":            {"a\n\tb", lines, "a\n\tb"},
 		"no lines":         {"a\n\tb", "", `a\n\tb`},
 		"backslash, quote": {`\x1b "'`, "", `\x1b "'`},
@@ -106,7 +106,7 @@ func TestErrorsArePrintable(t *testing.T) {
 	// Where only JSON is read there are no characters of eight digits.
 	inJSON, shownInJSON := spelled[:strings.Index(spelled, `\U`)], shown[:strings.Index(shown, `\U`)]
 	oddObject := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"x" + spelled + "\"}\n"
-	said := helmtest.Reply{Stderr: "level=WARN msg=" + plain + "\nError: execution error at (web/templates/a.yaml:1:2): " + plain + readable + "\n", Exit: 1}
+	said := helmtest.Reply{Stderr: "level=WARN msg=" + plain + "\nError: execution error at (web/templates/a.yaml:1:2): " + plain + languages + "\n", Exit: 1}
 	script := filepath.Join(t.TempDir(), "helm")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\nprintf 'Error: \\377\\033[31m\\n' >&2\nexit 1\n"), 0o700))
 	folder := func(t *testing.T) string { return chartFolder(t, "web", "1.2.3") }
@@ -123,7 +123,7 @@ func TestErrorsArePrintable(t *testing.T) {
 			require.ErrorAs(t, err, &e)
 			wantPrintable(t, e.Stderr)
 			assert.Contains(t, e.Stderr, "\nError: ", "lines stay lines")
-			assert.ErrorContains(t, err, readable[:20])
+			assert.ErrorContains(t, err, languages[:20])
 			return err
 		}, shown[:40]},
 		{"an install says it", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
@@ -274,7 +274,7 @@ func TestWaitForARenderIsPrintable(t *testing.T) {
 				}
 			}
 			return false
-		}, time.Minute, time.Millisecond)
+		}, tooLong, time.Millisecond)
 	}()
 	_, err := h.Inspect(ctx, path, InspectOptions{})
 	require.ErrorContains(t, err, "waiting for another caller")

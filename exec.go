@@ -65,6 +65,16 @@ const (
 	loginWithheld       // there are some, and they are for another host
 )
 
+// flag is the value of a flag, "" where it is not given.
+func (inv invocation) flag(name string) string {
+	for _, a := range inv.args {
+		if value, ok := strings.CutPrefix(a, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // source tells a helm that asks a source of charts, and has no chart to render.
 func (inv invocation) source() bool {
 	return slices.Contains([]string{"repo", "pull", "push", "registry", "dependency"}, inv.args[0])
@@ -81,6 +91,9 @@ func (inv invocation) redactor() func(string) string {
 func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
+	}
+	if err := h.checkPlugins(); err != nil {
+		return nil, err
 	}
 	release, err := h.acquire(ctx, inv.waits)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // crowd lets many goroutines at once do the same again and again.
 func crowd(t *testing.T, times int, do func()) {
 	t.Helper()
-	answersIn(t, time.Minute, func() {
+	answers(t, func() {
 		var all sync.WaitGroup
 		for range 24 {
 			all.Add(1)
@@ -88,7 +88,7 @@ func TestAwaitExit(t *testing.T) {
 	case <-time.After(20 * time.Millisecond):
 	}
 	require.NoError(t, stdin.Close())
-	answersIn(t, time.Minute, func() { <-done })
+	answers(t, func() { <-done })
 }
 
 // Helm and all signals failed to end: it is for Wait to say so.
@@ -96,7 +96,7 @@ func TestAwaitExitEndsAfterItsContext(t *testing.T) {
 	cmd, _ := started(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	answersIn(t, time.Minute, func() { awaitExit(ctx, cmd) })
+	answers(t, func() { awaitExit(ctx, cmd) })
 	require.NoError(t, cmd.Process.Signal(syscall.Signal(0)), "the process lives")
 }
 

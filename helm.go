@@ -25,8 +25,10 @@ type Config struct {
 	// Binary is the path of helm, or a name looked up on PATH. Default "helm".
 	Binary string
 	// Home is the folder of helm's configuration, cache and data. Default is
-	// <user cache>/helmexec. It is made with mode 0700. The environment's HELM_* variables and
-	// the user's own helm set-up have no effect on it. UserHome means Helm's own defaults.
+	// <user cache>/helmexec. It is made with mode 0700; one that belongs to another user, or that
+	// others can change, is refused (ErrInvalidArgument), now or when the next helm would start.
+	// The environment's HELM_* variables and the user's own helm set-up have no effect on it.
+	// UserHome means Helm's own defaults.
 	Home string
 	// Kubeconfig is the path of a kubeconfig file. Default is what helm finds by itself.
 	Kubeconfig string
@@ -160,28 +162,6 @@ func lookBinary(name string) (string, error) {
 		return "", fmt.Errorf("%w: looked for %q %s: %w; install Helm 3.14 or later, or set Config.Binary", ErrHelmNotFound, name, where, errors.Unwrap(err))
 	}
 	return path, nil
-}
-
-// stateDir makes the private folder that holds all this package writes.
-func stateDir(home string) (string, error) {
-	dir := home
-	if home == "" || home == UserHome {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return "", invalidf("config: Home is empty and there is no user cache folder (%v): set Home", err)
-		}
-		dir = filepath.Join(cache, "helmexec")
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", invalidf("config: Home %q: %v", home, err)
-	}
-	for _, sub := range []string{"", "archives", "locks", "operations", "pins", "plugins", "repositories", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return "", invalidf("config: Home: %v", err)
-		}
-	}
-	return dir, nil
 }
 
 // childTuning lets helm, which lives for a moment, collect garbage less often: 15 to 30 % less CPU for

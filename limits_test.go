@@ -63,7 +63,7 @@ func TestUsage(t *testing.T) {
 	before := usageOf(os.Getpid())
 	assert.Greater(t, before.memory, int64(1<<20))
 	assert.NotZero(t, bytesRead(os.Getpid()))
-	assert.Eventually(t, func() bool { return usageOf(os.Getpid()).processor > before.processor }, time.Minute, time.Nanosecond)
+	assert.Eventually(t, func() bool { return usageOf(os.Getpid()).processor > before.processor }, tooLong, time.Nanosecond)
 	assert.Zero(t, usageOf(-1))
 	assert.Zero(t, bytesRead(-1))
 
@@ -78,7 +78,7 @@ func TestUsage(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}()
-	assert.Eventually(t, func() bool { return usageOf(cmd.Process.Pid).memory > 0 }, time.Minute, time.Millisecond)
+	assert.Eventually(t, func() bool { return usageOf(cmd.Process.Pid).memory > 0 }, tooLong, time.Millisecond)
 	assert.Less(t, usageOf(cmd.Process.Pid).memory, int64(1<<30))
 }
 
@@ -149,7 +149,7 @@ func TestRenderLimits(t *testing.T) {
 				fake.SetRelease(helmtest.Release{Name: "old"})
 				fake.Handle(call.command, func(helmtest.Call) helmtest.Reply { return test.reply })
 				var err error
-				answersIn(t, time.Minute, func() { err = call.do(t.Context(), h) })
+				answers(t, func() { err = call.do(t.Context(), h) })
 				require.ErrorIs(t, err, test.kind)
 				require.ErrorIs(t, err, ErrRenderFailed)
 				for _, not := range []error{context.Canceled, context.DeadlineExceeded, ErrLeftBehind, ErrOutputTooLarge} {
@@ -158,7 +158,7 @@ func TestRenderLimits(t *testing.T) {
 				assert.ErrorContains(t, err, test.says)
 				assert.False(t, IsTransient(err))
 				assert.Equal(t, 1, len(fake.Calls(call.command)), "calls")
-				require.Eventually(t, func() bool { return fake.Running() == 0 }, time.Minute, 5*time.Millisecond, "a process goes on")
+				require.Eventually(t, func() bool { return fake.Running() == 0 }, tooLong, 5*time.Millisecond, "a process goes on")
 				_, there := fake.Release("", "web")
 				assert.False(t, there)
 				old, there := fake.Release("", "old")
@@ -248,7 +248,7 @@ func TestRecorded(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, fake := withFake(t, Config{})
-			op, err := h.begin(t.Context(), "web", target{}, labelInstall, "mine")
+			op, err := h.begin(t.Context(), "web", target{}, labelInstall, "mine", "")
 			require.NoError(t, err)
 			defer op.end()
 			test.put(fake, op)
@@ -265,7 +265,7 @@ func TestRenderLimitsWhileHelmHasToEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	fake.On("template", helmtest.Reply{Then: cancel, Until: helmtest.Forever, Term: &greedy[0].reply})
 	var err error
-	answersIn(t, time.Minute, func() { _, err = h.Template(ctx, chartFolder(t, "web", "1.2.3"), TemplateOptions{}) })
+	answers(t, func() { _, err = h.Template(ctx, chartFolder(t, "web", "1.2.3"), TemplateOptions{}) })
 	require.ErrorIs(t, err, context.Canceled)
 	assert.NotErrorIs(t, err, ErrRenderTooLarge)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -50,39 +49,17 @@ read -r word <&"$HELMEXEC_WORD"
 exec cat "$HELMEXEC_TRANSFORM/$word"
 `
 
-// transformer makes the post-renderer's files, once for a home, and gives the folder to be named as
-// HELM_PLUGINS. Helm 3 runs the script in it, Helm 4 the plugin around it.
-func (h *Helm) transformer() (plugins string, err error) {
-	plugins = filepath.Join(h.state, "transform")
-	if _, err := os.Stat(filepath.Join(plugins, transformName, "plugin.yaml")); err == nil {
-		return plugins, nil
-	}
-	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "transform-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(tmp)
-	script := filepath.Join(plugins, transformName, "post-render")
-	plugin, err := json.Marshal(map[string]any{ // JSON is YAML
-		"apiVersion": "v1", "type": "postrenderer/v1", "name": transformName, "version": "1.0.0", "runtime": "subprocess",
-		"runtimeConfig": map[string]any{"platformCommand": []any{map[string]any{"command": script}}},
+// transformPlugin is the plugin around it for Helm 4, in JSON, which is YAML.
+const transformPlugin = `{"apiVersion":"v1","type":"postrenderer/v1","name":"` + transformName + `","version":"1.0.0","runtime":"subprocess",` +
+	`"runtimeConfig":{"platformCommand":[{"command":"$HELM_PLUGIN_DIR/post-render"}]}}`
+
+// transformer makes the post-renderer's files and gives the folder to be named as HELM_PLUGINS. Helm 3
+// runs the script in it, Helm 4 the plugin around it.
+func (h *Helm) transformer(ctx context.Context) (plugins string, err error) {
+	return h.ownFiles(ctx, "transform", map[string]string{
+		transformName + "/plugin.yaml": transformPlugin,
+		transformName + "/post-render": transformScript,
 	})
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(tmp, transformName)
-	err = errors.Join(
-		os.Mkdir(dir, 0o700),
-		os.WriteFile(filepath.Join(dir, "plugin.yaml"), plugin, 0o600),
-		os.WriteFile(filepath.Join(dir, "post-render"), []byte(transformScript), 0o700),
-	)
-	if err != nil {
-		return "", err
-	}
-	if err := os.Rename(tmp, plugins); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	return plugins, nil
 }
 
 // runTransformed runs an install or upgrade with t, where it is not nil, as its post-renderer.
@@ -99,7 +76,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	if err != nil {
 		return nil, err
 	}
-	plugins, err := h.transformer()
+	plugins, err := h.transformer(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +207,7 @@ func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, 
 		hooks = append(hooks, fmt.Sprintf("%s %s (%s)", hk.Kind, hk.Name, strings.Join(hk.Events, ", ")))
 	}
 	if len(hooks) > 0 {
-		return foreign(fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
+		return legible(fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
 			ErrHooksNotTransformed, ch.Metadata.Name, strings.Join(hooks, "; ")))
 	}
 	return nil

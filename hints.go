@@ -22,6 +22,7 @@ func (f *imageFinder) readHints(c *cursor) {
 	case c.key == "annotations" && c.parent != nil && c.parent.key == "metadata":
 		f.scanAll(c, "", "", c.node, 0)
 	default:
+		f.readPatch(c)
 		for _, field := range []string{"args", "command", "env"} {
 			list := resolve(get(c.node, field))
 			if list == nil || list.Kind != yamlnode.SequenceNode {
@@ -29,19 +30,39 @@ func (f *imageFinder) readHints(c *cursor) {
 			}
 			flag := ""
 			for _, item := range list.Content {
-				if item = resolve(item); item.Kind == yamlnode.MappingNode {
-					f.scan(c, field, scalar(get(item, "name")), resolve(get(item, "value")))
-				} else {
-					f.scan(c, field, flag, item)
-				}
+				f.scan(c, field, flag, item)
 				if flag = scalar(item); !strings.HasPrefix(flag, "-") || strings.Contains(flag, "=") {
 					flag = ""
 				}
 			}
 		}
+		if name := scalar(get(c.node, "name")); name != "" && c.index >= 0 {
+			f.scanParameter(c, name)
+		}
 		if c.object.scope == scopeCustom && c.key != "env" {
 			f.scanTexts(c)
 		}
+	}
+}
+
+// scanParameter scans the value, or the default, of an environment variable or a parameter. The JSON that an argument
+// of a workflow holds is read in its own right.
+func (f *imageFinder) scanParameter(c *cursor, name string) {
+	for _, key := range []string{"value", "default"} {
+		if value := resolve(get(c.node, key)); !holdsYAML(c, key, scalar(value)) {
+			f.scan(c.parent, c.key, name, value)
+		}
+	}
+}
+
+// readPatch takes the value that a patch of JSON puts where an image is.
+func (f *imageFinder) readPatch(c *cursor) {
+	if !hasAnySuffix(scalar(get(c.node, "path")), "/image", "Image") {
+		return
+	}
+	value := resolve(get(c.node, "value"))
+	if _, err := f.parse(scalar(value)); err == nil {
+		f.addHint(c, "value", value, 0, len(value.Value))
 	}
 }
 
@@ -74,7 +95,37 @@ func (f *imageFinder) scanAll(c *cursor, path, key string, node *yamlnode.Node, 
 			if key == lastApplied || key == "labels" || key == "binaryData" || c == c.object.root && depth == 0 && (key == "apiVersion" || key == "kind") {
 				continue
 			}
+			f.readPair(c, path, key, node)
 			f.scanAll(c, strings.TrimPrefix(path+"."+key, "."), key, node.Content[i+1], depth+1)
+		}
+	}
+}
+
+// pairs are what the keys of an image end in, of its tag and of its registry, where a configuration has a key for each.
+var pairs = []struct{ image, tag, registry string }{
+	{"repository", "tag", "registry"}, {"repository", "version", "registry"}, {"repo", "tag", "registry"},
+	{"Repository", "Tag", "Registry"}, {"Repository", "Version", "Registry"},
+	{"REPOSITORY", "TAG", "REGISTRY"}, {"REPOSITORY", "VERSION", "REGISTRY"}, {"REPO", "TAG", "REGISTRY"},
+	{"image", "tag", "registry"}, {"image", "image.tag", "registry"}, {"image", "image-tag", "registry"}, {"image", "image_tag", "registry"},
+	{"Image", "ImageTag", "ImageRegistry"}, {"Image", "Tag", "Registry"},
+	{"IMAGE", "IMAGE_TAG", "REGISTRY"}, {"IMAGE", "TAG", "REGISTRY"},
+}
+
+// readPair takes a field of a configuration together with those beside it that hold its tag and its registry, such as
+// trivy.repository and trivy.tag.
+func (f *imageFinder) readPair(c *cursor, path, key string, mapping *yamlnode.Node) {
+	for _, pair := range pairs {
+		stem, found := strings.CutSuffix(key, pair.image)
+		if !found {
+			continue
+		}
+		n := imageNodes{name: resolve(f.get(mapping, key)), tag: resolve(f.get(mapping, stem+pair.tag)), registry: resolve(f.get(mapping, stem+pair.registry))}
+		if name := scalar(n.name); name == "" || scalar(n.tag) == "" || isOther(name) || hasVersion(name) || isTemplate(name+scalar(n.tag)) {
+			continue
+		}
+		if _, err := f.parse(scalar(n.name) + versionOf(scalar(n.tag))); err == nil {
+			f.join(c, strings.TrimPrefix(path+"."+key, "."), n, classHint, "")
+			return
 		}
 	}
 }
@@ -96,7 +147,9 @@ func (f *imageFinder) scan(c *cursor, path, key string, node *yamlnode.Node) {
 			end++
 		}
 		from, to := start, end
-		start = end
+		if start = end; end < len(text) && strings.IndexByte("{$<", text[end]) >= 0 {
+			continue // a placeholder goes on with it
+		}
 		for to > from && strings.IndexByte(".:/@-", text[to-1]) >= 0 {
 			to--
 		}
@@ -149,12 +202,15 @@ func (f *imageFinder) isHint(word string, aboutImages bool) bool {
 	switch {
 	case ref.Digest != "":
 		return true
+	case domain == "k8s.io", hasAnySuffix("."+domain, ".kubernetes.io", ".x-k8s.io", ".helm.sh"):
+		return false // a label, an annotation or a taint
 	case ref.Tag == "":
 		return aboutImages && hasRegistry
 	case aboutImages:
 		return hasPath || !isNumber(ref.Tag) || len(ref.Tag) < len("8080") // a port rather than a version
 	}
 	version := strings.TrimPrefix(ref.Tag, "v")
+	hasRegistry = hasRegistry && strings.Count(word, "/") > 1 // what has a domain and a name only may be a label
 	return hasPath && !isNumber(ref.Tag) && (isNumber(version[:min(1, len(version))]) || version == "latest" || hasRegistry)
 }
 

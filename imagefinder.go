@@ -23,6 +23,7 @@ const (
 	classInvalid
 	classUnresolved
 	classHint
+	classNone
 )
 
 // imagePart is a piece of text that makes up a reference or a part of it.
@@ -50,17 +51,29 @@ func (m Manifest) findImages(opts ImageOptions, hints bool) ([]foundImage, error
 		finder.rules = slices.Concat(opts.Rules, imageRules)
 		finder.words = newImageWords(slices.Concat(finder.rules, compositeRules))
 	}
-	if opts.Exclude == nil {
-		finder.exclude = DefaultExclude
-	}
 	var errs []error
 	for doc := range m.documents() {
 		if finder.mayMatter(doc) {
-			finder.hintTries, finder.indexes = maxHintTries, nil
+			finder.documentState = documentState{
+				hintTries: maxHintTries, fills: minFills + len(doc.text)/8, fieldVisits: minFills + 4*len(doc.text),
+			}
+			start := len(finder.found)
 			errs = append(errs, walk(doc, finder.visit))
+			finder.dropHints(start)
 		}
 	}
 	return finder.found, errors.Join(errs...)
+}
+
+// dropHints drops the hints in what was found from start on which are arguments that an image was filled in with.
+func (f *imageFinder) dropHints(start int) {
+	if len(f.filled) == 0 {
+		return
+	}
+	kept := slices.DeleteFunc(f.found[start:], func(found foundImage) bool {
+		return found.class == classHint && len(found.parts) == 1 && f.filled[found.parts[0].node]
+	})
+	f.found = f.found[:start+len(kept)]
 }
 
 type imageFinder struct {
@@ -73,11 +86,24 @@ type imageFinder struct {
 
 	ruled  *object // whose rules are ruling
 	ruling []*ImageRule
+	shaped bool // by a rule of them a field image has to look like one
 
-	indexes map[*yamlnode.Node]map[string]*yamlnode.Node // of this document's large mappings
+	documentState
+	parsed map[string]parsedReference
+}
 
-	hintTries int // left in this document
-	parsed    map[string]parsedReference
+// documentState is what the finder remembers of the document that it reads.
+type documentState struct {
+	hintTries   int                                          // left
+	fills       int                                          // left
+	fieldVisits int                                          // left
+	indexes     map[*yamlnode.Node]map[string]*yamlnode.Node // of large mappings, and of lists by name
+	workflows   map[*object]*workflow
+	jsonLists   map[*yamlnode.Node][]*yamlnode.Node   // by the scalar that holds it
+	fields      map[*object]map[string]*yamlnode.Node // by plainName
+	filled      map[*yamlnode.Node]bool               // scalars that images were filled in with
+	hinted      map[string]bool                       // images of kro whose defaults were given
+	defaults    map[*cursor]imageDefaults
 }
 
 type parsedReference struct {
@@ -128,6 +154,10 @@ func (f *imageFinder) visit(c *cursor) bool {
 	if f.opts.SkipHooks && len(c.object.hooks) > 0 || f.opts.SkipTests && (Place{Hooks: c.object.hooks}).IsTest() {
 		return false
 	}
+	if c.node.Kind == yamlnode.ScalarNode {
+		f.readUnreadable(c)
+		return true
+	}
 	if f.hints {
 		f.readHints(c)
 	}
@@ -137,14 +167,32 @@ func (f *imageFinder) visit(c *cursor) bool {
 	case scopeTyped:
 		switch {
 		case c.isContainer():
-			f.field(c, "image", ImageSure)
+			f.readContainer(c)
 		case c.key == "image" && c.parent != nil && c.parent.key == "volumes" && c.parent.index >= 0:
 			f.field(c, "reference", ImageSure)
+		case c.isArgument():
+			f.readArgument(c)
 		}
 	case scopeCustom:
 		f.readCustom(c)
 	}
 	return true
+}
+
+// readContainer reads a container of a pod spec or of a template of Argo.
+func (f *imageFinder) readContainer(c *cursor) {
+	if !f.patchedLater(c) {
+		f.field(c, "image", ImageSure)
+	} else if image := resolve(get(c.node, "image")); scalar(image) != "" {
+		f.addUnresolved(c, "image", image, scalar(image), "podSpecPatch, which only the running workflow knows, may set another image")
+	}
+}
+
+// addUnresolved adds an image, or what is known of one, that the manifest does not tell.
+func (f *imageFinder) addUnresolved(c *cursor, field string, node *yamlnode.Node, text, reason string) {
+	f.add(c, foundImage{
+		ImageUse: ImageUse{Place: c.place(field, node), Image: text, Reason: reason}, class: classUnresolved, src: c.src,
+	})
 }
 
 // readCustom reads a mapping of a custom resource.
@@ -157,9 +205,7 @@ func (f *imageFinder) readCustom(c *cursor) {
 	for _, rule := range f.rulesFor(c.object) {
 		f.applyRule(c, rule, &used)
 	}
-	if parts := imageObject(c, below); parts != (ImageParts{}) && !used.has(parts.main()) && f.composite(c, parts) {
-		used.add(parts.Registry, parts.Repository, parts.Name)
-	}
+	f.imageObject(c, below, &used)
 	for i := range compositeRules {
 		f.applyRule(c, &compositeRules[i], &used)
 	}
@@ -168,9 +214,10 @@ func (f *imageFinder) readCustom(c *cursor) {
 		if used.has(key) {
 			continue
 		}
-		if kind, known := imageFieldKind(c, key, below); !known {
-			f.ofRepository(c, key)
-		} else if !f.withOwnTag(c, key) {
+		switch kind, known := imageFieldKind(c, key, below); {
+		case isPulled(key, c.node.Content[i+1]):
+			f.field(c, key, ImageSure)
+		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind):
 			f.field(c, key, kind)
 		}
 	}
@@ -195,10 +242,11 @@ func (f *imageFinder) rulesFor(o *object) []*ImageRule {
 	if f.ruled == o {
 		return f.ruling
 	}
-	f.ruled, f.ruling = o, f.ruling[:0]
+	f.ruled, f.ruling, f.shaped = o, f.ruling[:0], false
 	for i := range f.rules {
-		if f.rules[i].fits(o) {
-			f.ruling = append(f.ruling, &f.rules[i])
+		if rule := &f.rules[i]; rule.fits(o) {
+			f.ruling = append(f.ruling, rule)
+			f.shaped = f.shaped || rule.Path == "image" && rule.Is == ImageShaped
 		}
 	}
 	return f.ruling
@@ -216,7 +264,9 @@ func (f *imageFinder) applyRule(c *cursor, rule *ImageRule, used *usedFields) {
 		return
 	}
 	used.add(field)
-	f.field(c, field, rule.Is)
+	if rule.Is == ImageNever || rule.Is == ImageHint || !f.withNeighbours(c, field, rule.Is) {
+		f.field(c, field, rule.Is)
+	}
 }
 
 // field takes the string, or the strings of the list, at a key of c.
@@ -224,87 +274,94 @@ func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
 	if kind == ImageNever || kind == ImageHint && !f.hints {
 		return
 	}
-	sure := kind == ImageSure || kind == ImageShaped && key == "image" && c.isContainer()
+	if kind == ImageShaped && key == "image" && c.isContainer() {
+		kind = ImageSure
+	}
 	for _, item := range f.scalarsAt(c.node, key) {
 		text := scalar(item)
-		switch {
-		case text == "":
-			continue
-		case c.object.scope == scopeTyped:
-		case text == "true", text == "false", isNumber(text), isFile(text), !sure && !f.looksLikeImage(text):
+		if text == "" {
 			continue
 		}
-		part := imagePart{role: partWhole, node: item, end: len(text)}
-		found := foundImage{ImageUse: ImageUse{Place: c.place(key, item), Image: text}, src: c.src, parts: []imagePart{part}}
-		if kind == ImageHint {
-			found.class = classHint
+		start, class, reason := 0, classImage, ""
+		if c.object.scope != scopeTyped || c.isArgument() {
+			start = schemeLength(text)
+			class, reason = f.judge(c, text[start:], kind)
 		}
-		f.add(c, found)
+		if class == classNone || class == classHint && !f.hints || class == classInvalid && f.listed(c, key, item) {
+			continue
+		}
+		f.add(c, foundImage{
+			ImageUse: ImageUse{Place: c.place(key, item), Image: text[start:], Reason: reason}, class: class,
+			src: c.src, parts: []imagePart{{role: partWhole, node: item, start: start, end: len(text)}},
+		})
 	}
 }
 
-// composite puts an image, or several with one prefix, together from fields of c. It reports whether the fields that
-// it takes are all there.
-func (f *imageFinder) composite(c *cursor, parts ImageParts) bool {
-	prefix, suffix, pieces, ok := f.frame(c, parts)
-	if !ok {
-		return false
-	}
-	emit := func(field string, node *yamlnode.Node, image string, pieces []imagePart) {
-		f.add(c, foundImage{ImageUse: ImageUse{Place: c.place(field, node), Image: image}, src: c.src, parts: pieces})
-	}
-	if parts.Name == "" {
-		name := strings.TrimSuffix(prefix, "/")
-		if name == "" || hasVersion(name) {
+// listed takes a text that holds several images, with or without names for them: a=quay.io/a:1;b=quay.io/b:1. It
+// reports whether it is one.
+func (f *imageFinder) listed(c *cursor, key string, item *yamlnode.Node) bool {
+	var images []imagePart
+	for start := 0; start <= len(item.Value); {
+		end := len(item.Value)
+		if length := strings.IndexAny(item.Value[start:], ";, \n"); length >= 0 {
+			end = start + length
+		}
+		entry := item.Value[start:end]
+		from := start + strings.LastIndexByte(entry, '=') + 1
+		switch {
+		case from < end && f.looksLikeImage(item.Value[from:end]):
+			images = append(images, imagePart{role: partWhole, node: item, start: from, end: end})
+		case entry != "":
 			return false
 		}
-		emit(parts.Repository, pieces[0].node, name+suffix, pieces)
-		return true
+		start = end + 1
 	}
-	complete := false
-	for _, item := range f.scalarsAt(c.node, parts.Name) {
-		name := scalar(item)
-		if name == "" || suffix != "" && hasVersion(name) {
-			continue
-		}
-		complete = true
-		part := imagePart{role: partName, node: item, end: len(name)}
-		emit(parts.Name, item, prefix+name+suffix, append(slices.Clip(pieces), part))
+	for _, image := range images {
+		f.add(c, foundImage{
+			ImageUse: ImageUse{Place: c.place(key, item), Image: item.Value[image.start:image.end]}, src: c.src, parts: []imagePart{image},
+		})
 	}
-	return complete
+	return len(images) > 0
 }
 
-// frame gives what stands before and behind the name of a composite image, and the pieces it is made of.
-func (f *imageFinder) frame(c *cursor, parts ImageParts) (prefix, suffix string, pieces []imagePart, ok bool) {
-	for _, p := range []struct {
-		field string
-		role  partRole
-	}{{parts.Registry, partRegistry}, {parts.Repository, partRepository}, {parts.Tag, partTag}, {parts.Digest, partDigest}} {
-		if p.field == "" {
-			continue
+// judge says what a text in a field of a custom resource is.
+func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (class imageClass, reason string) {
+	switch {
+	case isOther(text):
+		return classNone, ""
+	case kind == ImageHint:
+		return classHint, ""
+	case kind == ImageSure:
+		return classImage, ""
+	case kind == imageMentioned || kind == imagePartly:
+		if f.looksLikeImage(text) && strings.Contains(text, "/") && hasVersion(text) && (kind == imageMentioned || hasRegistry(text)) {
+			return classImage, ""
 		}
-		at, field := c, p.field
-		if outer, found := strings.CutPrefix(field, "../"); found && c != c.object.root {
-			at, field = c.parent, outer
+		return classNone, ""
+	case f.looksLikeImage(text):
+		return classImage, ""
+	case isTemplate(text):
+		// What takes the place of a template may be all of a reference.
+		filled := placeholder.ReplaceAllString(text, "x")
+		if f.looksLikeImage(filled) || kind != ImageShaped && !isProse(filled) {
+			return classImage, ""
 		}
-		node := resolve(f.get(at.node, field))
-		text := scalar(node)
-		if text == "" {
-			return "", "", nil, false
-		}
-		pieces = append(pieces, imagePart{role: p.role, node: node, end: len(text)})
-		switch isDigest := strings.Contains(text, ":"); {
-		case p.role == partRegistry || p.role == partRepository:
-			prefix += strings.TrimSuffix(text, "/") + "/"
-		case isDigest:
-			suffix += "@" + text
-		case p.role == partDigest:
-			suffix += "@sha256:" + text
-		default:
-			suffix += ":" + text
-		}
+		return classNone, ""
+	case kind == ImageShaped || f.shaped:
+		return classNone, ""
 	}
-	return prefix, suffix, pieces, true
+	_, err := f.parse(text)
+	switch hasPath := strings.Contains(text, "/"); {
+	case err == nil && hasPath && c.inHelmValues():
+		return classUnresolved, "nothing in the manifest says which tag it has"
+	case err == nil && hasPath:
+		return classImage, ""
+	case err == nil:
+		return classHint, ""
+	case isProse(text) && !strings.ContainsAny(text, "</"), kind == imageEntry && !strings.ContainsAny(text, "/:<"):
+		return classNone, "" // prose, or a setting
+	}
+	return classInvalid, err.Error()
 }
 
 // scalarsAt gives the scalar at a key, or the scalars of the list there.
@@ -328,31 +385,38 @@ func (f *imageFinder) add(c *cursor, found foundImage) {
 	if slices.Contains(f.exclude, found.Image) {
 		return
 	}
-	if found.class != classHint && isTemplate(found.Image) {
-		resolved, argument, ok := fillIn(c, found.Image)
-		if found.parts = nil; argument != nil {
-			found.src = c.object.root.src
-			found.parts = []imagePart{{role: partWhole, node: argument, end: len(argument.Value)}}
+	switch {
+	case found.class == classUnresolved, found.class == classInvalid:
+		f.found = append(f.found, found)
+		return
+	case found.class == classHint || !isTemplate(found.Image):
+		f.addReference(found)
+		return
+	}
+	filled, missing := f.fillIn(c, found.Image)
+	for _, x := range filled {
+		if f.hints && x.node != nil && found.class != classHint {
+			if f.filled == nil {
+				f.filled = make(map[*yamlnode.Node]bool)
+			}
+			f.filled[x.node] = true
 		}
-		if !ok {
-			found.class, found.Reason = classUnresolved, "filled in when the workflow runs"
-			f.found = append(f.found, found)
-			return
-		}
-		found.Image = resolved
-		if slices.Contains(f.exclude, found.Image) {
-			return
+		if !slices.Contains(f.exclude, x.text) {
+			f.addReference(x.as(found))
 		}
 	}
+	if missing != "" {
+		found.class, found.Reason, found.parts = classUnresolved, missing, nil
+		f.found = append(f.found, found)
+	}
+}
+
+// addReference keeps an image whose text is complete.
+func (f *imageFinder) addReference(found foundImage) {
 	ref, err := f.parse(found.Image)
 	if err != nil {
 		found.class, found.Reason = classInvalid, err.Error()
 	}
 	found.Reference = ref
 	f.found = append(f.found, found)
-}
-
-// isTemplate reports text that a workflow engine fills in: Argo's {{…}} and Tekton's $(…), which no reference holds.
-func isTemplate(image string) bool {
-	return strings.Contains(image, "{{") || strings.Contains(image, "$(")
 }

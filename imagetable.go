@@ -58,7 +58,6 @@ var imageRules = []ImageRule{
 	{Group: "k0smotron.io", Parts: ImageParts{Name: "image", Tag: "version"}},
 	{Group: "apps.nebula-graph.io", Parts: ImageParts{Name: "image", Tag: "version"}},
 	{Group: "upgrade.cattle.io", Parts: ImageParts{Name: "image", Tag: "../version"}},
-	{Group: "kiali.io", Parts: ImageParts{Name: "image_name", Tag: "image_version"}},
 	{Group: "hazelcast.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
 	{Group: "core.k8sgpt.ai", Parts: ImageParts{Repository: "repository", Tag: "version"}},
 	{Group: "scylla.scylladb.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
@@ -74,9 +73,10 @@ var imageRules = []ImageRule{
 	{Kind: "ImageCache", Path: "cacheSpec.images", Is: ImageSure},
 	{Kind: "ImageCache", Path: "spec.images", Is: ImageSure},
 
-	// The image of a machine or of another cloud's workload, an image to look at, to push to, or to draw.
-	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageShaped},
+	// The image of a machine or of another cloud's workload, an image to look at, to push to, or to draw. Where a field
+	// image has to look like one, so has every other field that is called so.
 	{Group: "*.cluster.x-k8s.io", Path: "imageRepository", Is: ImageNever}, // what comes before several images
+	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageShaped},
 	{Group: "machine.openshift.io", Path: "image", Is: ImageShaped},
 	{Group: "machine.sapcloud.io", Path: "image", Is: ImageShaped},
 	{Group: "metal3.io", Path: "image", Is: ImageShaped},
@@ -115,6 +115,7 @@ var compositeRules = []ImageRule{
 	{Parts: ImageParts{Registry: "registry", Repository: "repository", Tag: "tag"}},
 	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "version"}},
 	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "tag"}},
+	{Parts: ImageParts{Name: "baseImage", Tag: "tag"}, Unless: "image"},
 	{Parts: ImageParts{Name: "baseImage", Tag: "version"}, Unless: "image"},
 	{Parts: ImageParts{Name: "baseImage", Tag: "../version"}, Unless: "image"},
 	{Parts: ImageParts{Name: "image", Tag: "tag"}},
@@ -131,7 +132,7 @@ type imageWords struct {
 var builtinImageWords = newImageWords(slices.Concat(imageRules, compositeRules))
 
 func newImageWords(rules []ImageRule) imageWords {
-	words := imageWords{fields: [][]byte{[]byte("mage"), []byte("pullPolicy")}}
+	words := imageWords{fields: [][]byte{[]byte("mage"), []byte("pullPolicy"), []byte("docker://")}}
 	for _, rule := range rules {
 		p := rule.Parts
 		if rule.Is == ImageNever || slices.ContainsFunc([]string{rule.Path, p.Registry, p.Repository, p.Name}, isImageWord) {

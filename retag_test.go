@@ -40,7 +40,8 @@ func TestRetag(t *testing.T) {
 		{"block scalar", pod + "  - image: |-\n      nginx\n", pod + "  - image: |-\n      mirror.lab/docker.io/library/nginx\n", nil},
 		{"folded scalar", pod + "  - image: >-\n      nginx\n", pod + "  - image: >-\n      nginx\n", []string{errFolded.Error()}},
 		{"invalid", pod + "  - image: docker.io:a/b\n  - image: nginx\n", pod + "  - image: docker.io:a/b\n  - image: mirror.lab/docker.io/library/nginx\n", []string{"invalid reference format"}},
-		{"excluded", pod + "  - image: busybox\n", pod + "  - image: busybox\n", nil},
+		{"nothing is excluded", pod + "  - image: busybox\n", pod + "  - image: mirror.lab/docker.io/library/busybox\n", nil},
+		{"what Istio replaces", pod + "  - image: auto\n", pod + "  - image: auto\n", nil},
 		{"already there", pod + "  - image: mirror.lab/a\n", pod + "  - image: mirror.lab/a\n", nil},
 
 		{"composite of repository, image and version", custom + "  repository: nvcr.io/nvidia\n  image: driver\n  version: 1.2\n", custom + "  repository: mirror.lab/nvcr.io/nvidia\n  image: driver\n  version: 1.2\n", nil},

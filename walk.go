@@ -100,6 +100,7 @@ type object struct {
 	scope  scope
 	config bool // data for programs: any of its text may be a hint
 	root   *cursor
+	outer  *object // which carries this one; nil for a document's own
 }
 
 // cursor is a mapping under walk, with the way to it.
@@ -196,25 +197,37 @@ func (w *walker) root(node *yamlnode.Node, src *source) error {
 var templateExpression = regexp.MustCompile(`\{\{[^{}]*\}\}`)
 
 // embedded visits YAML that a string of c holds. Where template expressions keep it from being read they are blotted
-// out; a text that still cannot be read tells nothing.
+// out for the parser. A text that still cannot be read is visited as the scalar that it is.
 func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int) error {
 	if c.src.depth >= maxEmbedded {
 		return nil
 	}
+	if w.visits -= len(text.Value); w.visits < 0 {
+		return errTooAliased // the same text at many places
+	}
 	for doc := range Manifest(text.Value).documents() {
 		nodes, err := doc.nodes()
+		var blotted []byte
+		original := doc.text
 		if err != nil {
-			doc.text = templateExpression.ReplaceAllFunc(doc.text, func(expression []byte) []byte {
-				return bytes.Repeat([]byte{'X'}, len(expression)) // no letter of a reference
+			blotted = templateExpression.ReplaceAllFunc(doc.text, func(expression []byte) []byte {
+				return bytes.Repeat([]byte{blot}, len(expression))
 			})
+			doc.text = blotted
 			nodes, _ = doc.nodes()
 		}
 		src := &source{
 			doc: c.src.doc, text: doc.text, start: doc.offset, first: doc.line, parent: c.src, node: text, depth: c.src.depth + 1,
 		}
+		if len(nodes) == 0 {
+			w.visit(&cursor{parent: c, key: key, index: -1, node: text, object: c.object, src: c.src})
+		}
 		for _, node := range nodes {
 			if node = content(node); node.Kind != yamlnode.MappingNode {
 				continue
+			}
+			if blotted != nil {
+				src.restore(node, original, depth)
 			}
 			child := &cursor{parent: c, key: key, index: -1, node: node, object: c.object, src: src}
 			if err := w.mapping(child, depth+1); err != nil {
@@ -223,6 +236,30 @@ func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int)
 		}
 	}
 	return nil
+}
+
+// blot stands for each byte of a template expression. No registry or repository has this letter.
+const blot = 'X'
+
+// restore gives scalars their template expressions back, which were blotted out for the parser. It does so where the
+// scalar stands in the text as it reads, so that the expressions are found at the same place.
+func (s *source) restore(node *yamlnode.Node, original []byte, depth int) {
+	if depth > maxDepth {
+		return
+	}
+	for _, below := range node.Content {
+		s.restore(below, original, depth+1)
+	}
+	if node.Kind != yamlnode.ScalarNode || strings.IndexByte(node.Value, blot) < 0 {
+		return
+	}
+	at, ok := s.offset(node.Line, node.Column)
+	if ok && node.Style&(yamlnode.SingleQuotedStyle|yamlnode.DoubleQuotedStyle) != 0 {
+		at++
+	}
+	if end := at + len(node.Value); ok && end <= len(s.text) && string(s.text[at:end]) == node.Value {
+		node.Value = string(original[at:end])
+	}
 }
 
 // mapping visits a mapping and what is below.
@@ -254,7 +291,7 @@ func (w *walker) mapping(c *cursor, depth int) error {
 func (w *walker) child(c *cursor, key string, value *yamlnode.Node, depth int) error {
 	switch value.Kind {
 	case yamlnode.ScalarNode:
-		if holdsYAML(c, key) && value.Value != "" {
+		if holdsYAML(c, key, value.Value) && value.Value != "" {
 			return w.embedded(c, key, value, depth)
 		}
 	case yamlnode.MappingNode:
@@ -315,12 +352,13 @@ func (w *walker) enter(c *cursor, depth int) (skip bool, err error) {
 	if items := listItems(c.node, ref.Kind); items != nil {
 		return true, w.sequence(&cursor{index: -1, node: c.node, src: c.src, object: c.object}, "items", 0, items, depth+1)
 	}
-	if c.object != nil {
-		hooks = c.object.hooks
+	outer := c.object
+	if outer != nil {
+		hooks = outer.hooks
 	}
-	c.object = &object{ObjectRef: ref, hooks: hooks, scope: scopeOf(ref.Group, ref.Kind), root: c}
-	if get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
-		// The configuration file of a program has a kind and no metadata.
+	c.object = &object{ObjectRef: ref, hooks: hooks, scope: scopeOf(ref.Group, ref.Kind), root: c, outer: outer}
+	if outer == nil && get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
+		// A document with a kind and no metadata is the configuration file of a program.
 		c.object.scope, c.object.config = scopeTyped, true
 	}
 	c.object.config = c.object.config || c.object.scope == scopeConfig
@@ -374,22 +412,34 @@ func isArgoWorkflow(o *object) bool {
 	return o.Group == "argoproj.io" && (strings.HasSuffix(o.Kind, "Workflow") || strings.HasSuffix(o.Kind, "WorkflowTemplate"))
 }
 
-// skippedByArgo leaves out the items of loops, which are parameters of any shape, and what a workflow's status says
-// other than the templates that it will still run.
+// skippedByArgo leaves out the items of loops, which have any shape, and what a workflow's status says other than the
+// templates that it will still run.
 func skippedByArgo(c *cursor, key string) bool {
 	if c.parent != nil && c.parent == c.object.root && c.key == "status" {
 		return key != "storedTemplates" && key != "storedWorkflowTemplateSpec"
 	}
-	return key == "withItems" || key == "arguments"
+	return key == "withItems"
 }
 
-// holdsYAML reports the string fields that hold YAML which a controller creates objects from.
-func holdsYAML(c *cursor, key string) bool {
+// holdsYAML reports the strings that hold YAML which a controller makes objects of.
+func holdsYAML(c *cursor, key, text string) bool {
 	switch key {
 	case "manifest":
 		return c.key == "resource" && isArgoWorkflow(c.object)
 	case "podSpecPatch":
 		return isArgoWorkflow(c.object)
+	case "value": // Kubeflow Pipelines hands its containers to the workflow as JSON
+		return strings.HasPrefix(strings.TrimSpace(text), "{") && c.isArgument()
+	}
+	return false
+}
+
+// isArgument reports the value of a parameter that Argo hands to a workflow or a template, or what is in its JSON.
+func (c *cursor) isArgument() bool {
+	for ; isArgoWorkflow(c.object) && c != c.object.root; c = c.parent {
+		if c.key == "parameters" && c.index >= 0 && c.parent != nil && c.parent.key == "arguments" {
+			return true
+		}
 	}
 	return false
 }

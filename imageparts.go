@@ -1,0 +1,318 @@
+package helmexec
+
+import (
+	"strings"
+
+	yamlnode "go.yaml.in/yaml/v3"
+)
+
+// imageNodes are the values that make up an image; nil for what it does without.
+type imageNodes struct {
+	registry, repository, name, tag, digest *yamlnode.Node
+
+	defaulted bool // the registry is a default
+}
+
+// composite puts an image, or several with one prefix, together from fields of c. It reports whether the fields that
+// it takes are all there.
+func (f *imageFinder) composite(c *cursor, parts ImageParts) bool {
+	var nodes imageNodes
+	for _, part := range []struct {
+		field string
+		node  **yamlnode.Node
+	}{
+		{parts.Registry, &nodes.registry}, {parts.Repository, &nodes.repository}, {parts.Tag, &nodes.tag}, {parts.Digest, &nodes.digest},
+	} {
+		if part.field == "" {
+			continue
+		}
+		at, field := c, part.field
+		if outer, found := strings.CutPrefix(field, "../"); found && c != c.object.root {
+			at, field = c.parent, outer
+		}
+		if *part.node = resolve(f.get(at.node, field)); scalar(*part.node) == "" {
+			return false
+		}
+	}
+	if parts.Name == "" {
+		return f.join(c, parts.Repository, nodes, classImage, "")
+	}
+	complete := false
+	for _, nodes.name = range f.scalarsAt(c.node, parts.Name) {
+		complete = f.join(c, parts.Name, nodes, classImage, "") || complete
+	}
+	return complete
+}
+
+// join adds the image that some values make up. A name with a version or a registry of its own does without the
+// others'.
+func (f *imageFinder) join(c *cursor, field string, n imageNodes, class imageClass, reason string) bool {
+	last, role := n.name, partName
+	if last == nil {
+		last, role, n.repository = n.repository, partRepository, nil
+	}
+	name := scalar(last)
+	text := strings.TrimSuffix(name, "/")
+	if text == "" {
+		return false
+	}
+	if hasRegistry(text) && (n.name != nil || n.defaulted) {
+		n.registry, n.repository = nil, nil
+	}
+	var parts []imagePart
+	add := func(node *yamlnode.Node, role partRole) string {
+		if scalar(node) != "" {
+			parts = append(parts, imagePart{role: role, node: node, end: len(scalar(node))})
+		}
+		return scalar(node)
+	}
+	prefix := ""
+	for _, part := range []struct {
+		node *yamlnode.Node
+		role partRole
+	}{{n.registry, partRegistry}, {n.repository, partRepository}} {
+		before := add(part.node, part.role)
+		if before != "" && !(part.role == partRegistry && n.defaulted && before == "docker.io") { // which changes nothing
+			prefix += strings.TrimSuffix(before, "/") + "/"
+		}
+	}
+	add(last, role)
+	switch text = prefix + text; {
+	case strings.HasSuffix(name, "@sha256"): // which templates of charts put in front of a tag
+		text += ":" + add(n.tag, partTag)
+	case !hasVersion(name):
+		text += versionOf(add(n.tag, partTag)) + digestOf(add(n.digest, partDigest))
+	}
+	f.add(c, foundImage{ImageUse: ImageUse{Place: c.place(field, last), Image: text, Reason: reason}, class: class, src: c.src, parts: parts})
+	return true
+}
+
+// versionOf is the end of a reference that a tag makes. It may be a digest, or have one behind it. The + of a version
+// cannot stand in a tag; controllers put a - there.
+func versionOf(tag string) string {
+	tag, digest, _ := strings.Cut(tag, "@")
+	tag = strings.ReplaceAll(tag, "+", "-")
+	switch {
+	case strings.Contains(tag, ":"):
+		return digestOf(tag)
+	case tag != "":
+		tag = ":" + tag
+	}
+	return tag + digestOf(digest)
+}
+
+func digestOf(digest string) string {
+	switch {
+	case digest == "":
+		return ""
+	case strings.Contains(digest, ":"):
+		return "@" + digest
+	}
+	return "@sha256:" + digest
+}
+
+// imageObject takes the fields of a mapping that make up an image, where its name or a pull policy says that it
+// describes one. below is c.belowImages(). An image that the operator or the chart adds something to is unresolved.
+func (f *imageFinder) imageObject(c *cursor, below bool, used *usedFields) {
+	called := c.index < 0 && hasAnySuffix(c.key, "mage", "mageSpec", "mageRef")
+	listed := c.index >= 0 && hasAnySuffix(c.key, "mages") || below
+	if !called && !listed && get(c.node, "pullPolicy") == nil && get(c.node, "imagePullPolicy") == nil {
+		return
+	}
+	var taken []string
+	first := func(fields ...string) *yamlnode.Node {
+		for _, field := range fields {
+			if node := resolve(get(c.node, field)); scalar(node) != "" && !used.has(field) {
+				taken = append(taken, field)
+				return node
+			}
+		}
+		return nil
+	}
+	n := imageNodes{
+		registry: first("registry"), repository: first("repository", "repo"), name: first("image"),
+		tag: first("tag", "versionTag"), digest: first("digest", "sha"),
+	}
+	field := "image"
+	if n.name == nil {
+		field, n.name = "name", first("name")
+	}
+	if field == "name" && n.repository != nil && (!called && (!below || c.index >= 0) || strings.HasSuffix("/"+scalar(n.repository), "/"+scalar(n.name))) {
+		n.name = nil // what the container or the item is called
+	}
+	if n.name == nil {
+		field = "repository"
+	}
+	if n.tag == nil && (n.name != nil && (n.registry != nil || field == "image") || called && n.repository != nil || hasAnySuffix(c.key, "mageSpec")) {
+		n.tag = first("version")
+	}
+	versioned := n.tag != nil || n.digest != nil
+	own := n.registry != nil
+	if !own {
+		n.registry, n.defaulted = f.defaultsFor(c).registry, true
+	}
+	class, reason := classImage, ""
+	unresolved := func(what string) { class, reason = classUnresolved, "nothing in the manifest says which "+what }
+	switch path := scalar(n.name); {
+	case n.repository != nil:
+		if last := scalar(n.repository); !versioned && !hasVersion(path) && (n.name != nil || !hasVersion(last)) {
+			unresolved("tag it has")
+		}
+	case n.name == nil:
+		if n.tag == nil {
+			n.tag = first("version")
+		}
+		if called && n.tag != nil && !f.shaped && isVersionAlone(c) {
+			f.addUnresolved(c, taken[len(taken)-1], n.tag, versionOf(scalar(n.tag)), "nothing in the manifest says which repository it is of")
+		}
+		return
+	case !called && !listed, !versioned && n.registry == nil:
+		return // an image as it is, or the name of something else
+	case field == "name" && !strings.Contains(path, "/") && !own:
+		if !called {
+			return // what the item is called
+		}
+		if n.registry == nil {
+			unresolved("registry it is of")
+		} else if !versioned {
+			unresolved("tag it has")
+		}
+	case !versioned && !own:
+		return
+	}
+	if class == classUnresolved && f.shaped {
+		return
+	}
+	if f.join(c, field, n, class, reason) {
+		used.add(taken...)
+	}
+}
+
+// isVersionAlone reports a mapping with nothing but a version, a registry and how to pull.
+func isVersionAlone(c *cursor) bool {
+	for i := 0; i+1 < len(c.node.Content); i += 2 {
+		switch key := keyOf(c.node.Content[i]); key {
+		case "tag", "version", "digest", "registry":
+		default:
+			if !strings.Contains(key, "ull") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// imageDefaults are the parts of images that a resource gives for all that do without.
+type imageDefaults struct {
+	registry, repository, tag *yamlnode.Node
+}
+
+// defaultsFor finds the defaults for what is in the mapping c: in a mapping called so in c or in one around it.
+func (f *imageFinder) defaultsFor(c *cursor) imageDefaults {
+	if d, known := f.defaults[c]; known {
+		return d
+	}
+	var d imageDefaults
+	for _, key := range []string{"global", "defaults"} {
+		if mapping := resolve(f.get(c.node, key)); d == (imageDefaults{}) && mapping != nil && mapping.Kind == yamlnode.MappingNode {
+			d = f.defaultsIn(mapping)
+		}
+	}
+	if outer := c.parent; d == (imageDefaults{}) && c != c.object.root && outer.src == c.src {
+		d = f.defaultsFor(outer)
+	}
+	if f.defaults == nil {
+		f.defaults = make(map[*cursor]imageDefaults)
+	}
+	f.defaults[c] = d
+	return d
+}
+
+func (f *imageFinder) defaultsIn(mapping *yamlnode.Node) imageDefaults {
+	first := func(fields ...string) *yamlnode.Node {
+		for _, field := range fields {
+			if node := resolve(f.get(mapping, field)); scalar(node) != "" {
+				return node
+			}
+		}
+		return nil
+	}
+	d := imageDefaults{
+		registry: first("registry", "imageRegistry"), repository: first("repository", "imageRepository"),
+		tag: first("version", "tag", "imageTag"),
+	}
+	if !isRegistry(scalar(d.registry)) {
+		d.registry = nil
+	}
+	return d
+}
+
+// withNeighbours takes a field that holds an image together with those beside it, or around it, which hold its tag,
+// its registry or its repository: fooImageTag, fooTag, fooRepository.
+func (f *imageFinder) withNeighbours(c *cursor, key string, kind ImageKind) bool {
+	n := imageNodes{name: resolve(f.get(c.node, key))}
+	text := scalar(n.name)
+	if text == "" || isOther(text) || isProse(text) || kind == imageMentioned || kind == imagePartly {
+		return false
+	}
+	beside := func(fields ...string) *yamlnode.Node {
+		for _, field := range fields {
+			if node := resolve(f.get(c.node, field)); scalar(node) != "" && !strings.Contains(scalar(node), "://") {
+				return node
+			}
+		}
+		return nil
+	}
+	base := key // such as fooImage
+	for _, suffix := range []string{"Name", "_name"} {
+		base = strings.TrimSuffix(base, suffix)
+	}
+	n.tag = beside(base+"Tag", base+"_tag", base+"tag", base+"Version", base+"_version")
+	n.registry = beside(base+"Registry", base+"_registry")
+	n.repository = beside(base+"Repository", base+"_repository")
+	if stem, found := strings.CutSuffix(base, "Image"); found && stem != "" {
+		if n.tag == nil {
+			n.tag = beside(stem + "Tag")
+		}
+		if n.registry == nil && n.repository == nil {
+			n.registry, n.repository = beside(stem+"Registry"), beside(stem+"Repository")
+		}
+	}
+	if n.tag != nil || n.registry != nil || n.repository != nil {
+		return f.join(c, key, n, classImage, "")
+	}
+	if key != "image" || hasRegistry(text) || c.isContainer() {
+		return false
+	}
+	if n.registry = beside("registry"); n.registry != nil && isRegistry(scalar(n.registry)) {
+		n.tag = beside("tag", "version")
+		return f.join(c, key, n, classImage, "")
+	}
+	defaults := f.defaultsFor(c)
+	if n.registry, n.repository, n.defaulted = defaults.registry, defaults.repository, true; n.registry == nil && n.repository == nil ||
+		strings.Contains(text, "/") || hasVersion(text) {
+		return false
+	}
+	if n.tag = beside("version", "tag"); n.tag == nil {
+		n.tag = defaults.tag
+	}
+	if n.tag == nil {
+		return f.join(c, key, n, classUnresolved, "nothing in the manifest says which tag it has")
+	}
+	return f.join(c, key, n, classImage, "")
+}
+
+// ofRepository takes a field such as imageRepository together with the tag beside it that is called like it.
+func (f *imageFinder) ofRepository(c *cursor, key string) bool {
+	stem, found := strings.CutSuffix(key, "Repository")
+	if !found || !hasAnySuffix(stem, "mage") || scalar(f.get(c.node, key)) == "" {
+		return false
+	}
+	n := imageNodes{repository: resolve(f.get(c.node, key)), registry: resolve(f.get(c.node, stem+"Registry"))}
+	for _, tag := range []string{stem + "Tag", stem + "Version", "tag"} {
+		if n.tag = resolve(f.get(c.node, tag)); scalar(n.tag) != "" {
+			return f.join(c, key, n, classImage, "")
+		}
+	}
+	return false
+}

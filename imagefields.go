@@ -33,7 +33,9 @@ func imageFieldKind(c *cursor, key string, below bool) (kind ImageKind, known bo
 		return imageNamed, true
 	case key == "default" && c.key == "registry" && c.index < 0: // Knative's, of all others
 		return imageNamed, true
-	case key == "url" && (c.key == "registry" || hasAnySuffix(c.key, "mage")):
+	case key == "url" && hasAnySuffix(c.key, "mage", "mages"):
+		return ImageShaped, true
+	case key == "url" && c.key == "registry":
 		return imageMentioned, true
 	case hasAnySuffix(key, imagePartSuffixes...):
 		return imagePartly, isImageWord(key) || below || hasAnySuffix(key, "Version")

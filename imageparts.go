@@ -119,73 +119,84 @@ func (f *imageFinder) imageObject(c *cursor, below bool, used *usedFields) {
 	if !called && !listed && get(c.node, "pullPolicy") == nil && get(c.node, "imagePullPolicy") == nil {
 		return
 	}
-	var taken []string
-	first := func(fields ...string) *yamlnode.Node {
-		for _, field := range fields {
-			if node := resolve(get(c.node, field)); scalar(node) != "" && !used.has(field) {
-				taken = append(taken, field)
-				return node
-			}
-		}
-		return nil
-	}
-	n := imageNodes{
-		registry: first("registry"), repository: first("repository", "repo"), name: first("image"),
-		tag: first("tag", "versionTag"), digest: first("digest", "sha"),
-	}
-	field := "image"
-	if n.name == nil {
-		field, n.name = "name", first("name")
-	}
-	if field == "name" && n.repository != nil && (!called && (!below || c.index >= 0) || strings.HasSuffix("/"+scalar(n.repository), "/"+scalar(n.name))) {
-		n.name = nil // what the container or the item is called
-	}
-	if n.name == nil {
-		field = "repository"
-	}
-	if n.tag == nil && (n.name != nil && (n.registry != nil || field == "image") || called && n.repository != nil || hasAnySuffix(c.key, "mageSpec")) {
-		n.tag = first("version")
-	}
-	versioned := n.tag != nil || n.digest != nil
+	o := objectFields{c: c, used: *used}
+	named := called || below && c.index < 0 // by its key, so that a name in it is one of the image
+	n := o.read(called, named)
+	versioned := n.tag != nil || n.digest != nil || hasVersion(scalar(n.name)) || n.name == nil && hasVersion(scalar(n.repository))
 	own := n.registry != nil
 	if !own {
 		n.registry, n.defaulted = f.defaultsFor(c).registry, true
 	}
-	class, reason := classImage, ""
-	unresolved := func(what string) { class, reason = classUnresolved, "nothing in the manifest says which "+what }
-	switch path := scalar(n.name); {
+	class, missing := classImage, ""
+	switch bare := o.field == "name" && !strings.Contains(scalar(n.name), "/"); {
+	case n.repository == nil && n.name == nil:
+		if n.tag = o.first("tag", "version"); called && n.tag != nil && !f.shaped && isVersionAlone(c) {
+			f.addUnresolved(c, o.field, n.tag, versionOf(scalar(n.tag)), unsaid("repository it is of"))
+		}
+		return
+	case n.repository != nil && !versioned:
+		missing = "tag it has"
 	case n.repository != nil:
-		if last := scalar(n.repository); !versioned && !hasVersion(path) && (n.name != nil || !hasVersion(last)) {
-			unresolved("tag it has")
-		}
-	case n.name == nil:
-		if n.tag == nil {
-			n.tag = first("version")
-		}
-		if called && n.tag != nil && !f.shaped && isVersionAlone(c) {
-			f.addUnresolved(c, taken[len(taken)-1], n.tag, versionOf(scalar(n.tag)), "nothing in the manifest says which repository it is of")
-		}
-		return
-	case !called && !listed, !versioned && n.registry == nil:
-		return // an image as it is, or the name of something else
-	case field == "name" && !strings.Contains(path, "/") && !own:
-		if !called {
-			return // what the item is called
-		}
-		if n.registry == nil {
-			unresolved("registry it is of")
-		} else if !versioned {
-			unresolved("tag it has")
-		}
-	case !versioned && !own:
-		return
+	case !called && (!listed || bare && !own):
+		return // the name of something else
+	case bare && n.registry == nil && !versioned, !bare && !versioned && !own:
+		return // an image as it is, or a name that the operator adds all to
+	case bare && n.registry == nil:
+		missing = "registry it is of"
+	case bare && !versioned && !own:
+		missing = "tag it has"
 	}
-	if class == classUnresolved && f.shaped {
+	if missing != "" && f.shaped {
 		return
+	} else if missing != "" {
+		class, missing = classUnresolved, unsaid(missing)
 	}
-	if f.join(c, field, n, class, reason) {
-		used.add(taken...)
+	if f.join(c, o.field, n, class, missing) {
+		used.add(o.taken...)
 	}
+}
+
+// unsaid is the reason why an image is unresolved.
+func unsaid(what string) string { return "nothing in the manifest says which " + what }
+
+// objectFields reads the fields of a mapping that describes an image.
+type objectFields struct {
+	c     *cursor
+	used  usedFields
+	taken []string
+	field string // the last one
+}
+
+// first gives the first of some fields that has a value and is not used.
+func (o *objectFields) first(fields ...string) *yamlnode.Node {
+	for _, field := range fields {
+		if node := resolve(get(o.c.node, field)); scalar(node) != "" && !o.used.has(field) {
+			o.taken, o.field = append(o.taken, field), field
+			return node
+		}
+	}
+	return nil
+}
+
+// read gives the parts of the image. field is that of its name afterwards.
+func (o *objectFields) read(called, named bool) imageNodes {
+	n := imageNodes{
+		registry: o.first("registry"), tag: o.first("tag", "imageTag", "tagName", "versionTag"), digest: o.first("digest", "sha"),
+	}
+	if n.repository = o.first("repository", "repo"); n.repository == nil {
+		n.name = o.first("image", "imageName", "name")
+	} else if n.name = o.first("image", "imageName"); n.name == nil && named {
+		// Without a name for it a mapping has the name of the item or the container in it, as has one that repeats it.
+		if name := scalar(get(o.c.node, "name")); name != "" && !strings.HasSuffix("/"+scalar(n.repository), "/"+name) {
+			n.name = o.first("name")
+		}
+	}
+	field := o.field
+	if n.tag == nil && (n.name != nil && (n.registry != nil || field != "name") || called && n.repository != nil || hasAnySuffix(o.c.key, "mageSpec")) {
+		n.tag = o.first("version")
+	}
+	o.field = field
+	return n
 }
 
 // isVersionAlone reports a mapping with nothing but a version, a registry and how to pull.

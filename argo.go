@@ -93,7 +93,7 @@ func (w *workflow) addCalls(caller string, steps *yamlnode.Node) {
 // templates are called with, once for each call and each item of a loop that the manifest lists.
 func (f *imageFinder) fillFromWorkflow(c *cursor, texts []filling) []filling {
 	w := f.workflowOf(c.object)
-	expansion := &workflowExpansion{finder: f, workflow: w, seen: make(map[[2]string]bool)}
+	expansion := &workflowExpansion{finder: f, workflow: w, seen: make(map[workflowState]bool)}
 	template, call := c.template()
 	for _, x := range texts {
 		switch name := scalar(get(template, "name")); {
@@ -124,9 +124,15 @@ func (c *cursor) template() (*yamlnode.Node, *templateCall) {
 type workflowExpansion struct {
 	finder   *imageFinder
 	workflow *workflow
-	seen     map[[2]string]bool // templates and texts
-	depth    int                // of calls
+	seen     map[workflowState]bool
+	depth    int // of calls
 	texts    []filling
+}
+
+// workflowState is a text in a template, and the scalar that holds it.
+type workflowState struct {
+	template, text string
+	node           *yamlnode.Node
 }
 
 // maxCalls bounds how many calls deep a text is followed.
@@ -136,7 +142,7 @@ const maxCalls = 100
 func (e *workflowExpansion) ofTemplate(name string, x filling) {
 	w, f := e.workflow, e.finder
 	x, _ = f.replace(x, workflowParameter, w.argument(f))
-	state := [2]string{name, x.text}
+	state := workflowState{name, x.text, x.node}
 	if e.seen[state] {
 		return
 	}

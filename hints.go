@@ -22,57 +22,52 @@ func (f *imageFinder) readHints(c *cursor) {
 	case c.key == "annotations" && c.parent != nil && c.parent.key == "metadata":
 		f.scanAll(c, "", "", c.node, 0)
 	default:
-		f.readPatch(c)
-		for _, field := range []string{"args", "command", "env"} {
-			list := resolve(get(c.node, field))
-			if list == nil || list.Kind != yamlnode.SequenceNode {
-				continue
-			}
-			flag := ""
-			for _, item := range list.Content {
-				f.scan(c, field, flag, item)
-				if flag = scalar(item); !strings.HasPrefix(flag, "-") || strings.Contains(flag, "=") {
-					flag = ""
-				}
-			}
-		}
-		if name := scalar(get(c.node, "name")); name != "" && c.index >= 0 {
-			f.scanParameter(c, name)
-		}
-		if c.object.scope == scopeCustom && c.key != "env" {
-			f.scanTexts(c)
+		for i := 0; i+1 < len(c.node.Content); i += 2 {
+			f.readHintField(c, keyOf(c.node.Content[i]), resolve(c.node.Content[i+1]))
 		}
 	}
 }
 
-// scanParameter scans the value, or the default, of an environment variable or a parameter. The JSON that an argument
-// of a workflow holds is read in its own right.
-func (f *imageFinder) scanParameter(c *cursor, name string) {
-	for _, key := range []string{"value", "default"} {
-		if value := resolve(get(c.node, key)); !holdsYAML(c, key, scalar(value)) {
+// readHintField reads a field of a mapping in which programs are told of images.
+func (f *imageFinder) readHintField(c *cursor, key string, value *yamlnode.Node) {
+	switch key {
+	case "args", "command", "env":
+		if value.Kind == yamlnode.SequenceNode {
+			f.scanArguments(c, key, value)
+			return
+		}
+	case "path":
+		f.readPatch(c, value)
+	case "value", "default": // of a variable or a parameter; the JSON in an argument of a workflow is read in its own right
+		if name := scalar(get(c.node, "name")); name != "" && c.index >= 0 && !holdsYAML(c, key, scalar(value)) {
 			f.scan(c.parent, c.key, name, value)
+			return
+		}
+	}
+	if c.object.scope == scopeCustom && strings.Contains(scalar(value), "\n") {
+		f.scan(c, key, key, value) // such as the values of a chart or a template
+	}
+}
+
+// scanArguments scans the arguments of a container. What stands before one may be the flag that it is for.
+func (f *imageFinder) scanArguments(c *cursor, field string, list *yamlnode.Node) {
+	flag := ""
+	for _, item := range list.Content {
+		f.scan(c, field, flag, item)
+		if flag = scalar(item); !strings.HasPrefix(flag, "-") || strings.Contains(flag, "=") {
+			flag = ""
 		}
 	}
 }
 
 // readPatch takes the value that a patch of JSON puts where an image is.
-func (f *imageFinder) readPatch(c *cursor) {
-	if !hasAnySuffix(scalar(get(c.node, "path")), "/image", "Image") {
+func (f *imageFinder) readPatch(c *cursor, path *yamlnode.Node) {
+	if !hasAnySuffix(scalar(path), "/image", "Image") {
 		return
 	}
 	value := resolve(get(c.node, "value"))
 	if _, err := f.parse(scalar(value)); err == nil {
 		f.addHint(c, "value", value, 0, len(value.Value))
-	}
-}
-
-// scanTexts scans the fields of c that hold text of several lines, such as the values of a chart or a template.
-func (f *imageFinder) scanTexts(c *cursor) {
-	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		if value := resolve(c.node.Content[i+1]); strings.Contains(scalar(value), "\n") {
-			key := keyOf(c.node.Content[i])
-			f.scan(c, key, key, value)
-		}
 	}
 }
 

@@ -15,36 +15,38 @@ const (
 )
 
 // imageFieldKind is the general rule for the fields of a custom resource, known being false for all others. below is
-// c.belowImages().
-func imageFieldKind(c *cursor, key string, below bool) (kind ImageKind, known bool) {
+// c.belowImages(), about that the mapping is called like an image.
+func imageFieldKind(c *cursor, key string, below, about bool) (kind ImageKind, known bool) {
 	switch {
 	case key == "image":
 		if c.inHelmValues() {
 			return imageNamed, true // in the values of a chart it may be the name alone
 		}
 		return ImageSure, true
-	case key == "reference" && c.key == "image": // an image volume
-		return ImageSure, true
 	case key == "name" && scalar(get(c.node, "kind")) == "DockerImage": // where OpenShift imports from
 		return ImageSure, true
-	case isImageWord(key) && hasAnySuffix(key, imageSuffixes...):
+	case key == "url" && c.key == "registry":
+		return imageMentioned, true
+	case key == "default" && c.key == "registry" && c.index < 0: // Knative's, of all
 		return imageNamed, true
-	case c.key == "override" && c.index < 0 && c.parent != nil && c.parent.key == "registry": // Knative's, by container
+	case c.key == "override" && c.index < 0 && c.parent != nil && c.parent.key == "registry": // and of one container
 		return imageNamed, true
-	case key == "default" && c.key == "registry" && c.index < 0: // Knative's, of all others
+	case !about && !isImageWord(key):
+		return imagePartly, strings.HasSuffix(key, "Version") && key != "apiVersion"
+	case key == "reference" && c.key == "image": // an image volume
+		return ImageSure, true
+	case hasAnySuffix(key, imageSuffixes...):
 		return imageNamed, true
 	case key == "url" && hasAnySuffix(c.key, "mage", "mages"):
 		return ImageShaped, true
-	case key == "url" && c.key == "registry":
-		return imageMentioned, true
 	case hasAnySuffix(key, imagePartSuffixes...):
-		return imagePartly, isImageWord(key) || below || hasAnySuffix(key, "Version")
+		return imagePartly, true
 	case below && (key == "name" && c.index < 0 || !hasAnySuffix(c.key, "mage")):
 		return imageEntry, true
 	case below:
 		return ImageShaped, true
 	}
-	return imageMentioned, isImageWord(key) && !strings.Contains(key, "Stream") || c.index < 0 && isImageWord(c.key)
+	return imageMentioned, !strings.Contains(key, "Stream")
 }
 
 // imageSuffixes are what the names of fields that hold images end in.
@@ -76,6 +78,124 @@ func (c *cursor) belowImages() bool {
 		c = c.parent
 	}
 	return false
+}
+
+// field takes the string, or the strings of the list, at a key of c.
+func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
+	if kind == ImageNever || kind == ImageHint && !f.hints {
+		return
+	}
+	if kind == ImageShaped && key == "image" && c.isContainer() {
+		kind = ImageSure
+	}
+	for _, item := range f.scalarsAt(c.node, key) {
+		text := scalar(item)
+		if text == "" {
+			continue
+		}
+		start, class, reason := 0, classImage, ""
+		if c.object.scope != scopeTyped || c.isArgument() {
+			start = schemeLength(text)
+			class, reason = f.judge(c, text[start:], kind)
+		}
+		called := kind == imageNamed || kind == imageEntry
+		switch {
+		case called && (class == classNone || class == classInvalid) && f.listed(c, key, item):
+			continue
+		case class == classNone, class == classHint && !f.hints:
+			continue
+		}
+		f.add(c, foundImage{
+			ImageUse: ImageUse{Place: c.place(key, item), Image: text[start:], Reason: reason}, class: class,
+			src: c.src, parts: []imagePart{{role: partWhole, node: item, start: start, end: len(text)}},
+		})
+	}
+}
+
+// listed takes a text that holds several images, with or without names for them: a=quay.io/a:1;b=quay.io/b:1. It
+// reports whether it is one.
+func (f *imageFinder) listed(c *cursor, key string, item *yamlnode.Node) bool {
+	if !strings.ContainsAny(item.Value, ";,=\n") {
+		return false
+	}
+	var images []imagePart
+	for start := 0; start <= len(item.Value); {
+		end := len(item.Value)
+		if length := strings.IndexAny(item.Value[start:], ";, \n"); length >= 0 {
+			end = start + length
+		}
+		entry := item.Value[start:end]
+		from := start + strings.LastIndexByte(entry, '=') + 1
+		switch {
+		case from < end && f.looksLikeImage(item.Value[from:end]):
+			images = append(images, imagePart{role: partWhole, node: item, start: from, end: end})
+		case entry != "":
+			return false
+		}
+		start = end + 1
+	}
+	for _, image := range images {
+		f.add(c, foundImage{
+			ImageUse: ImageUse{Place: c.place(key, item), Image: item.Value[image.start:image.end]}, src: c.src, parts: []imagePart{image},
+		})
+	}
+	return len(images) > 0
+}
+
+// judge says what a text in a field of a custom resource is.
+func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (class imageClass, reason string) {
+	switch {
+	case isOther(text):
+		return classNone, ""
+	case kind == ImageHint:
+		return classHint, ""
+	case kind == ImageSure:
+		return classImage, ""
+	case kind == imageMentioned || kind == imagePartly:
+		if f.looksLikeImage(text) && strings.Contains(text, "/") && hasVersion(text) && (kind == imageMentioned || hasRegistry(text)) {
+			return classImage, ""
+		}
+		return classNone, ""
+	case f.looksLikeImage(text):
+		return classImage, ""
+	case isTemplate(text):
+		// What takes the place of a template may be all of a reference.
+		filled := placeholder.ReplaceAllString(text, "x")
+		if f.looksLikeImage(filled) || kind != ImageShaped && !isProse(filled) {
+			return classImage, ""
+		}
+		return classNone, ""
+	case kind == ImageShaped || f.shaped:
+		return classNone, ""
+	}
+	_, err := f.parse(text)
+	switch hasPath := strings.Contains(text, "/"); {
+	case err == nil && hasPath && c.inHelmValues():
+		return classUnresolved, "nothing in the manifest says which tag it has"
+	case err == nil && hasPath:
+		return classImage, ""
+	case err == nil:
+		return classHint, ""
+	case isProse(text) && !strings.ContainsAny(text, "</"), kind == imageEntry && !strings.ContainsAny(text, "/:<"):
+		return classNone, "" // prose, or a setting
+	}
+	return classInvalid, err.Error()
+}
+
+// scalarsAt gives the scalar at a key, or the scalars of the list there.
+func (f *imageFinder) scalarsAt(mapping *yamlnode.Node, key string) []*yamlnode.Node {
+	value := resolve(f.get(mapping, key))
+	switch {
+	case value == nil:
+		return nil
+	case value.Kind != yamlnode.SequenceNode:
+		return []*yamlnode.Node{value}
+	}
+	items := make([]*yamlnode.Node, len(value.Content))
+	for i, item := range value.Content {
+		items[i] = resolve(item)
+	}
+	return items
 }
 
 // get finds the value of a key in a mapping of a cursor. It indexes a large mapping, in which each of many fields may

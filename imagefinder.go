@@ -59,19 +59,33 @@ func (m Manifest) findImages(opts ImageOptions, hints bool) ([]foundImage, error
 			}
 			start := len(finder.found)
 			errs = append(errs, walk(doc, finder.visit))
-			finder.dropHints(start)
+			if hints {
+				finder.dropHints(start)
+			}
 		}
 	}
 	return finder.found, errors.Join(errs...)
 }
 
-// dropHints drops the hints in what was found from start on which are arguments that an image was filled in with.
+// dropHints drops the hints in what was found from start on which stand where an image is due too, or hold what an
+// image was filled in with.
 func (f *imageFinder) dropHints(start int) {
-	if len(f.filled) == 0 {
+	taken := make(map[*yamlnode.Node]bool)
+	hints := 0
+	for _, found := range f.found[start:] {
+		if found.class == classHint {
+			hints++
+			continue
+		}
+		for _, part := range found.parts {
+			taken[part.node] = true
+		}
+	}
+	if hints == 0 || len(taken) == 0 {
 		return
 	}
 	kept := slices.DeleteFunc(f.found[start:], func(found foundImage) bool {
-		return found.class == classHint && len(found.parts) == 1 && f.filled[found.parts[0].node]
+		return found.class == classHint && len(found.parts) == 1 && taken[found.parts[0].node]
 	})
 	f.found = f.found[:start+len(kept)]
 }
@@ -101,7 +115,6 @@ type documentState struct {
 	workflows   map[*object]*workflow
 	jsonLists   map[*yamlnode.Node][]*yamlnode.Node   // by the scalar that holds it
 	fields      map[*object]map[string]*yamlnode.Node // by plainName
-	filled      map[*yamlnode.Node]bool               // scalars that images were filled in with
 	hinted      map[string]bool                       // images of kro whose defaults were given
 	defaults    map[*cursor]imageDefaults
 }
@@ -192,6 +205,7 @@ func (f *imageFinder) readContainer(c *cursor) {
 func (f *imageFinder) addUnresolved(c *cursor, field string, node *yamlnode.Node, text, reason string) {
 	f.add(c, foundImage{
 		ImageUse: ImageUse{Place: c.place(field, node), Image: text, Reason: reason}, class: classUnresolved, src: c.src,
+		parts: []imagePart{{role: partWhole, node: node, end: len(scalar(node))}},
 	})
 }
 
@@ -202,11 +216,13 @@ func (f *imageFinder) readCustom(c *cursor) {
 	}
 	var used usedFields
 	below := c.belowImages()
+	about := below || isImageWord(c.key)
+	parts, pulled := imageSigns(c.node)
 	for _, rule := range f.rulesFor(c.object) {
 		f.applyRule(c, rule, &used)
 	}
-	f.imageObject(c, below, &used)
-	for i := range compositeRules {
+	f.imageObject(c, below, pulled, &used)
+	for i := 0; i < len(compositeRules) && parts; i++ {
 		f.applyRule(c, &compositeRules[i], &used)
 	}
 	for i := 0; i+1 < len(c.node.Content); i += 2 {
@@ -214,13 +230,27 @@ func (f *imageFinder) readCustom(c *cursor) {
 		if used.has(key) {
 			continue
 		}
-		switch kind, known := imageFieldKind(c, key, below); {
+		switch kind, known := imageFieldKind(c, key, below, about); {
 		case isPulled(key, c.node.Content[i+1]):
 			f.field(c, key, ImageSure)
 		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind):
 			f.field(c, key, kind)
 		}
 	}
+}
+
+// imageSigns reports whether a mapping has a field that one of the compositeRules is about, and whether it says how to
+// pull.
+func imageSigns(mapping *yamlnode.Node) (parts, pulled bool) {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		switch keyOf(mapping.Content[i]) {
+		case "registry", "repository", "image", "baseImage":
+			parts = true
+		case "pullPolicy", "imagePullPolicy":
+			pulled = true
+		}
+	}
+	return parts, pulled
 }
 
 // usedFields are the fields of a mapping that a rule has taken.
@@ -269,117 +299,6 @@ func (f *imageFinder) applyRule(c *cursor, rule *ImageRule, used *usedFields) {
 	}
 }
 
-// field takes the string, or the strings of the list, at a key of c.
-func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
-	if kind == ImageNever || kind == ImageHint && !f.hints {
-		return
-	}
-	if kind == ImageShaped && key == "image" && c.isContainer() {
-		kind = ImageSure
-	}
-	for _, item := range f.scalarsAt(c.node, key) {
-		text := scalar(item)
-		if text == "" {
-			continue
-		}
-		start, class, reason := 0, classImage, ""
-		if c.object.scope != scopeTyped || c.isArgument() {
-			start = schemeLength(text)
-			class, reason = f.judge(c, text[start:], kind)
-		}
-		if class == classNone || class == classHint && !f.hints || class == classInvalid && f.listed(c, key, item) {
-			continue
-		}
-		f.add(c, foundImage{
-			ImageUse: ImageUse{Place: c.place(key, item), Image: text[start:], Reason: reason}, class: class,
-			src: c.src, parts: []imagePart{{role: partWhole, node: item, start: start, end: len(text)}},
-		})
-	}
-}
-
-// listed takes a text that holds several images, with or without names for them: a=quay.io/a:1;b=quay.io/b:1. It
-// reports whether it is one.
-func (f *imageFinder) listed(c *cursor, key string, item *yamlnode.Node) bool {
-	var images []imagePart
-	for start := 0; start <= len(item.Value); {
-		end := len(item.Value)
-		if length := strings.IndexAny(item.Value[start:], ";, \n"); length >= 0 {
-			end = start + length
-		}
-		entry := item.Value[start:end]
-		from := start + strings.LastIndexByte(entry, '=') + 1
-		switch {
-		case from < end && f.looksLikeImage(item.Value[from:end]):
-			images = append(images, imagePart{role: partWhole, node: item, start: from, end: end})
-		case entry != "":
-			return false
-		}
-		start = end + 1
-	}
-	for _, image := range images {
-		f.add(c, foundImage{
-			ImageUse: ImageUse{Place: c.place(key, item), Image: item.Value[image.start:image.end]}, src: c.src, parts: []imagePart{image},
-		})
-	}
-	return len(images) > 0
-}
-
-// judge says what a text in a field of a custom resource is.
-func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (class imageClass, reason string) {
-	switch {
-	case isOther(text):
-		return classNone, ""
-	case kind == ImageHint:
-		return classHint, ""
-	case kind == ImageSure:
-		return classImage, ""
-	case kind == imageMentioned || kind == imagePartly:
-		if f.looksLikeImage(text) && strings.Contains(text, "/") && hasVersion(text) && (kind == imageMentioned || hasRegistry(text)) {
-			return classImage, ""
-		}
-		return classNone, ""
-	case f.looksLikeImage(text):
-		return classImage, ""
-	case isTemplate(text):
-		// What takes the place of a template may be all of a reference.
-		filled := placeholder.ReplaceAllString(text, "x")
-		if f.looksLikeImage(filled) || kind != ImageShaped && !isProse(filled) {
-			return classImage, ""
-		}
-		return classNone, ""
-	case kind == ImageShaped || f.shaped:
-		return classNone, ""
-	}
-	_, err := f.parse(text)
-	switch hasPath := strings.Contains(text, "/"); {
-	case err == nil && hasPath && c.inHelmValues():
-		return classUnresolved, "nothing in the manifest says which tag it has"
-	case err == nil && hasPath:
-		return classImage, ""
-	case err == nil:
-		return classHint, ""
-	case isProse(text) && !strings.ContainsAny(text, "</"), kind == imageEntry && !strings.ContainsAny(text, "/:<"):
-		return classNone, "" // prose, or a setting
-	}
-	return classInvalid, err.Error()
-}
-
-// scalarsAt gives the scalar at a key, or the scalars of the list there.
-func (f *imageFinder) scalarsAt(mapping *yamlnode.Node, key string) []*yamlnode.Node {
-	value := resolve(f.get(mapping, key))
-	switch {
-	case value == nil:
-		return nil
-	case value.Kind != yamlnode.SequenceNode:
-		return []*yamlnode.Node{value}
-	}
-	items := make([]*yamlnode.Node, len(value.Content))
-	for i, item := range value.Content {
-		items[i] = resolve(item)
-	}
-	return items
-}
-
 // add classifies an image and keeps it, unless it is excluded.
 func (f *imageFinder) add(c *cursor, found foundImage) {
 	if slices.Contains(f.exclude, found.Image) {
@@ -395,18 +314,12 @@ func (f *imageFinder) add(c *cursor, found foundImage) {
 	}
 	filled, missing := f.fillIn(c, found.Image)
 	for _, x := range filled {
-		if f.hints && x.node != nil && found.class != classHint {
-			if f.filled == nil {
-				f.filled = make(map[*yamlnode.Node]bool)
-			}
-			f.filled[x.node] = true
-		}
 		if !slices.Contains(f.exclude, x.text) {
 			f.addReference(x.as(found))
 		}
 	}
 	if missing != "" {
-		found.class, found.Reason, found.parts = classUnresolved, missing, nil
+		found.class, found.Reason = classUnresolved, missing
 		f.found = append(f.found, found)
 	}
 }

@@ -112,11 +112,11 @@ func digestOf(digest string) string {
 }
 
 // imageObject takes the fields of a mapping that make up an image, where its name or a pull policy says that it
-// describes one. below is c.belowImages(). An image that the operator or the chart adds something to is unresolved.
-func (f *imageFinder) imageObject(c *cursor, below bool, used *usedFields) {
+// describes one. below is c.belowImages(), pulled that there is such a policy. An image that the operator or the chart adds something to is unresolved.
+func (f *imageFinder) imageObject(c *cursor, below, pulled bool, used *usedFields) {
 	called := c.index < 0 && hasAnySuffix(c.key, "mage", "mageSpec", "mageRef")
 	listed := c.index >= 0 && hasAnySuffix(c.key, "mages") || below
-	if !called && !listed && get(c.node, "pullPolicy") == nil && get(c.node, "imagePullPolicy") == nil {
+	if !called && !listed && !pulled {
 		return
 	}
 	o := objectFields{c: c, used: *used}
@@ -137,7 +137,7 @@ func (f *imageFinder) imageObject(c *cursor, below bool, used *usedFields) {
 	case n.repository != nil && !versioned:
 		missing = "tag it has"
 	case n.repository != nil:
-	case !called && (!listed || bare && !own):
+	case !named && (!listed || bare && !own):
 		return // the name of something else
 	case bare && n.registry == nil && !versioned, !bare && !versioned && !own:
 		return // an image as it is, or a name that the operator adds all to

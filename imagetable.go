@@ -89,8 +89,9 @@ var imageRules = []ImageRule{
 	{Group: "fleet.cattle.io", Kind: "ImageScan", Path: "image", Is: ImageNever},
 	{Group: "kargo.akuity.io", Path: "image", Is: ImageNever},
 	{Group: "eraser.sh", Path: "images", Is: ImageNever},
-	{Group: "ollama.ayaka.io", Path: "image", Is: ImageNever}, // of a model
-	{Group: "broker.amq.io", Path: "image", Is: ImageShaped},  // "placeholder" means the operator's own
+	{Group: "ollama.ayaka.io", Path: "image", Is: ImageNever},                 // of a model
+	{Group: "core.oam.dev", Path: "traits.properties.image", Is: ImageShaped}, // of a tool, by the name of a language
+	{Group: "broker.amq.io", Path: "image", Is: ImageShaped},                  // "placeholder" means the operator's own
 	{Group: "argocd-image-updater.argoproj.io", Path: "imageName", Is: ImageNever},
 	{Group: "install.istio.io", Path: "image", Is: ImageShaped}, // a name such as proxyv2, below hub
 	{Path: "rbd.image", Is: ImageNever},

@@ -20,16 +20,20 @@ func isTemplate(image string) bool {
 type filling struct {
 	text string
 
-	node  *yamlnode.Node // the scalar that holds all of the text; nil where the text is put together
-	src   *source
-	start int // of the text in the scalar
+	node   *yamlnode.Node   // the scalar that holds all of the text; nil where the text is put together
+	others []*yamlnode.Node // which hold it as well
+	src    *source
+	start  int // of the text in the scalar
 }
 
 // as gives the image that a filled text is, at the place of the one that it was filled into.
 func (x filling) as(found foundImage) foundImage {
 	found.Image, found.parts = x.text, nil
 	if x.node != nil {
-		found.src, found.parts = x.src, []imagePart{{role: partWhole, node: x.node, start: x.start, end: x.start + len(x.text)}}
+		found.src = x.src
+		for _, node := range append([]*yamlnode.Node{x.node}, x.others...) {
+			found.parts = append(found.parts, imagePart{role: partWhole, node: node, start: x.start, end: x.start + len(x.text)})
+		}
 	}
 	return found
 }
@@ -45,7 +49,7 @@ const (
 func (f *imageFinder) fillIn(c *cursor, image string) (filled []filling, missing string) {
 	pending := []filling{{text: image}}
 	at := c
-	for at != nil && len(image) <= maxFilled {
+	for at != nil && at.object != nil && len(image) <= maxFilled {
 		o := at.object
 		switch {
 		case isArgoWorkflow(o):
@@ -71,7 +75,28 @@ func (f *imageFinder) fillIn(c *cursor, image string) (filled []filling, missing
 			filled = append(filled, x)
 		}
 	}
-	return filled, missing
+	return alike(filled), missing
+}
+
+// alike makes one filling of those with the same text. What holds it may be several scalars.
+func alike(texts []filling) []filling {
+	at := make(map[string]int, len(texts))
+	merged := texts[:0]
+	for _, x := range texts {
+		i, known := at[x.text]
+		if !known {
+			at[x.text] = len(merged)
+			merged = append(merged, x)
+			continue
+		}
+		switch same := &merged[i]; {
+		case same.node == nil || x.node == nil || same.src != x.src:
+			same.node, same.others = nil, nil
+		case same.node != x.node:
+			same.others = append(same.others, x.node)
+		}
+	}
+	return merged
 }
 
 // value is a scalar of the object as a filling; an empty one for nil.

@@ -159,7 +159,9 @@ func (f *foundImage) split(to Reference) ([]string, error) {
 		return nil, errors.New("put together from arguments of the workflow")
 	}
 	if f.parts[0].role == partWhole {
-		texts[0] = to.String()
+		for i := range texts {
+			texts[i] = to.String()
+		}
 		return texts, nil
 	}
 	var names []int // the parts of the name, from the registry on

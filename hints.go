@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"slices"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
@@ -44,9 +45,22 @@ func (f *imageFinder) readHintField(c *cursor, key string, value *yamlnode.Node)
 			return
 		}
 	}
-	if c.object.scope == scopeCustom && strings.Contains(scalar(value), "\n") {
-		f.scan(c, key, key, value) // such as the values of a chart or a template
+	if c.object.scope != scopeCustom {
+		return
 	}
+	switch text := scalar(value); {
+	case strings.Contains(text, "\n"): // such as the values of a chart or a template
+		f.scan(c, key, key, value)
+	case f.isWhole(text) && !c.isLabels() && !f.isNever(c, key): // whatever the field is called
+		f.addHint(c, key, value, 0, len(text))
+	}
+}
+
+// isNever reports a field that by a rule holds no image that is pulled.
+func (f *imageFinder) isNever(c *cursor, key string) bool {
+	return slices.ContainsFunc(f.rulesFor(c.object), func(rule *ImageRule) bool {
+		return rule.Is == ImageNever && c.endsIn(rule.Path, key)
+	})
 }
 
 // scanArguments scans the arguments of a container. What stands before one may be the flag that it is for.
@@ -206,7 +220,12 @@ func (f *imageFinder) isHint(word string, aboutImages bool) bool {
 	}
 	version := strings.TrimPrefix(ref.Tag, "v")
 	hasRegistry = hasRegistry && strings.Count(word, "/") > 1 // what has a domain and a name only may be a label
-	return hasPath && !isNumber(ref.Tag) && (isNumber(version[:min(1, len(version))]) || version == "latest" || hasRegistry)
+	return hasPath && (hasRegistry || !isNumber(ref.Tag) && (isNumber(version[:min(1, len(version))]) || version == "latest"))
+}
+
+// isWhole reports a reference that is most likely an image wherever it stands: with a registry, a path and a version.
+func (f *imageFinder) isWhole(text string) bool {
+	return strings.IndexByte(text, '/') > 0 && hasRegistry(text) && hasVersion(text) && f.isHint(text, false)
 }
 
 // isNumber reports text of nothing but digits, or of nothing.

@@ -145,7 +145,9 @@ func (f *imageFinder) listed(c *cursor, key string, item *yamlnode.Node) bool {
 // judge says what a text in a field of a custom resource is.
 func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (class imageClass, reason string) {
 	switch {
-	case isOther(text):
+	case kind == ImageSure && c.isContainer():
+		return classImage, ""
+	case isOther(text) && !(kind == ImageSure && strings.Contains(text, "://") && !strings.HasPrefix(text, "http")):
 		return classNone, ""
 	case kind == ImageHint:
 		return classHint, ""
@@ -161,7 +163,7 @@ func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (class image
 	case isTemplate(text):
 		// What takes the place of a template may be all of a reference.
 		filled := placeholder.ReplaceAllString(text, "x")
-		if f.looksLikeImage(filled) || kind != ImageShaped && !isProse(filled) {
+		if f.looksLikeImage(filled) || kind != ImageShaped && !f.shaped && !isProse(filled) {
 			return classImage, ""
 		}
 		return classNone, ""

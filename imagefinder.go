@@ -225,17 +225,23 @@ func (f *imageFinder) readCustom(c *cursor) {
 	for i := 0; i < len(compositeRules) && parts; i++ {
 		f.applyRule(c, &compositeRules[i], &used)
 	}
+	var whole []string // fields that are called something else and hold all of a reference
 	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		key := keyOf(c.node.Content[i])
+		key, value := keyOf(c.node.Content[i]), c.node.Content[i+1]
 		if used.has(key) {
 			continue
 		}
 		switch kind, known := imageFieldKind(c, key, below, about); {
-		case isPulled(key, c.node.Content[i+1]):
+		case isPulled(key, value):
 			f.field(c, key, ImageSure)
 		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind):
 			f.field(c, key, kind)
+		case !known && f.isWhole(scalar(value)):
+			whole = append(whole, key)
 		}
+	}
+	for i := 0; i < len(whole) && len(whole) > 1; i++ { // a mapping of images that is not called so
+		f.field(c, whole[i], ImageSure)
 	}
 }
 
@@ -291,6 +297,9 @@ func (f *imageFinder) applyRule(c *cursor, rule *ImageRule, used *usedFields) {
 	}
 	field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
 	if used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
+		return
+	}
+	if rule.of != "" && (c.parent == nil || scalar(get(c.parent.node, "type")) != rule.of) {
 		return
 	}
 	used.add(field)

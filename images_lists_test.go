@@ -98,6 +98,8 @@ func TestImageFields(t *testing.T) {
 		name, spec string
 		want       lists
 	}{
+		{"a container with what is no image", "{containers: [{image: 'ko://a/b'}, {image: /a/b}, {image: true}]}", lists{invalid: []string{"ko://a/b", "/a/b"}, images: []string{"true"}}},
+		{"whatever a field is called", "{proxyService: 'quay.io/a/b:v1', build: {from: 'quay.io/a/c@" + testDigest + "'}, at: 'x.io/a:80', note: 'see quay.io/a/b:v1', output: {image: 'quay.io/a/d:v1'}, labels: {a: 'quay.io/a/e:v1'}}", lists{hints: []string{"quay.io/a/b:v1", "quay.io/a/c@" + testDigest}}},
 		{"a path without tag and registry", "{dummyImage: my-registry/my-dummy-image}", lists{images: []string{"my-registry/my-dummy-image"}}},
 		{"a word", "{initImage: busybox}", lists{hints: []string{"busybox"}}},
 		{"a template", "{initImage: '{{ image }}', containerImage: 'a/b:$VERSION'}", lists{unresolved: []string{"{{ image }}", "a/b:$VERSION"}}},
@@ -124,8 +126,8 @@ func TestImageFields(t *testing.T) {
 		})
 	}
 	assert.Equal(t, lists{hints: []string{"a/b:1"}}, listsOf(t, "apiVersion: example.com/v1\nkind: Config\nspec: {image: 'a/b:1'}"), "the configuration of a program is no object")
-	assert.Equal(t, lists{images: []string{"nginx", "a/b:1"}},
-		listsOf(t, custom("core.oam.dev", "Application", "{components: [{properties: {image: nginx}, traits: [{properties: {image: go}}, {properties: {image: 'a/b:1'}}]}]}")), "a trait may name a language")
+	assert.Equal(t, lists{images: []string{"nginx", "a/b:1", "busybox"}},
+		listsOf(t, custom("core.oam.dev", "Application", "{components: [{properties: {image: nginx}, traits: [{type: nocalhost, properties: {image: go}}, {type: nocalhost, properties: {image: 'a/b:1'}}, {type: sidecar, properties: {image: busybox}}]}]}")), "one trait names a language")
 }
 
 // Hints in ConfigMaps and in other text.

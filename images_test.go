@@ -273,6 +273,7 @@ spec:
 		"Job spec.template.spec.containers[0].args proxy:v1",
 		"Job spec.template.spec.containers[0].env related:1",
 		"ConfigMap data.config.yaml quay.io/a/from-config:v1",
+		"Thing spec.note quay.io/a/one-line:v1",
 		"Thing spec.values quay.io/a/from-values:v1",
 	}, hints)
 }

@@ -17,6 +17,7 @@ type ImageRule struct {
 	Is     ImageKind  // what the field holds, or the items of the list
 	Parts  ImageParts // instead of Is: the fields of the mapping at Path that make up an image
 	Unless string     // a field beside them which, if it is set, counts instead of the Parts
+	of     string     // the type of what the mapping with the field describes; "" for any
 }
 
 // ImageKind says how sure it is that a cluster pulls what a field names.
@@ -89,9 +90,11 @@ var imageRules = []ImageRule{
 	{Group: "fleet.cattle.io", Kind: "ImageScan", Path: "image", Is: ImageNever},
 	{Group: "kargo.akuity.io", Path: "image", Is: ImageNever},
 	{Group: "eraser.sh", Path: "images", Is: ImageNever},
-	{Group: "ollama.ayaka.io", Path: "image", Is: ImageNever},                 // of a model
-	{Group: "core.oam.dev", Path: "traits.properties.image", Is: ImageShaped}, // of a tool, by the name of a language
-	{Group: "broker.amq.io", Path: "image", Is: ImageShaped},                  // "placeholder" means the operator's own
+	{Group: "ollama.ayaka.io", Path: "image", Is: ImageNever},                           // of a model
+	{Group: "core.oam.dev", Path: "properties.image", Is: ImageShaped, of: "nocalhost"}, // by the name of a language
+	{Group: "*.gardener.cloud", Path: "image", Is: ImageShaped},
+	{Group: "kubermatic.k8c.io", Path: "image", Is: ImageShaped},
+	{Group: "broker.amq.io", Path: "image", Is: ImageShaped}, // "placeholder" means the operator's own
 	{Group: "argocd-image-updater.argoproj.io", Path: "imageName", Is: ImageNever},
 	{Group: "install.istio.io", Path: "image", Is: ImageShaped}, // a name such as proxyv2, below hub
 	{Path: "rbd.image", Is: ImageNever},

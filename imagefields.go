@@ -53,7 +53,7 @@ func imageFieldKind(c *cursor, key string, below, about bool) (kind ImageKind, k
 var imageSuffixes = []string{
 	"Image", "image", "Images", "images", "mageName", "mage_name",
 	"mageURL", "mageUrl", "mageURI", "mageUri", "mage_url", "mage_uri", "mageRef", "mageReference", "mageFqin",
-	"magePullSpec", "magePullspec", "image_web",
+	"magePullSpec", "magePullspec", "mageOverride", "image_web",
 }
 
 // imagePartSuffixes are what the names of fields end in that hold a part of an image, or say how to pull it.
@@ -244,7 +244,7 @@ func hasAnySuffix(text string, suffixes ...string) bool {
 
 // isFile reports another kind of image: a picture, or the disk of a virtual machine.
 func isFile(text string) bool {
-	if strings.HasPrefix(text, "/") || strings.Contains(text, "://") {
+	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "data:") || strings.Contains(text, "://") {
 		return true
 	}
 	for _, extension := range []string{".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".qcow2", ".iso", ".img", ".vmdk", ".vhd"} {

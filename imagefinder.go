@@ -234,7 +234,7 @@ func (f *imageFinder) readCustom(c *cursor) {
 		switch kind, known := imageFieldKind(c, key, below, about); {
 		case isPulled(key, value):
 			f.field(c, key, ImageSure)
-		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind):
+		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind) && !f.withVersion(c, key):
 			f.field(c, key, kind)
 		case !known && f.isWhole(scalar(value)):
 			whole = append(whole, key)

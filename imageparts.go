@@ -112,7 +112,8 @@ func digestOf(digest string) string {
 }
 
 // imageObject takes the fields of a mapping that make up an image, where its name or a pull policy says that it
-// describes one. below is c.belowImages(), pulled that there is such a policy. An image that the operator or the chart adds something to is unresolved.
+// describes one. below is c.belowImages(), pulled that there is such a policy. An image that the operator or the chart
+// adds something to is unresolved.
 func (f *imageFinder) imageObject(c *cursor, below, pulled bool, used *usedFields) {
 	called := c.index < 0 && hasAnySuffix(c.key, "mage", "mageSpec", "mageRef")
 	listed := c.index >= 0 && hasAnySuffix(c.key, "mages") || below
@@ -285,6 +286,9 @@ func (f *imageFinder) withNeighbours(c *cursor, key string, kind ImageKind) bool
 		if n.tag == nil {
 			n.tag = beside(stem + "Tag")
 		}
+		if n.tag == nil && strings.Contains(text, "/") {
+			n.tag = f.versionFor(text, beside(stem+"Version"))
+		}
 		if n.registry == nil && n.repository == nil {
 			n.registry, n.repository = beside(stem+"Registry"), beside(stem+"Repository")
 		}
@@ -311,6 +315,26 @@ func (f *imageFinder) withNeighbours(c *cursor, key string, kind ImageKind) bool
 		return f.join(c, key, n, classUnresolved, "nothing in the manifest says which tag it has")
 	}
 	return f.join(c, key, n, classImage, "")
+}
+
+// versionFor gives the version beside an image if it is the image's tag: if the image has none and it can be one.
+func (f *imageFinder) versionFor(image string, version *yamlnode.Node) *yamlnode.Node {
+	if text := scalar(version); text != "" && !hasVersion(image) {
+		if _, err := f.parse("x" + versionOf(text)); err == nil || isTemplate(text) {
+			return version
+		}
+	}
+	return nil
+}
+
+// withVersion takes an image together with the field version beside it.
+func (f *imageFinder) withVersion(c *cursor, key string) bool {
+	image := resolve(f.get(c.node, key))
+	if key != "image" || isOther(scalar(image)) || isProse(scalar(image)) || c.isContainer() {
+		return false
+	}
+	version := f.versionFor(scalar(image), resolve(f.get(c.node, "version")))
+	return version != nil && f.join(c, key, imageNodes{name: image, tag: version}, classImage, "")
 }
 
 // ofRepository takes a field such as imageRepository together with the tag beside it that is called like it.

@@ -72,6 +72,12 @@ func TestImageParts(t *testing.T) {
 
 		{"an image name with its registry and tag", thing("{a: {imageName: a, imageRegistry: r.io/x, imageTag: 1}}"), lists{images: []string{"r.io/x/a:1"}}},
 		{"parts that are called like an image", thing("{image: {pgImage: 'pg:14', pgRepository: r.io/x, jobImage: job, jobRepository: r.io/x, jobTag: 2}}"), lists{images: []string{"r.io/x/pg:14", "r.io/x/job:2"}}},
+		{"a version beside an image", thing("{image: a/b, version: v1.2+x}"), lists{images: []string{"a/b:v1.2-x"}}},
+		{"a version beside an image that has one", thing("{image: 'a/b:1', version: 2, c: {image: 'a/c@" + testDigest + "', version: 3}}"), lists{images: []string{"a/b:1", "a/c@" + testDigest}}},
+		{"a range of versions beside an image", thing("{image: a/b, version: '>= 1.2'}"), lists{images: []string{"a/b"}}},
+		{"a version beside a container", thing("{containers: [{image: a/b, version: 1}]}"), lists{images: []string{"a/b"}}},
+		{"versions called like the images", thing("{prometheusImage: prom/prometheus, prometheusVersion: v2.9, initImage: a/b, version: v1}"), lists{images: []string{"prom/prometheus:v2.9", "a/b"}}},
+		{"a version beside a word", thing("{nodeImage: ubuntu, nodeVersion: 22.04}"), lists{hints: []string{"ubuntu"}}},
 		{"a base image and a tag", thing("{imageConfigs: [{baseImage: a/b, tag: 1}]}"), lists{images: []string{"a/b:1"}}},
 		{"image name and tag name", thing("{image: {repository: r.io, imageName: a/b, tagName: latest}}"), lists{images: []string{"r.io/a/b:latest"}}},
 
@@ -106,8 +112,9 @@ func TestImageFields(t *testing.T) {
 		{"a place to fill in", "{containerImage: '<your image>', aImage: 'r.io/<repo>:1'}", lists{invalid: []string{"<your image>", "r.io/<repo>:1"}}},
 		{"what is no reference", "{initImage: 'docker.io:a/b', newImage: PLACEHOLDER}", lists{invalid: []string{"docker.io:a/b", "PLACEHOLDER"}}},
 		{"prose", "{coverImage: A picture of a cat, titleImage: 'Hello {{ name }}'}", lists{}},
-		{"switches, numbers and files", "{pushImage: true, hashedImages: No, sizeImage: 5, aImage: 's3://a/b', bImage: /a/b, cImage: a/b.qcow2}", lists{}},
+		{"switches, numbers and files", "{pushImage: true, hashedImages: No, sizeImage: 5, aImage: 's3://a/b', bImage: /a/b, cImage: a/b.qcow2, imageURL: 'data:image/png;base64,AA=='}", lists{}},
 		{"a scheme", "{aImage: 'docker://quay.io/a:1', image: 'oci://quay.io/b:1'}", lists{images: []string{"quay.io/a:1", "quay.io/b:1"}}},
+		{"an override", "{installerImageOverride: '${IMAGE}', imageOverride: a/b}", lists{images: []string{"a/b"}, unresolved: []string{"${IMAGE}"}}},
 		{"several in a text", "{images: 'a=quay.io/a:1;b=quay.io/b:1', baseImages: 'c:1, d:1'}", lists{images: []string{"quay.io/a:1", "quay.io/b:1", "c:1", "d:1"}}},
 		{"one that has no image", "{images: 'a=quay.io/a:1;b=word'}", lists{invalid: []string{"a=quay.io/a:1;b=word"}}},
 		{"settings beside images", "{images: {a: 'quay.io/a:1', size: 5Gi, pullPolicy: Always, pullSecret: x, tag: v1}}", lists{images: []string{"quay.io/a:1"}}},

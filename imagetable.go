@@ -53,11 +53,6 @@ var imageRules = []ImageRule{
 	{Group: "monitoring.coreos.com", Path: "image", Is: ImageSure}, // over baseImage, tag and version
 	{Group: "monitoring.coreos.com", Parts: ImageParts{Name: "baseImage", Digest: "sha"}, Unless: "image"},
 	{Group: "monitoring.coreos.com", Parts: ImageParts{Name: "baseImage", Tag: "tag"}, Unless: "image"},
-	{Group: "argoproj.io", Kind: "ArgoCD", Parts: ImageParts{Name: "image", Tag: "version"}},
-	{Group: "kamaji.clastix.io", Parts: ImageParts{Name: "image", Tag: "version"}},
-	{Group: "k0s.k0sproject.io", Parts: ImageParts{Name: "image", Tag: "version"}},
-	{Group: "k0smotron.io", Parts: ImageParts{Name: "image", Tag: "version"}},
-	{Group: "apps.nebula-graph.io", Parts: ImageParts{Name: "image", Tag: "version"}},
 	{Group: "upgrade.cattle.io", Parts: ImageParts{Name: "image", Tag: "../version"}},
 	{Group: "hazelcast.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
 	{Group: "core.k8sgpt.ai", Parts: ImageParts{Repository: "repository", Tag: "version"}},
@@ -104,6 +99,12 @@ var imageRules = []ImageRule{
 	{Path: "targetImage", Is: ImageNever},
 	{Path: "backgroundImage", Is: ImageNever},
 	{Path: "osImage", Is: ImageNever},
+
+	// Images beside the version of something else.
+	{Group: "kafka.strimzi.io", Path: "image", Is: ImageSure},
+	{Group: "dynatrace.com", Path: "image", Is: ImageSure},
+	{Group: "amd.com", Path: "driver.image", Is: ImageSure},
+	{Group: "inference.llmaz.io", Path: "image", Is: ImageSure}, // each Playground may choose another version
 
 	// Kustomize's replacement of an image, in resources of Flux.
 	{Path: "images", Parts: ImageParts{Name: "newName", Tag: "newTag"}},

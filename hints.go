@@ -223,9 +223,9 @@ func (f *imageFinder) isHint(word string, aboutImages bool) bool {
 	return hasPath && (hasRegistry || !isNumber(ref.Tag) && (isNumber(version[:min(1, len(version))]) || version == "latest"))
 }
 
-// isWhole reports a reference that is most likely an image wherever it stands: with a registry, a path and a version.
+// isWhole reports a reference that is most likely an image wherever it stands: with a path and a version.
 func (f *imageFinder) isWhole(text string) bool {
-	return strings.IndexByte(text, '/') > 0 && hasRegistry(text) && hasVersion(text) && f.isHint(text, false)
+	return strings.IndexByte(text, '/') > 0 && hasVersion(text) && f.isHint(text, false)
 }
 
 // isNumber reports text of nothing but digits, or of nothing.

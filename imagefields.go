@@ -53,7 +53,7 @@ func imageFieldKind(c *cursor, key string, below, about bool) (kind ImageKind, k
 var imageSuffixes = []string{
 	"Image", "image", "Images", "images", "mageName", "mage_name",
 	"mageURL", "mageUrl", "mageURI", "mageUri", "mage_url", "mage_uri", "mageRef", "mageReference", "mageFqin",
-	"magePullSpec", "magePullspec", "mageOverride", "image_web",
+	"magePullSpec", "magePullspec", "mageOverride", "mageList", "mage_list", "image_web",
 }
 
 // imagePartSuffixes are what the names of fields end in that hold a part of an image, or say how to pull it.
@@ -95,8 +95,11 @@ func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
 		}
 		start, class, reason := 0, classImage, ""
 		if c.object.scope != scopeTyped || c.isArgument() {
-			start = schemeLength(text)
-			class, reason = f.judge(c, text[start:], kind)
+			is := kind
+			if start = schemeLength(text); kind != ImageHint && strings.HasPrefix(text, "docker://") {
+				is = ImageSure
+			}
+			class, reason = f.judge(c, text[start:], is)
 		}
 		called := kind == imageNamed || kind == imageEntry
 		switch {
@@ -173,7 +176,7 @@ func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (class image
 	_, err := f.parse(text)
 	switch hasPath := strings.Contains(text, "/"); {
 	case err == nil && hasPath && c.inHelmValues():
-		return classUnresolved, "nothing in the manifest says which tag it has"
+		return classUnresolved, unsaid("tag it has")
 	case err == nil && hasPath:
 		return classImage, ""
 	case err == nil:

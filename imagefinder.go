@@ -236,7 +236,7 @@ func (f *imageFinder) readCustom(c *cursor) {
 			f.field(c, key, ImageSure)
 		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind) && !f.withVersion(c, key):
 			f.field(c, key, kind)
-		case !known && f.isWhole(scalar(value)):
+		case !known && hasRegistry(scalar(value)) && f.isWhole(scalar(value)):
 			whole = append(whole, key)
 		}
 	}

@@ -312,7 +312,7 @@ func (f *imageFinder) withNeighbours(c *cursor, key string, kind ImageKind) bool
 		n.tag = defaults.tag
 	}
 	if n.tag == nil {
-		return f.join(c, key, n, classUnresolved, "nothing in the manifest says which tag it has")
+		return f.join(c, key, n, classUnresolved, unsaid("tag it has"))
 	}
 	return f.join(c, key, n, classImage, "")
 }
@@ -340,7 +340,8 @@ func (f *imageFinder) withVersion(c *cursor, key string) bool {
 // ofRepository takes a field such as imageRepository together with the tag beside it that is called like it.
 func (f *imageFinder) ofRepository(c *cursor, key string) bool {
 	stem, found := strings.CutSuffix(key, "Repository")
-	if !found || !hasAnySuffix(stem, "mage") || scalar(f.get(c.node, key)) == "" {
+	name := scalar(f.get(c.node, key))
+	if !found || !hasAnySuffix(stem, "mage") || name == "" {
 		return false
 	}
 	n := imageNodes{repository: resolve(f.get(c.node, key)), registry: resolve(f.get(c.node, stem+"Registry"))}
@@ -349,5 +350,8 @@ func (f *imageFinder) ofRepository(c *cursor, key string) bool {
 			return f.join(c, key, n, classImage, "")
 		}
 	}
-	return false
+	if n.tag = nil; f.shaped || hasVersion(name) || !strings.Contains(name, "/") || isOther(name) || isProse(name) {
+		return false
+	}
+	return f.join(c, key, n, classUnresolved, unsaid("tag it has"))
 }

@@ -82,6 +82,7 @@ func TestImageParts(t *testing.T) {
 		{"image name and tag name", thing("{image: {repository: r.io, imageName: a/b, tagName: latest}}"), lists{images: []string{"r.io/a/b:latest"}}},
 
 		{"nothing but a repository", custom("operator.victoriametrics.com", "VMAuth", "{image: {repository: victoriametrics/vmauth, pullPolicy: Always}}"), lists{unresolved: []string{"victoriametrics/vmauth"}}},
+		{"nothing but an image's repository", thing("{imageRepository: r.io/a/b, c: {kubeImageRepository: 'r.io/a/c:1', d: {imageRepository: word}}}"), lists{images: []string{"r.io/a/c:1"}, unresolved: []string{"r.io/a/b"}}},
 		{"a whole image for a repository", thing("{image: {repository: 'a/b:1'}}"), lists{images: []string{"a/b:1"}}},
 		{"a name and a tag", thing("{image: {name: agent, tag: 7}}"), lists{unresolved: []string{"agent:7"}}},
 		{"a name and a tag by component", thing("{images: {a: {name: agent, tag: 7}}}"), lists{unresolved: []string{"agent:7"}}},
@@ -105,7 +106,9 @@ func TestImageFields(t *testing.T) {
 		want       lists
 	}{
 		{"a container with what is no image", "{containers: [{image: 'ko://a/b'}, {image: /a/b}, {image: true}]}", lists{invalid: []string{"ko://a/b", "/a/b"}, images: []string{"true"}}},
-		{"whatever a field is called", "{proxyService: 'quay.io/a/b:v1', build: {from: 'quay.io/a/c@" + testDigest + "'}, at: 'x.io/a:80', note: 'see quay.io/a/b:v1', output: {image: 'quay.io/a/d:v1'}, labels: {a: 'quay.io/a/e:v1'}}", lists{hints: []string{"quay.io/a/b:v1", "quay.io/a/c@" + testDigest}}},
+		{"whatever a field is called", "{proxyService: 'quay.io/a/b:v1', build: {from: 'quay.io/a/c@" + testDigest + "'}, at: 'x.io/a:80', note: 'see quay.io/a/b:v1', output: {image: 'quay.io/a/d:v1'}, labels: {a: 'quay.io/a/e:v1'}, run: {builder: 'a/f:v1', api: 'apps/v1:a', count: 'a/b:2'}}", lists{hints: []string{"quay.io/a/b:v1", "quay.io/a/c@" + testDigest, "a/f:v1"}}},
+		{"a mapping of images that is called something else", "{components: {redis: 'quay.io/a/b:v1', proxy: 'quay.io/a/c:v1', size: 'a/b:2', other: 'a/d:v1'}, pair: {a: 'a/e:v1', b: 'a/f:v1'}}", lists{images: []string{"quay.io/a/b:v1", "quay.io/a/c:v1"}, hints: []string{"a/d:v1", "a/e:v1", "a/f:v1"}}},
+		{"a scheme in a list", "{image_list: ['docker://quay.io/a', quay.io/b, 'docker://c:1'], imageLabels: ['docker://quay.io/d', quay.io/e]}", lists{images: []string{"quay.io/a", "quay.io/b", "c:1", "quay.io/d"}}},
 		{"a path without tag and registry", "{dummyImage: my-registry/my-dummy-image}", lists{images: []string{"my-registry/my-dummy-image"}}},
 		{"a word", "{initImage: busybox}", lists{hints: []string{"busybox"}}},
 		{"a template", "{initImage: '{{ image }}', containerImage: 'a/b:$VERSION'}", lists{unresolved: []string{"{{ image }}", "a/b:$VERSION"}}},

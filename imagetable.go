@@ -104,6 +104,7 @@ var imageRules = []ImageRule{
 	{Group: "kafka.strimzi.io", Path: "image", Is: ImageSure},
 	{Group: "dynatrace.com", Path: "image", Is: ImageSure},
 	{Group: "amd.com", Path: "driver.image", Is: ImageSure},
+	{Group: "core.openfunction.io", Path: "image", Is: ImageSure},
 	{Group: "inference.llmaz.io", Path: "image", Is: ImageSure}, // each Playground may choose another version
 
 	// Kustomize's replacement of an image, in resources of Flux.

@@ -245,9 +245,9 @@ func hasAnySuffix(text string, suffixes ...string) bool {
 	return false
 }
 
-// isFile reports another kind of image: a picture, or the disk of a virtual machine.
+// isFile reports another kind of image: a picture, or the disk of a virtual machine, in a file or in Google's cloud.
 func isFile(text string) bool {
-	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "data:") || strings.Contains(text, "://") {
+	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "projects/") && strings.Contains(text, "/global/images/") || strings.HasPrefix(text, "data:") || strings.Contains(text, "://") {
 		return true
 	}
 	for _, extension := range []string{".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".qcow2", ".iso", ".img", ".vmdk", ".vhd"} {

@@ -286,7 +286,7 @@ func (f *imageFinder) withNeighbours(c *cursor, key string, kind ImageKind) bool
 		if n.tag == nil {
 			n.tag = beside(stem + "Tag")
 		}
-		if n.tag == nil && strings.Contains(text, "/") {
+		if n.tag == nil {
 			n.tag = f.versionFor(text, beside(stem+"Version"))
 		}
 		if n.registry == nil && n.repository == nil {
@@ -317,9 +317,10 @@ func (f *imageFinder) withNeighbours(c *cursor, key string, kind ImageKind) bool
 	return f.join(c, key, n, classImage, "")
 }
 
-// versionFor gives the version beside an image if it is the image's tag: if the image has none and it can be one.
+// versionFor gives the version beside an image if it is the image's tag: if the image is a path without one. Beside a
+// single word it is most likely the version of something else.
 func (f *imageFinder) versionFor(image string, version *yamlnode.Node) *yamlnode.Node {
-	if text := scalar(version); text != "" && !hasVersion(image) {
+	if text := scalar(version); text != "" && !hasVersion(image) && (strings.Contains(image, "/") || isTemplate(image)) {
 		if _, err := f.parse("x" + versionOf(text)); err == nil || isTemplate(text) {
 			return version
 		}
@@ -339,19 +340,25 @@ func (f *imageFinder) withVersion(c *cursor, key string) bool {
 
 // ofRepository takes a field such as imageRepository together with the tag beside it that is called like it.
 func (f *imageFinder) ofRepository(c *cursor, key string) bool {
-	stem, found := strings.CutSuffix(key, "Repository")
 	name := scalar(f.get(c.node, key))
-	if !found || !hasAnySuffix(stem, "mage") || name == "" {
-		return false
-	}
-	n := imageNodes{repository: resolve(f.get(c.node, key)), registry: resolve(f.get(c.node, stem+"Registry"))}
-	for _, tag := range []string{stem + "Tag", stem + "Version", "tag"} {
-		if n.tag = resolve(f.get(c.node, tag)); scalar(n.tag) != "" {
-			return f.join(c, key, n, classImage, "")
+	for _, words := range []struct{ repository, registry, tag, version string }{
+		{"Repository", "Registry", "Tag", "Version"}, {"Repo", "Registry", "Tag", "Version"},
+		{"_repository", "_registry", "_tag", "_version"}, {"_repo", "_registry", "_tag", "_version"},
+	} {
+		stem, found := strings.CutSuffix(key, words.repository)
+		if !found || !hasAnySuffix(stem, "mage") || name == "" {
+			continue
 		}
+		n := imageNodes{repository: resolve(f.get(c.node, key)), registry: resolve(f.get(c.node, stem+words.registry))}
+		for _, tag := range []string{stem + words.tag, stem + words.version, "tag"} {
+			if n.tag = resolve(f.get(c.node, tag)); scalar(n.tag) != "" {
+				return f.join(c, key, n, classImage, "")
+			}
+		}
+		if n.tag = nil; f.shaped || hasVersion(name) || !strings.Contains(name, "/") || isOther(name) || isProse(name) {
+			return false
+		}
+		return f.join(c, key, n, classUnresolved, unsaid("tag it has"))
 	}
-	if n.tag = nil; f.shaped || hasVersion(name) || !strings.Contains(name, "/") || isOther(name) || isProse(name) {
-		return false
-	}
-	return f.join(c, key, n, classUnresolved, unsaid("tag it has"))
+	return false
 }

@@ -74,6 +74,7 @@ func TestImageParts(t *testing.T) {
 		{"parts that are called like an image", thing("{image: {pgImage: 'pg:14', pgRepository: r.io/x, jobImage: job, jobRepository: r.io/x, jobTag: 2}}"), lists{images: []string{"r.io/x/pg:14", "r.io/x/job:2"}}},
 		{"a version beside an image", thing("{image: a/b, version: v1.2+x}"), lists{images: []string{"a/b:v1.2-x"}}},
 		{"a version beside an image that has one", thing("{image: 'a/b:1', version: 2, c: {image: 'a/c@" + testDigest + "', version: 3}}"), lists{images: []string{"a/b:1", "a/c@" + testDigest}}},
+		{"the version of something beside a word", thing("{image: ubuntu, version: 1}"), lists{images: []string{"ubuntu"}}},
 		{"a range of versions beside an image", thing("{image: a/b, version: '>= 1.2'}"), lists{images: []string{"a/b"}}},
 		{"a version beside a container", thing("{containers: [{image: a/b, version: 1}]}"), lists{images: []string{"a/b"}}},
 		{"versions called like the images", thing("{prometheusImage: prom/prometheus, prometheusVersion: v2.9, initImage: a/b, version: v1}"), lists{images: []string{"prom/prometheus:v2.9", "a/b"}}},
@@ -82,7 +83,7 @@ func TestImageParts(t *testing.T) {
 		{"image name and tag name", thing("{image: {repository: r.io, imageName: a/b, tagName: latest}}"), lists{images: []string{"r.io/a/b:latest"}}},
 
 		{"nothing but a repository", custom("operator.victoriametrics.com", "VMAuth", "{image: {repository: victoriametrics/vmauth, pullPolicy: Always}}"), lists{unresolved: []string{"victoriametrics/vmauth"}}},
-		{"nothing but an image's repository", thing("{imageRepository: r.io/a/b, c: {kubeImageRepository: 'r.io/a/c:1', d: {imageRepository: word}}}"), lists{images: []string{"r.io/a/c:1"}, unresolved: []string{"r.io/a/b"}}},
+		{"nothing but an image's repository", thing("{imageRepository: r.io/a/b, c: {kubeImageRepository: 'r.io/a/c:1', d: {imageRepository: word}, e: {image_repo: r.io/a/e}, f: {image_repo: r.io/a/f, image_tag: v1}}}"), lists{images: []string{"r.io/a/c:1", "r.io/a/f:v1"}, unresolved: []string{"r.io/a/b", "r.io/a/e"}}},
 		{"a whole image for a repository", thing("{image: {repository: 'a/b:1'}}"), lists{images: []string{"a/b:1"}}},
 		{"a name and a tag", thing("{image: {name: agent, tag: 7}}"), lists{unresolved: []string{"agent:7"}}},
 		{"a name and a tag by component", thing("{images: {a: {name: agent, tag: 7}}}"), lists{unresolved: []string{"agent:7"}}},
@@ -91,6 +92,8 @@ func TestImageParts(t *testing.T) {
 		{"a tag beside something else", thing("{image: {tag: v1.2, publisher: Canonical}}"), lists{}},
 		{"an image and a repository without a version", thing("{repository: r.io/a, image: b, imagePullPolicy: Always}"), lists{unresolved: []string{"r.io/a/b"}}},
 		{"an image of a machine", custom("infrastructure.cluster.x-k8s.io", "Machine", "{image: {name: ubuntu, tag: 22}, a: {image: {repository: a/b}}, b: {image: {version: 1}}}"), lists{}},
+		{"a disk in an image, of a machine", custom("infrastructure.cluster.x-k8s.io", "Machine", "{volumes: [{containerDisk: {image: '${IMAGE}'}}, {containerDisk: {image: a/b}}]}"), lists{images: []string{"a/b"}, unresolved: []string{"${IMAGE}"}}},
+		{"a profile for an image", custom("security-profiles-operator.x-k8s.io", "ProfileBinding", "{image: 'a/b:1'}"), lists{}},
 		{"an image without a tag, in the values of a chart", custom("helm.toolkit.fluxcd.io", "HelmRelease", "{values: {image: a/b}}"), lists{unresolved: []string{"a/b"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -115,7 +118,7 @@ func TestImageFields(t *testing.T) {
 		{"a place to fill in", "{containerImage: '<your image>', aImage: 'r.io/<repo>:1'}", lists{invalid: []string{"<your image>", "r.io/<repo>:1"}}},
 		{"what is no reference", "{initImage: 'docker.io:a/b', newImage: PLACEHOLDER}", lists{invalid: []string{"docker.io:a/b", "PLACEHOLDER"}}},
 		{"prose", "{coverImage: A picture of a cat, titleImage: 'Hello {{ name }}'}", lists{}},
-		{"switches, numbers and files", "{pushImage: true, hashedImages: No, sizeImage: 5, aImage: 's3://a/b', bImage: /a/b, cImage: a/b.qcow2, imageURL: 'data:image/png;base64,AA=='}", lists{}},
+		{"switches, numbers and files", "{pushImage: true, hashedImages: No, sizeImage: 5, aImage: 's3://a/b', bImage: /a/b, cImage: a/b.qcow2, imageURL: 'data:image/png;base64,AA==', image: projects/a/global/images/b}", lists{}},
 		{"a scheme", "{aImage: 'docker://quay.io/a:1', image: 'oci://quay.io/b:1'}", lists{images: []string{"quay.io/a:1", "quay.io/b:1"}}},
 		{"an override", "{installerImageOverride: '${IMAGE}', imageOverride: a/b}", lists{images: []string{"a/b"}, unresolved: []string{"${IMAGE}"}}},
 		{"several in a text", "{images: 'a=quay.io/a:1;b=quay.io/b:1', baseImages: 'c:1, d:1'}", lists{images: []string{"quay.io/a:1", "quay.io/b:1", "c:1", "d:1"}}},

@@ -63,6 +63,7 @@ var imageRules = []ImageRule{
 	{Group: "pkg.crossplane.io", Path: "spec.package", Is: ImageShaped},
 	{Group: "grafana.integreatly.org", Path: "spec.version", Is: ImageShaped},
 	{Group: "kafka.strimzi.io", Path: "artifacts.reference", Is: ImageSure},
+	{Path: "containerDisk.image", Is: ImageSure}, // KubeVirt's, in the templates of machines too
 
 	// Images to fetch ahead of time.
 	{Group: "apps.kruise.io", Kind: "ImageListPullJob", Path: "spec.images", Is: ImageSure},
@@ -75,6 +76,7 @@ var imageRules = []ImageRule{
 	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageShaped},
 	{Group: "machine.openshift.io", Path: "image", Is: ImageShaped},
 	{Group: "machine.sapcloud.io", Path: "image", Is: ImageShaped},
+	{Group: "rke-machine-config.cattle.io", Path: "image", Is: ImageShaped},
 	{Group: "metal3.io", Path: "image", Is: ImageShaped},
 	{Group: "kops.k8s.io", Path: "image", Is: ImageShaped},
 	{Group: "*.upbound.io", Path: "image", Is: ImageShaped},
@@ -85,6 +87,7 @@ var imageRules = []ImageRule{
 	{Group: "fleet.cattle.io", Kind: "ImageScan", Path: "image", Is: ImageNever},
 	{Group: "kargo.akuity.io", Path: "image", Is: ImageNever},
 	{Group: "eraser.sh", Path: "images", Is: ImageNever},
+	{Group: "security-profiles-operator.x-k8s.io", Kind: "ProfileBinding", Path: "image", Is: ImageNever},
 	{Group: "ollama.ayaka.io", Path: "image", Is: ImageNever},                           // of a model
 	{Group: "core.oam.dev", Path: "properties.image", Is: ImageShaped, of: "nocalhost"}, // by the name of a language
 	{Group: "*.gardener.cloud", Path: "image", Is: ImageShaped},

@@ -37,11 +37,12 @@ func (f *imageFinder) readHintField(c *cursor, key string, value *yamlnode.Node)
 			f.scanArguments(c, key, value)
 			return
 		}
-	case "path":
-		f.readPatch(c, value)
-	case "value", "default": // of a variable or a parameter; the JSON in an argument of a workflow is read in its own right
+	case "value", "default": // of a variable, a parameter or a patch; the JSON in an argument of a workflow is read in its own right
 		if name := scalar(get(c.node, "name")); name != "" && c.index >= 0 && !holdsYAML(c, key, scalar(value)) {
 			f.scan(c.parent, c.key, name, value)
+			return
+		}
+		if f.readPatch(c, key, value) {
 			return
 		}
 	}
@@ -74,15 +75,17 @@ func (f *imageFinder) scanArguments(c *cursor, field string, list *yamlnode.Node
 	}
 }
 
-// readPatch takes the value that a patch of JSON puts where an image is.
-func (f *imageFinder) readPatch(c *cursor, path *yamlnode.Node) {
-	if !hasAnySuffix(scalar(path), "/image", "Image") {
-		return
+// readPatch takes the value that a patch of JSON puts where an image is. It reports whether there is one.
+func (f *imageFinder) readPatch(c *cursor, key string, value *yamlnode.Node) bool {
+	text := scalar(value)
+	if text == "" || !hasAnySuffix(scalar(get(c.node, "path")), "/image", "Image") {
+		return false
 	}
-	value := resolve(get(c.node, "value"))
-	if _, err := f.parse(scalar(value)); err == nil {
-		f.addHint(c, "value", value, 0, len(value.Value))
+	_, err := f.parse(text)
+	if err == nil {
+		f.addHint(c, key, value, 0, len(text))
 	}
+	return err == nil
 }
 
 // scanAll scans the strings below a node. The path leads from c to the node; key is the last name in it.

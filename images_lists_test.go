@@ -131,7 +131,7 @@ func TestImageFields(t *testing.T) {
 		{"a link to an image", "{a: {image: {url: 'quay.io/a/b:1'}}, images: [{name: x, url: quay.io/a/c}], b: {image: {url: 'https://x.io/a/b:1'}}}", lists{images: []string{"quay.io/a/b:1", "quay.io/a/c"}}},
 		{"a link that says what it is", "{source: {registry: {url: 'docker://quay.io/a/b'}}, other: {url: 'oci://quay.io/a/b:1'}}", lists{images: []string{"quay.io/a/b"}}},
 		{"a parameter", "{params: [{name: image, value: 'docker://quay.io/a/b:1'}]}", lists{hints: []string{"quay.io/a/b:1"}}},
-		{"a patch", "{plaintext: [{path: /spec/containers/0/image, operator: replace, value: 'a:1'}, {path: /spec/image, value: b}, {path: /spec/replicas, value: 'c:1'}]}", lists{hints: []string{"a:1", "b"}}},
+		{"a patch", "{plaintext: [{path: /spec/containers/0/image, operator: replace, value: 'a:1'}, {path: /spec/image, value: b}, {path: /spec/image, value: 'quay.io/d:1'}, {path: /spec/image, value: 'quay.io/a/d:1'}, {path: /spec/replicas, value: 'c:1'}]}", lists{hints: []string{"a:1", "b", "quay.io/d:1", "quay.io/a/d:1"}}},
 		{"an object without metadata", "{trialSpec: {apiVersion: trainer.kubeflow.org/v1, kind: TrainJob, spec: {trainer: {image: 'a:1'}}}}", lists{images: []string{"a:1"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

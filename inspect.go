@@ -22,7 +22,7 @@ type InspectOptions struct {
 type Inspection struct {
 	Info     *ChartInfo
 	Manifest Manifest // as rendered, hooks included
-	Images   []string // sorted and unique
+	Images   []string // as Manifest.Images gives them
 	Report   *ImageReport
 	GPUs     *GPUReport
 	Hooks    []ObjectRef            // objects that are hooks or tests
@@ -43,7 +43,7 @@ func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (
 	in := &Inspection{Info: ch.info(), Manifest: m, Objects: map[string][]ObjectRef{}}
 	var errs [3]error
 	in.Report, errs[0] = m.ImageReport(opts.Images)
-	in.Images = imageNames(in.Report.Images)
+	in.Images, _ = m.Images(opts.Images) // the error is that of the report
 	in.GPUs, errs[1] = m.GPUs(opts.GPUs)
 	var places []Place
 	places, errs[2] = m.Index()

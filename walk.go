@@ -1,11 +1,9 @@
 package helmexec
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -100,6 +98,7 @@ type object struct {
 	scope  scope
 	config bool // data for programs: any of its text may be a hint
 	root   *cursor
+	outer  *object // which carries this one; nil for a document's own
 }
 
 // cursor is a mapping under walk, with the way to it.
@@ -192,39 +191,6 @@ func (w *walker) root(node *yamlnode.Node, src *source) error {
 	return errors.New("not a mapping, so not an object")
 }
 
-// templateExpression is what Argo replaces in a text before it reads it as YAML.
-var templateExpression = regexp.MustCompile(`\{\{[^{}]*\}\}`)
-
-// embedded visits YAML that a string of c holds. Where template expressions keep it from being read they are blotted
-// out; a text that still cannot be read tells nothing.
-func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int) error {
-	if c.src.depth >= maxEmbedded {
-		return nil
-	}
-	for doc := range Manifest(text.Value).documents() {
-		nodes, err := doc.nodes()
-		if err != nil {
-			doc.text = templateExpression.ReplaceAllFunc(doc.text, func(expression []byte) []byte {
-				return bytes.Repeat([]byte{'X'}, len(expression)) // no letter of a reference
-			})
-			nodes, _ = doc.nodes()
-		}
-		src := &source{
-			doc: c.src.doc, text: doc.text, start: doc.offset, first: doc.line, parent: c.src, node: text, depth: c.src.depth + 1,
-		}
-		for _, node := range nodes {
-			if node = content(node); node.Kind != yamlnode.MappingNode {
-				continue
-			}
-			child := &cursor{parent: c, key: key, index: -1, node: node, object: c.object, src: src}
-			if err := w.mapping(child, depth+1); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // mapping visits a mapping and what is below.
 func (w *walker) mapping(c *cursor, depth int) error {
 	if depth > maxDepth {
@@ -254,7 +220,7 @@ func (w *walker) mapping(c *cursor, depth int) error {
 func (w *walker) child(c *cursor, key string, value *yamlnode.Node, depth int) error {
 	switch value.Kind {
 	case yamlnode.ScalarNode:
-		if holdsYAML(c, key) && value.Value != "" {
+		if holdsYAML(c, key, value.Value) && value.Value != "" {
 			return w.embedded(c, key, value, depth)
 		}
 	case yamlnode.MappingNode:
@@ -315,12 +281,13 @@ func (w *walker) enter(c *cursor, depth int) (skip bool, err error) {
 	if items := listItems(c.node, ref.Kind); items != nil {
 		return true, w.sequence(&cursor{index: -1, node: c.node, src: c.src, object: c.object}, "items", 0, items, depth+1)
 	}
-	if c.object != nil {
-		hooks = c.object.hooks
+	outer := c.object
+	if outer != nil {
+		hooks = outer.hooks
 	}
-	c.object = &object{ObjectRef: ref, hooks: hooks, scope: scopeOf(ref.Group, ref.Kind), root: c}
-	if get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
-		// The configuration file of a program has a kind and no metadata.
+	c.object = &object{ObjectRef: ref, hooks: hooks, scope: scopeOf(ref.Group, ref.Kind), root: c, outer: outer}
+	if outer == nil && get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
+		// A document with a kind and no metadata is the configuration file of a program.
 		c.object.scope, c.object.config = scopeTyped, true
 	}
 	c.object.config = c.object.config || c.object.scope == scopeConfig
@@ -374,22 +341,11 @@ func isArgoWorkflow(o *object) bool {
 	return o.Group == "argoproj.io" && (strings.HasSuffix(o.Kind, "Workflow") || strings.HasSuffix(o.Kind, "WorkflowTemplate"))
 }
 
-// skippedByArgo leaves out the items of loops, which are parameters of any shape, and what a workflow's status says
-// other than the templates that it will still run.
+// skippedByArgo leaves out the items of loops, which have any shape, and what a workflow's status says other than the
+// templates that it will still run.
 func skippedByArgo(c *cursor, key string) bool {
 	if c.parent != nil && c.parent == c.object.root && c.key == "status" {
 		return key != "storedTemplates" && key != "storedWorkflowTemplateSpec"
 	}
-	return key == "withItems" || key == "arguments"
-}
-
-// holdsYAML reports the string fields that hold YAML which a controller creates objects from.
-func holdsYAML(c *cursor, key string) bool {
-	switch key {
-	case "manifest":
-		return c.key == "resource" && isArgoWorkflow(c.object)
-	case "podSpecPatch":
-		return isArgoWorkflow(c.object)
-	}
-	return false
+	return key == "withItems"
 }

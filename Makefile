@@ -60,6 +60,9 @@ gobench: ## Benchmarks of what runs without helm
 	$(GO) test -run='^$$' -bench=. -benchmem ./...
 	cd bench && $(GO) test -run='^$$' -bench=. -benchmem ./...
 
+# As the tools are built, so that Helm and Kubernetes are not compiled a second time.
+lint: export CGO_ENABLED = 0
+lint: export GOFLAGS += -trimpath
 lint: ## gofmt, vet also for macOS and Windows, staticcheck
 	@$(TOOLS) staticcheck
 	$(call say,gofmt)

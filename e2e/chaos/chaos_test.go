@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,7 +48,6 @@ const (
 var (
 	shared      *bench
 	interrupted context.Context
-	begun       atomic.Bool // a run was
 )
 
 func TestMain(m *testing.M) {

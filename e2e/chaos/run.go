@@ -50,6 +50,9 @@ type run struct {
 	faults             atomic.Int64
 }
 
+// begun tells that some run was.
+var begun atomic.Bool
+
 // newRun draws a run and makes its namespace and link.
 func (b *bench) newRun(ctx context.Context, f family, number int) (*run, error) {
 	begun.Store(true)

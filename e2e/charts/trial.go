@@ -20,6 +20,18 @@ type bed struct {
 	cluster *cluster.Cluster
 }
 
+// everything is what the cluster holds. A definition of custom resources that changes or a busy
+// machine can keep the API server from telling for a while.
+func (b *bed) everything(ctx context.Context) (all []cluster.Object, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	err = cluster.Eventually(ctx, func(ctx context.Context) error {
+		all, err = b.cluster.Everything(ctx)
+		return err
+	})
+	return all, err
+}
+
 // trial is one chart on one Helm.
 type trial struct {
 	chart  chart
@@ -39,7 +51,7 @@ type times struct{ install, removal, grace time.Duration }
 
 const (
 	// limit is the time of one install or removal. Each hook and each wait takes its timeout at most.
-	limit = 5 * time.Minute
+	limit = 10 * time.Minute
 	// settling is the time of what is deleted in the background.
 	settling = 15 * time.Second
 )
@@ -49,7 +61,7 @@ const (
 func (t *trial) try(ctx context.Context, b *bed) error {
 	begin := time.Now()
 	defer func() { t.took = time.Since(begin) }()
-	before, err := b.cluster.Everything(ctx)
+	before, err := b.everything(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,7 +75,7 @@ func (t *trial) try(ctx context.Context, b *bed) error {
 	if err := t.look(ctx, b, before, remains); err != nil {
 		return err
 	}
-	clean, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("a minute was not enough to clean the cluster"))
+	clean, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("the cluster could not be cleaned"))
 	defer cancel()
 	return b.cluster.Restore(clean, before)
 }
@@ -130,7 +142,7 @@ func (t *trial) fault(kind, what string) { t.faults = append(t.faults, fault{kin
 func (t *trial) look(ctx context.Context, b *bed, before []cluster.Object, remains []helmexec.Remain) error {
 	soon, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
-	reported, err := b.cluster.Everything(ctx)
+	reported, err := b.everything(ctx)
 	after := reported
 	for {
 		if err != nil {
@@ -145,7 +157,7 @@ func (t *trial) look(ctx context.Context, b *bed, before []cluster.Object, remai
 		case <-soon.Done():
 		case <-time.After(500 * time.Millisecond):
 		}
-		after, err = b.cluster.Everything(ctx)
+		after, err = b.everything(ctx)
 	}
 }
 

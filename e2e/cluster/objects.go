@@ -62,7 +62,7 @@ func (c *Cluster) Objects(ctx context.Context, namespaces ...string) ([]Object, 
 // OfCluster tells whether the cluster makes such an object by itself.
 func (o Object) OfCluster() bool {
 	switch o.Kind {
-	case "ComponentStatus", "Endpoints", "EndpointSlice", "Event", "IPAddress", "Lease":
+	case "Endpoints", "EndpointSlice", "Event", "IPAddress", "Lease":
 		return true
 	case "APIService":
 		return o.Labels["kube-aggregator.kubernetes.io/automanaged"] != ""
@@ -202,7 +202,7 @@ func (c *Cluster) kinds(ctx context.Context) ([]kind, error) {
 			for _, version := range group.Versions {
 				apiVersion := strings.TrimPrefix(group.Metadata.Name+"/"+version.Version, "/")
 				for _, resource := range version.Resources {
-					if !slices.Contains(resource.Verbs, "list") {
+					if !slices.Contains(resource.Verbs, "list") || resource.Resource == "componentstatuses" { // which nobody stores
 						continue
 					}
 					id := resource.Resource + "." + group.Metadata.Name

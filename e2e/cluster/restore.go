@@ -6,13 +6,18 @@ import (
 	"net/http"
 )
 
-// Restore removes everything that is not in before, which Everything returned, and what the cluster
-// does not make by itself. It returns when all is gone. Nobody's wishes count: webhooks that refuse a
-// removal go first, and finalizers are taken off.
+// Restore removes what is not in before, which Everything returned, unless the cluster makes it by
+// itself; see RemoveAll.
 func (c *Cluster) Restore(ctx context.Context, before []Object) error {
 	had := uids(before)
+	return c.RemoveAll(ctx, func(o Object) bool { return !had[o.UID] && !o.OfCluster() })
+}
+
+// RemoveAll removes such objects, and returns when all are gone. Nobody's wishes count: webhooks that
+// refuse a removal go first, and finalizers are taken off.
+func (c *Cluster) RemoveAll(ctx context.Context, such func(Object) bool) error {
 	return Eventually(ctx, func(ctx context.Context) error {
-		if err := c.convertNothing(ctx, had); err != nil {
+		if err := c.convertNothing(ctx, such); err != nil {
 			return err
 		}
 		all, err := c.Everything(ctx)
@@ -22,7 +27,7 @@ func (c *Cluster) Restore(ctx context.Context, before []Object) error {
 		// One after the other: what refuses, what is in the way of definitions and namespaces, those.
 		var turns [3][]Object
 		for _, o := range all {
-			if !had[o.UID] && !o.OfCluster() {
+			if such(o) {
 				turns[o.turn()] = append(turns[o.turn()], o)
 			}
 		}
@@ -70,23 +75,28 @@ func (c *Cluster) remove(ctx context.Context, o Object) error {
 
 // convertNothing takes the webhooks off definitions of custom resources: without what answers them
 // their objects can be neither read nor removed.
-func (c *Cluster) convertNothing(ctx context.Context, had map[string]bool) error {
+func (c *Cluster) convertNothing(ctx context.Context, such func(Object) bool) error {
 	const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 	var list struct {
 		Items []struct {
-			Metadata struct{ Name, UID string }
-			Spec     struct{ Conversion struct{ Strategy string } }
+			Metadata struct {
+				Name, UID string
+				Labels    map[string]string
+			}
+			Spec struct{ Conversion struct{ Strategy string } }
 		}
 	}
 	if err := c.Request(ctx, http.MethodGet, definitions, nil, &list); err != nil {
 		return err
 	}
 	for _, definition := range list.Items {
-		if had[definition.Metadata.UID] || definition.Spec.Conversion.Strategy != "Webhook" {
+		m := definition.Metadata
+		o := Object{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition", Name: m.Name, UID: m.UID, Labels: m.Labels}
+		if definition.Spec.Conversion.Strategy != "Webhook" || !such(o) {
 			continue
 		}
 		none := map[string]any{"spec": map[string]any{"conversion": map[string]any{"strategy": "None", "webhook": nil}}}
-		if err := c.Request(ctx, http.MethodPatch, definitions+"/"+definition.Metadata.Name, none, nil); ignoreNotFound(err) != nil {
+		if err := c.Request(ctx, http.MethodPatch, definitions+"/"+m.Name, none, nil); ignoreNotFound(err) != nil {
 			return err
 		}
 	}

@@ -183,7 +183,7 @@ func (q quota) allow(ctx context.Context, r *run, _ refusal) error {
 	return err
 }
 
-// rights refuses helm alone, by what its account may do.
+// rights refuses helm alone, by what its user may do.
 type rights struct{}
 
 // These stand for each resource and each verb.
@@ -199,28 +199,20 @@ func (rights) draw(r *run) refusal {
 	return drawRefusal(r, "create", "update", "delete")
 }
 
-func (rights) prepare(ctx context.Context, r *run) error {
-	const account = "/api/v1/namespaces/default/serviceaccounts"
+func (rights) prepare(ctx context.Context, r *run) (err error) {
 	rbac := "/apis/rbac.authorization.k8s.io/v1/namespaces/" + r.namespace
-	name := "refuse-" + r.namespace
 	for path, object := range map[string]map[string]any{
-		account:         {},
-		rbac + "/roles": {"rules": rules(refusal{})},
-		rbac + "/rolebindings": {
-			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-			"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": name, "namespace": "default"}},
+		"/roles": {"rules": rules(refusal{})},
+		"/rolebindings": {
+			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "refuse-" + r.namespace},
+			"subjects": []any{map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": r.namespace}},
 		},
 	} {
-		if err := r.cluster.Request(ctx, http.MethodPost, path, benchObject(r, object), nil); err != nil {
+		if err := r.cluster.Request(ctx, http.MethodPost, rbac+path, benchObject(r, object), nil); err != nil {
 			return err
 		}
 	}
-	var token struct{ Status struct{ Token string } }
-	err := r.cluster.Request(ctx, http.MethodPost, account+"/"+name+"/token", map[string]any{"spec": map[string]any{}}, &token)
-	if err != nil {
-		return err
-	}
-	if r.kubeconfig, err = r.cluster.KubeconfigWith(r.link.url(), token.Status.Token); err != nil {
+	if r.kubeconfig, err = r.cluster.KubeconfigAs(r.namespace); err != nil {
 		return err
 	}
 	return may(ctx, r, refusal{"", "secrets", "create"}, true)
@@ -272,12 +264,12 @@ func rules(without refusal) []any {
 	return rules
 }
 
-// may returns when the account of a run may do something, or may not.
+// may returns when the user of a run may do something, or may not.
 func may(ctx context.Context, r *run, what refusal, allowed bool) error {
 	return cluster.Eventually(ctx, func(ctx context.Context) error {
 		var review struct{ Status struct{ Allowed bool } }
 		err := r.cluster.Request(ctx, http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", map[string]any{"spec": map[string]any{
-			"user":               "system:serviceaccount:default:refuse-" + r.namespace,
+			"user":               r.namespace,
 			"resourceAttributes": map[string]any{"namespace": r.namespace, "group": what.group, "resource": what.resource, "verb": what.verb},
 		}}, &review)
 		if err == nil && review.Status.Allowed != allowed {

@@ -25,15 +25,26 @@ var kindsOfFault = []string{unnamed, ghost, twice, taken, untyped, hung, lost}
 
 func (f fault) String() string { return f.kind + ": " + f.what }
 
+// report is what was told: what remains, and in which status a release is still recorded, if it is.
+type report struct {
+	remains         []helmexec.Remain
+	release, status string
+}
+
+// hasRecord tells whether an object is the record of the release in the status that was told.
+func (r report) hasRecord(o cluster.Object) bool {
+	return r.status != "" && o.Labels["owner"] == "helm" && o.Labels["name"] == r.release && o.Labels["status"] == r.status
+}
+
 // compare tells what is wrong with what was reported to remain. What was there at the time of the
 // report may go by itself later.
-func compare(before, reported, after []cluster.Object, remains []helmexec.Remain) (faults []fault) {
+func compare(before, reported, after []cluster.Object, told report) (faults []fault) {
 	was, is := uids(before), uids(after)
 	there, named := map[helmexec.ObjectRef]bool{}, map[helmexec.ObjectRef]bool{}
 	for _, o := range reported {
 		there[identity(o)] = true
 	}
-	for _, r := range remains {
+	for _, r := range told.remains {
 		ref := r.ObjectRef
 		ref.Version = "" // an object is served in several
 		switch {
@@ -45,7 +56,7 @@ func compare(before, reported, after []cluster.Object, remains []helmexec.Remain
 		named[ref] = true
 	}
 	for _, o := range left(before, after) {
-		if !named[identity(o)] {
+		if !named[identity(o)] && !told.hasRecord(o) {
 			faults = append(faults, fault{unnamed, identity(o).String()})
 		}
 	}

@@ -23,11 +23,14 @@ func TestCompare(t *testing.T) {
 		claim = object("v1", "PersistentVolumeClaim", "job", "data", "3")
 		space = object("v1", "Namespace", "", "job", "5")
 	)
+	record := object("v1", "Secret", "job", "sh.helm.release.v1.web.v1", "7")
+	record.Labels = map[string]string{"owner": "helm", "name": "web", "status": "uninstalling"}
 	type all = []cluster.Object
 	tests := []struct {
 		name                    string
 		before, reported, after all // reported nil: the same as after
 		remains                 []helmexec.Remain
+		told                    report // but for remains
 		want                    []fault
 	}{
 		{name: "nothing"},
@@ -48,14 +51,18 @@ func TestCompare(t *testing.T) {
 		{name: "a volume without a claim", after: all{object("v1", "PersistentVolume", "", "pvc-3", "4")}, want: []fault{{unnamed, "PersistentVolume pvc-3"}}},
 		{name: "of the cluster", after: all{object("v1", "ServiceAccount", "job", "default", "6")}},
 		{name: "of the cluster, named", after: all{object("v1", "ServiceAccount", "job", "default", "6")}, remains: []helmexec.Remain{remain("", "ServiceAccount", "job", "default")}},
+		{name: "a record", after: all{record}, want: []fault{{unnamed, "Secret job/sh.helm.release.v1.web.v1"}}},
+		{name: "a record in the status that was told", after: all{record}, told: report{release: "web", status: "uninstalling"}},
+		{name: "a record in another status", after: all{record}, told: report{release: "web", status: "deployed"}, want: []fault{{unnamed, "Secret job/sh.helm.release.v1.web.v1"}}},
 		{name: "of somebody else, gone", before: all{claim}, want: []fault{{taken, "PersistentVolumeClaim job/data"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			tt.told.remains = tt.remains
 			if tt.reported == nil {
 				tt.reported = tt.after
 			}
-			if got := compare(tt.before, tt.reported, tt.after, tt.remains); !slices.Equal(got, tt.want) {
+			if got := compare(tt.before, tt.reported, tt.after, tt.told); !slices.Equal(got, tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})

@@ -71,8 +71,7 @@ func (t *trial) try(ctx context.Context, b *bed) error {
 	if err != nil {
 		return err
 	}
-	remains := t.installAndRemove(ctx, h)
-	if err := t.look(ctx, b, before, remains); err != nil {
+	if err := t.look(ctx, b, before, t.installAndRemove(ctx, h)); err != nil {
 		return err
 	}
 	clean, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("the cluster could not be cleaned"))
@@ -81,7 +80,7 @@ func (t *trial) try(ctx context.Context, b *bed) error {
 }
 
 // installAndRemove is what a job runner does. It returns what is reported to stay.
-func (t *trial) installAndRemove(ctx context.Context, h *helmexec.Helm) []helmexec.Remain {
+func (t *trial) installAndRemove(ctx context.Context, h *helmexec.Helm) report {
 	job := strings.ToLower(rand.Text()[:8])
 	namespace := "job-" + job
 	err := t.bounded(ctx, "install", func(ctx context.Context) error {
@@ -93,7 +92,7 @@ func (t *trial) installAndRemove(ctx context.Context, h *helmexec.Helm) []helmex
 	})
 	if err != nil {
 		t.outcome = t.kindOf("install", err)
-		return remainsOf(err)
+		return reportOf(err)
 	}
 	var removed []*helmexec.UninstallResult
 	err = t.bounded(ctx, "removal", func(ctx context.Context) (err error) {
@@ -103,13 +102,13 @@ func (t *trial) installAndRemove(ctx context.Context, h *helmexec.Helm) []helmex
 	switch {
 	case err != nil:
 		t.outcome = "removal: " + t.kindOf("removal", err)
-		return remainsOf(err)
+		return reportOf(err)
 	case len(removed) != 1:
 		t.fault(lost, fmt.Sprintf("%d releases of the job were removed", len(removed)))
-		return nil
+		return report{}
 	}
 	t.outcome = installed
-	return removed[0].Remains
+	return report{remains: removed[0].Remains}
 }
 
 const installed = "installed and removed"
@@ -139,7 +138,7 @@ func (t *trial) fault(kind, what string) { t.faults = append(t.faults, fault{kin
 
 // look compares what is there with what was reported: at once, and again while something is left that
 // may go by itself.
-func (t *trial) look(ctx context.Context, b *bed, before []cluster.Object, remains []helmexec.Remain) error {
+func (t *trial) look(ctx context.Context, b *bed, before []cluster.Object, told report) error {
 	soon, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
 	reported, err := b.everything(ctx)
@@ -148,7 +147,7 @@ func (t *trial) look(ctx context.Context, b *bed, before []cluster.Object, remai
 		if err != nil {
 			return err
 		}
-		faults := compare(before, reported, after, remains)
+		faults := compare(before, reported, after, told)
 		if len(faults) == 0 || soon.Err() != nil {
 			t.faults, t.left = append(t.faults, faults...), left(before, after)
 			return ctx.Err()
@@ -161,12 +160,12 @@ func (t *trial) look(ctx context.Context, b *bed, before []cluster.Object, remai
 	}
 }
 
-func remainsOf(err error) []helmexec.Remain {
+func reportOf(err error) report {
 	var failed *helmexec.ReleaseError
 	if errors.As(err, &failed) {
-		return failed.Remains
+		return report{failed.Remains, failed.Release, string(failed.Status)}
 	}
-	return nil
+	return report{}
 }
 
 // kinds of errors that README.md lists, the more telling ones first.

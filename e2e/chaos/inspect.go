@@ -119,7 +119,7 @@ func (r *run) afterInstall(o outcome, s sight) (all []wrong) {
 	switch {
 	case deployed > 0:
 		all = append(all, lost)
-	case len(s.records) > 0 && !o.tellsRecord(s):
+	case len(s.records) > 0 && !namesRecord(o.Remains):
 		all = append(all, stuck)
 	}
 	return append(all, r.afterFailure(o, s)...)
@@ -127,7 +127,8 @@ func (r *run) afterInstall(o outcome, s sight) (all []wrong) {
 
 // afterUninstall judges an uninstall by what is there.
 func (r *run) afterUninstall(o outcome, s sight) (all []wrong) {
-	if len(s.records) > 0 && !(r.family.refuses && o.tellsRecord(s)) {
+	// A removal that was refused says so by the status of the release.
+	if len(s.records) > 0 && !(r.family.refuses && (namesRecord(o.Remains) || !o.OK && len(s.records) == 1 && o.Status == s.records[0])) {
 		all = append(all, stuck)
 	}
 	if !o.OK {
@@ -183,11 +184,8 @@ func (r *run) afterAll(told []outcome) func(outcome, sight) []wrong {
 // recordPrefix begins the name of a release record.
 const recordPrefix = "Secret sh.helm.release.v1."
 
-// tellsRecord tells whether an outcome says that the release is still recorded: by the name of the
-// record, or by the status that it has.
-func (o outcome) tellsRecord(s sight) bool {
-	isRecord := func(name string) bool { return strings.HasPrefix(name, recordPrefix) }
-	return slices.ContainsFunc(o.Remains, isRecord) || !o.OK && len(s.records) == 1 && o.Status == s.records[0]
+func namesRecord(remains []string) bool {
+	return slices.ContainsFunc(remains, func(name string) bool { return strings.HasPrefix(name, recordPrefix) })
 }
 
 // sameNames compares objects that are there with those reported, each once, but for release records.

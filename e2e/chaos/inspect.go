@@ -91,7 +91,7 @@ const (
 	leftOver  wrong = "left over"    // objects of no release that were not reported, or missing ones that were
 	wrongData wrong = "wrong values" // the release is not what was asked for
 	untyped   wrong = "untyped"      // an error without a cause that a program can act on
-	misjudged wrong = "misjudged"    // an error with another status than the record has, or called passing when it lasts
+	misjudged wrong = "misjudged"    // a failure of what must succeed, with another status than the record has, or called transient when it lasts
 	missed    wrong = "missed"       // a removal that did not find what there was to remove
 )
 
@@ -163,7 +163,7 @@ func (r *run) afterFailure(o outcome, s sight) (all []wrong) {
 func (r *run) afterAll(told []outcome) func(outcome, sight) []wrong {
 	return func(o outcome, s sight) (all []wrong) {
 		if !o.OK {
-			all = append(all, untyped) // nothing stands in its way any more
+			all = append(all, misjudged) // nothing stands in its way any more
 		}
 		if len(s.records) > 0 {
 			all = append(all, stuck)

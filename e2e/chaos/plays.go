@@ -140,15 +140,7 @@ func removedMeanwhile(ctx context.Context, r *run, judge judge) error {
 	if !here {
 		out.Home, out.Binary = filepath.Join(r.dir, "other-host"), r.binaries[r.rng.IntN(2)]
 	}
-	type result struct {
-		outcome
-		error
-	}
-	installed := make(chan result, 1)
-	go func() {
-		o, err := in.inProcess(ctx)
-		installed <- result{o, err}
-	}()
+	await := in.begin(ctx)
 	if here {
 		// Until its helm is at work, nobody knows of the install.
 		for len(processesWith(func(arg string) bool { return arg == "--namespace="+r.namespace })) == 0 && pause(ctx, 5*time.Millisecond) {
@@ -164,18 +156,18 @@ func removedMeanwhile(ctx context.Context, r *run, judge judge) error {
 	if err != nil {
 		return err
 	}
-	first := <-installed
-	if first.error != nil {
-		return first.error
+	installed, err := await()
+	if err != nil {
+		return err
 	}
-	judge("install", first.outcome, func(o outcome, _ sight) (all []wrong) {
+	judge("install", installed, func(o outcome, _ sight) (all []wrong) {
 		if !o.OK && !o.Typed {
 			all = append(all, untyped)
 		}
 		return all
 	})
-	judge("removal", removed, r.afterMeeting(first.outcome, here || len(begun.records) > 0))
-	return r.removeRest(ctx, judge, first.outcome, removed)
+	judge("removal", removed, r.afterMeeting(installed, here || len(begun.records) > 0))
+	return r.removeRest(ctx, judge, installed, removed)
 }
 
 // afterMeeting judges a removal that met an install.
@@ -212,25 +204,20 @@ func removedTwice(ctx context.Context, r *run, judge judge) error {
 	one, other := r.job(removeJob), r.job(removeJob)
 	other.Home, other.Binary = filepath.Join(r.dir, "other-host"), r.binaries[r.rng.IntN(2)]
 	delay := between(r.rng, 0, 700*time.Millisecond)
-	type result struct {
-		outcome
-		error
-	}
-	done := make(chan result, 1)
-	go func() {
-		pause(ctx, delay)
-		o, err := other.inProcess(ctx)
-		done <- result{o, err}
-	}()
 	r.faults.Add(1)
-	first, err := one.inProcess(ctx)
-	second := <-done
-	if err != nil || second.error != nil {
-		return fmt.Errorf("%w, %w", err, second.error)
+	await := one.begin(ctx)
+	pause(ctx, delay)
+	second, err := other.inProcess(ctx)
+	if err != nil {
+		return err
+	}
+	first, err := await()
+	if err != nil {
+		return err
 	}
 	both := func(o outcome, s sight) (all []wrong) {
 		if !o.OK {
-			all = append(all, untyped) // having nothing to remove is a success
+			all = append(all, misjudged) // having nothing to remove is a success
 		}
 		if len(s.records) > 0 {
 			all = append(all, stuck)
@@ -241,7 +228,7 @@ func removedTwice(ctx context.Context, r *run, judge judge) error {
 		return all
 	}
 	judge("first removal", first, both)
-	judge("second removal", second.outcome, both)
+	judge("second removal", second, both)
 	return nil
 }
 

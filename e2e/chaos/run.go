@@ -182,3 +182,15 @@ func (j job) inProcess(ctx context.Context) (outcome, error) {
 	var o outcome
 	return o, json.Unmarshal(stdout.Bytes(), &o)
 }
+
+// begin starts a job in a process of its own, which wait waits for.
+func (j job) begin(ctx context.Context) (wait func() (outcome, error)) {
+	var o outcome
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		o, err = j.inProcess(ctx)
+	}()
+	return func() (outcome, error) { <-done; return o, err }
+}

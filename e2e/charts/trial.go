@@ -51,9 +51,9 @@ type times struct{ install, removal, grace time.Duration }
 
 const (
 	// limit is the time of one install or removal. Each hook and each wait takes its timeout at most.
-	limit = 10 * time.Minute
+	limit = 20 * time.Minute
 	// settling is the time of what is deleted in the background.
-	settling = 15 * time.Second
+	settling = 2 * time.Minute
 )
 
 // try installs the chart, removes it if that was a success, and looks at what is left. Its error is a

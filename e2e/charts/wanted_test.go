@@ -15,7 +15,7 @@ type want struct {
 }
 
 func (w want) orLong() times {
-	return times{cmp.Or(w.install, 2*time.Minute), cmp.Or(w.removal, 2*time.Minute), cmp.Or(w.grace, 30*time.Second)}
+	return times{cmp.Or(w.install, 5*time.Minute), cmp.Or(w.removal, 5*time.Minute), cmp.Or(w.grace, time.Minute)}
 }
 
 const short = 3 * time.Second
@@ -53,7 +53,7 @@ var wanted = map[string]want{
 	"hook-endless":          {outcome: notReady, times: times{install: short}},
 	"hook-endless-goodbye":  {outcome: notGone, times: times{removal: short}},
 	"hook-endless-late":     {outcome: notReady, times: times{install: short}},
-	"hook-endless-removal":  {outcome: installed, times: times{removal: 3 * short}},
+	"hook-endless-removal":  {outcome: installed, times: times{removal: 20 * time.Second}},
 	"hook-fails":            {outcome: notReady},
 	"hook-fails-late":       {outcome: notReady},
 	"hook-gone":             {outcome: installed},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -136,9 +137,18 @@ func endless(ctx context.Context, r *run, judge judge) error {
 // same home nothing of it can be missed, from another what was recorded by then.
 func removedMeanwhile(ctx context.Context, r *run, judge judge) error {
 	in, out := r.job(install), r.job(removeJob)
-	here, delay := r.rng.IntN(2) == 0, between(r.rng, 0, 2500*time.Millisecond)
+	here, delay := r.rng.IntN(2) == 0, time.Duration(logUniform(r.rng, 1, 3000))*time.Millisecond
 	if !here {
 		out.Home, out.Binary = filepath.Join(r.dir, "other-host"), r.binaries[r.rng.IntN(2)]
+	}
+	if r.rng.IntN(2) == 0 {
+		// So that its record takes a while to come.
+		slow := logUniform(r.rng, 20, 300)
+		heal, err := r.link.poison("latency", direction(r.rng), 1, map[string]int{"latency": slow})
+		if err != nil {
+			return err
+		}
+		defer heal()
 	}
 	await := in.begin(ctx)
 	if here {
@@ -147,10 +157,8 @@ func removedMeanwhile(ctx context.Context, r *run, judge judge) error {
 		}
 	}
 	pause(ctx, delay)
-	begun, err := r.look(ctx)
-	if err != nil {
-		return err
-	}
+	record := "/api/v1/namespaces/" + r.namespace + "/secrets/sh.helm.release.v1." + r.release + ".v1"
+	recorded := r.cluster.Request(ctx, http.MethodGet, record, nil, nil) == nil
 	r.faults.Add(1)
 	removed, err := out.inProcess(ctx)
 	if err != nil {
@@ -166,7 +174,7 @@ func removedMeanwhile(ctx context.Context, r *run, judge judge) error {
 		}
 		return all
 	})
-	judge("removal", removed, r.afterMeeting(installed, here || len(begun.records) > 0))
+	judge("removal", removed, r.afterMeeting(installed, here || recorded))
 	return r.removeRest(ctx, judge, installed, removed)
 }
 

@@ -26,7 +26,7 @@ func TestDoubleDelivery(t *testing.T) {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			t.Parallel()
 			r := newTestRun(ctx, t, b, family{name: "twice"}, n)
-			first, second := r.job(false), r.job(false)
+			first, second := r.job(install), r.job(install)
 			if r.rng.IntN(2) == 0 {
 				second.Home = filepath.Join(b.dir, "other-host")
 			}
@@ -70,7 +70,7 @@ func TestDeadHost(t *testing.T) {
 		t.Run(fmt.Sprintf("helm%d", 3+n%2), func(t *testing.T) {
 			t.Parallel()
 			r := newTestRun(ctx, t, b, family{name: "dead-host"}, n)
-			lost := r.job(false)
+			lost := r.job(install)
 			lost.Limit, lost.Grace = 15*time.Second, time.Second
 			lost.Values = maps.Clone(r.values)
 			lost.Values["readyAfter"] = "1h" // so that it is still at work when its host goes
@@ -87,7 +87,7 @@ func TestDeadHost(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			other := r.job(false)
+			other := r.job(install)
 			other.Home = filepath.Join(b.dir, "other-host")
 			o, err := other.inProcess(ctx)
 			if err != nil {
@@ -154,7 +154,7 @@ func TestOutageBeyondTheBudget(t *testing.T) {
 			for k, v := range stage.values {
 				r.values[k] = v
 			}
-			j := r.job(false)
+			j := r.job(install)
 			j.Tries, j.Timeout = 3, 10*time.Second
 			done := make(chan outcome, 1)
 			go func() { done <- j.do(ctx) }()
@@ -183,11 +183,11 @@ func TestOutageBeyondTheBudget(t *testing.T) {
 			}
 			if stage.values["hook"] == nil {
 				r.values["readyAfter"] = "0s"
-				if o := r.job(false).do(ctx); !o.OK {
+				if o := r.job(install).do(ctx); !o.OK {
 					t.Errorf("%s: the next runner got %s\n%s", r, o.Error, o.Log)
 				}
 			}
-			if o := r.job(true).do(ctx); !o.OK {
+			if o := r.job(uninstall).do(ctx); !o.OK {
 				t.Errorf("%s: uninstall: %s\n%s", r, o.Error, o.Log)
 			}
 		})

@@ -55,6 +55,9 @@ var (
 	ErrNotReady = errors.New("release not ready")
 	// ErrTestFailed: a test of the release failed or did not end in time.
 	ErrTestFailed = errors.New("release test failed")
+	// ErrNotRecorded: helm reported success each time and the release record did not say so: something
+	// between helm and the record refuses to store it.
+	ErrNotRecorded = errors.New("helm reported success, and the release is not recorded as deployed")
 	// ErrNotGone: the release record is removed and some of its objects are still there.
 	ErrNotGone = errors.New("objects of the release are not gone")
 	// ErrLeftBehind: the operation failed, and so did removing what it had made.

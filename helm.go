@@ -68,6 +68,7 @@ type Helm struct {
 	waiting chan struct{} // one for each of those that may wait for long
 
 	maxStdout int // bytes kept of what one process prints
+	host      host
 
 	version once[Version]
 	shared  once[repoDir] // of a UserHome: where helm keeps its repositories
@@ -114,6 +115,7 @@ func New(cfg Config) (*Helm, error) {
 		shared:  newOnce[repoDir](),
 
 		maxStdout: maxStdout,
+		host:      thisHost(),
 	}
 	h.renders.limit = cmp.Or(cfg.RememberRenders, 64<<20)
 	if h.state, err = stateDir(cfg.Home); err != nil {

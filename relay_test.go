@@ -18,13 +18,13 @@ import (
 )
 
 // host is a server that remembers what it was given as credentials, path by path.
-type host struct {
+type webHost struct {
 	*httptest.Server
 	given sync.Map
 }
 
-func newHost(t *testing.T, answer http.HandlerFunc) *host {
-	h := &host{}
+func newHost(t *testing.T, answer http.HandlerFunc) *webHost {
+	h := &webHost{}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.given.Store(r.URL.Path, r.Header.Get("Authorization"))
 		answer(w, r)
@@ -33,7 +33,7 @@ func newHost(t *testing.T, answer http.HandlerFunc) *host {
 	return h
 }
 
-func (h *host) wasGiven(path string) any {
+func (h *webHost) wasGiven(path string) any {
 	given, asked := h.given.Load(path)
 	if !asked {
 		return "not asked"
@@ -91,7 +91,7 @@ func testRelay(t *testing.T, entry repoEntry, given string) {
 		target     string
 		all        bool // PassCredentialsAll
 		says       string
-		to         *host
+		to         *webHost
 		path, gets string
 		led        bool // by a redirect to where no credentials go
 	}{

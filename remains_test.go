@@ -138,7 +138,7 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.rec.Namespace, test.rec.Status = "team", StatusDeployed
-			assert.Equal(t, test.want, remainNames(test.rec.keptByDesign(false, false)))
+			assert.Equal(t, test.want, remainNames(test.rec.inventory().keptByDesign(false, false)))
 		})
 	}
 }
@@ -162,8 +162,8 @@ apiVersion: v1
 kind: Secret
 metadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}
 `}
-	assert.Equal(t, []string{"Secret team/kept", "Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objects("")))
-	assert.Equal(t, []string{"Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objectsToGo("")))
+	assert.Equal(t, []string{"Secret team/kept", "Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.inventory().objects("")))
+	assert.Equal(t, []string{"Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.inventory().objectsToGo("")))
 }
 
 // Names go into labels, whatever their number and length, and come back.

@@ -19,6 +19,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/filelock"
 )
 
@@ -198,7 +199,7 @@ func (h *Helm) stageEntry(ctx context.Context, src chartSource, repoURL string, 
 func (h *Helm) stageURL(src chartSource, dest string, opts SourceOptions) (inv invocation, err error) {
 	u, err := url.Parse(src.ref)
 	if err != nil {
-		return inv, invalidf("chart address: not a URL")
+		return inv, errdef.Invalidf("chart address: not a URL")
 	}
 	from := newRepoEntry("archive", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String(), RepoOptions{
 		Username: u.User.Username(), CAFile: opts.CAFile, CertFile: opts.CertFile, KeyFile: opts.KeyFile,

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // SourceOptions is how a registry or the host of an archive is reached. A chart repository is
@@ -72,7 +74,7 @@ type Chart struct {
 // What is pulled has to match the digest that the index gives, and to be a sound chart archive
 // within Limits, before anything else sees it.
 //
-// Errors: ErrInvalidArgument, ErrRepoNotFound and with it ErrUnauthorized, ErrChartNotFound, ErrBadChart,
+// Errors: ErrInvalidArgument, ErrRepoNotFound, ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ *Chart, err error) {
 	defer func() { err = legible(err) }()
@@ -84,13 +86,13 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ 
 	switch {
 	case opts.Version == "" || opts.Version == src.version:
 	case src.version != "":
-		return nil, invalidf("chart address %q names version %s and the options %s: give one", shownAddress(address), src.version, opts.Version)
+		return nil, errdef.Invalidf("chart address %q names version %s and the options %s: give one", shownAddress(address), src.version, opts.Version)
 	case src.kind == fromArchive || src.kind == fromDisk:
-		return nil, invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", shownAddress(address), opts.Version)
+		return nil, errdef.Invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", shownAddress(address), opts.Version)
 	default:
 		src.version = opts.Version
 		if err := checkVersion(src.version); err != nil {
-			return nil, invalidf("chart address %q: %w", shownAddress(address), err)
+			return nil, errdef.Invalidf("chart address %q: %w", shownAddress(address), err)
 		}
 	}
 	src.shown = shownAddress(src.ref)
@@ -98,7 +100,7 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ 
 	case fromDisk:
 		path, err := filepath.Abs(src.ref)
 		if err != nil {
-			return nil, invalidf("chart path %q: %v", src.ref, err)
+			return nil, errdef.Invalidf("chart path %q: %v", src.ref, err)
 		}
 		src.ref = path
 		ch, err := h.openChart(src, path)
@@ -219,14 +221,14 @@ func pullArgs(ref, version, digest, dir string, opts SourceOptions) []string {
 // Errors: as Fetch.
 func (h *Helm) Pull(ctx context.Context, chart, dir string, opts ChartOptions) (path string, err error) {
 	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
-		return "", invalidf("pull: %q is not a folder", dir)
+		return "", errdef.Invalidf("pull: %q is not a folder", dir)
 	}
 	ch, err := h.Fetch(ctx, chart, opts)
 	if err != nil {
 		return "", err
 	}
 	if ch.Digest == "" {
-		return "", invalidf("pull: %s is a folder and has no archive", ch.Ref)
+		return "", errdef.Invalidf("pull: %s is a folder and has no archive", ch.Ref)
 	}
 	path = filepath.Join(dir, ch.Metadata.Name+"-"+ch.Metadata.Version+".tgz")
 	return path, copyFileAtomic(ch.Path, path)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // JobOptions is for UninstallJob, Overdue and UninstallOverdue.
@@ -36,7 +38,7 @@ type JobOptions struct {
 // List, and nothing was removed.
 func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) ([]*UninstallResult, error) {
 	if jobID == "" {
-		return nil, invalidf("uninstall job: the job id is empty")
+		return nil, errdef.Invalidf("uninstall job: the job id is empty")
 	}
 	where, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {

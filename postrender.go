@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // Transform changes a manifest before it is installed. It gets the objects in one stream, and what
@@ -70,7 +72,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 		return h.run(ctx, inv)
 	}
 	if runtime.GOOS == "windows" {
-		return nil, invalidf("a Transform needs a Unix system: Windows passes no pipes on")
+		return nil, errdef.Invalidf("a Transform needs a Unix system: Windows passes no pipes on")
 	}
 	d, err := h.dialect(ctx)
 	if err != nil {

@@ -23,7 +23,7 @@ type UpdateReposOptions struct {
 // Helm 3 too, which by itself reports such a failure as a success.
 //
 // Errors: ErrRepoNotFound for a name that is not known, and for a repository that does not answer;
-// ErrOutputTooLarge, ErrFetchTimeout.
+// ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
 	known, err := h.Repos(ctx)
 	if err != nil {

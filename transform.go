@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // RetagImages returns a transform that rewrites every image by Retag. It fails if one could not be rewritten, unless
@@ -262,10 +264,10 @@ func checkLabels(labels map[string]string) error {
 			prefix, name = "", key
 		}
 		if hasPrefix && !dnsPrefix.MatchString(prefix) || !labelName.MatchString(name) {
-			return invalidf("label key %q: want a name of letters, digits, '-', '_' and '.', at most 63 characters, with a domain and '/' before it if need be", key)
+			return errdef.Invalidf("label key %q: want a name of letters, digits, '-', '_' and '.', at most 63 characters, with a domain and '/' before it if need be", key)
 		}
 		if !labelValue.MatchString(labels[key]) {
-			return invalidf("value %q of label %s: want letters, digits, '-', '_' and '.', at most 63 characters", labels[key], key)
+			return errdef.Invalidf("value %q of label %s: want letters, digits, '-', '_' and '.', at most 63 characters", labels[key], key)
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // UpgradeOptions is for Upgrade. The fields that InstallOptions has too mean the same.
@@ -72,7 +74,7 @@ func (o UpgradeOptions) install() InstallOptions {
 // helm's own *Error alone.
 func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (*Release, error) {
 	if opts.ReuseValues && opts.ResetThenReuseValues {
-		return nil, invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")
+		return nil, errdef.Invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")
 	}
 	common := opts.install()
 	t, stdin, err := h.releaseInput(release, common)
@@ -212,7 +214,7 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 		return err
 	}
 	if opts.Timeout < 0 || opts.Revision < 0 {
-		return invalidf("rollback: Timeout and Revision cannot be negative")
+		return errdef.Invalidf("rollback: Timeout and Revision cannot be negative")
 	}
 	fail := func(kind, err error) *ReleaseError {
 		return &ReleaseError{Release: release, Namespace: t.namespace, Kind: kind, Err: err}

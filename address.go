@@ -15,6 +15,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // sourceKind is where a chart comes from.
@@ -62,7 +63,7 @@ const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://hos
 // "repo/web" never means the folder ./repo/web, which Helm itself would prefer.
 func parseAddress(address string) (chartSource, error) {
 	bad := func(format string, a ...any) (chartSource, error) {
-		return chartSource{}, errdef.Invalidf("chart address %q: "+format, append([]any{shownAddress(address)}, a...)...)
+		return chartSource{}, errdef.Invalidf("chart address %q: "+format, append([]any{redact.Address(address)}, a...)...)
 	}
 	if address == "" {
 		return bad("it is empty; %s", addressForms)
@@ -188,7 +189,7 @@ func isPath(s string) bool {
 
 // parseRepoURL reads the address of a repository into one spelling.
 func parseRepoURL(address string) (*url.URL, error) {
-	shown := shownAddress(address)
+	shown := redact.Address(address)
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, errdef.Invalidf("repository URL %q: %v", shown, err.(*url.Error).Err)

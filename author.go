@@ -14,6 +14,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // PackageOptions is for Package.
@@ -96,7 +97,7 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 	a.is("--values=-", stdin != nil)
 	a.add("--", chart)
 	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
-	messages := parseLint(printable(string(out), lines))
+	messages := parseLint(redact.Printable(string(out)))
 	var e *Error
 	if errors.As(err, &e) && e.ExitCode == 1 && len(messages) > 0 {
 		err = fmt.Errorf("%w: %w", ErrLintFailed, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // SourceOptions is how a registry or the host of an archive is reached. A chart repository is
@@ -77,7 +78,7 @@ type Chart struct {
 // Errors: ErrInvalidArgument, ErrRepoNotFound, ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ *Chart, err error) {
-	defer func() { err = legible(err) }()
+	defer func() { err = redact.Legible(err) }()
 	asked := time.Now()
 	src, err := parseAddress(address)
 	if err != nil {
@@ -86,16 +87,16 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ 
 	switch {
 	case opts.Version == "" || opts.Version == src.version:
 	case src.version != "":
-		return nil, errdef.Invalidf("chart address %q names version %s and the options %s: give one", shownAddress(address), src.version, opts.Version)
+		return nil, errdef.Invalidf("chart address %q names version %s and the options %s: give one", redact.Address(address), src.version, opts.Version)
 	case src.kind == fromArchive || src.kind == fromDisk:
-		return nil, errdef.Invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", shownAddress(address), opts.Version)
+		return nil, errdef.Invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", redact.Address(address), opts.Version)
 	default:
 		src.version = opts.Version
 		if err := checkVersion(src.version); err != nil {
-			return nil, errdef.Invalidf("chart address %q: %w", shownAddress(address), err)
+			return nil, errdef.Invalidf("chart address %q: %w", redact.Address(address), err)
 		}
 	}
-	src.shown = shownAddress(src.ref)
+	src.shown = redact.Address(src.ref)
 	switch src.kind {
 	case fromDisk:
 		path, err := filepath.Abs(src.ref)
@@ -190,7 +191,7 @@ func (h *Helm) openChart(src chartSource, path string) (*Chart, error) {
 	if pinned(src.version) && !sameVersion(a.Metadata.Version, src.version) {
 		return nil, fmt.Errorf("%w: %s %s holds version %q", ErrChartNotFound, src.shown, src.version, a.Metadata.Version)
 	}
-	ref := shownAddress(src.ref)
+	ref := redact.Address(src.ref)
 	return &Chart{
 		Path: path, Ref: ref, Repo: src.repo, Metadata: a.Metadata, Values: a.Values, Schema: a.Schema, Digest: digest,
 		bringsCRDs: slices.ContainsFunc(a.Files, bringsCRDs),

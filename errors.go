@@ -3,13 +3,9 @@ package helmexec
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
@@ -174,101 +170,5 @@ func failureText(stderr string) string {
 		return stderr[at+1:]
 	default:
 		return stderr
-	}
-}
-
-// printable shows what others wrote: of a text in any language it leaves all that has a shape or is
-// a space, and makes the rest visible. So nothing in it moves the cursor of a terminal, changes the
-// order or the look of the letters around it, or stands there unseen: no control character, no format
-// character such as a bidirectional override, no line separator, no invalid UTF-8. keep are control
-// characters that stay: line breaks and tabs, where a text may have several lines.
-func printable(text, keep string) string {
-	shows := func(r rune) bool { return unicode.IsGraphic(r) && r != utf8.RuneError || strings.ContainsRune(keep, r) }
-	if !strings.ContainsFunc(text, func(r rune) bool { return !shows(r) }) {
-		return text
-	}
-	var b strings.Builder
-	for i, width := 0, 0; i < len(text); i += width {
-		var r rune
-		r, width = utf8.DecodeRuneInString(text[i:])
-		switch {
-		case r == utf8.RuneError && width == 1:
-			fmt.Fprintf(&b, `\x%02x`, text[i])
-		case r == utf8.RuneError || shows(r):
-			b.WriteRune(r)
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-	return b.String()
-}
-
-// lines are what a text of several lines may have between its words.
-const lines = "\n\t"
-
-// legibleError is an error whose text others wrote in part.
-type legibleError struct{ error }
-
-func (e legibleError) Error() string { return printable(e.error.Error(), lines) }
-func (e legibleError) Unwrap() error { return e.error }
-
-// legible makes the text of an error printable that quotes what others wrote.
-func legible(err error) error {
-	if err == nil || printable(err.Error(), lines) == err.Error() {
-		return err
-	}
-	return legibleError{err}
-}
-
-// shownAddress is an address without what may be a password or a token in it. It may not even parse.
-func shownAddress(address string) string {
-	if u, err := url.Parse(address); err == nil && u.Host != "" {
-		plain := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-		text := plain.String()
-		if u.User != nil {
-			text = strings.Replace(text, "://", "://***@", 1)
-		}
-		if u.RawQuery != "" {
-			text += "?***"
-		}
-		return text
-	}
-	shown, _, query := strings.Cut(address, "?")
-	scheme, rest, isURL := strings.Cut(shown, "://")
-	if !isURL {
-		scheme, rest = "", shown
-	}
-	body, digest, _ := strings.Cut(rest, "@sha256:")
-	if at := strings.LastIndexByte(body, '@'); at >= 0 {
-		body = "***@" + body[at+1:]
-	}
-	if digest != "" {
-		body += "@sha256:" + digest
-	}
-	if isURL {
-		body = scheme + "://" + body
-	}
-	if query {
-		body += "?***"
-	}
-	return body
-}
-
-var userinfo = regexp.MustCompile(`(://)[^/\s"']+@`)
-
-// archiveQuery is the query of an archive's address, which can be a signature or a token.
-var archiveQuery = regexp.MustCompile(`(\.(?:tgz|tar\.gz)\?)[^\s"']+`)
-
-// redactor takes out secrets: those given, the userinfo of any URL, and the query of an archive's.
-func redactor(secrets []string) func(string) string {
-	var pairs []string
-	for _, s := range secrets {
-		if s != "" {
-			pairs = append(pairs, s, "***", url.QueryEscape(s), "***")
-		}
-	}
-	known := strings.NewReplacer(pairs...)
-	return func(s string) string {
-		return archiveQuery.ReplaceAllString(userinfo.ReplaceAllString(known.Replace(s), "${1}***@"), "${1}***")
 	}
 }

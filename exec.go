@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 const (
@@ -82,8 +84,8 @@ func (inv invocation) source() bool {
 
 // redactor makes what helm says fit for logs and errors.
 func (inv invocation) redactor() func(string) string {
-	redact := redactor(inv.secrets)
-	return func(s string) string { return printable(redact(inv.via.speak(s)), lines) }
+	without := redact.Redactor(inv.secrets)
+	return func(s string) string { return redact.Printable(without(inv.via.speak(s))) }
 }
 
 // run is the one way a helm process runs. It returns stdout. The error, when the process was
@@ -101,13 +103,13 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	}
 	defer release()
 
-	redact := inv.redactor()
+	safe := inv.redactor()
 	shown := make([]string, len(inv.args))
 	for i, a := range inv.args {
 		if strings.HasPrefix(a, "--username=") {
 			a = "--username=***" // it may be a token
 		}
-		shown[i] = abridged(redact(a))
+		shown[i] = redact.Abridged(safe(a))
 	}
 
 	if inv.atMost > 0 {
@@ -184,10 +186,10 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	}
 	var failure *Error
 	if !done {
-		failure = &Error{Args: shown, ExitCode: code, Stderr: redact(stderr.String()), subject: abridged(redact(inv.subject))}
+		failure = &Error{Args: shown, ExitCode: code, Stderr: safe(stderr.String()), subject: redact.Abridged(safe(inv.subject))}
 		if inv.reports {
 			// Behind what stderr says, for the reason is what follows the last "Error:".
-			failure.Stderr = strings.TrimSpace(failure.Stderr) + "\n" + strings.TrimSpace(redact(string(lastBytes(stdout.buf.Bytes(), maxStderr))))
+			failure.Stderr = strings.TrimSpace(failure.Stderr) + "\n" + strings.TrimSpace(safe(string(lastBytes(stdout.buf.Bytes(), maxStderr))))
 		}
 		failure.Signal = signalOf(cmd.ProcessState)
 		failure.kind, failure.transient = meaning(failure.Stderr, inv.source())
@@ -208,7 +210,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		return stdout.buf.Bytes(), failure
 	}
 	if inv.stderr != nil {
-		*inv.stderr = redact(stderr.String())
+		*inv.stderr = safe(stderr.String())
 	}
 	return stdout.buf.Bytes(), nil
 }
@@ -246,15 +248,6 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 		attrs = append(attrs, slog.String("error", failure.why()))
 	}
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
-}
-
-// abridged keeps one argument, such as a template, from filling a log, and on one line.
-func abridged(s string) string {
-	const most = 240
-	if s = printable(s, ""); len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // contextError is the end of ctx as an error: context.Canceled or context.DeadlineExceeded, with

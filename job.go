@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // JobOptions is for UninstallJob, Overdue and UninstallOverdue.
@@ -50,7 +51,7 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 	for _, which := range []ListOptions{named, labelled} {
 		more, err := h.list(ctx, opts, which)
 		if err != nil {
-			return nil, fmt.Errorf("looking for the releases of job %s: %w", abridged(jobID), err)
+			return nil, fmt.Errorf("looking for the releases of job %s: %w", redact.Abridged(jobID), err)
 		}
 		for _, r := range more {
 			if !slices.ContainsFunc(releases, func(have Release) bool { return have.Name == r.Name && have.Namespace == r.Namespace }) {

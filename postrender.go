@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // Transform changes a manifest before it is installed. It gets the objects in one stream, and what
@@ -209,7 +210,7 @@ func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, 
 		hooks = append(hooks, fmt.Sprintf("%s %s (%s)", hk.Kind, hk.Name, strings.Join(hk.Events, ", ")))
 	}
 	if len(hooks) > 0 {
-		return legible(fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
+		return redact.Legible(fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
 			ErrHooksNotTransformed, ch.Metadata.Name, strings.Join(hooks, "; ")))
 	}
 	return nil

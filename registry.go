@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // RegistryOptions is for RegistryLogin.
@@ -24,7 +25,7 @@ var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(
 // Errors: ErrInvalidArgument, ErrUnauthorized, or helm's own.
 func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) error {
 	if !registryHost.MatchString(host) {
-		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", shownAddress(host))
+		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", redact.Address(host))
 	}
 	if opts.Username == "" || opts.Password == "" {
 		return errdef.Invalidf("registry login: Username and Password are needed")
@@ -53,7 +54,7 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 // Errors: ErrInvalidArgument, or helm's own.
 func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
 	if !registryHost.MatchString(host) {
-		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", shownAddress(host))
+		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", redact.Address(host))
 	}
 	unlock, err := h.lock(ctx, "registry credentials")
 	if err != nil {
@@ -74,7 +75,7 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 	rest, ok := strings.CutPrefix(registry, "oci://")
 	host, _, _ := strings.Cut(rest, "/")
 	if !ok || !registryHost.MatchString(host) || strings.ContainsAny(registry, " @?#") {
-		return "", "", errdef.Invalidf("registry %q: want oci://host[:port]/path", shownAddress(registry))
+		return "", "", errdef.Invalidf("registry %q: want oci://host[:port]/path", redact.Address(registry))
 	}
 	ch, err := h.openChart(chartSource{kind: fromDisk, ref: archive}, archive)
 	if err != nil {

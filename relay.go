@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // bearerToken is the form of a bearer token: RFC 6750, section 2.1.
@@ -95,7 +96,7 @@ func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http
 		if e := (*url.Error)(nil); errors.As(err, &e) {
 			err = e.Err // without the address, which may be that of a redirect and have secrets
 		}
-		via.failed.Store(abridged(redactor(via.secrets)(err.Error()))) // which can quote the server
+		via.failed.Store(redact.Abridged(redact.Redactor(via.secrets)(err.Error()))) // which can quote the server
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // Repo is a chart repository that is known by name.
@@ -270,7 +271,7 @@ func (h *Helm) knownRepo(ctx context.Context, u *url.URL, opts RepoOptions) (nam
 			}
 			return r.Name, nil
 		case !sameURL && cmp.Or(opts.Name, nameOfRepo(u)) == r.Name:
-			return "", errdef.Invalidf("repository name %q is in use for %s", r.Name, shownAddress(r.URL))
+			return "", errdef.Invalidf("repository name %q is in use for %s", r.Name, redact.Address(r.URL))
 		}
 	}
 	return "", nil
@@ -342,7 +343,7 @@ func (r repoEntry) keep(opts RepoOptions) RepoOptions {
 // shown is how errors name a repository: by its URL when its name was made from that.
 func (r repoEntry) shown() string {
 	if u, err := parseRepoURL(r.URL); err == nil && r.Name == nameOfRepo(u) {
-		return shownAddress(r.URL)
+		return redact.Address(r.URL)
 	}
 	return r.Name
 }

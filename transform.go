@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // RetagImages returns a transform that rewrites every image by Retag. It fails if one could not be rewritten, unless
@@ -26,7 +27,7 @@ func RetagImages(rewrite func(Reference) Reference, opts RetagOptions) func(Mani
 		}
 		var errs []error
 		for _, f := range report.Failed {
-			errs = append(errs, legible(fmt.Errorf("image %q of %s at %s cannot be rewritten: %s", f.From, f.Object, f.Path, f.Reason)))
+			errs = append(errs, redact.Legible(fmt.Errorf("image %q of %s at %s cannot be rewritten: %s", f.From, f.Object, f.Path, f.Reason)))
 		}
 		return after, errors.Join(errs...)
 	}

@@ -52,6 +52,9 @@ var (
 	ErrNotReady = errdef.ErrNotReady
 	// ErrTestFailed: a test of the release failed or did not end in time.
 	ErrTestFailed = errdef.ErrTestFailed
+	// ErrNotRecorded: helm reported success each time and the release record did not say so: something
+	// between helm and the record refuses to store it.
+	ErrNotRecorded = errdef.ErrNotRecorded
 	// ErrNotGone: the release record is removed and some of its objects are still there.
 	ErrNotGone = errdef.ErrNotGone
 	// ErrLeftBehind: the operation failed, and so did removing what it had made.

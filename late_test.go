@@ -28,11 +28,11 @@ func TestInstallStoppedWhileItMakesObjects(t *testing.T) {
 		},
 		{
 			"one does not come", []string{"0 staying owned;", ";"}, "", true,
-			[]string{"apps/Deployment default/web (if it is still on its way)"},
+			[]string{"apps/Deployment default/web (may still be on its way)"},
 		},
 		{
 			"helm asks for one kind after the other", []string{";"}, "", true,
-			[]string{"ConfigMap default/web-config (if it is still on its way)"},
+			[]string{"ConfigMap default/web-config (may still be on its way)"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestInstallKilledWhileItWritesItsRecord(t *testing.T) {
 			require.ErrorAs(t, err, &failed)
 			if test.left {
 				require.ErrorIs(t, err, ErrLeftBehind)
-				assert.Equal(t, []string{"Secret default/sh.helm.release.v1.web.v1 (the release record, if it is still on its way)"}, remainNames(failed.Remains))
+				assert.Equal(t, []string{"Secret default/sh.helm.release.v1.web.v1 (the release record, may still be on its way)"}, remainNames(failed.Remains))
 				return
 			}
 			assert.NotErrorIs(t, err, ErrLeftBehind)

@@ -58,7 +58,6 @@ data:
 // sighting is an object that is there.
 type sighting struct {
 	Remain
-	going bool // it is being deleted
 	owned bool // it was made by the release, and is no hook; nobody else's, at least
 }
 
@@ -87,7 +86,11 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 		if err != nil || i >= len(objects) || len(words) < 5 {
 			continue
 		}
-		s := sighting{objects[i], words[1] == "going", words[2] == "owned"}
+		s := sighting{objects[i], words[2] == "owned"}
+		s.State = RemainThere
+		if words[1] == "going" {
+			s.State = RemainGoing
+		}
 		// Whether a custom resource has a namespace is known to the cluster alone.
 		if s.Namespace, s.Name = words[3], words[4]; s.Namespace == "-" {
 			s.Namespace = ""
@@ -174,7 +177,8 @@ func (h *Helm) warnings(ctx context.Context, t target, objects []string) (map[st
 	return last, nil
 }
 
-// present keeps of the objects those that are there, or all when the cluster does not answer.
+// present keeps of the objects those that are there, or all, of unknown state, when the cluster does not
+// answer.
 func (h *Helm) present(ctx context.Context, t target, objects []Remain) []Remain {
 	objects = distinct(objects)
 	seen, err := h.look(ctx, t, "", objects)

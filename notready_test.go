@@ -135,7 +135,7 @@ func TestBlockersArePodsFirstAndFew(t *testing.T) {
 }
 
 func TestReleaseErrorText(t *testing.T) {
-	remains := []Remain{{ObjectRef{Version: "v1", Kind: "Secret", Namespace: "team", Name: "s"}, "the release record"}}
+	remains := []Remain{{ObjectRef{Version: "v1", Kind: "Secret", Namespace: "team", Name: "s"}, RemainRecord, RemainGoing, "the release record"}}
 	for _, test := range []struct {
 		want string
 		err  ReleaseError
@@ -144,9 +144,9 @@ func TestReleaseErrorText(t *testing.T) {
 			ReleaseError{Release: "web", Kind: ErrReleaseExists, Status: StatusDeployed, Err: errors.New("helm said so")}},
 		{"release web in namespace team: release not ready: Pod p: Pending",
 			ReleaseError{Release: "web", Namespace: "team", Kind: ErrNotReady, Blockers: Blockers{{ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "Pending"}}}},
-		{"release web: release not ready: left behind in the cluster: Secret team/s (the release record)",
+		{"release web: release not ready: left behind in the cluster: Secret team/s (the release record; being deleted)",
 			ReleaseError{Release: "web", Kind: ErrLeftBehind, also: ErrNotReady, Remains: remains}},
-		{"release web: helm said so; what Helm does not remove stays: Secret team/s (the release record)", ReleaseError{Release: "web", Remains: remains, Err: errors.New("helm said so")}},
+		{"release web: helm said so; what Helm does not remove stays: Secret team/s (the release record; being deleted)", ReleaseError{Release: "web", Remains: remains, Err: errors.New("helm said so")}},
 	} {
 		assert.Equal(t, test.want, test.err.Error())
 	}

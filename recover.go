@@ -196,7 +196,7 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 			return nil, c.told(later, c.failure(nil, rec, err))
 		}
 		if err == nil {
-			err = errors.New("helm reported success, and the release is not recorded as deployed")
+			err = ErrNotRecorded
 			lost = found == foundNothing
 		}
 		if !tries.another(ctx) {
@@ -415,7 +415,7 @@ func (c *change) leftBehind(ctx context.Context, rec *record, err error) *Releas
 // anything. The record comes first, so nothing but that can still arrive.
 func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *ReleaseError {
 	e := c.told(ctx, c.failure(ErrLeftBehind, rec, err))
-	e.Remains = append(e.Remains, recordSecret(c.op.release, c.op.target.namespace, c.revision+1, "if it is still on its way"))
+	e.Remains = append(e.Remains, recordSecret(c.op.release, c.op.target.namespace, c.revision+1, "may still be on its way"))
 	return e
 }
 

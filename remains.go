@@ -13,24 +13,59 @@ import (
 // Remain is an object that an operation leaves in the cluster, and why.
 type Remain struct {
 	ObjectRef
-	Why string
+	Cause RemainCause
+	State RemainState
+	Why   string // for a reader
 }
 
+// RemainCause says why an object stays.
+type RemainCause string
+
+// Helm leaves the first five by design.
+const (
+	RemainHook        RemainCause = "hook"            // of a hook whose delete policy does not fit how it ended
+	RemainPolicy      RemainCause = "resource policy" // the chart says to keep it
+	RemainVolumeClaim RemainCause = "volume claim"    // made for the pods of a StatefulSet
+	RemainCRD         RemainCause = "crd"             // a CustomResourceDefinition of the chart's folder crds
+	RemainNamespace   RemainCause = "namespace"       // made by CreateNamespace
+	RemainRecord      RemainCause = "record"          // the secret that is the release record
+	RemainNotRemoved  RemainCause = "not removed"     // it was to be removed, and that failed
+)
+
+// RemainState says what is known of an object that stays.
+type RemainState string
+
+const (
+	RemainThere   RemainState = "there"   // the cluster had it when it was asked
+	RemainGoing   RemainState = "going"   // the same, and it was being deleted
+	RemainUnknown RemainState = "unknown" // nobody could ask; or a request for it may still be on its way
+)
+
 func (r Remain) String() string {
-	if r.Why == "" {
+	notes := []string{}
+	if r.Why != "" {
+		notes = append(notes, r.Why)
+	}
+	switch r.State {
+	case RemainGoing:
+		notes = append(notes, "being deleted")
+	case RemainUnknown:
+		notes = append(notes, "not known whether it is there")
+	}
+	if len(notes) == 0 {
 		return r.ObjectRef.String()
 	}
-	return r.ObjectRef.String() + " (" + r.Why + ")"
+	return r.ObjectRef.String() + " (" + strings.Join(notes, "; ") + ")"
 }
 
 // objects lists what a record says the release is made of, and its record itself.
 func (r *record) objects(why string) []Remain {
-	return manifestObjects(Manifest(r.Manifest), r.Namespace, func(map[string]any) (string, bool) { return why, true })
+	return manifestObjects(Manifest(r.Manifest), r.Namespace, RemainNotRemoved, func(map[string]any) (string, bool) { return why, true })
 }
 
 // objectsToGo lists what an uninstall removes: all but what the chart says to keep.
 func (r *record) objectsToGo(why string) []Remain {
-	return manifestObjects(Manifest(r.Manifest), r.Namespace, func(o map[string]any) (string, bool) {
+	return manifestObjects(Manifest(r.Manifest), r.Namespace, RemainNotRemoved, func(o map[string]any) (string, bool) {
 		_, kept := keptByPolicy(o)
 		return why, !kept
 	})
@@ -40,22 +75,22 @@ func (r *record) objectsToGo(why string) []Remain {
 func recordSecret(release, namespace string, revision int, why string) Remain {
 	return Remain{
 		ObjectRef: ObjectRef{Version: "v1", Kind: "Secret", Namespace: namespace, Name: fmt.Sprintf("sh.helm.release.v1.%s.v%d", release, revision)},
-		Why:       strings.TrimSuffix("the release record, "+why, ", "),
+		Cause:     RemainRecord, State: RemainUnknown,
+		Why: strings.TrimSuffix("the release record, "+why, ", "),
 	}
 }
 
-// keptByDesign lists what stays when the release is uninstalled. hooked tells that an uninstall has
-// failed that ran the delete hooks.
-func (r *record) keptByDesign(noHooks, hooked bool) []Remain {
+// keptByDesign lists what stays when the release is uninstalled, or may: it is to be looked for. failed
+// tells that an uninstall of it has failed.
+func (r *record) keptByDesign(noHooks, failed bool) []Remain {
 	var all []Remain
+	failed = failed || r.Status != StatusDeployed && r.Status != StatusSuperseded && r.Status != StatusUninstalled
 	for _, hk := range r.Hooks {
-		if why := hk.stays(noHooks, hooked); why != "" {
-			all = append(all, manifestObjects(Manifest(hk.Manifest), r.Namespace, func(map[string]any) (string, bool) { return why, true })...)
+		if why := hk.stays(noHooks, failed); why != "" {
+			all = append(all, manifestObjects(Manifest(hk.Manifest), r.Namespace, RemainHook, func(map[string]any) (string, bool) { return why, true })...)
 		}
 	}
-	all = append(all, manifestObjects(Manifest(r.Manifest), r.Namespace, func(o map[string]any) (string, bool) {
-		return keptByPolicy(o)
-	})...)
+	all = append(all, manifestObjects(Manifest(r.Manifest), r.Namespace, RemainPolicy, keptByPolicy)...)
 	all = append(all, volumeClaims(Manifest(r.Manifest), r.Namespace)...)
 	for _, crd := range r.CRDs {
 		all = append(all, crdObjects(Manifest(crd))...)
@@ -77,17 +112,17 @@ func crdObjects(m Manifest) []Remain {
 	places, _ := m.Index() // which reads no more of a large CRD than its name
 	all := make([]Remain, 0, len(places))
 	for _, place := range places {
-		all = append(all, Remain{place.Object, neverRemovesCRDs})
+		all = append(all, Remain{place.Object, RemainCRD, RemainUnknown, neverRemovesCRDs})
 	}
 	return all
 }
 
 func crdNamed(name string) Remain {
-	return Remain{ObjectRef{Group: "apiextensions.k8s.io", Version: "v1", Kind: crdKind, Name: name}, neverRemovesCRDs}
+	return Remain{ObjectRef{Group: "apiextensions.k8s.io", Version: "v1", Kind: crdKind, Name: name}, RemainCRD, RemainUnknown, neverRemovesCRDs}
 }
 
 func namespaceMade(name string) Remain {
-	return Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: name}, "made if it was missing; Helm never removes it"}
+	return Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: name}, RemainNamespace, RemainUnknown, "made if it was missing; Helm never removes it"}
 }
 
 // keptByPolicy tells whether Helm leaves an object because of its resource policy. Helm knows the
@@ -103,28 +138,21 @@ func keptByPolicy(o map[string]any) (why string, kept bool) {
 	return fmt.Sprintf("%s: %.40q, which Helm takes for keep", policy, text), kept
 }
 
-// stays tells why a hook's object is still there after the release is gone, "" when it is not.
+// stays tells why a hook's object may still be there after the release is gone, "" when it is not.
 // Helm does not track hook objects: whether one is deleted is up to its delete policy and to how
-// it ended. Delete hooks run after the record is read, and are taken to succeed.
-func (t *hook) stays(noHooks, hooked bool) string {
+// it ended. Delete hooks run after the record is read, and are taken to succeed. Where anything failed, no
+// policy is relied on: Helm applies it after the last hook of an event, and deleting can be what failed.
+func (t *hook) stays(noHooks, failed bool) string {
 	phase := t.Phase
-	switch {
-	case hooked && t.has(t.Events, "pre-delete"):
-		phase = "Running" // it may be the one that failed
-	case !noHooks && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")):
+	if (!noHooks || failed) && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")) {
 		phase = "Succeeded"
 	}
-	switch phase {
-	case "":
-		return "" // it never ran
-	case "Succeeded":
-		if t.has(t.DeletePolicies, "hook-succeeded") {
-			return ""
-		}
-	case "Failed":
-		if t.has(t.DeletePolicies, "hook-failed") {
-			return ""
-		}
+	switch {
+	case phase == "": // it never ran
+		return ""
+	case failed:
+	case phase == "Succeeded" && t.has(t.DeletePolicies, "hook-succeeded"), phase == "Failed" && t.has(t.DeletePolicies, "hook-failed"):
+		return ""
 	}
 	if strings.EqualFold(string(t.Kind), crdKind) {
 		return "a hook, and Helm never removes CRDs"
@@ -145,14 +173,15 @@ func volumeClaims(m Manifest, namespace string) []Remain {
 		if n, ok := number64(field(o, "spec", "replicas")); ok {
 			replicas = int(n)
 		}
+		first, _ := number64(field(o, "spec", "ordinals", "start"))
 		templates, _ := field(o, "spec", "volumeClaimTemplates").([]any)
 		for _, tpl := range templates {
 			claim, _ := tpl.(map[string]any)
 			name, _ := field(claim, "metadata", "name").(string)
 			for i := range min(replicas, 1000) {
 				all = append(all, Remain{
-					ObjectRef{Version: "v1", Kind: "PersistentVolumeClaim", Namespace: ref.Namespace, Name: fmt.Sprintf("%s-%s-%d", name, ref.Name, i)},
-					"a volume claim of StatefulSet " + ref.Name,
+					ObjectRef{Version: "v1", Kind: "PersistentVolumeClaim", Namespace: ref.Namespace, Name: fmt.Sprintf("%s-%s-%d", name, ref.Name, int(first)+i)},
+					RemainVolumeClaim, RemainUnknown, "a volume claim of StatefulSet " + ref.Name,
 				})
 			}
 		}
@@ -162,12 +191,12 @@ func volumeClaims(m Manifest, namespace string) []Remain {
 
 // manifestObjects lists the objects of a manifest that pick takes. Documents that do not parse are
 // left out: Helm would not have installed them.
-func manifestObjects(m Manifest, namespace string, pick func(map[string]any) (why string, ok bool)) []Remain {
+func manifestObjects(m Manifest, namespace string, cause RemainCause, pick func(map[string]any) (why string, ok bool)) []Remain {
 	var all []Remain
 	objects, _ := m.Objects()
 	for _, o := range objects {
 		if why, ok := pick(o); ok {
-			all = append(all, Remain{refOf(o, namespace), why})
+			all = append(all, Remain{refOf(o, namespace), cause, RemainUnknown, why})
 		}
 	}
 	return all
@@ -247,9 +276,7 @@ func number64(v any) (float64, bool) {
 // where it was read, else by what the chart renders to, which needs no cluster, and by what helm said
 // of how far it came.
 func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *record, opts InstallOptions, stdin []byte, said error) []Remain {
-	why := ""
 	if rec == nil {
-		why = "if it was made"
 		if ctx.Err() != nil {
 			// The time of grace went by in looking. This needs no cluster, and little time.
 			var cancel context.CancelFunc
@@ -258,11 +285,11 @@ func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *rec
 		}
 		var err error
 		if rec, err = h.renderedRecord(ctx, op, ch, opts, stdin, said); err != nil {
-			return []Remain{recordSecret(op.release, op.target.namespace, 1, why)}
+			return []Remain{recordSecret(op.release, op.target.namespace, 1, "")}
 		}
 	}
-	all := append(rec.keptByDesign(false, false), recordSecret(rec.Name, rec.Namespace, rec.Revision, why))
-	return append(all, rec.objects(why)...)
+	all := append(rec.keptByDesign(false, false), recordSecret(rec.Name, rec.Namespace, rec.Revision, ""))
+	return append(all, rec.objects("")...)
 }
 
 // renderedRecord is what the record of a first revision would say that nobody could read: helm runs

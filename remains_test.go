@@ -12,6 +12,7 @@ import (
 func remainNames(all []Remain) []string {
 	var names []string
 	for _, r := range all {
+		r.State = RemainThere
 		names = append(names, r.String())
 	}
 	slices.Sort(names)
@@ -25,7 +26,7 @@ func TestHooksThatStay(t *testing.T) {
 		name                    string
 		kind                    string
 		events, policies, phase string
-		noHooks, hooked         bool
+		noHooks, failed         bool
 		want                    string
 	}{
 		{"succeeded, no policy", "Job", "[pre-install]", "[]", "Succeeded", false, false, untracked},
@@ -39,12 +40,15 @@ func TestHooksThatStay(t *testing.T) {
 		{"runs with the uninstall and goes", "Job", "[pre-delete]", "[hook-succeeded]", "", false, false, ""},
 		{"runs with the uninstall, which skips it", "Job", "[pre-delete]", "[]", "", true, false, ""},
 		{"failed before, and was skipped then", "Job", "[pre-delete]", "[hook-succeeded]", "", true, true, untracked},
-		{"runs after what failed", "Job", "[post-delete]", "[]", "", true, true, ""},
+		{"runs after what failed", "Job", "[post-delete]", "[hook-succeeded]", "", true, true, untracked},
+		{"succeeded, and what came after it failed", "Job", "[pre-install]", "[hook-succeeded]", "Succeeded", false, true, untracked},
+		{"failed, and deleting it can be what did", "Job", "[pre-install]", "[hook-failed]", "Failed", false, true, untracked},
+		{"never ran, and something failed", "Job", "[pre-upgrade]", "[]", "", false, true, ""},
 		{"a CRD", "CustomResourceDefinition", "[pre-install]", "[]", "Succeeded", false, false, crd},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hk := &hook{Kind: hexText(test.kind), Events: hexText(test.events), DeletePolicies: hexText(test.policies), Phase: test.phase}
-			assert.Equal(t, test.want, hk.stays(test.noHooks, test.hooked))
+			assert.Equal(t, test.want, hk.stays(test.noHooks, test.failed))
 		})
 	}
 }
@@ -105,10 +109,16 @@ spec: {volumeClaimTemplates: [{metadata: {name: data}}]}
 ---
 apiVersion: apps/v1
 kind: StatefulSet
+metadata: {name: later}
+spec: {replicas: 2, ordinals: {start: 3}, volumeClaimTemplates: [{metadata: {name: data}}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
 metadata: {name: tidy}
 spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimTemplates: [{metadata: {name: data}}]}
 `}, []string{
 			"PersistentVolumeClaim team/data-db-0 (a volume claim of StatefulSet db)", "PersistentVolumeClaim team/data-db-1 (a volume claim of StatefulSet db)",
+			"PersistentVolumeClaim team/data-later-3 (a volume claim of StatefulSet later)", "PersistentVolumeClaim team/data-later-4 (a volume claim of StatefulSet later)",
 			"PersistentVolumeClaim team/data-one-0 (a volume claim of StatefulSet one)",
 			"PersistentVolumeClaim team/log-db-0 (a volume claim of StatefulSet db)", "PersistentVolumeClaim team/log-db-1 (a volume claim of StatefulSet db)",
 		}},
@@ -127,7 +137,7 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 			[]string{"Namespace team (made if it was missing; Helm never removes it)"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.rec.Namespace = "team"
+			test.rec.Namespace, test.rec.Status = "team", StatusDeployed
 			assert.Equal(t, test.want, remainNames(test.rec.keptByDesign(false, false)))
 		})
 	}

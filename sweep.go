@@ -32,14 +32,14 @@ func (h *Helm) settleGone(ctx context.Context, t target, rec *record, opts Unins
 	for {
 		seen, err := h.look(ctx, t, rec.Name, rec.objectsToGo("was still there"))
 		if err != nil {
-			return rec.objectsToGo("was still there, or was not looked at"), err
+			return rec.objectsToGo("was still there"), err
 		}
 		var left, staying []Remain
 		for _, s := range seen {
-			if s.owned || s.going && !early {
+			if s.owned || s.State == RemainGoing && !early {
 				left = append(left, s.Remain)
 			}
-			if s.owned && !s.going {
+			if s.owned && s.State != RemainGoing {
 				staying = append(staying, s.Remain)
 			}
 		}
@@ -64,12 +64,12 @@ func (h *Helm) settleGone(ctx context.Context, t target, rec *record, opts Unins
 // it and the API server may deliver that later, and then it belongs to nobody. Helm asks for a hook, or
 // for the objects of one kind, and waits for the answers before it goes on.
 func (h *Helm) onItsWay(ctx context.Context, t target, rec *record) []Remain {
-	const why = "if it is still on its way"
+	const why = "may still be on its way"
 	var hooks []Remain
 	objects := rec.objects(why)
 	for _, hk := range rec.Hooks {
 		if hk.Phase == "Running" || hk.Phase == "Unknown" {
-			hooks = append(hooks, manifestObjects(Manifest(hk.Manifest), rec.Namespace, func(map[string]any) (string, bool) { return why, true })...)
+			hooks = append(hooks, manifestObjects(Manifest(hk.Manifest), rec.Namespace, RemainHook, func(map[string]any) (string, bool) { return why, true })...)
 		}
 		if hk.has(hk.Events, "pre-install") && hk.Phase != "Succeeded" {
 			objects = nil // helm did not come to them

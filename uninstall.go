@@ -107,7 +107,7 @@ type removal struct {
 	result  *UninstallResult
 	until   time.Time // when waiting for the objects ends
 	touched bool      // an earlier try may have removed something
-	hooked  bool      // an earlier try failed that ran the delete hooks
+	failing bool      // an earlier try failed, which may have run the delete hooks
 	fresh   bool      // the record was read a moment ago
 	late    []Remain  // what a dead helm may have asked for, and was not there yet
 	last    error     // of the last try
@@ -191,7 +191,7 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 			}
 			cancel()
 		}
-		r.hooked = r.hooked || !r.opts.NoHooks
+		r.failing = true
 		r.opts.explain = r.opts.explain || deletionFailed(said)
 		switch {
 		case again && tries.another(ctx):
@@ -208,7 +208,7 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 // of says which record is to be removed.
 func (r *removal) of(rec *record) {
 	r.rec = rec
-	r.result = &UninstallResult{Release: rec.release(), Remains: rec.keptByDesign(r.opts.NoHooks, r.hooked)}
+	r.result = &UninstallResult{Release: rec.release(), Remains: rec.keptByDesign(r.opts.NoHooks, r.failing)}
 }
 
 // look reads the record again after a try; nil when it is gone.
@@ -237,7 +237,7 @@ func (r *removal) gone(ctx context.Context, err error) (*UninstallResult, error)
 	if allWell && len(left) == 0 && lookErr == nil {
 		return r.done(ctx)
 	}
-	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
+	r.result.Remains = r.h.present(ctx, r.target, r.rec.keptByDesign(r.opts.NoHooks, true))
 	e := r.error(ErrNotGone, errors.Join(err, lookErr))
 	e.Remains = distinct(append(left, r.result.Remains...))
 	return nil, e
@@ -261,7 +261,7 @@ func (r *removal) failed(ctx context.Context, now *record, err error) *ReleaseEr
 	e.Status = r.rec.Status
 	if now != nil {
 		e.Status = now.Status
-		e.Remains = r.h.present(ctx, r.target, slices.Concat(r.rec.objectsToGo("not removed"), r.result.Remains))
+		e.Remains = r.h.present(ctx, r.target, slices.Concat(r.rec.objectsToGo("not removed"), r.rec.keptByDesign(r.opts.NoHooks, true)))
 	}
 	return e
 }

@@ -116,6 +116,6 @@ func objectThatDoesNotArrive(b *bed) {
 	go func() { <-s.held; cancel() }()
 	_, err := h.Install(ctx, "web", sutChart, helmexec.InstallOptions{Wait: true})
 	b.wantErr(err, context.Canceled)
-	b.wantErr(err, helmexec.ErrLeftBehind, "if it is still on its way")
+	b.wantErr(err, helmexec.ErrLeftBehind, "may still be on its way")
 	b.wantNames(b.failed(err).Remains, "apps/Deployment "+b.namespace+"/web")
 }

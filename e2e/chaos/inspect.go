@@ -28,7 +28,7 @@ func called(kind, namespace, name, of string) string {
 
 // sight is what the cluster really holds of a run.
 type sight struct {
-	records []string // status of each release record
+	records []string // status of each release record, in the order of their revisions
 	objects []string // what no other object looks after, without the records: as called, sorted
 	values  string   // the greeting that reached the chart, "" when there is no ConfigMap
 }
@@ -134,12 +134,12 @@ func (r *run) afterUninstall(o outcome, s sight) (all []wrong) {
 	if !o.OK {
 		return append(all, r.afterFailure(o, s)...)
 	}
-	reported := o.Remains
+	reported, unsure := o.Remains, o.Unsure
 	if o.Tries == 0 {
 		// A runner that was killed had removed it all, and its report died with it.
-		reported = r.stays
+		reported, unsure = r.stays, nil
 	}
-	if !sameNames(s.objects, reported) {
+	if !sameNames(s.objects, reported, unsure) {
 		all = append(all, leftOver)
 	}
 	return all
@@ -153,7 +153,7 @@ func (r *run) afterFailure(o outcome, s sight) (all []wrong) {
 	if r.family.refuses && (o.Transient && !passes || len(s.records) < 2 && o.Status != strings.Join(s.records, "")) {
 		all = append(all, misjudged)
 	}
-	if !sameNames(s.objects, o.Remains) {
+	if !sameNames(s.objects, o.Remains, o.Unsure) {
 		all = append(all, leftOver)
 	}
 	return all
@@ -174,7 +174,9 @@ func (r *run) afterAll(told []outcome) func(outcome, sight) []wrong {
 			named = append(named, earlier.Remains...)
 		}
 		never := func(object string) bool { return !slices.Contains(named, object) }
-		gone := func(object string) bool { return !slices.Contains(s.objects, object) }
+		gone := func(object string) bool {
+			return !slices.Contains(s.objects, object) && !slices.Contains(o.Unsure, object)
+		}
 		if slices.ContainsFunc(s.objects, never) || slices.ContainsFunc(o.Remains, gone) {
 			all = append(all, leftOver)
 		}
@@ -189,10 +191,11 @@ func namesRecord(remains []string) bool {
 	return slices.ContainsFunc(remains, func(name string) bool { return strings.HasPrefix(name, recordPrefix) })
 }
 
-// sameNames compares objects that are there with those reported, each once, but for release records.
-func sameNames(there, reported []string) bool {
+// sameNames compares objects that are there with those reported, each once, but for release records. What
+// is unsure need not be there.
+func sameNames(there, reported, unsure []string) bool {
 	reported = slices.DeleteFunc(slices.Sorted(slices.Values(reported)), func(name string) bool {
-		return strings.HasPrefix(name, recordPrefix)
+		return strings.HasPrefix(name, recordPrefix) || slices.Contains(unsure, name) && !slices.Contains(there, name)
 	})
 	return slices.Equal(there, reported)
 }

@@ -58,6 +58,7 @@ type outcome struct {
 	LeftBehind    bool
 	NotGone       bool
 	Remains       []string // named as in a sight
+	Unsure        []string // those of them that may be gone: nobody could ask, or they were going
 	Log           string   // a line for each helm process
 }
 
@@ -91,7 +92,11 @@ func (j job) do(ctx context.Context) outcome {
 		}
 	}
 	for _, r := range remains {
-		o.Remains = append(o.Remains, called(r.Kind, r.Namespace, r.Name, j.Namespace))
+		name := called(r.Kind, r.Namespace, r.Name, j.Namespace)
+		o.Remains = append(o.Remains, name)
+		if r.State != helmexec.RemainThere {
+			o.Unsure = append(o.Unsure, name)
+		}
 	}
 	o.Log, o.Struck = log.String(), strings.Count(log.String(), "level=WARN")
 	o.Swept = strings.Count(o.Log, "/tmp/sweep-")

@@ -85,11 +85,12 @@ func upgraded(ctx context.Context, r *run, judge judge) error {
 	return r.removeRest(ctx, judge, first, outcome{Remains: r.stays})
 }
 
-// afterUpgrade judges an upgrade by what is there.
+// afterUpgrade judges an upgrade by what is there. A revision that a killed helm left pending stays in
+// the history: Helm has no command that removes one. Nothing is pending behind it.
 func (r *run) afterUpgrade(o outcome, s sight) (all []wrong) {
-	pending := slices.ContainsFunc(s.records, func(status string) bool { return strings.HasPrefix(status, "pending") })
+	last := s.records[max(0, len(s.records)-1):]
 	switch deployed := count(s.records, "deployed"); {
-	case pending && !o.LeftBehind:
+	case len(last) == 1 && strings.HasPrefix(last[0], "pending") && !o.LeftBehind:
 		all = append(all, stuck)
 	case deployed > 1:
 		all = append(all, duplicate)
@@ -190,7 +191,8 @@ func (r *run) afterMeeting(installed outcome, must bool) func(outcome, sight) []
 		if o.OK && o.Removed == 0 {
 			return append(all, r.afterInstall(installed, s)...)
 		}
-		if !sameNames(s.objects, union(installed.Remains, o.Remains)) && !sameNames(s.objects, o.Remains) {
+		unsure := slices.Concat(installed.Unsure, o.Unsure)
+		if !sameNames(s.objects, union(installed.Remains, o.Remains), unsure) && !sameNames(s.objects, o.Remains, unsure) {
 			all = append(all, leftOver)
 		}
 		return all
@@ -230,7 +232,7 @@ func removedTwice(ctx context.Context, r *run, judge judge) error {
 		if len(s.records) > 0 {
 			all = append(all, stuck)
 		}
-		if !sameNames(s.objects, union(first.Remains, second.Remains)) {
+		if !sameNames(s.objects, union(first.Remains, second.Remains), slices.Concat(first.Unsure, second.Unsure)) {
 			all = append(all, leftOver)
 		}
 		return all

@@ -50,7 +50,7 @@ func compare(before, reported, after []cluster.Object, told report) (faults []fa
 		switch {
 		case named[ref]:
 			faults = append(faults, fault{twice, ref.String()})
-		case !there[ref]:
+		case !there[ref] && r.State == helmexec.RemainThere:
 			faults = append(faults, fault{ghost, ref.String()})
 		}
 		named[ref] = true

@@ -170,7 +170,7 @@ func reportOf(err error) report {
 
 // kinds of errors that README.md lists, the more telling ones first.
 var kinds = []error{
-	helmexec.ErrLeftBehind, helmexec.ErrNotGone, helmexec.ErrNotReady, helmexec.ErrRenderFailed, helmexec.ErrBadChart,
+	helmexec.ErrLeftBehind, helmexec.ErrNotGone, helmexec.ErrNotReady, helmexec.ErrNotRecorded, helmexec.ErrRenderFailed, helmexec.ErrBadChart,
 	helmexec.ErrReleaseExists, helmexec.ErrReleaseBusy, helmexec.ErrReleaseNotFound, helmexec.ErrNamespaceNotFound,
 	helmexec.ErrChartNotFound, helmexec.ErrBadManifest, helmexec.ErrOutputTooLarge, helmexec.ErrClusterUnreachable,
 	helmexec.ErrInvalidArgument, context.DeadlineExceeded,

@@ -27,6 +27,7 @@ var (
 	ErrClusterUnreachable  = errors.New("kubernetes cluster unreachable")
 	ErrNotReady            = errors.New("release not ready")
 	ErrTestFailed          = errors.New("release test failed")
+	ErrNotRecorded         = errors.New("helm reported success, and the release is not recorded as deployed")
 	ErrNotGone             = errors.New("objects of the release are not gone")
 	ErrLeftBehind          = errors.New("left behind in the cluster")
 	ErrHooksNotTransformed = errors.New("helm 3 does not transform hooks")

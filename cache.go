@@ -173,7 +173,7 @@ var ownFault = regexp.MustCompile(`no space left on device|disk quota exceeded|p
 
 // fetching runs a helm that fetches into the folder dir, with its retries, within Limits.
 func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit int64) error {
-	inv.limits = &processLimits{memory: h.cfg.Limits.Memory, fetch: &fetchLimits{dir: dir, bytes: limit}}
+	inv.limits = h.fetchingInto(dir, limit)
 	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
 	return h.retry(ctx, func() error {
 		_, err := h.run(ctx, inv)

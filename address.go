@@ -13,6 +13,9 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // sourceKind is where a chart comes from.
@@ -60,7 +63,7 @@ const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://hos
 // "repo/web" never means the folder ./repo/web, which Helm itself would prefer.
 func parseAddress(address string) (chartSource, error) {
 	bad := func(format string, a ...any) (chartSource, error) {
-		return chartSource{}, invalidf("chart address %q: "+format, append([]any{shownAddress(address)}, a...)...)
+		return chartSource{}, errdef.Invalidf("chart address %q: "+format, append([]any{redact.Address(address)}, a...)...)
 	}
 	if address == "" {
 		return bad("it is empty; %s", addressForms)
@@ -186,21 +189,21 @@ func isPath(s string) bool {
 
 // parseRepoURL reads the address of a repository into one spelling.
 func parseRepoURL(address string) (*url.URL, error) {
-	shown := shownAddress(address)
+	shown := redact.Address(address)
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, invalidf("repository URL %q: %v", shown, err.(*url.Error).Err)
+		return nil, errdef.Invalidf("repository URL %q: %v", shown, err.(*url.Error).Err)
 	}
 	u.Scheme = strings.ToLower(u.Scheme)
 	switch {
 	case u.Scheme == "oci":
-		return nil, invalidf("repository URL %q: an OCI registry needs no adding, use the oci:// address itself", shown)
+		return nil, errdef.Invalidf("repository URL %q: an OCI registry needs no adding, use the oci:// address itself", shown)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, invalidf("repository URL %q: want http:// or https://", shown)
+		return nil, errdef.Invalidf("repository URL %q: want http:// or https://", shown)
 	case u.Hostname() == "":
-		return nil, invalidf("repository URL %q: it has no host", shown)
+		return nil, errdef.Invalidf("repository URL %q: it has no host", shown)
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, invalidf("repository URL %q: a query or fragment has no meaning in it", shown)
+		return nil, errdef.Invalidf("repository URL %q: a query or fragment has no meaning in it", shown)
 	}
 	u.Host, u.ForceQuery = plainHost(u), false
 	u.Path = strings.TrimRight(u.Path, "/")

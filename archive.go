@@ -11,6 +11,8 @@ import (
 	"os"
 	"path"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // chartLimits bound what is read of a chart, which anybody may have made. An archive or folder beyond one of them is
@@ -60,7 +62,7 @@ func ArchiveValues(path string) (Values, error) {
 // readChart reads a chart archive or folder to its end, so that what it returns has been checked as a whole. what names
 // it in errors.
 func readChart(path, what string, limits chartLimits) (_ *chartContent, err error) {
-	defer func() { err = legible(err) }()
+	defer func() { err = redact.Legible(err) }()
 	parts := newChartParts(limits)
 	if err := parts.read(path, what); err != nil {
 		return nil, err

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // PackageOptions is for Package.
@@ -27,7 +30,7 @@ type PackageOptions struct {
 func (h *Helm) Package(ctx context.Context, chart, dir string, opts PackageOptions) (path string, err error) {
 	if opts.Version != "" {
 		if _, err := semver.StrictNewVersion(opts.Version); err != nil {
-			return "", invalidf("package: Version %q: %v", opts.Version, err)
+			return "", errdef.Invalidf("package: Version %q: %v", opts.Version, err)
 		}
 	}
 	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
@@ -35,7 +38,7 @@ func (h *Helm) Package(ctx context.Context, chart, dir string, opts PackageOptio
 	}
 	tmp, err := os.MkdirTemp(dir, ".package-*")
 	if err != nil {
-		return "", invalidf("package: %v", err)
+		return "", errdef.Invalidf("package: %v", err)
 	}
 	defer os.RemoveAll(tmp)
 	chart, err = filepath.Abs(chart)
@@ -94,7 +97,7 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 	a.is("--values=-", stdin != nil)
 	a.add("--", chart)
 	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
-	messages := parseLint(printable(string(out), lines))
+	messages := parseLint(redact.Printable(string(out)))
 	var e *Error
 	if errors.As(err, &e) && e.ExitCode == 1 && len(messages) > 0 {
 		err = fmt.Errorf("%w: %w", ErrLintFailed, err)
@@ -129,7 +132,7 @@ func parseLint(out string) []LintMessage {
 // them along with a redirect to another port of the host. Starts one helm process.
 //
 // Errors: ErrInvalidArgument for a repository that wants a token, ErrChartNotFound, ErrBadChart,
-// ErrRepoNotFound, ErrOutputTooLarge, ErrFetchTimeout.
+// ErrRepoNotFound, ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
 	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
 		return fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, chart)
@@ -181,7 +184,7 @@ func (h *Helm) dependencyRepos(chart, config string) (secrets []string, err erro
 				continue
 			}
 			if e.Token != "" {
-				return nil, invalidf("dependency build: repository %s wants a token, which helm cannot send: put its charts into %s with Pull", e.shown(), filepath.Join(chart, "charts"))
+				return nil, errdef.Invalidf("dependency build: repository %s wants a token, which helm cannot send: put its charts into %s with Pull", e.shown(), filepath.Join(chart, "charts"))
 			}
 			secrets = append(secrets, e.Password)
 			all = append(all, e)
@@ -198,10 +201,10 @@ type SearchOptions struct {
 // Search lists the versions of a chart that a known repository has, the newest first. Starts no
 // helm process, one with Refresh.
 //
-// Errors: ErrRepoNotFound, ErrChartNotFound.
+// Errors: ErrRepoNotFound, ErrChartNotFound; with Refresh ErrUnauthorized.
 func (h *Helm) Search(ctx context.Context, repo, chart string, opts SearchOptions) ([]ChartVersion, error) {
 	if !repoName.MatchString(repo) || !chartName.MatchString(chart) {
-		return nil, invalidf("search: %q in repository %q: want the names of a repository and of a chart", chart, repo)
+		return nil, errdef.Invalidf("search: %q in repository %q: want the names of a repository and of a chart", chart, repo)
 	}
 	if opts.Refresh {
 		if err := h.refresh(ctx, repo, time.Now()); err != nil {

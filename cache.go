@@ -19,6 +19,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/filelock"
 )
 
@@ -172,7 +173,7 @@ var ownFault = regexp.MustCompile(`no space left on device|disk quota exceeded|p
 
 // fetching runs a helm that fetches into the folder dir, with its retries, within Limits.
 func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit int64) error {
-	inv.limits = &processLimits{memory: h.cfg.Limits.Memory, fetch: &fetchLimits{dir: dir, bytes: limit}}
+	inv.limits = h.fetchingInto(dir, limit)
 	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
 	return h.retry(ctx, func() error {
 		_, err := h.run(ctx, inv)
@@ -198,7 +199,7 @@ func (h *Helm) stageEntry(ctx context.Context, src chartSource, repoURL string, 
 func (h *Helm) stageURL(src chartSource, dest string, opts SourceOptions) (inv invocation, err error) {
 	u, err := url.Parse(src.ref)
 	if err != nil {
-		return inv, invalidf("chart address: not a URL")
+		return inv, errdef.Invalidf("chart address: not a URL")
 	}
 	from := newRepoEntry("archive", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String(), RepoOptions{
 		Username: u.User.Username(), CAFile: opts.CAFile, CertFile: opts.CertFile, KeyFile: opts.KeyFile,

@@ -180,7 +180,7 @@ func (c *change) try(ctx context.Context) error {
 	c.until = until.Add(4 * c.h.cfg.GracePeriod)
 	a.str("--labels", c.op.labels(opts, c.latest, c.until))
 	limits, asNow := c.h.rendering(), *c
-	limits.render.over = asNow.recorded
+	limits.MoreCPUTime = asNow.recorded
 	inv := invocation{args: a, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
 	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // SourceOptions is how a registry or the host of an archive is reached. A chart repository is
@@ -72,10 +75,10 @@ type Chart struct {
 // What is pulled has to match the digest that the index gives, and to be a sound chart archive
 // within Limits, before anything else sees it.
 //
-// Errors: ErrInvalidArgument, ErrRepoNotFound and with it ErrUnauthorized, ErrChartNotFound, ErrBadChart,
+// Errors: ErrInvalidArgument, ErrRepoNotFound, ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ *Chart, err error) {
-	defer func() { err = legible(err) }()
+	defer func() { err = redact.Legible(err) }()
 	asked := time.Now()
 	src, err := parseAddress(address)
 	if err != nil {
@@ -84,21 +87,21 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ 
 	switch {
 	case opts.Version == "" || opts.Version == src.version:
 	case src.version != "":
-		return nil, invalidf("chart address %q names version %s and the options %s: give one", shownAddress(address), src.version, opts.Version)
+		return nil, errdef.Invalidf("chart address %q names version %s and the options %s: give one", redact.Address(address), src.version, opts.Version)
 	case src.kind == fromArchive || src.kind == fromDisk:
-		return nil, invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", shownAddress(address), opts.Version)
+		return nil, errdef.Invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", redact.Address(address), opts.Version)
 	default:
 		src.version = opts.Version
 		if err := checkVersion(src.version); err != nil {
-			return nil, invalidf("chart address %q: %w", shownAddress(address), err)
+			return nil, errdef.Invalidf("chart address %q: %w", redact.Address(address), err)
 		}
 	}
-	src.shown = shownAddress(src.ref)
+	src.shown = redact.Address(src.ref)
 	switch src.kind {
 	case fromDisk:
 		path, err := filepath.Abs(src.ref)
 		if err != nil {
-			return nil, invalidf("chart path %q: %v", src.ref, err)
+			return nil, errdef.Invalidf("chart path %q: %v", src.ref, err)
 		}
 		src.ref = path
 		ch, err := h.openChart(src, path)
@@ -188,7 +191,7 @@ func (h *Helm) openChart(src chartSource, path string) (*Chart, error) {
 	if pinned(src.version) && !sameVersion(a.Metadata.Version, src.version) {
 		return nil, fmt.Errorf("%w: %s %s holds version %q", ErrChartNotFound, src.shown, src.version, a.Metadata.Version)
 	}
-	ref := shownAddress(src.ref)
+	ref := redact.Address(src.ref)
 	return &Chart{
 		Path: path, Ref: ref, Repo: src.repo, Metadata: a.Metadata, Values: a.Values, Schema: a.Schema, Digest: digest,
 		bringsCRDs: slices.ContainsFunc(a.Files, bringsCRDs),
@@ -219,14 +222,14 @@ func pullArgs(ref, version, digest, dir string, opts SourceOptions) []string {
 // Errors: as Fetch.
 func (h *Helm) Pull(ctx context.Context, chart, dir string, opts ChartOptions) (path string, err error) {
 	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
-		return "", invalidf("pull: %q is not a folder", dir)
+		return "", errdef.Invalidf("pull: %q is not a folder", dir)
 	}
 	ch, err := h.Fetch(ctx, chart, opts)
 	if err != nil {
 		return "", err
 	}
 	if ch.Digest == "" {
-		return "", invalidf("pull: %s is a folder and has no archive", ch.Ref)
+		return "", errdef.Invalidf("pull: %s is a folder and has no archive", ch.Ref)
 	}
 	path = filepath.Join(dir, ch.Metadata.Name+"-"+ch.Metadata.Version+".tgz")
 	return path, copyFileAtomic(ch.Path, path)

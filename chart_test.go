@@ -150,7 +150,7 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 				assert.ErrorIs(t, err, test.kind)
 			}
 			if test.kind == ErrUnauthorized {
-				assert.ErrorIs(t, err, ErrRepoNotFound)
+				assert.NotErrorIs(t, err, ErrRepoNotFound)
 			}
 		})
 	}

@@ -210,25 +210,6 @@ func TestRunLogsOneLine(t *testing.T) {
 	assert.Contains(t, lines[1], `"exit":0}`)
 }
 
-func TestSecretsStayOut(t *testing.T) {
-	for _, test := range []struct {
-		name, text, want string
-		secrets          []string
-	}{
-		{"userinfo of a URL", "https://bob:pw@host/x and oci://tok@reg", "https://***@host/x and oci://***@reg", nil},
-		{"a password with an @", "https://bob:p@ss@host/x", "https://***@host/x", nil},
-		{"a password with a slash", "https://bob:p/w@host/x", "https://***@host/x", []string{"p/w"}},
-		{"a password anywhere", `the password "hunter2" is wrong`, `the password "***" is wrong`, []string{"hunter2"}},
-		{"a password as URLs spell it", "?password=a%2Bb", "?password=***", []string{"a+b"}},
-		{"no password", "text", "text", []string{""}},
-		{"an @ that is no userinfo", "oci://host/chart@sha256:ab mail@host", "oci://host/chart@sha256:ab mail@host", nil},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			assert.Equal(t, test.want, redactor(test.secrets)(test.text))
-		})
-	}
-}
-
 func TestSecretsStayOutOfErrors(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	fake.On("pull", helmtest.Reply{Stderr: "Error: https://bob:hunter2@host refused hunter2\n", Exit: 1})

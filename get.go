@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // GetOptions is for the Get calls. Revision 0 is the latest.
@@ -143,7 +145,7 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Ho
 	a.duration("--timeout", opts.Timeout)
 	for _, name := range opts.Names {
 		if !hookName.MatchString(name) {
-			return nil, invalidf("test: %q is not the name of a hook", name)
+			return nil, errdef.Invalidf("test: %q is not the name of a hook", name)
 		}
 		a.add("--filter=name=" + name)
 	}

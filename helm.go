@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
@@ -83,7 +85,7 @@ type Helm struct {
 // Errors: ErrHelmNotFound, ErrInvalidArgument.
 func New(cfg Config) (*Helm, error) {
 	if cfg.MaxProcesses < 0 || cfg.GracePeriod < 0 || cfg.Retry.Tries < 0 || cfg.Limits.negative() {
-		return nil, invalidf("config: MaxProcesses, GracePeriod, Retry.Tries and Limits cannot be negative")
+		return nil, errdef.Invalidf("config: MaxProcesses, GracePeriod, Retry.Tries and Limits cannot be negative")
 	}
 	if err := validateTarget(cfg.Namespace, cfg.Kubeconfig, cfg.KubeContext); err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // stateDir makes the private folder that holds all this package writes. A link to it is followed here,
@@ -19,7 +21,7 @@ func stateDir(home string) (string, error) {
 	if home == "" || home == UserHome {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			return "", invalidf("config: Home is empty and there is no user cache folder (%v): set Home", err)
+			return "", errdef.Invalidf("config: Home is empty and there is no user cache folder (%v): set Home", err)
 		}
 		dir = filepath.Join(cache, "helmexec")
 	}
@@ -31,7 +33,7 @@ func stateDir(home string) (string, error) {
 		dir, err = filepath.EvalSymlinks(dir)
 	}
 	if err != nil {
-		return "", invalidf("config: Home %q: %v", home, err)
+		return "", errdef.Invalidf("config: Home %q: %v", home, err)
 	}
 	if err := checkHome(dir); err != nil {
 		return "", err
@@ -39,10 +41,10 @@ func stateDir(home string) (string, error) {
 	for _, sub := range []string{"archives", "locks", "operations", "pins", "plugins", "repositories", "tmp"} {
 		path := filepath.Join(dir, sub)
 		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return "", invalidf("config: Home: %v", err)
+			return "", errdef.Invalidf("config: Home: %v", err)
 		}
 		if info, err := os.Lstat(path); err != nil || !info.IsDir() {
-			return "", invalidf("config: Home: %s is not a folder: remove it", path)
+			return "", errdef.Invalidf("config: Home: %s is not a folder: remove it", path)
 		}
 	}
 	// What others put there stays when they may not write any more.
@@ -50,7 +52,7 @@ func stateDir(home string) (string, error) {
 	for _, sub := range []string{dir, filepath.Join(dir, "plugins")} {
 		there, err := os.ReadDir(sub)
 		if err != nil {
-			return "", invalidf("config: Home: %v", err)
+			return "", errdef.Invalidf("config: Home: %v", err)
 		}
 		for _, e := range there {
 			entries = append(entries, filepath.Join(sub, e.Name()))

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // checkHome refuses a home, and the entries of it that are given, in which others than this user can
@@ -22,10 +24,10 @@ func checkHome(home string, entries ...string) error {
 			continue // somebody else at work in this home has removed it
 		}
 		if err != nil {
-			return invalidf("config: Home: %v", err)
+			return errdef.Invalidf("config: Home: %v", err)
 		}
 		if owner := statOf(info).Uid; int(owner) != os.Geteuid() {
-			return invalidf("config: Home: %s belongs to user %d, and this program runs as user %d: set Home to a folder that it makes, or remove that one", path, owner, os.Geteuid())
+			return errdef.Invalidf("config: Home: %s belongs to user %d, and this program runs as user %d: set Home to a folder that it makes, or remove that one", path, owner, os.Geteuid())
 		}
 		if open == "" && info.Mode()&fs.ModeSymlink == 0 && info.Mode()&0o022 != 0 {
 			open = path
@@ -34,7 +36,7 @@ func checkHome(home string, entries ...string) error {
 	for path, last := home, ""; path != last; path, last = filepath.Dir(path), path {
 		info, err := os.Lstat(path)
 		if err != nil {
-			return invalidf("config: Home: %v", err)
+			return errdef.Invalidf("config: Home: %v", err)
 		}
 		if open == "" && path != home && info.Mode()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 && !isMounted(path, info) {
 			open = path
@@ -44,7 +46,7 @@ func checkHome(home string, entries ...string) error {
 		}
 	}
 	if open != "" {
-		return invalidf("config: Home: others may write to %s, and helm would run what they put there: look what is in it, then chmod go-w %s, or set Home to another folder", open, open)
+		return errdef.Invalidf("config: Home: others may write to %s, and helm would run what they put there: look what is in it, then chmod go-w %s, or set Home to another folder", open, open)
 	}
 	return nil
 }

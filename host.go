@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/process"
 )
 
-// host is the machine that releases are changed from, as far as an outcome depends on it: its clock, its
-// name, ids that nobody else has, and the locks that others on it see. With another one for each, a test
-// has several hosts in one process. What they share of the file system is their Config.Home.
+// host is the machine that releases are changed from, as far as an outcome depends on it: what runs a
+// helm, its clock, its name, ids that nobody else has, and the locks that others on it see. With another
+// one for each, a test has several hosts in one process. What is kept in files is in Config.Home.
 type host struct {
+	run      func(context.Context, process.Command) process.Result
 	now      func() time.Time
 	name     func() string
 	newID    func() string
@@ -30,6 +32,7 @@ type lock interface {
 // thisHost is the real one.
 func thisHost() host {
 	return host{
+		run: process.Run,
 		now: time.Now,
 		name: func() string {
 			name, _ := os.Hostname()

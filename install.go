@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // InstallOptions is for Install. The zero value installs the chart's latest version with its own
@@ -80,7 +82,7 @@ type InstallOptions struct {
 func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (*Release, error) {
 	if opts.RollbackOnFailure {
 		if opts.KeepFailed {
-			return nil, invalidf("install: RollbackOnFailure excludes KeepFailed")
+			return nil, errdef.Invalidf("install: RollbackOnFailure excludes KeepFailed")
 		}
 		opts.Wait = true
 	}
@@ -146,7 +148,7 @@ func (h *Helm) releaseInput(release string, opts InstallOptions) (target, []byte
 		return t, nil, err
 	}
 	if opts.Timeout < 0 || opts.ProgressInterval < 0 {
-		return t, nil, invalidf("release %s: Timeout and ProgressInterval cannot be negative", release)
+		return t, nil, errdef.Invalidf("release %s: Timeout and ProgressInterval cannot be negative", release)
 	}
 	if err := validateLabels(opts.Labels); err != nil {
 		return t, nil, err

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // JobOptions is for UninstallJob, Overdue and UninstallOverdue.
@@ -36,7 +39,7 @@ type JobOptions struct {
 // List, and nothing was removed.
 func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) ([]*UninstallResult, error) {
 	if jobID == "" {
-		return nil, invalidf("uninstall job: the job id is empty")
+		return nil, errdef.Invalidf("uninstall job: the job id is empty")
 	}
 	where, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
@@ -48,7 +51,7 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 	for _, which := range []ListOptions{named, labelled} {
 		more, err := h.list(ctx, opts, which)
 		if err != nil {
-			return nil, fmt.Errorf("looking for the releases of job %s: %w", abridged(jobID), err)
+			return nil, fmt.Errorf("looking for the releases of job %s: %w", redact.Abridged(jobID), err)
 		}
 		for _, r := range more {
 			if !slices.ContainsFunc(releases, func(have Release) bool { return have.Name == r.Name && have.Namespace == r.Namespace }) {

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // lock makes the caller the only one at work on a thing, in all processes with this home; what names
@@ -23,9 +24,9 @@ func (h *Helm) lock(ctx context.Context, what string) (unlock func(), err error)
 	lock, err := filelock.Take(ctx, lockPath(filepath.Join(h.state, "locks"), what), filelock.Exclusive)
 	switch {
 	case errors.Is(err, filelock.ErrHeld):
-		err = fmt.Errorf("waiting for another process at work on %s: %w", abridged(what), contextError(ctx))
+		err = fmt.Errorf("waiting for another process at work on %s: %w", redact.Abridged(what), contextError(ctx))
 	case err != nil:
-		err = fmt.Errorf("the lock of %s cannot be taken: %w", abridged(what), err)
+		err = fmt.Errorf("the lock of %s cannot be taken: %w", redact.Abridged(what), err)
 	}
 	if err != nil {
 		leave()
@@ -59,7 +60,7 @@ func (h *Helm) turn(ctx context.Context, what string) (leave func(), err error) 
 		return func() { <-g.turn; gone() }, nil
 	case <-ctx.Done():
 		gone()
-		return nil, fmt.Errorf("waiting for another caller at work on %s: %w", abridged(what), contextError(ctx))
+		return nil, fmt.Errorf("waiting for another caller at work on %s: %w", redact.Abridged(what), contextError(ctx))
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 
 	yamlnode "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // Manifest is a stream of YAML documents, such as helm template prints. It is data from outside: every method
@@ -36,7 +38,7 @@ func (e *DocumentError) Error() string {
 	if e.Object != (ObjectRef{}) {
 		object = " (" + e.Object.String() + ")"
 	}
-	return fmt.Sprintf("manifest document %d at line %d%s: %s", e.Document, e.Line, object, printable(e.Err.Error(), lines))
+	return fmt.Sprintf("manifest document %d at line %d%s: %s", e.Document, e.Line, object, redact.Printable(e.Err.Error()))
 }
 
 // Unwrap gives ErrBadManifest and the cause.

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // Blocker is one thing that keeps a release from being ready.
@@ -29,7 +31,7 @@ func (b Blocker) text(name string) string {
 	if b.Message != "" {
 		s += ": " + b.Message
 	}
-	return printable(s, "")
+	return redact.Line(s)
 }
 
 // Blockers are the things that keep a release from being ready, pods first.
@@ -342,7 +344,7 @@ var withoutPod = regexp.MustCompile(` pod=\S+`)
 
 // oneLine makes a message fit a line.
 func oneLine(s string) string {
-	s = printable(strings.TrimSuffix(strings.Join(strings.Fields(s), " "), "."), "")
+	s = redact.Line(strings.TrimSuffix(strings.Join(strings.Fields(s), " "), "."))
 	if r := []rune(s); len(r) > 200 {
 		return string(r[:200]) + "…"
 	}

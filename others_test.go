@@ -318,21 +318,6 @@ func TestUpgradeIsRolledBackWhenTheTriesAreOver(t *testing.T) {
 }
 
 func TestAddressesAreShownWithoutSecrets(t *testing.T) {
-	for address, want := range map[string]string{
-		"https://bob:s3cret@charts.example/a/web:1.0.0":                  "https://***@charts.example/a/web:1.0.0",
-		"https://bob:s3'cret@charts.example/a/web-1.0.0.tgz":             "https://***@charts.example/a/web-1.0.0.tgz",
-		"https://charts.example/a/web-1.0.0.tgz?sig='abc'TOKEN":          "https://charts.example/a/web-1.0.0.tgz?***",
-		"https://charts.example/a/web-1.0.0.tg%7a?sig=TOKEN":             "https://charts.example/a/web-1.0.0.tg%7a?***",
-		"oci://registry.example:5000/a/web:1.0.0":                        "oci://registry.example:5000/a/web:1.0.0",
-		"oci://registry.example/a/web@sha256:" + strings.Repeat("0", 64): "oci://registry.example/a/web@sha256:" + strings.Repeat("0", 64),
-		"https://bob:s3%cret@charts.example/web":                         "https://***@charts.example/web",
-		"oci://bob:s3%cret@host/web@sha256:00":                           "oci://***@host/web@sha256:00",
-		"https://host/a%zz/web.tgz?sig=TOKEN":                            "https://host/a%zz/web.tgz?***",
-		"bob:s3cret@host/web":                                            "***@host/web",
-		"/folder/web":                                                    "/folder/web",
-	} {
-		assert.Equal(t, want, shownAddress(address))
-	}
 	h, fake := withFake(t, Config{})
 	_, err := h.Fetch(t.Context(), "https://bob:s3cret@charts.example/a/web:1.0.0", ChartOptions{Version: "2.0.0"})
 	require.ErrorIs(t, err, ErrInvalidArgument)

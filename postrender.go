@@ -12,6 +12,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // Transform changes a manifest before it is installed. It gets the objects in one stream, and what
@@ -70,7 +73,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 		return h.run(ctx, inv)
 	}
 	if runtime.GOOS == "windows" {
-		return nil, invalidf("a Transform needs a Unix system: Windows passes no pipes on")
+		return nil, errdef.Invalidf("a Transform needs a Unix system: Windows passes no pipes on")
 	}
 	d, err := h.dialect(ctx)
 	if err != nil {
@@ -207,7 +210,7 @@ func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, 
 		hooks = append(hooks, fmt.Sprintf("%s %s (%s)", hk.Kind, hk.Name, strings.Join(hk.Events, ", ")))
 	}
 	if len(hooks) > 0 {
-		return legible(fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
+		return redact.Legible(fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
 			ErrHooksNotTransformed, ch.Metadata.Name, strings.Join(hooks, "; ")))
 	}
 	return nil

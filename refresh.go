@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // UpdateReposOptions is for UpdateRepos. Names empty means every repository.
@@ -23,7 +25,7 @@ type UpdateReposOptions struct {
 // Helm 3 too, which by itself reports such a failure as a success.
 //
 // Errors: ErrRepoNotFound for a name that is not known, and for a repository that does not answer;
-// ErrOutputTooLarge, ErrFetchTimeout.
+// ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
 	known, err := h.Repos(ctx)
 	if err != nil {
@@ -180,7 +182,7 @@ func (h *Helm) versions(ctx context.Context, repo, chart string) ([]ChartVersion
 	}
 	versions, err := readIndex(dir.index, chart, h.cfg.Limits.Index)
 	if err != nil {
-		return nil, legible(fmt.Errorf("repository %s: %w", h.shownRepo(ctx, repo), err))
+		return nil, redact.Legible(fmt.Errorf("repository %s: %w", h.shownRepo(ctx, repo), err))
 	}
 	return versions, nil
 }

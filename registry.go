@@ -4,6 +4,9 @@ import (
 	"context"
 	"regexp"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // RegistryOptions is for RegistryLogin.
@@ -22,10 +25,10 @@ var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(
 // Errors: ErrInvalidArgument, ErrUnauthorized, or helm's own.
 func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) error {
 	if !registryHost.MatchString(host) {
-		return invalidf("registry %q: want a host with or without a port, and no scheme or path", shownAddress(host))
+		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", redact.Address(host))
 	}
 	if opts.Username == "" || opts.Password == "" {
-		return invalidf("registry login: Username and Password are needed")
+		return errdef.Invalidf("registry login: Username and Password are needed")
 	}
 	unlock, err := h.lock(ctx, "registry credentials")
 	if err != nil {
@@ -51,7 +54,7 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 // Errors: ErrInvalidArgument, or helm's own.
 func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
 	if !registryHost.MatchString(host) {
-		return invalidf("registry %q: want a host with or without a port, and no scheme or path", shownAddress(host))
+		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", redact.Address(host))
 	}
 	unlock, err := h.lock(ctx, "registry credentials")
 	if err != nil {
@@ -72,14 +75,14 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 	rest, ok := strings.CutPrefix(registry, "oci://")
 	host, _, _ := strings.Cut(rest, "/")
 	if !ok || !registryHost.MatchString(host) || strings.ContainsAny(registry, " @?#") {
-		return "", "", invalidf("registry %q: want oci://host[:port]/path", shownAddress(registry))
+		return "", "", errdef.Invalidf("registry %q: want oci://host[:port]/path", redact.Address(registry))
 	}
 	ch, err := h.openChart(chartSource{kind: fromDisk, ref: archive}, archive)
 	if err != nil {
 		return "", "", err
 	}
 	if ch.Digest == "" {
-		return "", "", invalidf("push: %s is a folder: make an archive of it with Package", archive)
+		return "", "", errdef.Invalidf("push: %s is a folder: make an archive of it with Package", archive)
 	}
 	a := args{"push"}
 	a.add(opts.flags()...)

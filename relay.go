@@ -17,6 +17,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // bearerToken is the form of a bearer token: RFC 6750, section 2.1.
@@ -40,7 +43,7 @@ type relay struct {
 func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
 	for _, key := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		if value, set := h.cfg.Env[key]; set && value != os.Getenv(key) {
-			return nil, invalidf("this program, not helm, sends the credentials: set %s in its environment, not in Config.Env alone", key)
+			return nil, errdef.Invalidf("this program, not helm, sends the credentials: set %s in its environment, not in Config.Env alone", key)
 		}
 	}
 	config, err := r.tlsConfig()
@@ -93,7 +96,7 @@ func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http
 		if e := (*url.Error)(nil); errors.As(err, &e) {
 			err = e.Err // without the address, which may be that of a redirect and have secrets
 		}
-		via.failed.Store(abridged(redactor(via.secrets)(err.Error()))) // which can quote the server
+		via.failed.Store(redact.Abridged(redact.Redactor(via.secrets)(err.Error()))) // which can quote the server
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
@@ -170,17 +173,17 @@ func (r repoEntry) tlsConfig() (*tls.Config, error) {
 	if r.CAFile != "" {
 		text, err := os.ReadFile(r.CAFile)
 		if err != nil {
-			return nil, invalidf("CAFile: %w", err)
+			return nil, errdef.Invalidf("CAFile: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, invalidf("CAFile %s holds no certificate", r.CAFile)
+			return nil, errdef.Invalidf("CAFile %s holds no certificate", r.CAFile)
 		}
 	}
 	if r.CertFile != "" || r.KeyFile != "" {
 		pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile)
 		if err != nil {
-			return nil, invalidf("CertFile and KeyFile: %w", err)
+			return nil, errdef.Invalidf("CertFile and KeyFile: %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}

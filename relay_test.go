@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/helmtest"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // host is a server that remembers what it was given as credentials, path by path.
@@ -274,7 +275,7 @@ func TestRelayQuotesNoPassword(t *testing.T) {
 		{repoEntry{Token: "tok3n"}, "malformed: Bearer *** hunter2, ***, Og=="},
 		{repoEntry{}, "malformed:  hunter2, tok3n, Og=="},
 	} {
-		assert.Equal(t, test.want, redactor(test.entry.secrets())("malformed: "+test.entry.authorization()+" hunter2, tok3n, Og=="))
+		assert.Equal(t, test.want, redact.Redactor(test.entry.secrets())("malformed: "+test.entry.authorization()+" hunter2, tok3n, Og=="))
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // Status is the state of a release as Helm records it.
@@ -74,7 +76,7 @@ type ListOptions struct {
 // Errors: ErrInvalidArgument, ErrClusterUnreachable.
 func (h *Helm) List(ctx context.Context, opts ListOptions) ([]Release, error) {
 	if _, err := regexp.Compile(opts.Filter); err != nil {
-		return nil, invalidf("list filter: %v", err)
+		return nil, errdef.Invalidf("list filter: %v", err)
 	}
 	t, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // Repo is a chart repository that is known by name.
@@ -149,26 +152,26 @@ func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name 
 		u.User = nil
 	}
 	if (opts.Username == "") != (opts.Password == "") {
-		return "", invalidf("repository %s: a user name and a password belong together", u)
+		return "", errdef.Invalidf("repository %s: a user name and a password belong together", u)
 	}
 	switch {
 	case opts.Token == "":
 	case opts.Username != "":
-		return "", invalidf("repository %s: a token takes the place of a user name and password: give one of them", u)
+		return "", errdef.Invalidf("repository %s: a token takes the place of a user name and password: give one of them", u)
 	case !h.private():
-		return "", invalidf("repository %s: Helm's own file of repositories has no place for a token: set Config.Home", u)
+		return "", errdef.Invalidf("repository %s: Helm's own file of repositories has no place for a token: set Config.Home", u)
 	case !bearerToken.MatchString(opts.Token):
-		return "", invalidf("repository %s: the token has characters that no bearer token has", u)
+		return "", errdef.Invalidf("repository %s: the token has characters that no bearer token has", u)
 	}
 	if opts.Name != "" && !repoName.MatchString(opts.Name) {
-		return "", invalidf("repository name %q: want letters, digits, '-', '_' and '.'", opts.Name)
+		return "", errdef.Invalidf("repository name %q: want letters, digits, '-', '_' and '.'", opts.Name)
 	}
 	for _, file := range []*string{&opts.CAFile, &opts.CertFile, &opts.KeyFile} {
 		if *file == "" {
 			continue
 		}
 		if *file, err = filepath.Abs(*file); err != nil {
-			return "", invalidf("repository: %v", err)
+			return "", errdef.Invalidf("repository: %v", err)
 		}
 	}
 	if name, err := h.knownRepo(ctx, u, opts); name != "" || err != nil {
@@ -268,7 +271,7 @@ func (h *Helm) knownRepo(ctx context.Context, u *url.URL, opts RepoOptions) (nam
 			}
 			return r.Name, nil
 		case !sameURL && cmp.Or(opts.Name, nameOfRepo(u)) == r.Name:
-			return "", invalidf("repository name %q is in use for %s", r.Name, shownAddress(r.URL))
+			return "", errdef.Invalidf("repository name %q is in use for %s", r.Name, redact.Address(r.URL))
 		}
 	}
 	return "", nil
@@ -340,7 +343,7 @@ func (r repoEntry) keep(opts RepoOptions) RepoOptions {
 // shown is how errors name a repository: by its URL when its name was made from that.
 func (r repoEntry) shown() string {
 	if u, err := parseRepoURL(r.URL); err == nil && r.Name == nameOfRepo(u) {
-		return shownAddress(r.URL)
+		return redact.Address(r.URL)
 	}
 	return r.Name
 }
@@ -391,7 +394,7 @@ func (h *Helm) repoEntries(ctx context.Context) ([]repoEntry, error) {
 // Errors: ErrRepoNotFound.
 func (h *Helm) RemoveRepo(ctx context.Context, name string) error {
 	if !repoName.MatchString(name) {
-		return invalidf("repository name %q: want letters, digits, '-', '_' and '.'", name)
+		return errdef.Invalidf("repository name %q: want letters, digits, '-', '_' and '.'", name)
 	}
 	unlock, err := h.lock(ctx, "repository "+name)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // RollbackOptions is for Rollback.
@@ -38,7 +40,7 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 		return nil, err
 	}
 	if opts.Timeout < 0 || opts.Revision < 0 {
-		return nil, invalidf("rollback: Timeout and Revision cannot be negative")
+		return nil, errdef.Invalidf("rollback: Timeout and Revision cannot be negative")
 	}
 	r := &rollback{h: h, target: t, release: release, opts: opts}
 	var free func()

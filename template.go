@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // DefaultKubeVersion is the Kubernetes version that Template renders for when it is told none.
@@ -81,16 +83,16 @@ func (h *Helm) templateInvocation(ctx context.Context, opts TemplateOptions) (in
 		}
 	}
 	if opts.FromCluster && (opts.KubeVersion != "" || len(opts.APIVersions) > 0) {
-		return invocation{}, invalidf("template: FromCluster excludes KubeVersion and APIVersions")
+		return invocation{}, errdef.Invalidf("template: FromCluster excludes KubeVersion and APIVersions")
 	}
 	if opts.KubeVersion != "" {
 		if _, err := semver.NewVersion(opts.KubeVersion); err != nil {
-			return invocation{}, invalidf("template: KubeVersion %q: %v", opts.KubeVersion, err)
+			return invocation{}, errdef.Invalidf("template: KubeVersion %q: %v", opts.KubeVersion, err)
 		}
 	}
 	for _, v := range opts.APIVersions {
 		if !apiVersion.MatchString(v) {
-			return invocation{}, invalidf("template: APIVersions: %q is not of the form group/version or group/version/Kind", v)
+			return invocation{}, errdef.Invalidf("template: APIVersions: %q is not of the form group/version or group/version/Kind", v)
 		}
 	}
 	t, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)

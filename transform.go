@@ -11,6 +11,9 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // RetagImages returns a transform that rewrites every image by Retag. It fails if one could not be rewritten, unless
@@ -24,7 +27,7 @@ func RetagImages(rewrite func(Reference) Reference, opts RetagOptions) func(Mani
 		}
 		var errs []error
 		for _, f := range report.Failed {
-			errs = append(errs, legible(fmt.Errorf("image %q of %s at %s cannot be rewritten: %s", f.From, f.Object, f.Path, f.Reason)))
+			errs = append(errs, redact.Legible(fmt.Errorf("image %q of %s at %s cannot be rewritten: %s", f.From, f.Object, f.Path, f.Reason)))
 		}
 		return after, errors.Join(errs...)
 	}
@@ -262,10 +265,10 @@ func checkLabels(labels map[string]string) error {
 			prefix, name = "", key
 		}
 		if hasPrefix && !dnsPrefix.MatchString(prefix) || !labelName.MatchString(name) {
-			return invalidf("label key %q: want a name of letters, digits, '-', '_' and '.', at most 63 characters, with a domain and '/' before it if need be", key)
+			return errdef.Invalidf("label key %q: want a name of letters, digits, '-', '_' and '.', at most 63 characters, with a domain and '/' before it if need be", key)
 		}
 		if !labelValue.MatchString(labels[key]) {
-			return invalidf("value %q of label %s: want letters, digits, '-', '_' and '.', at most 63 characters", labels[key], key)
+			return errdef.Invalidf("value %q of label %s: want letters, digits, '-', '_' and '.', at most 63 characters", labels[key], key)
 		}
 	}
 	return nil

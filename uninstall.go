@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // UninstallOptions is for Uninstall.
@@ -61,7 +63,7 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 		return nil, err
 	}
 	if opts.Timeout < 0 {
-		return nil, invalidf("uninstall: Timeout %v is negative", opts.Timeout)
+		return nil, errdef.Invalidf("uninstall: Timeout %v is negative", opts.Timeout)
 	}
 	files, free, err := h.lockRelease(ctx, t, release, false)
 	if err != nil {

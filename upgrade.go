@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // UpgradeOptions is for Upgrade. The fields that InstallOptions has too mean the same.
@@ -69,7 +71,7 @@ func (o UpgradeOptions) install() InstallOptions {
 // helm's own *Error alone.
 func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (*Release, error) {
 	if opts.ReuseValues && opts.ResetThenReuseValues {
-		return nil, invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")
+		return nil, errdef.Invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")
 	}
 	common := opts.install()
 	t, stdin, err := h.releaseInput(release, common)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
@@ -19,15 +21,15 @@ func reservedLabel(k string) bool {
 
 func validateTarget(namespace, kubeconfig, kubeContext string) error {
 	if namespace != "" && !dnsLabel.MatchString(namespace) {
-		return invalidf("namespace %q: want lower-case letters, digits and '-', at most 63 characters", namespace)
+		return errdef.Invalidf("namespace %q: want lower-case letters, digits and '-', at most 63 characters", namespace)
 	}
 	if strings.IndexFunc(kubeContext, unicode.IsControl) >= 0 {
-		return invalidf("kube context %q has a control character", kubeContext)
+		return errdef.Invalidf("kube context %q has a control character", kubeContext)
 	}
 	// Helm reads a missing kubeconfig as an empty one and then talks to localhost:8080.
 	if kubeconfig != "" && strings.IndexByte(kubeconfig, os.PathListSeparator) < 0 {
 		if _, err := os.Stat(kubeconfig); err != nil {
-			return invalidf("kubeconfig: %v", err)
+			return errdef.Invalidf("kubeconfig: %v", err)
 		}
 	}
 	return nil
@@ -41,9 +43,9 @@ func validateLabels(labels map[string]string) error {
 	for _, k := range sortedKeys(labels) {
 		switch {
 		case reservedLabel(k):
-			return invalidf("label %q is reserved by Helm", k)
+			return errdef.Invalidf("label %q is reserved by Helm", k)
 		case strings.HasPrefix(k, labelPrefix):
-			return invalidf("label %q: the prefix %s is used by helmexec itself", k, labelPrefix)
+			return errdef.Invalidf("label %q: the prefix %s is used by helmexec itself", k, labelPrefix)
 		}
 	}
 	return nil

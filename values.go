@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // Values are the values of a chart, or those a user gives over them.
@@ -230,7 +232,7 @@ func readValuesFile(path string) (Values, error) {
 	}
 	values, err := parseValues("values file "+path, data)
 	if err != nil && !errors.Is(err, ErrOutputTooLarge) {
-		err = invalidf("%w", err)
+		err = errdef.Invalidf("%w", err)
 	}
 	return values, err
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // ObjectRef names an object of a cluster.
@@ -25,7 +27,7 @@ func (r ObjectRef) String() string {
 	if r.Namespace != "" {
 		name = r.Namespace + "/" + name
 	}
-	return printable(strings.TrimSpace(kind+" "+name), "")
+	return redact.Line(strings.TrimSpace(kind + " " + name))
 }
 
 // Place is where in a manifest something was found.

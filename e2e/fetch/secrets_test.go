@@ -89,7 +89,7 @@ func TestBasicAuthentication(t *testing.T) {
 
 		// Without, wrong, then right, as options.
 		_, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
-		b.wantErr(err, helmexec.ErrRepoNotFound)
+		b.wantErr(err, helmexec.ErrUnauthorized)
 		_, wrong := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Username: user, Password: second})
 		b.wantErr(wrong, helmexec.ErrUnauthorized)
 		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Username: user, Password: first})
@@ -146,7 +146,7 @@ func TestChangedPassword(t *testing.T) {
 		}
 		// A wrong one does not replace the one that is there.
 		_, err = b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{Username: user, Password: "wrong"})
-		b.wantErr(err, helmexec.ErrRepoNotFound)
+		b.wantErr(err, helmexec.ErrUnauthorized)
 		again, err := b.h.AddRepo(b.ctx, withUser(url, second), helmexec.RepoOptions{})
 		b.must(err)
 		if again != name {
@@ -201,7 +201,7 @@ func TestBearerToken(t *testing.T) {
 		dir, log := b.spyOn()
 		repo := b.repository(chartrepo.Options{Token: right}, b.chart("web", "1.0.0", "us"))
 		_, without := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
-		b.wantErr(without, helmexec.ErrRepoNotFound)
+		b.wantErr(without, helmexec.ErrUnauthorized)
 		_, denied := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Token: wrong})
 		b.wantErr(denied, helmexec.ErrUnauthorized)
 		if !strings.Contains(denied.Error(), repo.URL+"/index.yaml : 401") {
@@ -217,7 +217,7 @@ func TestBearerToken(t *testing.T) {
 
 		// Another token replaces the one that is there when it is good, and only then.
 		_, err = b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Token: wrong})
-		b.wantErr(err, helmexec.ErrRepoNotFound)
+		b.wantErr(err, helmexec.ErrUnauthorized)
 		b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
 		b.must(repo.Close())
 		gone := b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{})

@@ -1,0 +1,44 @@
+// Package errdef defines the kinds of failure that a caller of helmexec can act on. The root package
+// exports each of them and documents it there. They are in a package of their own so that every
+// internal package can return them; it imports the standard library alone.
+package errdef
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The kinds of failure, for errors.Is.
+var (
+	ErrHelmNotFound        = errors.New("helm binary not found")
+	ErrUnsupportedVersion  = errors.New("unsupported helm version")
+	ErrInvalidArgument     = errors.New("invalid argument")
+	ErrReleaseExists       = errors.New("release already exists")
+	ErrReleaseNotFound     = errors.New("release not found")
+	ErrNamespaceNotFound   = errors.New("namespace not found")
+	ErrReleaseBusy         = errors.New("another operation on the release is in progress")
+	ErrChartNotFound       = errors.New("chart not found")
+	ErrBadChart            = errors.New("not a sound chart")
+	ErrRepoNotFound        = errors.New("chart repository not found")
+	ErrUnauthorized        = errors.New("credentials missing or refused")
+	ErrRenderFailed        = errors.New("the chart does not render")
+	ErrRenderTooLarge      = fmt.Errorf("%w: it is too large", ErrRenderFailed)
+	ErrRenderTimeout       = fmt.Errorf("%w: it takes too long", ErrRenderFailed)
+	ErrClusterUnreachable  = errors.New("kubernetes cluster unreachable")
+	ErrNotReady            = errors.New("release not ready")
+	ErrTestFailed          = errors.New("release test failed")
+	ErrNotRecorded         = errors.New("helm reported success, and the release is not recorded as deployed")
+	ErrNotGone             = errors.New("objects of the release are not gone")
+	ErrLeftBehind          = errors.New("left behind in the cluster")
+	ErrHooksNotTransformed = errors.New("helm 3 does not transform hooks")
+	ErrLintFailed          = errors.New("chart does not pass lint")
+	ErrDigestMismatch      = errors.New("chart digest mismatch")
+	ErrFetchTimeout        = errors.New("fetch timed out")
+	ErrOutputTooLarge      = errors.New("output too large")
+	ErrBadManifest         = errors.New("bad manifest")
+)
+
+// Invalidf is an ErrInvalidArgument that says what was wrong. The format takes %w.
+func Invalidf(format string, a ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidArgument}, a...)...)
+}

@@ -30,7 +30,9 @@ type change struct {
 	open    bool      // a try may have made something that has not been seen since
 	openErr error     // of the last such try
 	again   bool      // a try was repeated because helm could not see what it had made
-	failed  struct {
+	// historyOnly: an upgrade finds its release uninstalled, with its history kept.
+	historyOnly bool
+	failed      struct {
 		updated string    // of the record that was found failed
 		since   time.Time // when it was first found so
 	}

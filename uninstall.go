@@ -165,21 +165,8 @@ func (r *removal) of(rec *record) {
 // try runs helm once, where the release is still there and nobody else's.
 func (r *removal) try(ctx context.Context, d dialect) (tried, error) {
 	if r.verify {
-		now, err := r.h.record(ctx, r.target, r.release, 0)
-		switch {
-		case err == nil && !r.ownOnly && now.follows(r.rec):
-			r.of(now) // upgraded meanwhile, and to go all the same
-		case errors.Is(err, ErrReleaseNotFound) && r.touched:
-			return triedGone, nil
-		case err == nil && !now.same(r.rec), errors.Is(err, ErrReleaseNotFound):
-			// Another has removed it meanwhile, and may have installed a release of its own.
-			if !r.touched {
-				r.result.Release = nil
-			}
-			return triedOK, nil
-		case err != nil:
-			r.last = err
-			return r.h.howItEnded(err), err
+		if how, over, err := r.overtaken(ctx); over {
+			return how, err
 		}
 	}
 	out, err := r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, r.opts, r.explain), mutates: true, waits: r.waits, inherit: r.inherit})
@@ -210,6 +197,28 @@ func (r *removal) try(ctx context.Context, d dialect) (tried, error) {
 		return triedPurged, err
 	}
 	return r.h.howItEnded(err), err
+}
+
+// overtaken reads the record again before a try: another may have removed the release meanwhile, and
+// installed one of its own. over tells that no helm is to run.
+func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err error) {
+	now, err := r.h.record(ctx, r.target, r.release, 0)
+	switch {
+	case err == nil && !r.ownOnly && now.follows(r.rec):
+		r.of(now) // upgraded, and to go all the same
+		return triedOK, false, nil
+	case err == nil && now.same(r.rec):
+		return triedOK, false, nil
+	case errors.Is(err, ErrReleaseNotFound) && r.touched:
+		return triedGone, true, nil
+	case err == nil, errors.Is(err, ErrReleaseNotFound):
+		if !r.touched {
+			r.result.Release = nil
+		}
+		return triedOK, true, nil
+	}
+	r.last = err
+	return r.h.howItEnded(err), true, err
 }
 
 // observe looks for the record after a try that failed.

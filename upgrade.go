@@ -107,28 +107,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 		return nil, err
 	}
 	defer op.end()
-	c := &change{h: h, op: op, opts: common, chart: ch, stdin: stdin, table: &settleUpgrade, taken: ErrReleaseBusy}
-	gone := false // its record is there only as history
-	c.args = func(now InstallOptions) args {
-		again := opts
-		again.Timeout = now.Timeout
-		a := upgradeArgs(t, again, stdin != nil)
-		a.is("--install", gone)
-		return a
-	}
-	c.clear = func(ctx context.Context, rec *record) error { return h.rollBackPending(ctx, op, rec) }
-	c.giveUp = func(ctx context.Context, how tried, rec *record, err error) error {
-		failed := c.whyFailed(ctx, how, rec, err)
-		if !opts.RollbackOnFailure && !rec.Status.Pending() {
-			return failed
-		}
-		if backErr := h.rollBackPending(ctx, op, rec); backErr != nil {
-			failed.also, failed.Kind, failed.Err = failed.Kind, ErrLeftBehind, errors.Join(err, backErr)
-			return failed
-		}
-		failed.Status = StatusDeployed
-		return failed
-	}
+	c := h.upgradeOf(op, ch, opts, common, stdin)
 	found, rec, err := c.lookUp(ctx)
 	switch {
 	case err != nil:
@@ -147,8 +126,34 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 	case found == foundNothing:
 		return nil, c.failure(ErrReleaseNotFound, nil, nil)
 	}
-	gone = opts.Install && rec != nil && rec.Status == StatusUninstalled
+	c.historyOnly = opts.Install && rec != nil && rec.Status == StatusUninstalled
 	return c.carryOut(ctx)
+}
+
+// upgradeOf is the change that an upgrade makes.
+func (h *Helm) upgradeOf(op *operation, ch *Chart, opts UpgradeOptions, common InstallOptions, stdin []byte) *change {
+	c := &change{h: h, op: op, opts: common, chart: ch, stdin: stdin, table: &settleUpgrade, taken: ErrReleaseBusy}
+	c.args = func(now InstallOptions) args {
+		again := opts
+		again.Timeout = now.Timeout
+		a := upgradeArgs(op.target, again, stdin != nil)
+		a.is("--install", c.historyOnly)
+		return a
+	}
+	c.clear = func(ctx context.Context, rec *record) error { return h.rollBackPending(ctx, op, rec) }
+	c.giveUp = func(ctx context.Context, how tried, rec *record, err error) error {
+		failed := c.whyFailed(ctx, how, rec, err)
+		if !opts.RollbackOnFailure && !rec.Status.Pending() {
+			return failed
+		}
+		if backErr := h.rollBackPending(ctx, op, rec); backErr != nil {
+			failed.also, failed.Kind, failed.Err = failed.Kind, ErrLeftBehind, errors.Join(err, backErr)
+			return failed
+		}
+		failed.Status = StatusDeployed
+		return failed
+	}
+	return c
 }
 
 // onDisk leaves out what says where a chart is got from.

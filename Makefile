@@ -31,6 +31,7 @@ test: tools lint unit e2e ## Everything that has to pass: lint, unit, e2e
 unit: ## Unit tests; they need no helm and no cluster
 	$(call say,unit tests)
 	$(GO) test $(RACE) ./...
+	$(if $(RACE),$(GO) test -run=Growth .) # which the race detector leaves out
 	cd bench && $(GO) test ./...
 
 e2e: ## The same behaviours on real Helm 3 and 4, with a local cluster, repository and registry

@@ -17,11 +17,13 @@ func fillIn(c *cursor, text string) (filled string, argument *yamlnode.Node, ok 
 	}
 	ok = true
 	filled = workflowParameter.ReplaceAllStringFunc(text, func(expression string) string {
-		value := workflowArgument(c.object.root.node, workflowParameter.FindStringSubmatch(expression)[1])
+		value := c.object.workflowArgument(workflowParameter.FindStringSubmatch(expression)[1])
 		if expression == text {
 			argument = value
 		}
-		ok = ok && scalar(value) != ""
+		if ok = ok && scalar(value) != "" && len(scalar(value)) <= maxReference; !ok {
+			return ""
+		}
 		return scalar(value)
 	})
 	if ok = ok && !isTemplate(filled); !ok {
@@ -32,20 +34,24 @@ func fillIn(c *cursor, text string) (filled string, argument *yamlnode.Node, ok 
 
 // workflowArgument finds the value of an argument. What a workflow says itself comes before the template it was made
 // of, as in Argo.
-func workflowArgument(workflow *yamlnode.Node, name string) *yamlnode.Node {
-	for _, path := range []string{"spec", "spec.workflowSpec", "status.storedWorkflowTemplateSpec"} {
-		node := workflow
-		for _, key := range strings.Split(path+".arguments.parameters", ".") {
-			node = resolve(get(node, key))
-		}
-		if node == nil || node.Kind != yamlnode.SequenceNode {
-			continue
-		}
-		for _, parameter := range node.Content {
-			if scalar(get(parameter, "name")) == name {
-				return resolve(get(parameter, "value"))
+func (o *object) workflowArgument(name string) *yamlnode.Node {
+	if o.arguments == nil {
+		o.arguments = make(map[string]*yamlnode.Node)
+		for _, path := range []string{"spec", "spec.workflowSpec", "status.storedWorkflowTemplateSpec"} {
+			node := o.root.node
+			for _, key := range strings.Split(path+".arguments.parameters", ".") {
+				node = resolve(get(node, key))
+			}
+			if node == nil || node.Kind != yamlnode.SequenceNode {
+				continue
+			}
+			for _, parameter := range node.Content {
+				name := scalar(get(parameter, "name"))
+				if _, found := o.arguments[name]; !found {
+					o.arguments[name] = resolve(get(parameter, "value"))
+				}
 			}
 		}
 	}
-	return nil
+	return o.arguments[name]
 }

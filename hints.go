@@ -74,7 +74,7 @@ func (f *imageFinder) scanAll(c *cursor, path, key string, node *yamlnode.Node, 
 			if key == lastApplied || key == "labels" || key == "binaryData" || c == c.object.root && depth == 0 && (key == "apiVersion" || key == "kind") {
 				continue
 			}
-			f.scanAll(c, strings.TrimPrefix(path+"."+key, "."), key, node.Content[i+1], depth+1)
+			f.scanAll(c, joinPath(path, key), key, node.Content[i+1], depth+1)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package helmexec
 
 import (
-	"errors"
+	"context"
 	"slices"
 	"strings"
 
@@ -44,7 +44,7 @@ const (
 )
 
 // findImages walks the documents which can hold an image, or with hints those which can hold text like one.
-func (m Manifest) findImages(opts ImageOptions, hints bool) ([]foundImage, error) {
+func (m Manifest) findImages(ctx context.Context, opts ImageOptions, hints bool) ([]foundImage, error) {
 	finder := &imageFinder{opts: opts, hints: hints, exclude: opts.Exclude, rules: imageRules, words: builtinImageWords, parsed: make(map[string]parsedReference)}
 	if len(opts.Rules) > 0 {
 		finder.rules = slices.Concat(opts.Rules, imageRules)
@@ -53,14 +53,14 @@ func (m Manifest) findImages(opts ImageOptions, hints bool) ([]foundImage, error
 	if opts.Exclude == nil {
 		finder.exclude = DefaultExclude
 	}
-	var errs []error
-	for doc := range m.documents() {
-		if finder.mayMatter(doc) {
-			finder.hintTries, finder.indexes = maxHintTries, nil
-			errs = append(errs, walk(doc, finder.visit))
+	err := m.read(ctx, func(doc *document) error {
+		if !finder.mayMatter(doc) && doc.skim() {
+			return nil
 		}
-	}
-	return finder.found, errors.Join(errs...)
+		finder.hintTries, finder.indexes = maxHintTries, nil
+		return walk(doc, finder.visit)
+	})
+	return finder.found, err
 }
 
 type imageFinder struct {
@@ -89,6 +89,9 @@ type parsedReference struct {
 const maxParsed = 4096
 
 func (f *imageFinder) parse(image string) (Reference, error) {
+	if len(image) > maxReference {
+		return ParseReference(image)
+	}
 	if p, found := f.parsed[image]; found {
 		return p.ref, p.err
 	}
@@ -99,11 +102,8 @@ func (f *imageFinder) parse(image string) (Reference, error) {
 	return ref, err
 }
 
-// mayMatter tells from the bytes of a document whether it can hold an image.
+// mayMatter tells from the bytes of a document whether it can hold an image, if its keys are spelled as they read.
 func (f *imageFinder) mayMatter(doc *document) bool {
-	if hidesKeys(doc.text) {
-		return true
-	}
 	named := f.hints || containsWord(doc.text, f.words.fields)
 	apiVersion, kind := doc.scanIdentity()
 	if kind == "" {
@@ -289,7 +289,7 @@ func (f *imageFinder) frame(c *cursor, parts ImageParts) (prefix, suffix string,
 		}
 		node := resolve(f.get(at.node, field))
 		text := scalar(node)
-		if text == "" {
+		if text == "" || len(text) > maxReference {
 			return "", "", nil, false
 		}
 		pieces = append(pieces, imagePart{role: p.role, node: node, end: len(text)})
@@ -328,7 +328,7 @@ func (f *imageFinder) add(c *cursor, found foundImage) {
 	if slices.Contains(f.exclude, found.Image) {
 		return
 	}
-	if found.class != classHint && isTemplate(found.Image) {
+	if found.class != classHint && len(found.Image) <= maxTemplate && isTemplate(found.Image) {
 		resolved, argument, ok := fillIn(c, found.Image)
 		if found.parts = nil; argument != nil {
 			found.src = c.object.root.src
@@ -351,6 +351,9 @@ func (f *imageFinder) add(c *cursor, found foundImage) {
 	found.Reference = ref
 	f.found = append(f.found, found)
 }
+
+// maxTemplate bounds the text of an image that is filled in. What is longer is no image.
+const maxTemplate = 4 * maxReference
 
 // isTemplate reports text that a workflow engine fills in: Argo's {{…}} and Tekton's $(…), which no reference holds.
 func isTemplate(image string) bool {

@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func TestParseSimple(t *testing.T) {
 			if difference := compareParsers(doc.text); difference != "" {
 				t.Errorf("%s, line %d: %s", file, doc.line, difference)
 			}
-			if _, ok := parseSimple(doc.text); ok {
+			if _, ok := parseSimple(context.Background(), doc.text); ok {
 				accepted += len(doc.text)
 			}
 		}
@@ -64,7 +65,7 @@ func FuzzParseSimple(f *testing.F) {
 // compareParsers gives a difference between what both parsers make of a document, "" if the simple one gives up.
 func compareParsers(text []byte) string {
 	for doc := range Manifest(text).documents() {
-		simple, ok := parseSimple(doc.text)
+		simple, ok := parseSimple(context.Background(), doc.text)
 		if !ok {
 			continue
 		}

@@ -59,27 +59,37 @@ func ArchiveValues(path string) (Values, error) {
 
 // readChart reads a chart archive or folder to its end, so that what it returns has been checked as a whole. what names
 // it in errors.
-func readChart(path, what string, limits chartLimits) (*chartContent, error) {
+func readChart(path, what string, limits chartLimits) (_ *chartContent, err error) {
+	defer func() { err = legible(err) }()
+	parts := newChartParts(limits)
+	if err := parts.read(path, what); err != nil {
+		return nil, err
+	}
+	return parts.content(what)
+}
+
+// read gathers the files of an archive or folder.
+func (p *chartParts) read(path, what string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrChartNotFound, err)
+		return fmt.Errorf("%w: %w", ErrChartNotFound, err)
 	case info.IsDir():
-		return readChartFolder(path, what, limits)
+		return p.readFolder(path, what)
 	case !info.Mode().IsRegular():
-		return nil, unsound(what, errors.New("it is neither a file nor a folder"))
+		return unsound(what, errors.New("it is neither a file nor a folder"))
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("chart archive: %w", err)
+		return fmt.Errorf("chart archive: %w", err)
 	}
 	defer file.Close()
-	return readChartArchive(what, file, limits)
+	return p.readArchive(what, file)
 }
 
-// readChartArchive reads an archive as a stream.
-func readChartArchive(what string, r io.Reader, limits chartLimits) (*chartContent, error) {
-	digest := sha256.New()
+// readArchive reads an archive as a stream.
+func (p *chartParts) readArchive(what string, r io.Reader) error {
+	limits, digest := p.limits, sha256.New()
 	compressed := &meter{r: io.TeeReader(r, digest)}
 	compressed.check = func(n int64) error {
 		if n > limits.compressed {
@@ -89,7 +99,7 @@ func readChartArchive(what string, r io.Reader, limits chartLimits) (*chartConte
 	}
 	unzipped, err := gzip.NewReader(compressed)
 	if err != nil {
-		return nil, archiveError(what, err)
+		return archiveError(what, err)
 	}
 	unpacked := &meter{r: unzipped}
 	unpacked.check = func(n int64) error {
@@ -102,7 +112,6 @@ func readChartArchive(what string, r io.Reader, limits chartLimits) (*chartConte
 		return nil
 	}
 
-	parts := newChartParts(limits)
 	entries := tar.NewReader(unpacked)
 	for top := ""; ; {
 		header, err := entries.Next()
@@ -110,22 +119,18 @@ func readChartArchive(what string, r io.Reader, limits chartLimits) (*chartConte
 			break
 		}
 		if err == nil {
-			err = parts.addEntry(&top, header, entries)
+			err = p.addEntry(&top, header, entries)
 		}
 		if err != nil {
-			return nil, archiveError(what, err)
+			return archiveError(what, err)
 		}
 	}
 	// The rest holds the checksum, and could hold anything.
 	if _, err := io.Copy(io.Discard, unpacked); err != nil {
-		return nil, archiveError(what, err)
+		return archiveError(what, err)
 	}
-	content, err := parts.content(what)
-	if err != nil {
-		return nil, err
-	}
-	content.Digest = hex.EncodeToString(digest.Sum(nil))
-	return content, nil
+	p.digest = hex.EncodeToString(digest.Sum(nil))
+	return nil
 }
 
 // archiveError puts the errors of the decoders into words.

@@ -75,7 +75,7 @@ func demo(more ...entry) []entry {
 }
 
 func readBytes(archive []byte, limits chartLimits) (*chartContent, error) {
-	return readChartArchive("demo.tgz", bytes.NewReader(archive), limits)
+	return readArchive(bytes.NewReader(archive), limits)
 }
 
 func TestReadChartArchive(t *testing.T) {
@@ -282,7 +282,7 @@ func TestReadChartArchiveStopsEarly(t *testing.T) {
 	}()
 	limits := defaultChartLimits
 	limits.file, limits.compressed = 4<<30, 1<<20
-	_, err := readChartArchive("demo.tgz", r, limits)
+	_, err := readArchive(r, limits)
 	r.Close()
 	require.ErrorIs(t, err, ErrOutputTooLarge)
 	assert.Less(t, <-wrote, limits.compressed+2<<20)
@@ -332,4 +332,12 @@ func FuzzReadChartArchive(f *testing.F) {
 			}
 		}
 	})
+}
+
+func readArchive(r io.Reader, limits chartLimits) (*chartContent, error) {
+	parts := newChartParts(limits)
+	if err := parts.readArchive("demo.tgz", r); err != nil {
+		return nil, err
+	}
+	return parts.content("demo.tgz")
 }

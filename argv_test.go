@@ -142,9 +142,13 @@ var argvCases = []struct {
 		return err
 	}},
 	{"add a repository, all options", func(ctx context.Context, h *Helm, in argvInput) error {
-		_, err := h.AddRepo(ctx, "https://bob:hunter2@charts.example/", RepoOptions{
+		_, err := h.AddRepo(ctx, "https://charts.example/", RepoOptions{
 			Name: "mine", CAFile: "/ca", CertFile: "/cert", KeyFile: "/key", InsecureSkipTLSVerify: true, PassCredentialsAll: true,
 		})
+		return err
+	}},
+	{"add a repository with a password", func(ctx context.Context, h *Helm, in argvInput) error {
+		_, err := h.AddRepo(ctx, "https://bob:hunter2@charts.example/", RepoOptions{Name: "mine"})
 		return err
 	}},
 	{"update repositories", func(ctx context.Context, h *Helm, in argvInput) error {

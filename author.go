@@ -65,7 +65,7 @@ type LintOptions struct {
 	Strict      bool   // warnings fail too
 }
 
-// LintMessage is one finding.
+// LintMessage is one finding, in printable text.
 type LintMessage struct {
 	Severity string // INFO, WARNING or ERROR
 	Path     string // within the chart
@@ -74,7 +74,7 @@ type LintMessage struct {
 
 // Lint examines a chart folder or archive on this machine. Starts one helm process.
 //
-// Errors: ErrLintFailed, with the messages.
+// Errors: ErrLintFailed, with the messages; ErrRenderTooLarge, ErrRenderTimeout.
 func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]LintMessage, error) {
 	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
 	if err != nil {
@@ -93,8 +93,8 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 	a.is("--strict", opts.Strict)
 	a.is("--values=-", stdin != nil)
 	a.add("--", chart)
-	out, err := h.run(ctx, invocation{args: a, stdin: stdin})
-	messages := parseLint(out)
+	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
+	messages := parseLint(printable(string(out), lines))
 	var e *Error
 	if errors.As(err, &e) && e.ExitCode == 1 && len(messages) > 0 {
 		err = fmt.Errorf("%w: %w", ErrLintFailed, err)
@@ -105,10 +105,10 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 var lintLine = regexp.MustCompile(`^\[(INFO|WARNING|ERROR)\] ([^:]*): ?(.*)$`)
 
 // parseLint reads the findings that lint prints; a text can go on over several lines.
-func parseLint(out []byte) []LintMessage {
+func parseLint(out string) []LintMessage {
 	var all []LintMessage
 	open := false
-	for _, line := range strings.Split(string(out), "\n") {
+	for _, line := range strings.Split(out, "\n") {
 		m := lintLine.FindStringSubmatch(line)
 		switch {
 		case m != nil:
@@ -125,7 +125,8 @@ func parseLint(out []byte) []LintMessage {
 
 // DependencyBuild fetches the dependencies that a chart folder's lock file names into its charts
 // folder, with the credentials of the repositories that AddRepo made known. It is for one's own
-// charts: a dependency can name any address. Starts one helm process.
+// charts: a dependency can name any address. Here helm itself gets a user name and password, and sends
+// them along with a redirect to another port of the host. Starts one helm process.
 //
 // Errors: ErrInvalidArgument for a repository that wants a token, ErrChartNotFound, ErrBadChart,
 // ErrRepoNotFound, ErrOutputTooLarge, ErrFetchTimeout.
@@ -170,8 +171,7 @@ func (h *Helm) dependencyRepos(chart, config string) (secrets []string, err erro
 		})
 	}
 	all := []repoEntry{}
-	files, _ := filepath.Glob(filepath.Join(h.repoPath("*"), "repositories.yaml"))
-	for _, file := range files {
+	for _, file := range h.repoFiles() {
 		entries, err := readRepositories(file)
 		if err != nil {
 			return nil, err

@@ -20,10 +20,10 @@ Error: 1 chart(s) linted, 1 chart(s) failed
 		{"ERROR", "templates/", "template: web/templates/x.yaml:1:9: executing \"web/templates/x.yaml\" at <.Values.a.b>: nil pointer\n  evaluating interface {}.b"},
 		{"WARNING", "templates/x.yaml", `object name does not conform: "X"`},
 	}
-	if got := parseLint([]byte(out)); !reflect.DeepEqual(got, want) {
+	if got := parseLint(out); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
-	if got := parseLint(nil); got != nil {
+	if got := parseLint(""); got != nil {
 		t.Errorf("of nothing: %+v", got)
 	}
 }

@@ -1,7 +1,6 @@
 package helmexec
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,29 +15,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/filelock"
 )
-
-// Limits bound what is fetched from sources that nobody here controls. Zero fields take the
-// defaults.
-type Limits struct {
-	Index   int64         // bytes of a repository's index; 128 MiB
-	Archive int64         // bytes of a chart archive; 32 MiB
-	Memory  int64         // bytes of memory of a helm process that fetches, where /proc tells; 1.5 GiB
-	Time    time.Duration // for one fetch; 2 minutes
-	Cache   int64         // bytes of archives kept; 4 GiB
-}
-
-func (l Limits) withDefaults() Limits {
-	return Limits{
-		Index: cmp.Or(l.Index, 128<<20), Archive: cmp.Or(l.Archive, defaultChartLimits.compressed),
-		Memory: cmp.Or(l.Memory, 1536<<20), Time: cmp.Or(l.Time, 2*time.Minute), Cache: cmp.Or(l.Cache, 4<<30),
-	}
-}
 
 // keptAtLeast is how long an archive stays after it was last asked for, so that a caller of Fetch
 // can use its path.
@@ -46,66 +28,6 @@ const keptAtLeast = 10 * time.Minute
 
 // keptPins is how long it is remembered which archive a source gave. After that it is asked again.
 const keptPins = 30 * 24 * time.Hour
-
-// lock makes the caller the only one at work on a thing, in all processes with this home. The
-// system frees a lock whose holder was killed. Within the process a channel comes first, so that
-// one goroutine at most polls the file.
-func (h *Helm) lock(ctx context.Context, what string) (unlock func(), err error) {
-	leave, err := h.turn(ctx, what)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256([]byte(what))
-	file := flock.New(filepath.Join(h.state, "locks", hex.EncodeToString(sum[:12])+".lock"), flock.SetPermissions(0o600))
-	if _, err := file.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		leave()
-		if ctx.Err() != nil {
-			err = contextError(ctx)
-		}
-		return nil, fmt.Errorf("waiting for another process at work on %s: %w", what, err)
-	}
-	return func() { _ = file.Close(); leave() }, nil
-}
-
-// turn is lock within this process.
-func (h *Helm) turn(ctx context.Context, what string) (leave func(), err error) {
-	h.gates.Lock()
-	g := h.gates.of[what]
-	if g == nil {
-		g = &gate{turn: make(chan struct{}, 1)}
-		if h.gates.of == nil {
-			h.gates.of = map[string]*gate{}
-		}
-		h.gates.of[what] = g
-	}
-	g.callers++
-	h.gates.Unlock()
-	gone := func() {
-		h.gates.Lock()
-		defer h.gates.Unlock()
-		if g.callers--; g.callers == 0 {
-			delete(h.gates.of, what)
-		}
-	}
-	select {
-	case g.turn <- struct{}{}:
-		return func() { <-g.turn; gone() }, nil
-	case <-ctx.Done():
-		gone()
-		return nil, fmt.Errorf("waiting for another caller at work on %.200s: %w", what, contextError(ctx))
-	}
-}
-
-// gates are the things that callers in this process are at work on, or wait for.
-type gates struct {
-	sync.Mutex
-	of map[string]*gate
-}
-
-type gate struct {
-	turn    chan struct{}
-	callers int
-}
 
 // pin remembers which archive a source gave.
 type pin struct {
@@ -131,15 +53,15 @@ func (h *Helm) archive(digest string) string {
 	return filepath.Join(h.state, "archives", strings.TrimPrefix(digest, "sha256:")+".tgz")
 }
 
-// kept opens an archive of the cache and marks it as used. It is nil where the archive is not there,
-// is about to be evicted, or is not what its name says.
-func (h *Helm) kept(src chartSource, digest string) *Chart {
+// kept opens an archive of the cache and marks it as used. It is nil where the archive is not there or
+// is not what its name says.
+func (h *Helm) kept(ctx context.Context, src chartSource, digest string) *Chart {
 	path := h.archive(digest)
-	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
-	if ok, err := lock.TryRLock(); !ok || err != nil {
+	lock, err := filelock.Take(ctx, path, filelock.Shared|filelock.Existing)
+	if err != nil {
 		return nil
 	}
-	defer lock.Close()
+	defer lock.Release()
 	now := time.Now()
 	if os.Chtimes(path, now, now) != nil {
 		return nil
@@ -158,7 +80,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 	stage func(dest string) (invocation, error), want string) (*Chart, error) {
 	look := func() *Chart {
 		if p, ok := h.readPin(key); ok && valid(p) {
-			return h.kept(src, p.Digest)
+			return h.kept(ctx, src, p.Digest)
 		}
 		return nil
 	}
@@ -201,7 +123,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 	if want != "" && ch.Digest != want {
 		return nil, fmt.Errorf("%w: chart %s: the index says %s and the archive is %s", ErrDigestMismatch, shown, want, ch.Digest)
 	}
-	if same := h.kept(src, ch.Digest); same != nil {
+	if same := h.kept(ctx, src, ch.Digest); same != nil {
 		ch = same // another source has the same archive, which somebody may be using
 	} else {
 		ch.Path = h.archive(ch.Digest)
@@ -250,7 +172,7 @@ var ownFault = regexp.MustCompile(`no space left on device|disk quota exceeded|p
 
 // fetching runs a helm that fetches into the folder dir, with its retries, within Limits.
 func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit int64) error {
-	inv.limits = &fetchLimits{dir: dir, bytes: limit, memory: h.cfg.Limits.Memory}
+	inv.limits = &processLimits{memory: h.cfg.Limits.Memory, fetch: &fetchLimits{dir: dir, bytes: limit}}
 	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
 	return h.retry(ctx, func() error {
 		_, err := h.run(ctx, inv)
@@ -258,8 +180,7 @@ func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit i
 	})
 }
 
-// stageEntry makes helm pull one version of a chart of a repository with that repository's
-// credentials, from an index of this one entry: helm would parse the whole index otherwise.
+// stageEntry makes helm pull one version of a chart of a repository.
 func (h *Helm) stageEntry(ctx context.Context, src chartSource, repoURL string, entry ChartVersion, dest string) (inv invocation, err error) {
 	// Not what was known when the call began: waiting for its turn may have taken minutes.
 	from, err := h.known(ctx, src.repo)
@@ -269,61 +190,60 @@ func (h *Helm) stageEntry(ctx context.Context, src chartSource, repoURL string, 
 	if err != nil {
 		return inv, err
 	}
-	dir, err := h.repoDir(ctx, src.repo)
-	if err != nil {
-		return inv, err
-	}
 	entry.Name = src.chart
-	tmp := filepath.Dir(dest)
-	// The one thing of a repository that helm's pull does not read from its configuration.
-	opts := SourceOptions{InsecureSkipTLSVerify: from.InsecureSkipTLSVerify}
-	inv.args = pullArgs(src.ref, entry.Version, "", dest, opts)
-	inv.secrets = []string{from.Password, from.Token}
-	target := from.archiveURL(entry)
-	if from.Username+from.Token != "" && target != "" {
-		inv.login = loginWithheld
-		if from.PassCredentialsAll || from.isHost(target) {
-			inv.login = loginGiven
-		}
-	}
-	if from.Token != "" && target != "" {
-		if inv.via, err = h.relay(from, target, "archive.tgz"); err != nil {
-			return inv, err
-		}
-		entry.URLs = []string{inv.via.served}
-		dir.config = filepath.Join(tmp, "repositories.yaml")
-		if err := writeRepositories(dir.config, repoEntry{Name: from.Name, URL: inv.via.url}); err != nil {
-			return inv, err
-		}
-	}
-	inv.env, err = stageIndex(tmp, src.repo, dir.config, entry)
-	return inv, err
+	return h.stage(from, entry, dest)
 }
 
-// stageURL makes helm pull one archive by its URL, as the only chart of a repository of our own
-// making. So credentials in the URL reach helm in a file and not in its arguments.
+// stageURL makes helm pull one archive by its URL, as the only chart of a repository of our own making.
 func (h *Helm) stageURL(src chartSource, dest string, opts SourceOptions) (inv invocation, err error) {
 	u, err := url.Parse(src.ref)
 	if err != nil {
 		return inv, invalidf("chart address: not a URL")
 	}
-	repo := repoEntry{Name: "archive", URL: (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String()}
-	repo.Username = u.User.Username()
-	repo.Password, _ = u.User.Password()
+	from := newRepoEntry("archive", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String(), RepoOptions{
+		Username: u.User.Username(), CAFile: opts.CAFile, CertFile: opts.CertFile, KeyFile: opts.KeyFile,
+		InsecureSkipTLSVerify: opts.InsecureSkipTLSVerify,
+	})
+	from.Password, _ = u.User.Password()
 	u.User = nil
-	config := filepath.Join(filepath.Dir(dest), "repositories.yaml")
-	if err := writeRepositories(config, repo); err != nil {
-		return inv, err
-	}
-	// Helm reads the TLS files from the flags here.
-	inv.args = pullArgs("archive/archive", "0.0.0", "", dest, opts)
-	inv.secrets = src.secrets()
-	if repo.Username != "" {
-		inv.login = loginGiven
-	}
-	inv.env, err = stageIndex(filepath.Dir(dest), "archive", config, ChartVersion{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}})
+	inv, err = h.stage(from, ChartVersion{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}}, dest)
+	inv.secrets = append(inv.secrets, src.secrets()...)
 	return inv, err
 }
+
+// stage makes helm pull one archive of a repository, from an index of this one entry: helm would parse the
+// whole index otherwise. It gets no credentials of the repository.
+func (h *Helm) stage(from repoEntry, entry ChartVersion, dest string) (inv invocation, err error) {
+	tmp := filepath.Dir(dest)
+	asked := from
+	asked.Username, asked.Password, asked.Token = "", "", ""
+	inv.secrets = from.secrets()
+	if target := from.archiveURL(entry); from.authorization() != "" && target != "" {
+		inv.login = loginWithheld
+		if from.PassCredentialsAll || from.isHost(target) {
+			inv.login = loginGiven
+		}
+		name := "archive.tgz"
+		if m := archiveName.FindStringSubmatch(target); m != nil {
+			name = m[1] // as helm would call it
+		}
+		if inv.via, err = h.relay(from, target, name); err != nil {
+			return inv, err
+		}
+		asked, entry.URLs = repoEntry{Name: from.Name, URL: inv.via.url}, []string{inv.via.served}
+	}
+	// The one thing of a repository that helm's pull does not read from its configuration.
+	opts := SourceOptions{InsecureSkipTLSVerify: asked.InsecureSkipTLSVerify}
+	inv.args = pullArgs(from.Name+"/"+entry.Name, entry.Version, "", dest, opts)
+	config := filepath.Join(tmp, "repositories.yaml")
+	if err := writeRepositories(config, asked); err != nil {
+		return inv, err
+	}
+	inv.env, err = stageIndex(tmp, from.Name, config, entry)
+	return inv, err
+}
+
+var archiveName = regexp.MustCompile(`/([A-Za-z0-9][-A-Za-z0-9._+]*\.tgz)(?:\?.*)?$`)
 
 // stageIndex writes an index of one entry and points helm at it.
 func stageIndex(tmp, repo, config string, entry ChartVersion) (env []string, err error) {
@@ -340,7 +260,7 @@ func stageIndex(tmp, repo, config string, entry ChartVersion) (env []string, err
 }
 
 // evict removes the archives that were not used for the longest time until the rest fits, but none
-// that is in use. It also sweeps what killed callers left in the folder for temporary files, and the
+// that is in use. It also sweeps what killed callers left: temporary files and lock files, and the
 // pins of charts that nobody may want any more.
 func (h *Helm) evict() {
 	type file struct {
@@ -356,6 +276,9 @@ func (h *Helm) evict() {
 			}
 		}
 	}
+	for _, sub := range []string{"locks", "operations"} {
+		filelock.Sweep(filepath.Join(h.state, sub), 24*time.Hour)
+	}
 	entries, _ := os.ReadDir(filepath.Join(h.state, "archives"))
 	var files []file
 	var total int64
@@ -370,25 +293,29 @@ func (h *Helm) evict() {
 		if total <= h.cfg.Limits.Cache || !old(f.info.ModTime(), keptAtLeast) {
 			return
 		}
-		lock := flock.New(f.path, flock.SetFlag(os.O_RDONLY))
-		if ok, err := lock.TryLock(); ok && err == nil {
-			// Somebody may have used it since the folder was read.
-			if info, err := os.Stat(f.path); err == nil && old(info.ModTime(), keptAtLeast) && os.Remove(f.path) == nil {
-				total -= f.info.Size()
-			}
+		lock, err := filelock.Try(f.path, filelock.Exclusive|filelock.Existing)
+		if err != nil {
+			continue // it is in use
 		}
-		_ = lock.Close()
+		// Somebody may have used it since the folder was read.
+		if info, err := os.Stat(f.path); err != nil || !old(info.ModTime(), keptAtLeast) {
+			lock.Release()
+		} else if lock.Remove() == nil {
+			total -= f.info.Size()
+		}
 	}
 }
 
 // hold keeps an archive of the cache from being evicted until release is called.
-func (h *Helm) hold(ch *Chart) (release func()) {
+func (h *Helm) hold(ctx context.Context, ch *Chart) (release func()) {
 	if filepath.Dir(ch.Path) != filepath.Join(h.state, "archives") {
 		return func() {}
 	}
-	lock := flock.New(ch.Path, flock.SetFlag(os.O_RDONLY))
-	_, _ = lock.TryRLock()
-	return func() { _ = lock.Close() }
+	lock, err := filelock.Take(ctx, ch.Path, filelock.Shared|filelock.Existing)
+	if err != nil {
+		return func() {} // it is not there
+	}
+	return lock.Release
 }
 
 // writeFileAtomic lets a reader see the old content or the new.

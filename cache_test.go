@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -61,7 +62,7 @@ func TestEviction(t *testing.T) {
 	}
 	const old = 24 * time.Hour
 	unused, held, recent := keep(t, h, "unused", old), keep(t, h, "held", old), keep(t, h, "recent", keptAtLeast/2)
-	release := other.hold(held)
+	release := other.hold(t.Context(), held)
 	h.evict()
 	for _, test := range []struct {
 		name string
@@ -106,16 +107,16 @@ func TestKept(t *testing.T) {
 	h := cacheOf(t, Limits{})
 	src := chartSource{chart: "web"}
 	ch := keep(t, h, "web", 24*time.Hour)
-	if got := h.kept(src, ch.Digest); got == nil || got.Metadata.Name != "web" {
+	if got := h.kept(t.Context(), src, ch.Digest); got == nil || got.Metadata.Name != "web" {
 		t.Fatalf("got %+v", got)
 	}
-	if info, err := os.Stat(ch.Path); err != nil || time.Since(info.ModTime()) > time.Minute {
+	if info, err := os.Stat(ch.Path); err != nil || time.Since(info.ModTime()) > 23*time.Hour {
 		t.Errorf("it is not marked as used: %v, %v", info.ModTime(), err)
 	}
-	if got := h.kept(chartSource{chart: "api"}, ch.Digest); got != nil {
+	if got := h.kept(t.Context(), chartSource{chart: "api"}, ch.Digest); got != nil {
 		t.Errorf("another chart's archive was taken: %+v", got)
 	}
-	if got := h.kept(src, "sha256:"+strings.Repeat("0", 64)); got != nil {
+	if got := h.kept(t.Context(), src, "sha256:"+strings.Repeat("0", 64)); got != nil {
 		t.Errorf("what is not there was found: %+v", got)
 	}
 	other := keep(t, h, "web2", 0)
@@ -126,7 +127,7 @@ func TestKept(t *testing.T) {
 	if err := os.WriteFile(ch.Path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.kept(chartSource{}, ch.Digest); got != nil {
+	if got := h.kept(t.Context(), chartSource{}, ch.Digest); got != nil {
 		t.Errorf("an archive under another's name was taken: %+v", got)
 	}
 }
@@ -158,7 +159,9 @@ func TestSweepOfWhatNobodyUses(t *testing.T) {
 
 // A lock excludes goroutines and other processes (another Helm is as good as one: the lock belongs
 // to the open file), and waiting for it ends with the context.
-func TestLock(t *testing.T) {
+func TestLock(t *testing.T) { synctest.Test(t, testLock) }
+
+func testLock(t *testing.T) {
 	h := cacheOf(t, Limits{})
 	other, err := New(h.cfg)
 	if err != nil {
@@ -235,6 +238,77 @@ func TestWriteFileAtomic(t *testing.T) {
 	}
 	if err := writeFileAtomic(filepath.Join(file, "none"), nil); err == nil {
 		t.Error("no error where the folder is none")
+	}
+}
+
+// Lock files of killed callers are swept, and no lock that somebody has.
+func TestSweepOfLocks(t *testing.T) {
+	h := cacheOf(t, Limits{})
+	unlock, err := h.lock(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	when := time.Now().Add(-48 * time.Hour)
+	left := map[string]string{"locks": "0a.lock", "operations": "0b.lock"}
+	for sub, name := range left {
+		if err := os.WriteFile(filepath.Join(h.state, sub, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files, _ := filepath.Glob(filepath.Join(h.state, sub, "*"))
+		for _, file := range files {
+			if err := os.Chtimes(file, when, when); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.evict()
+	for sub, name := range left {
+		if there(filepath.Join(h.state, sub, name)) {
+			t.Errorf("%s/%s is there", sub, name)
+		}
+	}
+	if names, err := dirNames(filepath.Join(h.state, "locks")); err != nil || len(names) != 1 {
+		t.Errorf("of the lock that is held: %q, %v", names, err)
+	}
+	unlock()
+	if names, err := dirNames(filepath.Join(h.state, "locks")); err != nil || len(names) != 0 {
+		t.Errorf("left when it is released: %q, %v", names, err)
+	}
+}
+
+// What keeps a lock from being taken is said, and is not another caller.
+func TestLockSaysWhatIsWrong(t *testing.T) {
+	h := cacheOf(t, Limits{})
+	if err := errors.Join(os.Remove(filepath.Join(h.state, "locks")), os.WriteFile(filepath.Join(h.state, "locks"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.lock(t.Context(), "x")
+	if err == nil || !strings.Contains(err.Error(), "the lock of x cannot be taken") || strings.Contains(err.Error(), "waiting") {
+		t.Error(err)
+	}
+}
+
+// Whatever a lock is called by, an error can be read.
+func TestLockNamesAreReadable(t *testing.T) {
+	h := cacheOf(t, Limits{})
+	other, err := New(h.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "the chart \x8a\x00\n" + strings.Repeat("x", 1000)
+	unlock, err := h.lock(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, here := h.turn(ctx, name)
+	_, elsewhere := other.lock(ctx, name)
+	for _, err := range []error{here, elsewhere} {
+		if err == nil || !strings.Contains(err.Error(), `the chart \x8a\x00\nxxx`) || len(err.Error()) > 400 {
+			t.Error(err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,8 @@ type Chart struct {
 	Values   Values // the chart's own values.yaml, without those of its dependencies
 	Schema   []byte // values.schema.json; nil when there is none
 	Digest   string // "sha256:…" of the archive; "" for a folder
+
+	bringsCRDs bool // in its folder crds, or in that of a subchart
 }
 
 // Fetch makes a chart of any address (see Chart2Info for the forms) a file on this machine. A
@@ -71,7 +74,8 @@ type Chart struct {
 //
 // Errors: ErrInvalidArgument, ErrRepoNotFound and with it ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
-func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
+func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ *Chart, err error) {
+	defer func() { err = legible(err) }()
 	asked := time.Now()
 	src, err := parseAddress(address)
 	if err != nil {
@@ -134,7 +138,7 @@ func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOpt
 	key := func(version string) string { return from.Name + " " + from.URL + "/" + src.chart + " " + version }
 	if pinned(src.version) && !opts.Refresh {
 		if p, ok := h.readPin(key(src.version)); ok {
-			if ch := h.kept(src, p.Digest); ch != nil {
+			if ch := h.kept(ctx, src, p.Digest); ch != nil {
 				return ch, nil
 			}
 		}
@@ -170,9 +174,7 @@ func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOpt
 
 // openChart reads what is at path.
 func (h *Helm) openChart(src chartSource, path string) (*Chart, error) {
-	limits := defaultChartLimits
-	limits.compressed = h.cfg.Limits.Archive
-	a, err := readChart(path, cmp.Or(src.shown, path), limits)
+	a, err := readChart(path, cmp.Or(src.shown, path), h.chartLimits())
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +189,16 @@ func (h *Helm) openChart(src chartSource, path string) (*Chart, error) {
 		return nil, fmt.Errorf("%w: %s %s holds version %q", ErrChartNotFound, src.shown, src.version, a.Metadata.Version)
 	}
 	ref := shownAddress(src.ref)
-	return &Chart{Path: path, Ref: ref, Repo: src.repo, Metadata: a.Metadata, Values: a.Values, Schema: a.Schema, Digest: digest}, nil
+	return &Chart{
+		Path: path, Ref: ref, Repo: src.repo, Metadata: a.Metadata, Values: a.Values, Schema: a.Schema, Digest: digest,
+		bringsCRDs: slices.ContainsFunc(a.Files, bringsCRDs),
+	}, nil
+}
+
+func (h *Helm) chartLimits() chartLimits {
+	limits := defaultChartLimits
+	limits.compressed = h.cfg.Limits.Archive
+	return limits
 }
 
 func pullArgs(ref, version, digest, dir string, opts SourceOptions) []string {

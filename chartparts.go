@@ -21,10 +21,12 @@ const (
 // the chart's folder, so that the files of a dependency (charts/x/Chart.yaml) are none of this chart's.
 type chartParts struct {
 	limits  chartLimits
-	texts   map[string][]byte // of the files that are read
+	extra   func(name string) bool // files to be read beside those that describe the chart
+	texts   map[string][]byte      // of the files that are read
 	seen    map[string]bool
 	files   []string
 	entries int
+	digest  string // of the archive
 }
 
 func newChartParts(limits chartLimits) *chartParts {
@@ -57,7 +59,9 @@ func (p *chartParts) add(name string, size int64, open func() (io.ReadCloser, er
 		limit = min(limit, maxYAMLSize)
 	case schemaFile:
 	default:
-		open = nil
+		if p.extra == nil || !p.extra(name) {
+			open = nil
+		}
 	}
 	if size > limit {
 		return tooLarge(fmt.Sprintf("file %.200q", name), size, limit, "bytes")
@@ -99,27 +103,26 @@ func (p *chartParts) content(what string) (*chartContent, error) {
 	if err != nil {
 		return nil, unsound(what, err)
 	}
-	return &chartContent{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files}, nil
+	return &chartContent{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files, Digest: p.digest}, nil
 }
 
 // versionControl are folders that no chart means to contain, and that would exceed its limits. Helm leaves them out by
 // the .helmignore that "helm create" writes; other rules of that file are not applied here.
 var versionControl = map[string]bool{".git": true, ".hg": true, ".svn": true, ".bzr": true}
 
-// readChartFolder reads a chart that is not packaged. Helm follows every symbolic link in one, so a chart could have
+// readFolder reads a chart that is not packaged. Helm follows every symbolic link in one, so a chart could have
 // it read any file of this machine into a template: a link that leaves the folder is refused, and so is whatever is
 // neither a file nor a folder. A link within the folder is followed, and counts as what it leads to.
-func readChartFolder(dir, what string, limits chartLimits) (*chartContent, error) {
+func (p *chartParts) readFolder(dir, what string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("chart folder: %w", err)
+		return fmt.Errorf("chart folder: %w", err)
 	}
 	defer root.Close()
-	reader := folderReader{root: root, parts: newChartParts(limits)}
-	if err := reader.folder(".", ".", nil); err != nil {
-		return nil, unsound(what, err)
+	if err := (&folderReader{root: root, parts: p}).folder(".", ".", nil); err != nil {
+		return unsound(what, err)
 	}
-	return reader.parts.content(what)
+	return nil
 }
 
 // folderReader reads the files of a chart's folder into parts.

@@ -1,10 +1,10 @@
 // Package helmexec drives the helm command line, Helm 3 and Helm 4, for programs that install charts
-// of other people: benchmark orchestrators, job runners, test beds. It needs a helm binary and
-// nothing else; it links neither the Helm SDK nor a Kubernetes client.
+// of other people: benchmark orchestrators, job runners, test beds. It needs Go 1.26
+// or later and a helm binary, and links neither the Helm SDK nor a Kubernetes client.
 //
 //	helm, err := helmexec.New(helmexec.Config{Namespace: "bench"})
 //	chart, err := helm.Chart2Info(ctx, "https://charts.example/suts/webapp:0.3.1", helmexec.ChartOptions{})
-//	release, err := helm.Install(ctx, helmexec.SUTHelmName("42", "my web app"), chart.Archive,
+//	release, err := helm.Install(ctx, helmexec.SUTHelmName("42", "my_web_app"), chart.Archive,
 //		helmexec.InstallOptions{Wait: true, OperationID: "42/1", JobID: "42"})
 //	removed, err := helm.Uninstall(ctx, release.Name, helmexec.UninstallOptions{Wait: true})
 //
@@ -43,8 +43,9 @@
 // One [Helm] serves any number of goroutines, and any number of processes may share a home.
 // [Config].Home is a private folder by default: no HELM_* variable, plugin or repository of the user
 // has an effect, and each repository has its own folder in it, so that a hostile one cannot replace
-// the charts of another. At most [Config].MaxProcesses helms run at once; a caller that waits for its turn
-// leaves when its context ends.
+// the charts of another. A home that other users of the host can change is refused. At most
+// [Config].MaxProcesses helms run at once; a caller that waits for its turn leaves when its context
+// ends.
 //
 // # Images and GPUs
 //
@@ -56,8 +57,9 @@
 //
 // # Errors
 //
-// Errors are told apart by errors.Is with the Err variables, never by their text. A helm process
-// that failed is an [*Error], with its arguments free of secrets and the end of what it said. A
-// failed change of a release is a [*ReleaseError], which says what state the release is in, why it
-// is not ready, pod by pod, and what stays in the cluster.
+// Errors are told apart by errors.Is with the Err variables, never by their text, which is printable
+// whatever a chart or a server said. A helm process that failed is an [*Error], with its arguments
+// free of secrets and the end of what it said. A failed change of a release is a [*ReleaseError],
+// which says what state the release is in, why it is not ready, pod by pod, and what stays in the
+// cluster.
 package helmexec

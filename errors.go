@@ -7,7 +7,10 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The kinds of failure a caller can act on, reachable with errors.Is.
@@ -22,8 +25,9 @@ var (
 	ErrReleaseExists = errors.New("release already exists")
 	// ErrReleaseNotFound: no release of that name in the namespace.
 	ErrReleaseNotFound = errors.New("release not found")
-	// ErrNamespaceNotFound: the namespace does not exist. InstallOptions.CreateNamespace makes it.
-	ErrNamespaceNotFound = errors.New("the namespace does not exist: make it, or set CreateNamespace")
+	// ErrNamespaceNotFound: a namespace does not exist, that of the release, which
+	// InstallOptions.CreateNamespace makes, or another one that the chart puts objects into.
+	ErrNamespaceNotFound = errors.New("namespace not found")
 	// ErrReleaseBusy: another install, upgrade or rollback of the release is in progress.
 	ErrReleaseBusy = errors.New("another operation on the release is in progress")
 	// ErrChartNotFound: the repository, registry or path has no such chart or chart version.
@@ -38,6 +42,12 @@ var (
 	ErrUnauthorized = fmt.Errorf("%w: it wants other credentials", ErrRepoNotFound)
 	// ErrRenderFailed: the chart does not render: not at all, or not with these values.
 	ErrRenderFailed = errors.New("the chart does not render")
+	// ErrRenderTooLarge: rendering the chart takes more memory than Config.Limits.RenderMemory, or its
+	// manifest has more bytes than RenderOutput. It is an ErrRenderFailed too.
+	ErrRenderTooLarge = fmt.Errorf("%w: it is too large", ErrRenderFailed)
+	// ErrRenderTimeout: rendering the chart takes more processor time than Config.Limits.RenderTime. It
+	// is an ErrRenderFailed too.
+	ErrRenderTimeout = fmt.Errorf("%w: it takes too long", ErrRenderFailed)
 	// ErrClusterUnreachable: the Kubernetes API did not answer, or no way to it could be made of the
 	// kubeconfig and its credentials.
 	ErrClusterUnreachable = errors.New("kubernetes cluster unreachable")
@@ -66,10 +76,10 @@ var (
 // Error is a helm process that failed. Its kind, where one is known, and its cause are reachable
 // with errors.Is; the text is the reason that helm gave, shortened.
 type Error struct {
-	Args     []string // as given to helm, without secrets
+	Args     []string // as given to helm, without secrets; printable
 	ExitCode int      // -1 when a signal ended helm or it never started
 	Signal   string   // the signal that ended helm, "" when it exited by itself
-	Stderr   string   // the end of what helm said, without secrets
+	Stderr   string   // the end of what helm said, without secrets; printable
 
 	subject   string // what the process was about, where its first positional does not tell a reader
 	kind      error  // a sentinel of this package
@@ -164,6 +174,49 @@ func failureText(stderr string) string {
 	default:
 		return stderr
 	}
+}
+
+// printable shows what others wrote: of a text in any language it leaves all that has a shape or is
+// a space, and makes the rest visible. So nothing in it moves the cursor of a terminal, changes the
+// order or the look of the letters around it, or stands there unseen: no control character, no format
+// character such as a bidirectional override, no line separator, no invalid UTF-8. keep are control
+// characters that stay: line breaks and tabs, where a text may have several lines.
+func printable(text, keep string) string {
+	shows := func(r rune) bool { return unicode.IsGraphic(r) && r != utf8.RuneError || strings.ContainsRune(keep, r) }
+	if !strings.ContainsFunc(text, func(r rune) bool { return !shows(r) }) {
+		return text
+	}
+	var b strings.Builder
+	for i, width := 0, 0; i < len(text); i += width {
+		var r rune
+		r, width = utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && width == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case r == utf8.RuneError || shows(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// lines are what a text of several lines may have between its words.
+const lines = "\n\t"
+
+// legibleError is an error whose text others wrote in part.
+type legibleError struct{ error }
+
+func (e legibleError) Error() string { return printable(e.error.Error(), lines) }
+func (e legibleError) Unwrap() error { return e.error }
+
+// legible makes the text of an error printable that quotes what others wrote.
+func legible(err error) error {
+	if err == nil || printable(err.Error(), lines) == err.Error() {
+		return err
+	}
+	return legibleError{err}
 }
 
 func invalidf(format string, a ...any) error {

@@ -35,7 +35,7 @@ func Example() {
 	}
 	log.Printf("%s %s needs %s", chart.Name, chart.Version, strings.Join(images, ", "))
 
-	release := helmexec.SUTHelmName("42", "My web app") // job-42-sut-my-web-app
+	release := helmexec.SUTHelmName("42", "My_web_app") // job-42-sut-my-web-app
 	_, err = helm.Install(ctx, release, chart.Archive, helmexec.InstallOptions{
 		Values:      helmexec.Values{"replicas": 3},
 		Wait:        true,

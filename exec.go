@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -35,7 +37,7 @@ type invocation struct {
 	secrets []string   // kept out of logs and errors
 	inherit []*os.File // open in helm as descriptor 3 and up
 
-	limits *fetchLimits // on a helm that fetches
+	limits *processLimits // on a helm that fetches or renders, nil on one that gets nothing from outside
 	// atMost is how long it may take from its start, 0 being no limit, and late the error after that.
 	atMost time.Duration
 	late   error
@@ -63,6 +65,16 @@ const (
 	loginWithheld       // there are some, and they are for another host
 )
 
+// flag is the value of a flag, "" where it is not given.
+func (inv invocation) flag(name string) string {
+	for _, a := range inv.args {
+		if value, ok := strings.CutPrefix(a, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // source tells a helm that asks a source of charts, and has no chart to render.
 func (inv invocation) source() bool {
 	return slices.Contains([]string{"repo", "pull", "push", "registry", "dependency"}, inv.args[0])
@@ -71,7 +83,7 @@ func (inv invocation) source() bool {
 // redactor makes what helm says fit for logs and errors.
 func (inv invocation) redactor() func(string) string {
 	redact := redactor(inv.secrets)
-	return func(s string) string { return redact(inv.via.speak(s)) }
+	return func(s string) string { return printable(redact(inv.via.speak(s)), lines) }
 }
 
 // run is the one way a helm process runs. It returns stdout. The error, when the process was
@@ -79,6 +91,9 @@ func (inv invocation) redactor() func(string) string {
 func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
+	}
+	if err := h.checkPlugins(); err != nil {
+		return nil, err
 	}
 	release, err := h.acquire(ctx, inv.waits)
 	if err != nil {
@@ -97,22 +112,29 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 
 	if inv.atMost > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, inv.atMost, inv.late)
+		ctx, cancel = context.WithTimeoutCause(ctx, inv.atMost, overLimit{inv.late})
 		defer cancel()
 	}
-	// Ending ctx ends helm by SIGTERM to its process group; a read command whose output is over
-	// the cap is ended in the same way.
-	ctx, tooMuch := context.WithCancelCause(ctx)
-	defer tooMuch(nil)
-	stdout := &headBuffer{max: h.maxStdout}
+	// Ending ctx ends helm by SIGTERM to its process group.
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	cmd := exec.CommandContext(ctx, h.binary, inv.args...)
+	// A helm over a limit is killed: while it renders, an install goes on after a SIGTERM.
+	kill := func(why error) {
+		end(overLimit{why})
+		killGroup(cmd)
+	}
+	stdout, kind, limit := &headBuffer{max: h.maxStdout}, ErrOutputTooLarge, ""
+	if inv.limits != nil && inv.limits.render != nil {
+		stdout.max, kind, limit = int(min(inv.limits.render.output, math.MaxInt)), ErrRenderTooLarge, " (Limits.RenderOutput)"
+	}
 	if !inv.mutates {
 		stdout.full = func() {
-			tooMuch(fmt.Errorf("%w: helm %s printed more than %d MiB", ErrOutputTooLarge, shown[0], h.maxStdout>>20))
+			kill(fmt.Errorf("%w: helm %s printed more than %d MiB%s", kind, shown[0], stdout.max>>20, limit))
 		}
 	}
 	stderr := &tailBuffer{max: maxStderr}
 
-	cmd := exec.CommandContext(ctx, h.binary, inv.args...)
 	cmd.Env = slices.Concat(h.env, inv.env)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.ExtraFiles = inv.inherit
@@ -125,12 +147,11 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		cmd.Stdin = in
 	}
 	ownProcessGroup(cmd)
-	awaitExit := watchExit(cmd)
 	var stopped atomic.Bool
-	var kill *time.Timer
+	var last *time.Timer
 	cmd.Cancel = func() error {
 		stopped.Store(true)
-		kill = time.AfterFunc(h.cfg.GracePeriod, func() { killGroup(cmd) })
+		last = time.AfterFunc(h.cfg.GracePeriod, func() { killGroup(cmd) })
 		return terminateGroup(cmd)
 	}
 	// A grandchild that keeps the pipes open must not keep the caller: past this the pipes close.
@@ -139,16 +160,19 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	start := time.Now()
 	err = cmd.Start()
 	if err == nil {
+		endWatch := func() {}
 		if inv.limits != nil {
-			defer inv.limits.watch(cmd.Process.Pid, tooMuch)()
+			endWatch = inv.limits.watch(ctx, cmd.Process.Pid, kill)
 		}
-		awaitExit()
+		awaitExit(ctx, cmd)
 		err = cmd.Wait()
+		endWatch()
 		if stopped.Load() {
-			kill.Stop()
+			last.Stop()
 			killGroup(cmd)
 		}
 	}
+	over := errors.As(context.Cause(ctx), new(overLimit)) || !inv.mutates && stdout.over()
 	code := -1
 	if cmd.ProcessState != nil {
 		code = cmd.ProcessState.ExitCode()
@@ -160,7 +184,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	}
 	var failure *Error
 	if !done {
-		failure = &Error{Args: shown, ExitCode: code, Stderr: redact(stderr.String()), subject: redact(inv.subject)}
+		failure = &Error{Args: shown, ExitCode: code, Stderr: redact(stderr.String()), subject: abridged(redact(inv.subject))}
 		if inv.reports {
 			// Behind what stderr says, for the reason is what follows the last "Error:".
 			failure.Stderr = strings.TrimSpace(failure.Stderr) + "\n" + strings.TrimSpace(redact(string(lastBytes(stdout.buf.Bytes(), maxStderr))))
@@ -168,7 +192,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		failure.Signal = signalOf(cmd.ProcessState)
 		failure.kind, failure.transient = meaning(failure.Stderr, inv.source())
 		switch {
-		case stopped.Load(), !inv.mutates && stdout.over():
+		case stopped.Load(), over:
 			// We ended it, so the end of the context is the cause, not what helm said of it.
 			failure.cause, failure.kind, failure.transient = contextError(ctx), nil, false
 		case failure.Signal != "":
@@ -224,23 +248,24 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
 }
 
-// abridged keeps one argument, such as a template, from filling a log.
+// abridged keeps one argument, such as a template, from filling a log, and on one line.
 func abridged(s string) string {
 	const most = 240
-	if len(s) <= most {
+	if s = printable(s, ""); len(s) <= most {
 		return s
 	}
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // contextError is the end of ctx as an error: context.Canceled or context.DeadlineExceeded, with
-// the cause where the caller gave one.
+// the cause where the caller gave one; or the limit that a helm went over.
 func contextError(ctx context.Context) error {
 	cause := context.Cause(ctx)
-	for _, plain := range []error{context.Canceled, context.DeadlineExceeded, ErrOutputTooLarge, ErrFetchTimeout, errNoAnswer, errOverlong} {
-		if errors.Is(cause, plain) {
-			return cause
-		}
+	if over := (overLimit{}); errors.As(cause, &over) {
+		return over.error
+	}
+	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+		return cause
 	}
 	return fmt.Errorf("%w: %w", ctx.Err(), cause)
 }
@@ -316,7 +341,11 @@ func (b *tailBuffer) Write(p []byte) (int, error) {
 
 func (b *tailBuffer) String() string {
 	if b.cut {
-		return cutMark + string(lastBytes(b.buf, b.max-len(cutMark)))
+		rest := lastBytes(b.buf, b.max-len(cutMark))
+		for len(rest) > 0 && !utf8.RuneStart(rest[0]) {
+			rest = rest[1:]
+		}
+		return cutMark + string(rest)
 	}
 	return string(b.buf)
 }

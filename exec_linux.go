@@ -1,31 +1,38 @@
 package helmexec
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
-	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// watchExit prepares a command that was not started yet, and gives a function that returns when its
-// process has ended, to be called before Wait. A Wait that has to wait blocks a thread in a system call,
-// which keeps Go's scheduler awake: a millisecond of processor time for each helm, half of what a
-// process costs here. The poller, which has this wait with all others, costs nothing.
-func watchExit(cmd *exec.Cmd) (await func()) {
-	pidfd := -1
-	cmd.SysProcAttr.PidFD = &pidfd
-	return func() {
-		if pidfd < 0 {
-			return // the kernel is too old
-		}
-		// Only what does not block is polled.
-		_ = syscall.SetNonblock(pidfd, true)
-		file := os.NewFile(uintptr(pidfd), "pidfd")
-		defer file.Close()
-		// The flag is shared with the descriptor that Wait has.
-		defer func() { _ = syscall.SetNonblock(pidfd, false) }()
-		if conn, err := file.SyscallConn(); err == nil {
-			looks := 0
-			_ = conn.Read(func(uintptr) bool { looks++; return looks > 1 })
-		}
+// awaitExit returns when a process that was started has ended, to be called before Wait. A Wait that
+// has to wait blocks a thread in a system call, which keeps Go's scheduler awake: a millisecond of
+// processor time for each helm, half of what a process costs here. The poller, which has this wait with
+// all others, costs nothing. Where it cannot tell, or ctx and the time to end after it are over,
+// the rest is left to Wait.
+func awaitExit(ctx context.Context, cmd *exec.Cmd) {
+	// A descriptor of its own: Wait's must block. Nobody takes the pid over before Wait.
+	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return // Linux before 5.10
 	}
+	file := os.NewFile(uintptr(pidfd), "pidfd")
+	defer file.Close()
+	defer context.AfterFunc(ctx, func() { _ = file.SetReadDeadline(time.Now().Add(cmd.WaitDelay + time.Second)) })()
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return
+	}
+	// The poller tells an end once, and forgets what it was told before Read began. So each look asks
+	// the process: an end before the look is seen by it, and an end after it wakes Read for the next.
+	ended := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	_ = conn.Read(func(uintptr) bool {
+		n, err := unix.Poll(ended, 0)
+		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+	})
 }

@@ -2,6 +2,9 @@
 
 package helmexec
 
-import "os/exec"
+import (
+	"context"
+	"os/exec"
+)
 
-func watchExit(*exec.Cmd) (await func()) { return func() {} }
+func awaitExit(context.Context, *exec.Cmd) {}

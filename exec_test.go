@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -157,22 +156,38 @@ func TestMaxProcesses(t *testing.T) {
 	<-both
 	<-both
 
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := h.run(ctx, invocation{args: []string{"list"}})
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	assert.ErrorContains(t, err, "waiting for one of 2 helm processes to end")
-
+	fake.Handle("list", func(helmtest.Call) helmtest.Reply {
+		select {
+		case <-end:
+		default:
+			t.Error("a third process")
+		}
+		return helmtest.Reply{}
+	})
 	go func() {
 		_, err := h.run(t.Context(), invocation{args: []string{"list"}})
 		results <- err
 	}()
-	assert.Empty(t, fake.Calls("list"), "no third process yet")
 	close(end)
 	for range 3 {
 		require.NoError(t, <-results)
 	}
-	assert.Len(t, fake.Calls("list"), 1, "the one that left never started")
+}
+
+func TestWaitingForAProcessEndsWithTheContext(t *testing.T) {
+	fake := helmtest.New(t)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		h := drive(t, fake, Config{MaxProcesses: 2})
+		for range 2 {
+			release, err := h.acquire(ctx, false)
+			require.NoError(t, err)
+			defer release()
+		}
+		_, err := h.run(ctx, invocation{args: []string{"list"}})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "waiting for one of 2 helm processes to end")
+	})
+	assert.Empty(t, fake.Calls("list"))
 }
 
 func TestRunLogsOneLine(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -65,10 +66,26 @@ var endings = []struct {
 }{
 	{"canceled", func(ctx context.Context) (context.Context, func()) { return context.WithCancel(ctx) }, context.Canceled, context.DeadlineExceeded},
 	{"timed out", func(ctx context.Context) (context.Context, func()) {
-		// The deadline lies behind what the fake needs to start, and no test waits for it in vain.
-		ctx, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
-		return ctx, func() { <-ctx.Done(); cancel() }
+		late := timedOut{ctx, make(chan struct{})}
+		return late, sync.OnceFunc(func() { close(late.done) })
 	}, context.DeadlineExceeded, context.Canceled},
+}
+
+// timedOut is a context whose deadline passes when the test says so.
+type timedOut struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c timedOut) Done() <-chan struct{} { return c.done }
+
+func (c timedOut) Err() error {
+	select {
+	case <-c.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 func TestEndOfTheContext(t *testing.T) {
@@ -132,7 +149,7 @@ func TestGracePeriodEndsByKill(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	fake.On("install", helmtest.Reply{Until: helmtest.Forever, Then: cancel, Term: &helmtest.Reply{Until: helmtest.Forever}})
 	var err error
-	answersIn(t, 20*time.Second, func() { _, err = h.run(ctx, invocation{args: []string{"install"}, mutates: true}) })
+	answers(t, func() { _, err = h.run(ctx, invocation{args: []string{"install"}, mutates: true}) })
 	var e *Error
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, "killed", e.Signal)
@@ -146,7 +163,7 @@ func TestGrandchildrenEndWithHelm(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	fake.On("install", helmtest.Reply{Linger: true, Then: cancel, Until: helmtest.Forever})
 	var err error
-	answersIn(t, 20*time.Second, func() { _, err = h.run(ctx, invocation{args: []string{"install"}, mutates: true}) })
+	answers(t, func() { _, err = h.run(ctx, invocation{args: []string{"install"}, mutates: true}) })
 	require.ErrorIs(t, err, context.Canceled)
 	noneRuns(t, fake)
 }
@@ -164,7 +181,7 @@ func TestGrandchildAfterASuccess(t *testing.T) {
 			h, fake := withFake(t, Config{GracePeriod: time.Millisecond})
 			fake.On("install", helmtest.Reply{Linger: true})
 			var err error
-			answersIn(t, 20*time.Second, func() { _, err = h.run(t.Context(), invocation{args: []string{"install"}, mutates: test.mutates}) })
+			answers(t, func() { _, err = h.run(t.Context(), invocation{args: []string{"install"}, mutates: test.mutates}) })
 			if test.mutates {
 				require.NoError(t, err)
 			} else {
@@ -177,5 +194,5 @@ func TestGrandchildAfterASuccess(t *testing.T) {
 // noneRuns waits until the system has taken the last process away.
 func noneRuns(t *testing.T, fake *helmtest.Fake) {
 	t.Helper()
-	require.Eventually(t, func() bool { return fake.Running() == 0 }, 20*time.Second, 5*time.Millisecond, "a process goes on")
+	require.Eventually(t, func() bool { return fake.Running() == 0 }, tooLong, 5*time.Millisecond, "a process goes on")
 }

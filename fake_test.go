@@ -1,10 +1,13 @@
 package helmexec
 
 import (
+	"cmp"
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -32,6 +35,7 @@ func drive(t *testing.T, fake *helmtest.Fake, cfg Config) *Helm {
 	if cfg.Home == "" {
 		cfg.Home = t.TempDir()
 	}
+	cfg.GracePeriod = cmp.Or(cfg.GracePeriod, tooLong)
 	if cfg.Retry.BackOff == nil {
 		cfg.Retry.BackOff = atOnce.BackOff
 	}
@@ -50,8 +54,11 @@ func chartFolder(t *testing.T, name, version string) string {
 	return dir
 }
 
-// answersIn fails the test when f takes longer than a loaded machine ever needs.
-func answersIn(t *testing.T, limit time.Duration, f func()) {
+// tooLong is what nothing takes that does not hang, on a machine however busy.
+const tooLong = 5 * time.Minute
+
+// answers fails the test when f hangs.
+func answers(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
@@ -60,9 +67,20 @@ func answersIn(t *testing.T, limit time.Duration, f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(limit):
-		t.Fatalf("no answer in %v", limit)
+	case <-time.After(tooLong):
+		t.Fatal("no answer in", tooLong)
 	}
+}
+
+// onceItWaits gives f a context whose deadline passes when nothing is left to do but to wait, and not while a
+// helm process runs, however long that takes. What f waits for has to be outside of it.
+func onceItWaits(t *testing.T, f func(ctx context.Context, t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		f(ctx, t)
+	})
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -123,14 +141,17 @@ func inTurn(fake *helmtest.Fake, command string, answers ...func(helmtest.Call) 
 }
 
 var (
-	reset       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: read tcp: connection reset by peer\n", Exit: 1}
-	unreachable = helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
-	tooLate     = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready\ncontext deadline exceeded\n", Exit: 1}
-	blind       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready. status: Unknown, message: context deadline exceeded\n", Exit: 1}
-	noCluster   = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: Kubernetes cluster unreachable: context \"nope\" does not exist\n", Exit: 1}
-	noNamespace = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: create: failed to create: namespaces \"nope\" not found\n", Exit: 1}
-	noSchema    = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: values don't meet the specifications of the schema(s)\n", Exit: 1}
-	hookFails   = helmtest.Reply{Stderr: "Error: failed pre-delete: 1 error occurred:\n\t* job failed\n", Exit: 1}
+	reset         = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: read tcp: connection reset by peer\n", Exit: 1}
+	unreachable   = helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
+	tooLate       = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready\ncontext deadline exceeded\n", Exit: 1}
+	blind         = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: resource Deployment/default/web not ready. status: Unknown, message: context deadline exceeded\n", Exit: 1}
+	noCluster     = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: Kubernetes cluster unreachable: context \"nope\" does not exist\n", Exit: 1}
+	noNamespace   = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: create: failed to create: namespaces \"nope\" not found\n", Exit: 1}
+	noRecordRight = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: create: failed to create: secrets is forbidden: User \"x\" cannot create\n", Exit: 1}
+	noReadRight   = helmtest.Reply{Stderr: "Error: query: failed to query with labels: secrets is forbidden: User \"x\" cannot list\n", Exit: 1}
+	hookIsRefused = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: failed pre-install: warning: Hook pre-install web/templates/h.yaml failed: pods \"x\" is forbidden: exceeded quota\n", Exit: 1}
+	noSchema      = helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: values don't meet the specifications of the schema(s)\n", Exit: 1}
+	hookFails     = helmtest.Reply{Stderr: "Error: failed pre-delete: 1 error occurred:\n\t* job failed\n", Exit: 1}
 )
 
 // onePod is what "helm status" says of a release with one pod.

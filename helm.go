@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,8 +25,10 @@ type Config struct {
 	// Binary is the path of helm, or a name looked up on PATH. Default "helm".
 	Binary string
 	// Home is the folder of helm's configuration, cache and data. Default is
-	// <user cache>/helmexec. It is made with mode 0700. The environment's HELM_* variables and
-	// the user's own helm set-up have no effect on it. UserHome means Helm's own defaults.
+	// <user cache>/helmexec. It is made with mode 0700; one that belongs to another user, or that
+	// others can change, is refused (ErrInvalidArgument), now or when the next helm would start.
+	// The environment's HELM_* variables and the user's own helm set-up have no effect on it.
+	// UserHome means Helm's own defaults.
 	Home string
 	// Kubeconfig is the path of a kubeconfig file. Default is what helm finds by itself.
 	Kubeconfig string
@@ -44,7 +46,8 @@ type Config struct {
 	// GracePeriod is how long helm has, after its SIGTERM at the end of a context, to put its
 	// record in order before its process group is killed. Default 30 s.
 	GracePeriod time.Duration
-	// Limits bound what is fetched from repositories, registries and web servers.
+	// Limits bound what is fetched from repositories, registries and web servers, and what rendering a
+	// chart may take.
 	Limits Limits
 	// RememberRenders is how many bytes of rendered manifests Inspect, Chart2Images and Chart2GPUs
 	// keep, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none.
@@ -78,7 +81,7 @@ type Helm struct {
 //
 // Errors: ErrHelmNotFound, ErrInvalidArgument.
 func New(cfg Config) (*Helm, error) {
-	if l := cfg.Limits; cfg.MaxProcesses < 0 || cfg.GracePeriod < 0 || cfg.Retry.Tries < 0 || min(l.Index, l.Archive, l.Memory, l.Cache) < 0 || l.Time < 0 {
+	if cfg.MaxProcesses < 0 || cfg.GracePeriod < 0 || cfg.Retry.Tries < 0 || cfg.Limits.negative() {
 		return nil, invalidf("config: MaxProcesses, GracePeriod, Retry.Tries and Limits cannot be negative")
 	}
 	if err := validateTarget(cfg.Namespace, cfg.Kubeconfig, cfg.KubeContext); err != nil {
@@ -161,39 +164,20 @@ func lookBinary(name string) (string, error) {
 	return path, nil
 }
 
-// stateDir makes the private folder that holds all this package writes.
-func stateDir(home string) (string, error) {
-	dir := home
-	if home == "" || home == UserHome {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return "", invalidf("config: Home is empty and there is no user cache folder (%v): set Home", err)
-		}
-		dir = filepath.Join(cache, "helmexec")
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", invalidf("config: Home %q: %v", home, err)
-	}
-	for _, sub := range []string{"", "archives", "locks", "operations", "pins", "plugins", "repositories", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return "", invalidf("config: Home: %v", err)
-		}
-	}
-	return dir, nil
-}
-
 // childTuning lets helm, which lives for a moment, collect garbage less often: 15 to 30 % less CPU for
 // every command, for a fifth more memory (bench/cmd/tuning, docs/performance.md). Towards the limit
-// of memory, which only the largest indexes come near, it collects as usual. GOMAXPROCS and
-// HELM_NO_PLUGINS save nothing that can be measured.
-var childTuning = []string{"GOGC=400", "GOMEMLIMIT=768MiB"}
+// of memory, which only the largest indexes come near, it collects as usual, so that it is not killed
+// for its garbage. GOMAXPROCS and HELM_NO_PLUGINS save nothing that can be measured.
+func childTuning(l Limits) []string {
+	limit := min(768<<20, min(l.Memory, l.RenderMemory)/4*3)
+	return []string{"GOGC=400", "GOMEMLIMIT=" + strconv.FormatInt(limit, 10)}
+}
 
 // childEnv is the environment of every helm process; of a variable that is in it twice, the later
 // wins. With a private home no HELM_* variable of
 // the parent reaches helm: one of them could name plugins, a driver or credentials of another use.
 func childEnv(parent []string, cfg Config, state string) []string {
-	env := slices.Clone(childTuning)
+	env := childTuning(cfg.Limits.withDefaults())
 	if cfg.Home == UserHome {
 		env = append(env, parent...)
 	} else {

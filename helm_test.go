@@ -89,7 +89,9 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	h, fake := withFake(t, Config{Retry: Retry{}})
+	fake := helmtest.New(t)
+	h, err := New(Config{Binary: fake.Binary, Home: t.TempDir()})
+	require.NoError(t, err)
 	assert.Equal(t, 30*time.Second, h.cfg.GracePeriod)
 	assert.GreaterOrEqual(t, cap(h.slots), 64)
 	assert.Equal(t, 3, h.cfg.Retry.Tries)

@@ -55,8 +55,17 @@ func readIndex(path, chart string, limit int64) ([]ChartVersion, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if fi, err := f.Stat(); err != nil || fi.Size() > limit {
-		return nil, errors.Join(err, tooLarge("the index of the repository", fi.Size(), limit, "bytes"))
+	return versionsIn(f, chart, limit)
+}
+
+// versionsIn is readIndex on an open file.
+func versionsIn(f *os.File, chart string, limit int64) ([]ChartVersion, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > limit {
+		return nil, tooLarge("the index of the repository", info.Size(), limit, "bytes")
 	}
 	var versions []ChartVersion
 	block, plain := cutIndex(f, chart)

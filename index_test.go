@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -232,4 +233,13 @@ func writeIndex(choices []byte) string {
 	}
 	b.WriteString(choose("", "generated: x\n", "...\n", "---\nentries: {}\n", "z:\n  web:\n  - version: 8.0.0\n"))
 	return strings.ReplaceAll(b.String(), "\n", newline)
+}
+
+// A file system of another host can lose a file that is open.
+func TestIndexThatIsLost(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "index.yaml"))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	_, err = versionsIn(f, "web", 1<<20)
+	require.ErrorIs(t, err, os.ErrClosed)
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -310,7 +309,7 @@ func TestTemplateDoesNotWaitForATransform(t *testing.T) {
 	defer cancel()
 	goOn := make(chan struct{})
 	defer close(goOn)
-	answersIn(t, time.Minute, func() {
+	answers(t, func() {
 		_, err := h.Template(ctx, inspectedChart, TemplateOptions{Transform: func(m Manifest) (Manifest, error) {
 			cancel()
 			<-goOn

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -73,6 +74,7 @@ type InstallOptions struct {
 // Errors, each a *ReleaseError: ErrReleaseExists when the name belongs to a release of another
 // operation, which is not touched; ErrNotReady when the objects did not become ready in time, with
 // the reasons; ErrLeftBehind, beside the cause, when what was made could not be removed;
+// ErrRenderTooLarge and ErrRenderTimeout, after which the chart is not tried again;
 // ErrClusterUnreachable; the error of ctx; or helm's own *Error alone where it failed for good.
 // Before anything is started: ErrInvalidArgument, and the errors of Fetch.
 func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (*Release, error) {
@@ -94,7 +96,7 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 	if err != nil {
 		return nil, err
 	}
-	defer h.hold(ch)()
+	defer h.hold(ctx, ch)()
 	if opts.DryRun {
 		return h.dryRun(ctx, t, append(installArgs(t, opts, stdin != nil), d.dryRun), stdin, release, ch, opts.Transform)
 	}
@@ -104,15 +106,30 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 			return nil, err
 		}
 	}
-	op, err := h.begin(ctx, release, t, labelInstall, opts.OperationID)
+	var crds chartCRDs
+	if !opts.SkipCRDs {
+		if crds, err = h.crdsOf(ch); err != nil {
+			return nil, err
+		}
+	}
+	op, err := h.begin(ctx, release, t, labelInstall, opts.OperationID, opts.JobID)
 	if err != nil {
 		return nil, err
 	}
 	defer op.end()
+	op.crds = crds.names()
 	c := &change{h: h, op: op, opts: opts, chart: ch, stdin: stdin, settle: &settleInstall, taken: ErrReleaseExists}
+	c.beside = slices.Concat(crds.own, crds.sub)
+	if opts.CreateNamespace && t.namespace != "" {
+		c.beside = append(c.beside, namespaceMade(t.namespace))
+	}
 	c.args = func(opts InstallOptions) args { return installArgs(t, opts, stdin != nil) }
 	c.clear = func(ctx context.Context, rec *record) error {
-		done, err := c.uninstallRest(ctx, rec, false)
+		how := triedOK // what comes late is the next try's
+		if c.lastTry {
+			how = triedLost
+		}
+		done, err := c.uninstallRest(ctx, how, rec)
 		if err == nil {
 			c.kept = append(c.kept, done.Remains...)
 		}
@@ -158,7 +175,7 @@ func changeArgs(t target, opts InstallOptions, values bool) args {
 
 // dryRun runs an install or upgrade that changes nothing.
 func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, release string, ch *Chart, transform Transform) (*Release, error) {
-	if _, err := h.runTransformed(ctx, invocation{args: a, stdin: stdin}, transform, release, ch.Path); err != nil {
+	if _, err := h.runTransformed(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()}, transform, release, ch.Path); err != nil {
 		return nil, err
 	}
 	return &Release{
@@ -170,14 +187,15 @@ func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, relea
 
 // uninstallRest removes what an earlier try made, so that the name is free. A short time for getting
 // ready is none for going: pods have their own time to end.
-func (c *change) uninstallRest(ctx context.Context, rec *record, recheck bool) (*UninstallResult, error) {
+func (c *change) uninstallRest(ctx context.Context, how tried, rec *record) (*UninstallResult, error) {
 	timeout := max(cmp.Or(c.opts.Timeout, helmTimeout), 2*c.h.cfg.GracePeriod)
 	if !c.until.IsZero() {
 		// A hook, the objects and a hook each take it at most, and the record says when all is over.
 		timeout = min(timeout, max(time.Until(c.until)/3, time.Second)).Round(time.Second)
 	}
 	return c.h.remove(ctx, c.op.target, c.op.release, rec, UninstallOptions{
-		Wait: !c.ended, Timeout: timeout, IgnoreNotFound: true, noHooksOnFailure: true, strict: true, recheck: recheck, inherit: c.op.inherited(),
+		Wait: !c.ended, Timeout: timeout, IgnoreNotFound: true, noHooksOnFailure: true, strict: true, inherit: c.op.inherited(),
+		recheck: how == triedNotReady, cutShort: how == triedStopped || how == triedLost,
 	})
 }
 
@@ -188,7 +206,7 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 	if c.opts.KeepFailed && rec.Status == StatusFailed {
 		return failed
 	}
-	kept, clearErr := c.uninstallRest(ctx, rec, how == triedNotReady)
+	kept, clearErr := c.uninstallRest(ctx, how, rec)
 	if clearErr != nil {
 		left := c.leftBehind(ctx, rec, errors.Join(err, clearErr))
 		left.also, left.Blockers = failed.Kind, failed.Blockers

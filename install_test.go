@@ -90,6 +90,27 @@ func TestInstall(t *testing.T) {
 			errs:     []error{ErrNamespaceNotFound}, not: []error{ErrLeftBehind}, says: []string{"make it, or set CreateNamespace"},
 		},
 		{
+			name:     "no such namespace, of an object of the chart",
+			prepare:  func(f *helmtest.Fake) { f.On("install", noNamespace) },
+			opts:     InstallOptions{Namespace: "default", CreateNamespace: true},
+			commands: "install, get all, template",
+			errs:     []error{ErrNamespaceNotFound}, says: []string{"the chart puts objects into that namespace"},
+		},
+		{
+			name: "no right to read or write records",
+			prepare: func(f *helmtest.Fake) {
+				f.On("install", noRecordRight)
+				f.Handle("get all", func(helmtest.Call) helmtest.Reply { return noReadRight })
+			},
+			commands: "install, get all", not: []error{ErrLeftBehind, ErrNotReady}, says: []string{"secrets is forbidden"},
+		},
+		{
+			name:     "a hook is refused",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "failed", hookIsRefused)) },
+			opts:     InstallOptions{Wait: true},
+			commands: "install, get all, uninstall", not: []error{ErrLeftBehind, ErrNotReady}, says: []string{"exceeded quota", "removed again"},
+		},
+		{
 			name:     "unreachable throughout",
 			prepare:  func(f *helmtest.Fake) { f.On("install", unreachable, unreachable, unreachable) },
 			commands: "install, install, install",

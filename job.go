@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,9 +25,10 @@ type JobOptions struct {
 }
 
 // UninstallJob removes every release of a job in one namespace, or in all with AllNamespaces: those
-// that Install was given the JobID for, and those whose name SUTHelmName makes for the job. It goes
+// that Install was given the JobID for, and those that were installed without any JobID and have a
+// name that SUTHelmName makes for the job. A release of another job stays, whatever its name. It goes
 // on past failures, skips the delete hooks of a chart where one blocks, and waits for an install of
-// the job that is still under way to end. Starts two helm processes to find them, then two for each
+// the job that is still under way to end, in this home also for one that has recorded nothing yet. Starts two helm processes to find them, then two for each
 // release. It returns what it has removed. Nothing to remove is a success, also in a namespace that
 // is not there, and what somebody else removes at the same time is not in the result.
 //
@@ -38,20 +38,32 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 	if jobID == "" {
 		return nil, invalidf("uninstall job: the job id is empty")
 	}
-	prefix, _, _ := strings.Cut(SUTHelmName(jobID, "x"), "-sut-")
-	byName, err := h.list(ctx, opts, ListOptions{Filter: "^" + regexp.QuoteMeta(prefix) + "-sut-"})
-	var byLabel []Release
-	if err == nil {
-		byLabel, err = h.list(ctx, opts, ListOptions{Selector: labelJob + "=" + labelValueOf(jobID)})
-	}
+	where, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
-		return nil, fmt.Errorf("looking for the releases of job %s: %w", abridged(jobID), err)
+		return nil, err
 	}
-	same := func(a, b Release) bool { return a.Name == b.Name && a.Namespace == b.Namespace }
-	byName = slices.DeleteFunc(byName, func(a Release) bool {
-		return slices.ContainsFunc(byLabel, func(b Release) bool { return same(a, b) })
-	})
-	return h.uninstallAll(ctx, slices.Concat(byLabel, byName), opts)
+	// In this order none is missed that is recorded, or gets its label, in between.
+	releases := h.atWork(jobID, where, opts.AllNamespaces)
+	named, labelled := jobQueries(jobID)
+	for _, which := range []ListOptions{named, labelled} {
+		more, err := h.list(ctx, opts, which)
+		if err != nil {
+			return nil, fmt.Errorf("looking for the releases of job %s: %w", abridged(jobID), err)
+		}
+		for _, r := range more {
+			if !slices.ContainsFunc(releases, func(have Release) bool { return have.Name == r.Name && have.Namespace == r.Namespace }) {
+				releases = append(releases, r)
+			}
+		}
+	}
+	return h.uninstallAll(ctx, jobID, releases, opts)
+}
+
+// jobQueries find the releases of a job: by name those that have no job's label, the others by the label.
+func jobQueries(jobID string) (named, labelled ListOptions) {
+	prefix := strings.TrimSuffix(SUTHelmName(jobID, "x"), "x")
+	named = ListOptions{Filter: "^" + prefix + legalText + "$", Selector: "!" + labelJob}
+	return named, ListOptions{Selector: labelJob + "=" + labelValueOf(jobID)}
 }
 
 // Overdue lists the releases whose InstallOptions.Deadline has passed. Starts one helm process.
@@ -80,10 +92,11 @@ func (h *Helm) UninstallOverdue(ctx context.Context, opts JobOptions) ([]*Uninst
 	if err != nil {
 		return nil, err
 	}
-	return h.uninstallAll(ctx, releases, opts)
+	return h.uninstallAll(ctx, "", releases, opts)
 }
 
-func (h *Helm) uninstallAll(ctx context.Context, releases []Release, opts JobOptions) ([]*UninstallResult, error) {
+// uninstallAll removes releases, of one job where that is given.
+func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Release, opts JobOptions) ([]*UninstallResult, error) {
 	if opts.Parallel <= 0 {
 		opts.Parallel = 8
 	}
@@ -95,7 +108,7 @@ func (h *Helm) uninstallAll(ctx context.Context, releases []Release, opts JobOpt
 		all.Go(func() error {
 			results[i], failures[i] = h.Uninstall(ctx, r.Name, UninstallOptions{
 				Namespace: r.Namespace, Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
-				Wait: opts.Wait, Timeout: opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true,
+				Wait: opts.Wait, Timeout: opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true, ofJob: jobID,
 			})
 			return nil
 		})

@@ -3,11 +3,9 @@ package helmexec
 import (
 	"context"
 	"crypto/rand"
-	"errors"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,11 +14,15 @@ import (
 // lookChart makes nothing. Rendered with the real cluster it tells which of the objects in its
 // values are there, which of these are going, and which belong to the release named in the values:
 // the template function lookup is Helm's one way to ask for any object. A kind that the cluster does
-// not serve has none. Helm marks whose an object is, and installs over none that is not marked: one
-// without a mark has lost it.
+// not serve has none. Helm marks whose an object is, and installs over none that is not marked, so an
+// unmarked object must have had its mark removed. Of an object whose name the API server made up,
+// all are told that were made from the same template and are not marked as another's.
 var lookChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 3.0.0\n",
-	"templates/there.yaml": `apiVersion: v1
+	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 6.0.0\n",
+	"templates/there.yaml": `{{- define "seen" }}
+  {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .found.metadata }}
+  {{- .i }} {{ if .found.metadata.deletionTimestamp }}going{{ else }}staying{{ end }} {{ if or (not $owner) (eq $owner .release) }}owned{{ else }}foreign{{ end }} {{ .found.metadata.namespace | default "-" }} {{ .found.metadata.name }} {{ end -}}
+apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {{ .Values.name }}
@@ -28,9 +30,26 @@ data:
   there: "
   {{- range $i, $o := .Values.objects }}
   {{- if $.Capabilities.APIVersions.Has (printf "%s/%s" $o.apiVersion $o.kind) }}
-  {{- with lookup $o.apiVersion $o.kind (default $.Release.Namespace $o.namespace) $o.name }}
-  {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .metadata }}
-  {{- $i }} {{ if .metadata.deletionTimestamp }}going{{ else }}staying{{ end }} {{ if or (not $owner) (eq $owner $.Values.release) }}owned{{ else }}foreign{{ end }} {{ end }}
+  {{- $namespace := default $.Release.Namespace $o.namespace }}
+  {{- if $o.name }}
+  {{- with lookup $o.apiVersion $o.kind $namespace $o.name }}
+  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release) }}
+  {{- end }}
+  {{- else }}
+  {{- range (lookup $o.apiVersion $o.kind $namespace "").items }}
+  {{- if and (eq (.metadata.generateName | default "") $o.generateName) (has (dig "annotations" "meta.helm.sh/release-name" "" .metadata) (list "" $.Values.release)) }}
+  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release) }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+  {{- end }}"
+  warnings: "
+  {{- if .Values.warned }}
+  {{- range (lookup "v1" "Event" .Release.Namespace "").items }}
+  {{- $about := printf "%s/%s" .involvedObject.kind .involvedObject.name }}
+  {{- if and (eq (.type | default "") "Warning") (has $about $.Values.warned) }}
+  {{- dict "about" $about "reason" .reason "message" (.message | default "" | trunc 1000) "at" (.lastTimestamp | default .eventTime | default "") | toJson | b64enc }} {{ end }}
   {{- end }}
   {{- end }}"
 `,
@@ -43,37 +62,47 @@ type sighting struct {
 	owned bool // it was made by the release, and is no hook; nobody else's, at least
 }
 
-// lookChartPath puts the chart into the home, once.
-func (h *Helm) lookChartPath() (string, error) {
-	path := filepath.Join(h.state, "look-4")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	staged, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "look-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(staged)
-	if err := os.Mkdir(filepath.Join(staged, "templates"), 0o700); err != nil {
-		return "", err
-	}
-	for name, text := range lookChart {
-		if err := os.WriteFile(filepath.Join(staged, filepath.FromSlash(name)), []byte(text), 0o600); err != nil {
-			return "", err
-		}
-	}
-	if err := os.Rename(staged, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	return path, nil
-}
-
 // look asks the cluster which of the objects of a release are there. Starts one helm process.
 func (h *Helm) look(ctx context.Context, t target, release string, objects []Remain) ([]sighting, error) {
+	objects = slices.DeleteFunc(slices.Clone(objects), func(o Remain) bool { return o.Name == "" })
 	if len(objects) == 0 {
 		return nil, nil
 	}
-	chart, err := h.lookChartPath()
+	var refs []any
+	for _, o := range objects {
+		ref := map[string]any{"apiVersion": strings.TrimPrefix(o.Group+"/"+o.Version, "/"), "kind": o.Kind, "namespace": o.Namespace, "name": o.Name}
+		if prefix, generated := strings.CutSuffix(o.Name, anySuffix); generated {
+			ref["name"], ref["generateName"] = "", prefix
+		}
+		refs = append(refs, ref)
+	}
+	said, err := h.ask(ctx, t, Values{"objects": refs, "release": release})
+	if err != nil {
+		return nil, err
+	}
+	var there []sighting
+	seen := map[ObjectRef]bool{} // two objects asked for can be one
+	for words := range slices.Chunk(strings.Fields(said["there"]), 5) {
+		i, err := strconv.Atoi(words[0])
+		if err != nil || i >= len(objects) || len(words) < 5 {
+			continue
+		}
+		s := sighting{objects[i], words[1] == "going", words[2] == "owned"}
+		// Whether a custom resource has a namespace is known to the cluster alone.
+		if s.Namespace, s.Name = words[3], words[4]; s.Namespace == "-" {
+			s.Namespace = ""
+		}
+		if !seen[s.ObjectRef] {
+			seen[s.ObjectRef] = true
+			there = append(there, s)
+		}
+	}
+	return there, nil
+}
+
+// ask renders lookChart with the real cluster, and gives what it says by its keys.
+func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]string, error) {
+	chart, err := h.ownFiles(ctx, "look", lookChart)
 	if err != nil {
 		return nil, err
 	}
@@ -81,17 +110,9 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 	if err != nil {
 		return nil, err
 	}
-	var refs []any
-	for _, o := range objects {
-		refs = append(refs, map[string]any{
-			"apiVersion": strings.TrimPrefix(o.Group+"/"+o.Version, "/"), "kind": o.Kind, "namespace": o.Namespace, "name": o.Name,
-		})
-	}
-	values, err := Values{
-		"objects": refs, "release": release,
-		// Helm refuses to render an object that is there and another's: this one never is.
-		"name": "look-" + strings.ToLower(rand.Text()),
-	}.encode()
+	// Helm refuses to render an object that is there and another's: this one never is.
+	about["name"] = "look-" + strings.ToLower(rand.Text())
+	values, err := about.encode()
 	if err != nil {
 		return nil, err
 	}
@@ -111,18 +132,51 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 	if err != nil {
 		return nil, badOutput("template", err)
 	}
-	text, _ := field(rendered[0], "data", "there").(string)
-	var there []sighting
-	for said := range slices.Chunk(strings.Fields(text), 3) {
-		if i, err := strconv.Atoi(said[0]); err == nil && i < len(objects) && len(said) == 3 {
-			there = append(there, sighting{objects[i], said[1] == "going", said[2] == "owned"})
+	said := map[string]string{}
+	data, _ := field(rendered[0], "data").(map[string]any)
+	for key, value := range data {
+		said[key], _ = value.(string)
+	}
+	return said, nil
+}
+
+// warning is an event of Kubernetes that says what went wrong with an object.
+type warning struct {
+	About           string // "Kind/name"
+	Reason, Message string
+	At              string // as the API server prints times, which sorts as text
+}
+
+// warnings reads the last warning about each of some objects, "Kind/name", in the release's namespace.
+// Starts one helm process.
+func (h *Helm) warnings(ctx context.Context, t target, objects []string) (map[string]warning, error) {
+	if len(objects) == 0 {
+		return nil, nil
+	}
+	said, err := h.ask(ctx, t, Values{"warned": objects})
+	if err != nil {
+		return nil, err
+	}
+	last := map[string]warning{}
+	for _, word := range strings.Fields(said["warnings"]) {
+		var w warning
+		text, err := base64.StdEncoding.DecodeString(word)
+		if err == nil {
+			err = json.Unmarshal(text, &w)
+		}
+		if err != nil {
+			return nil, badOutput("template", err)
+		}
+		if w.At >= last[w.About].At {
+			last[w.About] = w
 		}
 	}
-	return there, nil
+	return last, nil
 }
 
 // present keeps of the objects those that are there, or all when the cluster does not answer.
 func (h *Helm) present(ctx context.Context, t target, objects []Remain) []Remain {
+	objects = distinct(objects)
 	seen, err := h.look(ctx, t, "", objects)
 	if err != nil {
 		return objects
@@ -132,4 +186,17 @@ func (h *Helm) present(ctx context.Context, t target, objects []Remain) []Remain
 		there = append(there, s.Remain)
 	}
 	return there
+}
+
+// distinct keeps the first of what is named more than once.
+func distinct(objects []Remain) []Remain {
+	var all []Remain
+	seen := map[ObjectRef]bool{}
+	for _, o := range objects {
+		if !seen[o.ObjectRef] {
+			seen[o.ObjectRef] = true
+			all = append(all, o)
+		}
+	}
+	return all
 }

@@ -31,7 +31,7 @@ func (e *DocumentError) Error() string {
 	if e.Object != (ObjectRef{}) {
 		object = " (" + e.Object.String() + ")"
 	}
-	return fmt.Sprintf("manifest document %d at line %d%s: %v", e.Document, e.Line, object, e.Err)
+	return fmt.Sprintf("manifest document %d at line %d%s: %s", e.Document, e.Line, object, printable(e.Err.Error(), lines))
 }
 
 // Unwrap gives ErrBadManifest and the cause.

@@ -2,9 +2,9 @@ package helmexec
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -169,7 +169,7 @@ func TestOddYAML(t *testing.T) {
 	}
 }
 
-// Hostile documents are refused, quickly, by an error that names them; what is only large is read.
+// Hostile documents are refused, before they take much, by an error that names them; what is only large is read.
 func TestHostileManifests(t *testing.T) {
 	var bomb strings.Builder
 	bomb.WriteString("apiVersion: example.com/v1\nkind: Bomb\nmetadata: {name: image}\na0: &a0 {image: a}\n")
@@ -197,7 +197,8 @@ func TestHostileManifests(t *testing.T) {
 		{"large ConfigMap", "apiVersion: v1\nkind: ConfigMap\ndata:\n  image: |\n" + strings.Repeat("    image: quay.io/a/b:v1 and more text\n", 20_000), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			start := time.Now()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			m := Manifest(test.manifest)
 			_, imagesErr := m.ImageReport(ImageOptions{})
 			_, _, retagErr := m.Retag(toMirror, RetagOptions{Hints: true})
@@ -211,8 +212,8 @@ func TestHostileManifests(t *testing.T) {
 			if _, err := m.GPUs(GPUOptions{}); err != nil { // a document without a word of accelerators is not parsed
 				assert.ErrorIs(t, err, test.refused)
 			}
-			assert.Less(t, time.Since(start), 30*time.Second, "no blow-up")
-			t.Log(time.Since(start))
+			runtime.ReadMemStats(&after)
+			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<30), "no blow-up")
 		})
 	}
 }

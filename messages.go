@@ -1,7 +1,11 @@
 package helmexec
 
 import (
+	"cmp"
+	"errors"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -27,8 +31,10 @@ var verdicts = []struct {
 	// These tell a reader what failed.
 	{regexp.MustCompile(`^(\w+ failed: )?(execution error at|parse error at|yaml parse error on|template: |chart requires kubeversion|an error occurred while checking for chart dependencies|values don't meet the specifications of the schema|\S+/templates/\S+:\d+:\d+\s+executing ")`), ErrRenderFailed},
 	{regexp.MustCompile(`^(\w+ failed: )?path ".*" not found$`), ErrChartNotFound},
-	{regexp.MustCompile(`namespaces? ".*" not found`), ErrNamespaceNotFound},
+	{namespaceMissing, ErrNamespaceNotFound},
 }
+
+var namespaceMissing = regexp.MustCompile(`namespaces? "([^"]*)" not found`)
 
 // verdict is what helm itself says in the end, "" where that cannot be told from what it quotes, or
 // from what the hooks of a chart wrote before.
@@ -95,8 +101,21 @@ func (inv invocation) advice(e *Error) string {
 		return "helm asks there where it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
 	case e.kind == ErrClusterUnreachable:
 		return ""
+	case e.kind == ErrNamespaceNotFound:
+		missing := namespaceMissing.FindStringSubmatch(text)
+		switch {
+		case missing == nil:
+			return ""
+		case missing[1] != cmp.Or(inv.flag("--namespace"), missing[1]):
+			return "the chart puts objects into that namespace: make it, or have the chart changed"
+		case slices.Contains(inv.args, "--create-namespace"):
+			return ""
+		}
+		return "make it, or set CreateNamespace"
 	case strings.Contains(text, "server gave http response to https client"):
 		return "set PlainHTTP where a registry has no TLS"
+	case e.kind == ErrUnauthorized && inv.via.ledAway():
+		return "a redirect led to another host or port, which gets no credentials"
 	case e.kind == ErrUnauthorized && inv.login == loginGiven:
 		return "the credentials were refused"
 	case e.kind == ErrUnauthorized && inv.login == loginWithheld:
@@ -130,11 +149,11 @@ var transient = regexp.MustCompile(strings.Join([]string{
 	`connection refused`, `connection reset by peer`, `broken pipe`, `i/o timeout`, `no route to host`, `network is unreachable`,
 	`\beof\b`, `tls handshake timeout`, `http2: (client conn|transport|timeout)`, `use of closed (network )?connection`, `timeout awaiting response headers`, `transport connection broken`, `goaway`, `stream error.*internal_error`,
 	`temporary failure in name resolution`, `client\.timeout exceeded`, `server closed idle connection`, `connection timed out`,
-	`server misbehaving`, `error when reading response body`, `the server is currently unable to handle the request`, `(^|[\s:])apiserver not ready`,
+	`transport is closing`, `apiserver is shutting down`, `server misbehaving`, `error when reading response body`, `the server is currently unable to handle the request`, `(^|[\s:])apiserver not ready`,
 	`unable to return a response in the time allotted`, `has received too many requests`, `toomanyrequests`,
 	`etcdserver: (leader changed|request timed out|no leader)`, `failed to fetch .* : (5\d\d|429|408)\b`, `\b50[0234] (internal|bad gateway|service|gateway)`,
 	`response status code (5\d\d|429|408)\b`,
-	`an error on the server .* has prevented the request`, `empty index.yaml file`, `failed to delete release`, `the object has been modified`, `request canceled while waiting for connection`,
+	`an error on the server .* has prevented the request`, `empty index.yaml file`, `(?m:failed to delete release: \S+$)`, `the object has been modified`, `request canceled while waiting for connection`,
 	// What helm says of a signal. One of ours is known by the context that ended; this is somebody else's.
 	`context canceled`,
 }, "|"))
@@ -169,6 +188,31 @@ func meaning(stderr string, source bool) (kind error, again bool) {
 	return nil, again
 }
 
+// deletionFailed tells an uninstall that could not delete all objects, and does not say why.
+func deletionFailed(stderr string) bool {
+	return strings.HasPrefix(verdict(stderr), "failed to delete release: ")
+}
+
+// deletionReasons is where helm says why with --debug: "uninstall: Failed to delete release: [reasons]",
+// and on Helm 4 as a field of a log line.
+var deletionReasons = regexp.MustCompile(`uninstall: Failed to delete release(?:: \[(.*)\]|" error=("(?:[^"\\]|\\.)*"))`)
+
+// explainDeletion puts the reason into the failure of an uninstall that ran with --debug, and the kind
+// that follows from it.
+func (e *Error) explainDeletion() {
+	found := deletionReasons.FindAllStringSubmatch(e.Stderr, -1)
+	if e.cause != nil || e.Signal != "" || !deletionFailed(e.Stderr) || len(found) == 0 {
+		return
+	}
+	last := found[len(found)-1]
+	reason := last[1]
+	if quoted, err := strconv.Unquote(last[2]); err == nil {
+		reason = strings.Trim(quoted, "[]")
+	}
+	e.Stderr = "Error: failed to delete release: " + reason + "\n"
+	e.kind, e.transient = meaning(e.Stderr, false)
+}
+
 // unsettled texts leave open what became of the release: it may stand, half-made or whole.
 var unsettled = regexp.MustCompile(strings.Join([]string{
 	`context deadline exceeded`, `timed out waiting for the condition`, `failed (pre|post)-\w+`, `(pre|post)-\w+ hooks failed`,
@@ -178,7 +222,20 @@ var unsettled = regexp.MustCompile(strings.Join([]string{
 // notReadyInTime tells whether helm gave up waiting for objects it had created.
 func notReadyInTime(stderr string) bool {
 	text := strings.ToLower(failureText(stderr))
-	return unsettled.MatchString(text) && !passing(text)
+	return unsettled.MatchString(text) && !passing(text) && !hookRefused.MatchString(verdict(stderr))
+}
+
+// hookRefused is what helm says when the API server does not take a hook: nothing waits to get ready.
+var hookRefused = regexp.MustCompile(`^(\w+ failed: )?(failed (pre|post)-\w+: |(pre|post)-\w+ hooks failed: )?(warning: hook \S+ .+ failed: |unable to build kubernetes object for \S+ hook )`)
+
+// unrecorded is what helm says when it gives up before it has recorded a release, which it does before
+// it makes any of its objects. CRDs and the namespace can have been made by then.
+var unrecorded = regexp.MustCompile(`^installation failed: (unable to continue with install: |unable to build kubernetes objects from release manifest: |create: failed to create: |failed to install crd )`)
+
+// recordedNothing tells whether helm says that it has recorded nothing.
+func recordedNothing(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && unrecorded.MatchString(verdict(e.Stderr))
 }
 
 // sawNothing tells whether a Helm 4 that gave up waiting had no sight of any object it waited for.

@@ -65,6 +65,10 @@ var recordedMeanings = []struct {
 	{"webhook-unreachable", nil, mayPass},
 	{"forbidden", nil, forGood},
 	{"forbidden-install", nil, forGood},
+	{"forbidden-record", nil, forGood},
+	{"forbidden-hook", nil, forGood},
+	{"forbidden-uninstall", nil, mayPass},       // it does not say why
+	{"forbidden-uninstall-debug", nil, mayPass}, // see TestWhyObjectsWereNotDeleted
 	{"namespace-not-found", ErrNamespaceNotFound, forGood},
 
 	{"not-ready", nil, notReady},
@@ -231,6 +235,10 @@ func TestMessagesOutOfReach(t *testing.T) {
 		{"Error: Get \"https://k8s.example/version\": dial tcp: lookup k8s.example on 10.0.0.10:53: server misbehaving", nil, mayPass},
 		{"Error: unexpected error when reading response body. Please retry. Original error: read tcp: use of closed connection", nil, mayPass},
 		{"Error: etcdserver: no leader", nil, mayPass},
+		{"Error: rpc error: code = Unavailable desc = transport is closing", nil, mayPass},
+		{"Error: INSTALLATION FAILED: apiserver is shutting down", nil, mayPass},
+		{"Error: failed to delete release: web: Delete \"https://x/api\": read: connection reset by peer", nil, mayPass},
+		{"Error: failed to delete release: web: admission webhook \"x\" denied the request: no", nil, forGood},
 		{"Error: net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)", nil, mayPass},
 		{"Error: unexpected EOF", nil, mayPass},
 		{"Error: INSTALLATION FAILED: client rate limiter Wait returned an error: context deadline exceeded", nil, notReady},
@@ -318,5 +326,33 @@ func TestAdvice(t *testing.T) {
 		got := test.inv.advice(e)
 		assert.Contains(t, got, test.says, test.stderr)
 		assert.Equal(t, test.says == "", got == "", test.stderr)
+	}
+}
+
+// Helm tells with --debug alone why it could not delete objects.
+func TestWhyObjectsWereNotDeleted(t *testing.T) {
+	for _, version := range []string{"v3.22.0", "v4.3.1"} {
+		text, err := os.ReadFile("testdata/stderr/" + version + "/forbidden-uninstall-debug.txt")
+		require.NoError(t, err)
+		e := &Error{Args: []string{"uninstall", "--", "web"}, ExitCode: 1, Stderr: string(text)}
+		e.kind, e.transient = meaning(e.Stderr, false)
+		e.explainDeletion()
+		assert.Equal(t, `helm uninstall web: failed to delete release: configmaps "plain" is forbidden: `+
+			`User "no-delete" cannot delete resource "configmaps" in API group "" in the namespace "team"`, e.Error())
+		assert.False(t, IsTransient(e))
+	}
+}
+
+// What helm says before it has recorded a release.
+func TestRecordedNothing(t *testing.T) {
+	for scene, want := range map[string]bool{
+		"forbidden-record": true, "forbidden-install": true, "unknown-kind": true, "foreign-object": true, "record-too-long": true,
+		"forbidden-hook": false, "illegal-object": false, "not-ready": false, "name-taken": false, "cluster-eof": false,
+	} {
+		for _, version := range []string{"v3.22.0", "v4.3.1"} {
+			text, err := os.ReadFile("testdata/stderr/" + version + "/" + scene + ".txt")
+			require.NoError(t, err)
+			assert.Equal(t, want, recordedNothing(&Error{Stderr: string(text)}), "%s: %s", version, text)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
@@ -18,29 +19,33 @@ const (
 
 	sutPrefix    = "job-"
 	sutSeparator = "-sut-"
+
+	legalText = `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
 )
 
 var (
 	// legalPart is what SUTNamePrune gives: a DNS label, which every object that a chart names after its release accepts.
-	legalPart = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	legalPart = regexp.MustCompile(`^` + legalText + `$`)
 	// legalRelease is Helm's own rule (pkg/chart/v2/util.ValidateReleaseName): DNS labels joined by dots.
-	legalRelease = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	legalRelease = regexp.MustCompile(`^` + legalText + `(\.` + legalText + `)*$`)
+
+	// looksCleaned matches every id that cleanJobID has changed.
+	looksCleaned = regexp.MustCompile(`-[a-z2-7]{8}$`)
 
 	hashEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 )
 
-// SUTNamePrune makes of any text a name that Helm takes for a release: at most 53 characters of a-z, 0-9 and "-",
+// SUTNamePrune turns any text into a name that Helm accepts for a release: at most 53 characters of a-z, 0-9 and "-",
 // with a letter or digit at both ends, never empty. A name that is legal already is returned as it is, so the
 // function is idempotent.
 //
-// Upper case becomes lower case; spaces, dashes and the punctuation that joins words (_ . / \ : , ; | +) become one "-";
-// everything else is dropped. A short hash of the original is appended where the rest no longer tells names apart:
-// when letters or digits of another script were dropped ("百度-llama" and "阿里-llama" stay distinct), when nothing
-// legal is left, and when the name had to be cut.
+// The text becomes lower case, "_" becomes "-", and every other character outside of a-z, 0-9 and "-" is dropped, as
+// are dashes at the ends: "My_Model v1.2" is "my-modelv12". A short hash of the original is appended where the rest no
+// longer tells names apart: when letters or digits of another script were dropped ("百度-llama" and "阿里-llama" stay
+// distinct), when nothing legal is left, and when the name had to be cut.
 //
-// Names that differ only in case, in separators or in dropped punctuation ("my_sut", "My SUT", "my-sut!") give the
-// same text, as one would read them as the same name. In one job they are one release name: the second Install fails
-// with ErrReleaseExists, and nothing of the first is touched.
+// Names that differ only in case, in "_" and "-", or in dropped punctuation ("My SUT", "mysut!") give the same text. In
+// one job they are one release name: the second Install fails with ErrReleaseExists, and nothing of the first is touched.
 func SUTNamePrune(name string) string {
 	if isLegalPart(name, maxReleaseName) {
 		return name
@@ -59,9 +64,12 @@ func SUTNamePrune(name string) string {
 // 53 characters.
 //
 // The name is pruned by SUTNamePrune, so it does not matter whether the caller has done so; what does not fit is cut
-// and ends in a short hash. The job id alone makes the names of two jobs distinct: an id that is not a DNS label of at
-// most 36 characters (a UUID is one), or that would make "-sut-" ambiguous, is cleaned and ends in a short hash of the
-// original. The part of the id does not depend on the name, so the releases of a job share a prefix.
+// and ends in a short hash.
+//
+// The part of the id does not depend on the name, so the releases of a job share a prefix, and no other job has it. An
+// id that is a DNS label of at most 36 characters, such as a UUID, stays as it is. Any other is cleaned, and ends in a
+// dash and a hash of 8 characters (a-z, 2-7). So is an id that already ends like this ("nightly-training"), or that
+// contains "-sut-" or ends in "-sut", for otherwise two jobs could have one name.
 func SUTHelmName(jobID, sut string) string {
 	id := cleanJobID(jobID)
 	room := maxReleaseName - len(sutPrefix) - len(id) - len(sutSeparator)
@@ -72,8 +80,9 @@ func SUTHelmName(jobID, sut string) string {
 	return sutPrefix + id + sutSeparator + name
 }
 
-// ParseSUTHelmName is the reverse of SUTHelmName: the cleaned job id and the pruned name, split at the first "-sut-".
-// ok is false for a release that is not named so.
+// ParseSUTHelmName splits what SUTHelmName made at the first "-sut-": into the job id, which is the cleaned one where
+// the id had to be cleaned, and the pruned name. A cleaned id is not the id of the job any more: SUTHelmName and
+// UninstallJob take it for that of another. ok is false for a release that is not named so.
 func ParseSUTHelmName(release string) (jobID, sut string, ok bool) {
 	rest, found := strings.CutPrefix(release, sutPrefix)
 	if !found || len(release) > maxReleaseName {
@@ -86,18 +95,17 @@ func ParseSUTHelmName(release string) (jobID, sut string, ok bool) {
 	return jobID, sut, true
 }
 
+// cleanJobID gives each id a form of its own: the id itself, or one that looksCleaned, which no id keeps.
 func cleanJobID(id string) string {
-	if isLegalPart(id, maxJobID) && !hidesSeparator(id) {
+	if isLegalPart(id, maxJobID) && !hidesSeparator(id) && !looksCleaned.MatchString(id) {
 		return id
 	}
-	pruned, _ := prune(id)
-	for hidesSeparator(pruned) {
-		pruned = strings.TrimSuffix(strings.ReplaceAll(pruned, sutSeparator, "-"), "-sut")
+	readable, _ := prune(id)
+	readable = readable[:min(len(readable), maxJobID-1-hashLen)]
+	for hidesSeparator(readable) {
+		readable = strings.TrimSuffix(strings.ReplaceAll(readable, sutSeparator, "-"), "-sut")
 	}
-	if pruned == "" {
-		return shortHash(id)
-	}
-	return withHash(pruned, id, maxJobID)
+	return cmp.Or(strings.TrimRight(readable, "-"), "id") + "-" + shortHash(id)
 }
 
 // hidesSeparator reports that the first "-sut-" after this id would not be the one that SUTHelmName puts there.
@@ -105,29 +113,20 @@ func hidesSeparator(id string) bool {
 	return strings.Index(id+sutSeparator, sutSeparator) != len(id)
 }
 
-// prune does the mapping of characters; lossy reports that letters or digits were dropped.
+// prune maps the characters by the rule of the first version, so that its releases are found again. Dashes at the ends,
+// which Helm refuses, go as well. lossy reports that letters or digits were dropped.
 func prune(name string) (pruned string, lossy bool) {
-	var b strings.Builder
-	gap := false
-	for _, r := range strings.ToLower(name) {
+	pruned = strings.Map(func(r rune) rune {
 		switch {
-		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
-			if gap && b.Len() > 0 {
-				b.WriteByte('-')
-			}
-			gap = false
-			b.WriteRune(r)
-		case isSeparator(r):
-			gap = true
-		case unicode.IsLetter(r), unicode.IsNumber(r):
-			lossy = true
+		case r == '_':
+			return '-'
+		case r == '-', 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
 		}
-	}
-	return b.String(), lossy
-}
-
-func isSeparator(r rune) bool {
-	return strings.ContainsRune(`./\:,;|+`, r) || unicode.IsSpace(r) || unicode.In(r, unicode.Pd, unicode.Pc, unicode.Zs)
+		lossy = lossy || unicode.IsLetter(r) || unicode.IsNumber(r)
+		return -1
+	}, strings.ToLower(name))
+	return strings.Trim(pruned, "-"), lossy
 }
 
 // withHash appends the hash of original to name, cut so that both fit in limit. Where no readable part fits, the hash

@@ -2,6 +2,8 @@ package helmexec
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,7 +16,7 @@ func ExampleSUTNamePrune() {
 	fmt.Println(SUTNamePrune("百度/llama"))
 	fmt.Println(SUTNamePrune("文心一言"))
 	// Output:
-	// my-model-v1-2-final
+	// my-modelv12final
 	// llama-4ai4yf36
 	// sut-rd3q4swc
 }
@@ -41,16 +43,19 @@ func TestSUTNamePrune(t *testing.T) {
 		{"My_SUT", "my-sut"},
 		{"-mychart", "mychart"},
 		{"my-chart-", "my-chart"},
-		{"__a__b__", "a-b"},
+		{"__a__b__", "a--b"},
 		{"foo - bar", "foo-bar"},
-		{"meta-llama/Llama-3.1:8b", "meta-llama-llama-3-1-8b"},
-		{`team\model`, "team-model"},
-		{"a\tb\nc\u00a0d\u3000e", "a-b-c-d-e"},
-		{"a–b—c‿d", "a-b-c-d"},
+		{"A B", "ab"},
+		{"a__b", "a--b"},
+		{"v1.2.3", "v123"},
+		{"meta-llama/Llama-3.1:8b", "meta-llamallama-318b"},
+		{`team\model`, "teammodel"},
+		{"a\tb\nc\u00a0d\u3000e", "abcde"},
+		{"a–b—c‿d", "abcd"},
 		{"c++", "c"},
 		{"foo!(bar)", "foobar"},
 		{"demo\x00\x1b[31m", "demo31m"},
-		{"--post-renderer=./evil.sh", "post-renderer-evil-sh"},
+		{"--post-renderer=./evil.sh", "post-rendererevilsh"},
 		{"😀demo", "demo"},
 		{"K", "k"}, // the Kelvin sign, whose lower case is an ASCII letter
 		{"7b", "7b"},
@@ -111,9 +116,9 @@ func TestSUTHelmName(t *testing.T) {
 		{"53 characters", "1", strings.Repeat("a", 43), `job-1-sut-a{43}`},
 		{"54 characters", "1", strings.Repeat("a", 44), `job-1-sut-a{34}-[a-z2-7]{8}`},
 		{"cut behind a dash", "1", strings.Repeat("a", 33) + "-" + strings.Repeat("b", 20), `job-1-sut-a{33}-[a-z2-7]{8}`},
-		{"empty id", "", "demo", `job-[a-z2-7]{8}-sut-demo`},
-		{"id of another script", "任务", "demo", `job-[a-z2-7]{8}-sut-demo`},
-		{"id with illegal characters", "Team/42", "demo", `job-team-42-[a-z2-7]{8}-sut-demo`},
+		{"empty id", "", "demo", `job-id-[a-z2-7]{8}-sut-demo`},
+		{"id of another script", "任务", "demo", `job-id-[a-z2-7]{8}-sut-demo`},
+		{"id with illegal characters", "Team/42", "demo", `job-team42-[a-z2-7]{8}-sut-demo`},
 		{"id of 36 characters", strings.Repeat("1", 36), "demo", `job-1{36}-sut-demo`},
 		{"id of 37 characters", strings.Repeat("1", 37), "demo", `job-1{27}-[a-z2-7]{8}-sut-demo`},
 		{"id of a kilobyte", strings.Repeat("1", 1024), strings.Repeat("x", 1024), `job-1{27}-[a-z2-7]{8}-sut-[a-z2-7]{8}`},
@@ -121,6 +126,13 @@ func TestSUTHelmName(t *testing.T) {
 		{"separator at the end of the id", "a-sut", "demo", `job-a-[a-z2-7]{8}-sut-demo`},
 		{"separators upon separators", "a-sut-sut-sut-b", "demo", `job-a-b-[a-z2-7]{8}-sut-demo`},
 		{"id that is the word", "sut", "demo", `job-sut-sut-demo`},
+		{"id that begins with the word", "sut-5", "demo", `job-sut-5-sut-demo`},
+		{"id with dashes side by side", "a--b", "demo", `job-a--b-sut-demo`},
+		{"id that ends like a hash", "nightly-training", "demo", `job-nightly-training-[a-z2-7]{8}-sut-demo`},
+		{"id that is the hash of another", "foo-ds7mon7y", "demo", `job-foo-ds7mon7y-[a-z2-7]{8}-sut-demo`},
+		{"id of eight letters", "training", "demo", `job-training-sut-demo`},
+		{"id that ends in a date", "nightly-20240501", "demo", `job-nightly-20240501-sut-demo`},
+		{"id cut behind the word", strings.Repeat("a", 23) + "-suture-" + strings.Repeat("b", 20), "demo", `job-a{23}-[a-z2-7]{8}-sut-demo`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,19 +150,9 @@ func assertSUTHelmName(t *testing.T, jobID, sut, got string) {
 	require.Regexp(t, legalPart, got)
 	id, name, ok := ParseSUTHelmName(got)
 	require.True(t, ok, "%s", got)
-	require.Equal(t, got, SUTHelmName(id, name), "idempotent in its cleaned parts")
+	require.Equal(t, got, SUTHelmName(jobID, name), "idempotent in the name")
 	require.Equal(t, got, SUTHelmName(jobID, SUTNamePrune(sut)), "pruning the name before changes nothing")
 	require.True(t, strings.HasPrefix(SUTHelmName(jobID, "other"), "job-"+id+"-sut-"), "the releases of a job share a prefix")
-}
-
-func TestSUTHelmNameOfDistinctJobs(t *testing.T) {
-	seen := map[string]string{}
-	for _, id := range []string{"a-b", "A-B", "a_b", "a.b", "a-sut-b", "a-sut", "a", "-a", "a-", "", "任", "务",
-		strings.Repeat("1", 37), strings.Repeat("1", 38)} {
-		got := SUTHelmName(id, "demo")
-		assert.NotContains(t, seen, got, "%q and %q", id, seen[got])
-		seen[got] = id
-	}
 }
 
 func TestParseSUTHelmName(t *testing.T) {
@@ -209,21 +211,59 @@ func TestValidateReleaseName(t *testing.T) {
 	}
 }
 
+var (
+	notFirst = regexp.MustCompile(`[^-a-z0-9]`)
+	foreign  = regexp.MustCompile(`[^\PLa-z]|[^\PN0-9]`)
+)
+
+// firstPrune is sut_name_prune of the first version: Python's lower(), re.sub("_", "-"), re.sub("[^-a-z0-9]", "").
+// dropped tells that a letter or digit of another script was lost.
+func firstPrune(name string) (pruned string, dropped bool) {
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	return notFirst.ReplaceAllString(name, ""), foreign.MatchString(name)
+}
+
+func TestSUTNamePruneAsTheFirstVersion(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	characters := []rune("abcxyzABCXYZ0189__--- .,:/\\|+()[]!@#\t\n\x00–—模é😀\ufffdK")
+	same := 0
+	for range 20_000 {
+		var name []rune
+		for range random.IntN(60) {
+			name = append(name, characters[random.IntN(len(characters))])
+		}
+		first, dropped := firstPrune(string(name))
+		got := SUTNamePrune(string(name))
+		if !dropped && len(first) <= 53 && legalPart.MatchString(first) {
+			same++
+			require.Equal(t, first, got, "%q", string(name))
+		}
+		require.True(t, isLegalPart(got, 53), "%q gives %q", string(name), got)
+		require.Equal(t, got, SUTNamePrune(got), "idempotent")
+	}
+	assert.Greater(t, same, 1000, "names that the first version made legal")
+}
+
 func FuzzSUTHelmName(f *testing.F) {
 	f.Add("1", "demo")
 	f.Add("a-sut-b", "My_SUT")
 	f.Add("任务", "模型")
 	f.Add("a-sut", "sut-sut-")
 	f.Add(strings.Repeat("1", 40), strings.Repeat("a-", 40))
+	f.Add("foo-ds7mon7y", "v1.2.3 (Final)__x")
+	f.Add(strings.Repeat("a", 23)+"-suture-x", "Ünder_İ")
 	f.Fuzz(func(t *testing.T, jobID, sut string) {
 		pruned := SUTNamePrune(sut)
+		if first, lossy := firstPrune(sut); !lossy && len(first) <= maxReleaseName && legalPart.MatchString(first) {
+			require.Equal(t, first, pruned, "as the first version")
+		}
 		require.Regexp(t, legalPart, pruned)
 		require.LessOrEqual(t, len(pruned), 53)
 		require.Equal(t, pruned, SUTNamePrune(pruned))
 
 		got := SUTHelmName(jobID, sut)
 		assertSUTHelmName(t, jobID, sut, got)
-		if isLegalPart(jobID, maxJobID) && !hidesSeparator(jobID) && legalPart.MatchString(sut) &&
+		if isLegalPart(jobID, maxJobID) && !hidesSeparator(jobID) && !looksCleaned.MatchString(jobID) && legalPart.MatchString(sut) &&
 			len("job-"+jobID+"-sut-"+sut) <= maxReleaseName {
 			require.Equal(t, "job-"+jobID+"-sut-"+sut, got, "legal parts are kept")
 		}

@@ -15,7 +15,7 @@ type Blocker struct {
 	ObjectRef
 	Container string // "" when the object as a whole is meant
 	Reason    string // as Kubernetes words it: ImagePullBackOff, CrashLoopBackOff, Unschedulable; HookFailed, HookRunning, TestFailed
-	Message   string // one line, shortened
+	Message   string // one line, shortened, printable
 }
 
 func (b Blocker) String() string { return b.text(b.Name) }
@@ -29,7 +29,7 @@ func (b Blocker) text(name string) string {
 	if b.Message != "" {
 		s += ": " + b.Message
 	}
-	return s
+	return printable(s, "")
 }
 
 // Blockers are the things that keep a release from being ready, pods first.
@@ -101,7 +101,7 @@ func (e *ReleaseError) Error() string {
 	for _, r := range e.Remains {
 		remains = append(remains, r.String())
 	}
-	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone // and not by design
+	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone || e.Status == StatusUninstalling // and not by design
 	if wrong && len(remains) > 0 {
 		b.WriteString(": " + folded(remains))
 	}
@@ -134,10 +134,11 @@ func (e *ReleaseError) Unwrap() []error {
 	return errs
 }
 
-// blockers finds why a release is not ready, from the objects that "helm status" shows. It does not
-// show the pods of hooks: of a hook, its own name is all. It is empty when the cluster does not answer.
+// blockers finds why a release is not ready, from the objects that "helm status" shows, which are not
+// the pods of hooks, and where these do not tell from what Kubernetes warned of. It is empty when the
+// cluster does not answer.
 func (h *Helm) blockers(ctx context.Context, t target, rec *record) Blockers {
-	var all Blockers
+	var hooks, makers Blockers // makers make pods, and have none to show that is not ready
 	for _, hk := range rec.Hooks {
 		if hk.Phase == "Running" || hk.Phase == "Failed" {
 			ref := ObjectRef{Kind: string(hk.Kind), Namespace: rec.Namespace, Name: string(hk.Name)}
@@ -146,14 +147,43 @@ func (h *Helm) blockers(ctx context.Context, t target, rec *record) Blockers {
 				reason, message = "HookFailed", "failed, or did not complete in time" // Helm records both as the same
 			}
 			events := strings.Join(strings.Fields(strings.Trim(string(hk.Events), "[]")), ", ")
-			all = append(all, Blocker{ObjectRef: ref, Reason: reason, Message: "the " + events + " hook " + message})
+			hooks = append(hooks, Blocker{ObjectRef: ref, Reason: reason, Message: "the " + events + " hook " + message})
 		}
 	}
 	objects, err := h.liveObjects(ctx, t, rec.Name)
 	if err != nil {
-		return all
+		return hooks
 	}
-	return append(all, blockersOf(objects)...)
+	all := blockersOf(objects)
+	if len(all) == 0 {
+		for _, o := range objects {
+			switch o.Kind {
+			case "StatefulSet", "DaemonSet", "Job":
+				makers = append(makers, Blocker{ObjectRef: o.ref()})
+			}
+		}
+	}
+	var names []string
+	for _, b := range slices.Concat(hooks, makers) {
+		names = append(names, b.Kind+"/"+b.Name)
+	}
+	t.namespace = rec.Namespace
+	warned, err := h.warnings(ctx, t, names)
+	if err != nil {
+		return append(hooks, all...)
+	}
+	for i, b := range hooks {
+		if w, ok := warned[b.Kind+"/"+b.Name]; ok {
+			hooks[i].Message = b.Message + ": " + w.Reason + ": " + oneLine(w.Message)
+		}
+	}
+	for _, b := range makers {
+		if w, ok := warned[b.Kind+"/"+b.Name]; ok {
+			b.Reason, b.Message = w.Reason, oneLine(w.Message)
+			all = append(all, b)
+		}
+	}
+	return append(hooks, all...)
 }
 
 // liveObjects reads the objects of a release and their pods as they are in the cluster.
@@ -202,6 +232,12 @@ type liveObject struct {
 	}
 }
 
+func (o liveObject) ref() ObjectRef {
+	ref := ObjectRef{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
+	ref.Group, ref.Version = splitAPIVersion(o.APIVersion)
+	return ref
+}
+
 type condition struct{ Type, Status, Reason, Message string }
 
 type containerStatus struct {
@@ -229,9 +265,7 @@ func blockersOf(objects []liveObject) Blockers {
 	var pods, others Blockers
 	for _, o := range objects {
 		add := func(container, reason, message string) {
-			ref := ObjectRef{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
-			ref.Group, ref.Version = splitAPIVersion(o.APIVersion)
-			b := Blocker{ObjectRef: ref, Container: container, Reason: reason, Message: oneLine(message)}
+			b := Blocker{ObjectRef: o.ref(), Container: container, Reason: reason, Message: oneLine(message)}
 			if o.Kind == "Pod" {
 				pods = append(pods, b)
 			} else {
@@ -308,7 +342,7 @@ var withoutPod = regexp.MustCompile(` pod=\S+`)
 
 // oneLine makes a message fit a line.
 func oneLine(s string) string {
-	s = strings.TrimSuffix(strings.Join(strings.Fields(s), " "), ".")
+	s = printable(strings.TrimSuffix(strings.Join(strings.Fields(s), " "), "."), "")
 	if r := []rune(s); len(r) > 200 {
 		return string(r[:200]) + "…"
 	}

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -149,4 +150,29 @@ func TestReleaseErrorText(t *testing.T) {
 	} {
 		assert.Equal(t, test.want, test.err.Error())
 	}
+}
+
+// What makes pods and may not says so in events alone.
+func TestBlockersOfWarnings(t *testing.T) {
+	event := func(about, message, at string) string {
+		return base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf(`{"about":%q,"reason":"FailedCreate","message":%q,"at":%q}`, about, message, at)))
+	}
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(helmtest.Release{Name: "web", Hooks: []helmtest.Hook{
+		{Kind: "Job", Name: "seed", Phase: "Running", Events: []string{"pre-install"}}, {Kind: "Job", Name: "done", Phase: "Succeeded", Events: []string{"pre-install"}},
+	}})
+	fake.Handle("status", func(helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/StatefulSet":[{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"db"}}]}}}`}
+	})
+	fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+		assert.Contains(t, c.Stdin, `"warned":["Job/seed","StatefulSet/db"]`)
+		return helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\ndata: {warnings: " + strings.Join([]string{
+			event("StatefulSet/db", "exceeded\nquota", "2030-01-01T00:00:02Z"), event("StatefulSet/db", "before", "2030-01-01T00:00:01Z"),
+			event("Job/seed", "no right", "2030-01-01T00:00:01Z"),
+		}, " ") + "}\n"}
+	})
+	rec, err := h.record(t.Context(), target{}, "web", 0)
+	require.NoError(t, err)
+	assert.Equal(t, "Job seed: HookRunning: the pre-install hook did not complete in time: FailedCreate: no right; "+
+		"StatefulSet db: FailedCreate: exceeded quota", h.blockers(t.Context(), target{}, rec).String())
 }

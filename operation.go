@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/filelock"
 )
 
 // The labels that an operation puts on the release record. An upgrade inherits labels, so the
@@ -28,15 +30,20 @@ const (
 	labelHome     = labelPrefix + "home"     // the home whose helm wrote the record
 	labelLock     = labelPrefix + "lock"     // the file in that home that is locked as long as that helm lives
 	labelUntil    = labelPrefix + "until"    // Unix seconds: by then that helm has ended
-	labelRevision = labelPrefix + "revision" // the revision that an upgrade is to be, for later ones inherit its labels
+	labelBase     = labelPrefix + "base"     // the revision that an upgrade found
+	labelTry      = labelPrefix + "try"      // one helm of an upgrade: later revisions inherit its labels, the first one is its own
 
 	labelSweep     = labelPrefix + "sweep"            // set on what only stands to be uninstalled, see sweep
 	labelNamespace = labelPrefix + "create-namespace" // set when the install was to make the namespace
+	labelCRDs      = labelPrefix + "crds-"            // and a number: the names of the CRDs of subcharts, see packNames
 )
 
-// labelValueOf makes any text a label value: itself where that is legal, else its hash.
+// hashedLabel matches what labelValueOf makes of texts that are no label values.
+var hashedLabel = regexp.MustCompile(`^sha256-[0-9a-f]{40}$`)
+
+// labelValueOf gives each text a label value of its own: itself where that is legal and no hash, else its hash.
 func labelValueOf(text string) string {
-	if text != "" && labelValue.MatchString(text) {
+	if text != "" && labelValue.MatchString(text) && !hashedLabel.MatchString(text) {
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))
@@ -49,22 +56,23 @@ func unixLabel(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 type operation struct {
 	release string
 	target  target
-	label   string // labelInstall or labelUpgrade
-	id      string // the value of that label
+	label   string   // labelInstall or labelUpgrade
+	id      string   // the value of that label
+	crds    []string // the names of the CRDs that subcharts bring
 	home    string
 	locks   string // the folder of the locks of all operations in that home
 	// Two locks, which helm inherits, so that they last as long as any helm of the operation,
 	// whatever becomes of its runner. own is of the operation's id: there is one runner of it at a
 	// time. using is of the release, shared among all that work on it and closed to its uninstall.
-	own   fileLock
-	path  string // of own
+	own   *filelock.Lock
+	lock  string // the name of the file of own
 	using func() // frees the lock of the release
 	files []*os.File
 }
 
-// begin makes an operation the only one of its id on this host. It waits while another runner,
+// begin makes an operation the only one of its id on this host, and makes it known to its job. It waits while another runner,
 // or the helm that a killed runner left behind, is at work on it, or an uninstall on its release.
-func (h *Helm) begin(ctx context.Context, release string, t target, label, id string) (*operation, error) {
+func (h *Helm) begin(ctx context.Context, release string, t target, label, id, job string) (*operation, error) {
 	if id == "" {
 		id = rand.Text()
 	}
@@ -77,20 +85,24 @@ func (h *Helm) begin(ctx context.Context, release string, t target, label, id st
 	if err != nil {
 		return nil, err
 	}
-	op.path = h.lockPath(strings.Join([]string{label, op.id, t.kubeconfig, t.context, t.namespace, release}, "\x00"))
-	if op.own, err = awaitFileLock(ctx, op.path, false); err != nil {
+	name := []string{label, op.id, t.kubeconfig, t.context, t.namespace, release}
+	if op.own, err = h.takeLock(ctx, t, release, filelock.Exclusive, name...); err != nil {
 		free()
-		return nil, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrReleaseBusy, Err: err}
+		return nil, err
 	}
-	op.using, op.files = free, append(op.own.inherited(), using...)
+	op.lock = filepath.Base(op.own.Path())
+	op.using, op.files = free, append(op.own.Inherited(), using...)
+	if err := op.announce(job); err != nil {
+		op.end()
+		return nil, err
+	}
 	return op, nil
 }
 
-// end frees the locks. The file of the operation goes first, so that nobody who finds it waits for
-// nothing.
+// end frees the locks.
 func (op *operation) end() {
-	_ = os.Remove(op.path)
-	op.own.close()
+	_ = os.Remove(noticeFile(op.own.Path()))
+	op.own.Release()
 	op.using()
 }
 
@@ -100,51 +112,33 @@ func (op *operation) inherited() []*os.File { return op.files }
 // lockRelease takes the lock of a release on this host: shared by those that change it, alone by
 // what removes it. files are what helm inherits of it.
 func (h *Helm) lockRelease(ctx context.Context, t target, release string, shared bool) (files []*os.File, free func(), err error) {
-	name := strings.Join([]string{"release", t.kubeconfig, t.context, cmp.Or(t.namespace, "default"), release}, "\x00")
-	path := h.lockPath(name)
-	lock, err := awaitFileLock(ctx, path, shared)
+	mode := filelock.Exclusive
+	if shared {
+		mode = filelock.Shared
+	}
+	lock, err := h.takeLock(ctx, t, release, mode, "release", t.kubeconfig, t.context, cmp.Or(t.namespace, "default"), release)
 	if err != nil {
-		return nil, nil, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrReleaseBusy, Err: err}
+		return nil, nil, err
 	}
-	return lock.inherited(), func() {
-		lock.close()
-		// The last user removes the file.
-		if last, ok, err := tryFileLock(path, false); ok && err == nil {
-			_ = os.Remove(path)
-			last.close()
-		}
-	}, nil
+	return lock.Inherited(), lock.Release, nil
 }
 
-func (h *Helm) lockPath(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return filepath.Join(h.locks(), hex.EncodeToString(sum[:16])+".lock")
+// takeLock waits for a lock that keeps others from a release. ErrReleaseBusy says that ctx ended first.
+func (h *Helm) takeLock(ctx context.Context, t target, release string, mode filelock.Mode, name ...string) (*filelock.Lock, error) {
+	path := lockPath(h.locks(), strings.Join(name, "\x00"))
+	lock, err := filelock.Take(ctx, path, mode)
+	switch {
+	case errors.Is(err, filelock.ErrHeld):
+		return nil, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrReleaseBusy,
+			Err: fmt.Errorf("another runner, or the helm it left, is at work on it (%s is locked): %w", path, contextError(ctx))}
+	case err != nil:
+		return nil, &ReleaseError{Release: release, Namespace: t.namespace, Err: fmt.Errorf("its lock cannot be taken: %w", err)}
+	}
+	return lock, nil
 }
 
+// locks is the folder of the locks that keep others from a release.
 func (h *Helm) locks() string { return filepath.Join(h.state, "operations") }
-
-// awaitFileLock waits for a lock until ctx ends.
-func awaitFileLock(ctx context.Context, path string, shared bool) (fileLock, error) {
-	for {
-		lock, ok, err := tryFileLock(path, shared)
-		if err != nil {
-			return lock, fmt.Errorf("lock of the operation: %w", err)
-		}
-		if !ok {
-			if !sleep(ctx, 100*time.Millisecond) {
-				return lock, fmt.Errorf("another runner, or the helm it left, is at work on it (%s is locked): %w", path, contextError(ctx))
-			}
-			continue
-		}
-		held, err1 := lock.stat()
-		there, err2 := os.Stat(path)
-		if err1 == nil && err2 == nil && os.SameFile(held, there) {
-			return lock, nil
-		}
-		// The holder before us removed the file when it was done: lock the one that is there now.
-		lock.close()
-	}
-}
 
 // homeID names this home on this host. A pending release with the same name was written by a helm
 // whose lock can be asked.
@@ -153,7 +147,7 @@ func (h *Helm) homeID() (string, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		mine := []byte(rand.Text())
-		tmp := file + "." + string(mine)
+		tmp := filepath.Join(h.state, "tmp", "id-"+string(mine))
 		if err := os.WriteFile(tmp, mine, 0o600); err != nil {
 			return "", err
 		}
@@ -176,10 +170,10 @@ func (h *Helm) homeID() (string, error) {
 }
 
 // labels are what one try writes on the record.
-func (op *operation) labels(opts InstallOptions, revision int, until time.Time) string {
-	all := map[string]string{op.label: op.id, labelHome: op.home, labelLock: filepath.Base(op.path), labelUntil: unixLabel(until)}
+func (op *operation) labels(opts InstallOptions, base int, until time.Time) string {
+	all := map[string]string{op.label: op.id, labelHome: op.home, labelLock: op.lock, labelUntil: unixLabel(until)}
 	if op.label == labelUpgrade {
-		all[labelRevision] = strconv.Itoa(revision)
+		all[labelBase], all[labelTry] = strconv.Itoa(base), rand.Text()
 	}
 	for k, v := range opts.Labels {
 		all[k] = v
@@ -193,6 +187,7 @@ func (op *operation) labels(opts InstallOptions, revision int, until time.Time) 
 	if opts.CreateNamespace {
 		all[labelNamespace] = "true"
 	}
+	packNames(all, op.crds)
 	return joinLabels(all)
 }
 
@@ -204,17 +199,18 @@ func joinLabels(all map[string]string) string {
 	return strings.Join(pairs, ",")
 }
 
-// ours tells whether the record was written by this operation.
-func (op *operation) ours(r *Release) bool {
-	return r.Labels[op.label] == op.id && (op.label == labelInstall || r.Labels[labelRevision] == strconv.Itoa(r.Revision))
-}
-
 // mayLive tells whether the helm that wrote a record may still be at work. In this home its lock
-// tells, which is dead if op holds it; elsewhere the time on the record decides.
+// tells, which is dead if op holds it; elsewhere, or where the lock cannot be asked, the time on the
+// record decides.
 func (op *operation) mayLive(r *Release, now time.Time) bool {
 	if r.Labels[labelHome] == op.home {
 		lock := r.Labels[labelLock]
-		return lock != filepath.Base(op.path) && op.isHeld(lock)
+		if lock == op.lock {
+			return false
+		}
+		if held, err := op.isHeld(lock); err == nil {
+			return held
+		}
 	}
 	until, err := strconv.ParseInt(r.Labels[labelUntil], 10, 64)
 	return err != nil || now.Unix() <= until
@@ -223,17 +219,22 @@ func (op *operation) mayLive(r *Release, now time.Time) bool {
 var lockName = regexp.MustCompile(`^[0-9a-f]+\.lock$`)
 
 // isHeld tells whether somebody holds the lock of an operation in this home.
-func (op *operation) isHeld(lock string) bool {
-	path := filepath.Join(op.locks, lock)
-	if _, err := os.Stat(path); err != nil || !lockName.MatchString(lock) {
-		return false
+func (op *operation) isHeld(lock string) (bool, error) {
+	if !lockName.MatchString(lock) {
+		return false, nil
 	}
-	l, ok, err := tryFileLock(path, false)
-	if ok && err == nil {
-		_ = os.Remove(path)
-		l.close()
+	// Shared, so that two who ask at once do not take each other for its holder.
+	l, err := filelock.Try(filepath.Join(op.locks, lock), filelock.Shared|filelock.Existing)
+	switch {
+	case err == nil:
+		l.Release()
+		return false, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case errors.Is(err, filelock.ErrHeld):
+		return true, nil
 	}
-	return !ok && err == nil
+	return false, err
 }
 
 // graceContext ends a while after ctx: what an ended call has begun is put in order in that time.

@@ -77,20 +77,19 @@ func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 	})
 
 	// The dead runner: it started helm, and its own end of the lock went with it.
-	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "job-7")
+	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "job-7", "")
 	require.NoError(t, err)
 	left := exec.Command(h.binary, "install", "--labels="+op.labels(InstallOptions{}, 1, time.Now()), "--", "web", chart)
 	left.Env, left.ExtraFiles = h.env, op.inherited()
 	require.NoError(t, left.Start())
 	<-working
-	op.own.close()
-	op.using()
+	op.end()
 
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	_, err = h.Install(ctx, "web", chart, InstallOptions{OperationID: "job-7"})
-	require.ErrorIs(t, err, ErrReleaseBusy)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Install(ctx, "web", chart, InstallOptions{OperationID: "job-7"})
+		require.ErrorIs(t, err, ErrReleaseBusy)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
 	assert.Len(t, fake.Calls("install"), 1, "none was started beside the one that lives")
 
 	again := make(chan *Release)
@@ -124,17 +123,17 @@ func TestUninstallWaitsForAnInstall(t *testing.T) {
 	}()
 	<-working
 
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	_, err := h.Uninstall(ctx, "web", UninstallOptions{})
-	require.ErrorIs(t, err, ErrReleaseBusy)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Uninstall(ctx, "web", UninstallOptions{})
+		require.ErrorIs(t, err, ErrReleaseBusy)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
 	assert.Empty(t, fake.Calls("uninstall"))
 
 	setRecord(fake, func(r *helmtest.Release) { r.Status = "deployed" })
 	close(finish)
 	require.NoError(t, <-installed)
-	_, err = h.Uninstall(t.Context(), "web", UninstallOptions{})
+	_, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
 	require.NoError(t, err)
 }
 
@@ -163,40 +162,87 @@ func TestHelmInheritsTheLock(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrNotExist, "removed at the end")
 }
 
-// The holder removes the file when it is done: who waited for it must not hold a lock that nobody
-// else can find.
-func TestLockOfARemovedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "op.lock")
-	first, err := awaitFileLock(t.Context(), path, false)
-	require.NoError(t, err)
-	(&operation{path: path, own: first, using: func() {}}).end()
+// Only a lock that somebody else holds makes a release busy.
+func TestLockThatCannotBeTaken(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	require.NoError(t, os.Remove(h.locks()))
+	require.NoError(t, os.WriteFile(h.locks(), nil, 0o600)) // not a folder
+	chart := chartFolder(t, "web", "1.2.3")
+	_, err := h.Install(t.Context(), "web", chart, InstallOptions{})
+	_, err2 := h.Uninstall(t.Context(), "web", UninstallOptions{})
+	for _, err := range []error{err, err2} {
+		var failed *ReleaseError
+		require.ErrorAs(t, err, &failed)
+		assert.NotErrorIs(t, err, ErrReleaseBusy)
+		assert.ErrorContains(t, err, h.locks())
+		assert.ErrorContains(t, err, "not a directory")
+	}
+	assert.Empty(t, fake.Calls("install", "uninstall"))
+}
 
-	second, err := awaitFileLock(t.Context(), path, false)
-	require.NoError(t, err)
-	defer second.close()
-	_, ok, err := tryFileLock(path, false)
-	require.NoError(t, err)
-	assert.False(t, ok, "the lock that is held is the one of the file that is there")
+// Whether the helm that wrote a record lives is what its lock says, and the time on the record where
+// nobody can ask that.
+func TestMayLive(t *testing.T) {
+	h, _ := withFake(t, Config{})
+	begin := func(id string) *operation {
+		op, err := h.begin(t.Context(), "web", target{}, labelInstall, id, "")
+		require.NoError(t, err)
+		return op
+	}
+	op, other, ended := begin("1"), begin("2"), begin("3")
+	ended.end()
+	defer op.end()
+	defer other.end()
+	now := time.Now()
+	record := func(home, lock string, until time.Time) *Release {
+		return &Release{Labels: map[string]string{labelHome: home, labelLock: lock, labelUntil: unixLabel(until)}}
+	}
+	later, before := now.Add(time.Hour), now.Add(-time.Hour)
+	for _, test := range []struct {
+		name string
+		rec  *Release
+		want bool
+	}{
+		{"its own", record(op.home, op.lock, later), false},
+		{"one whose lock is held", record(op.home, other.lock, before), true},
+		{"one whose lock is gone", record(op.home, ended.lock, later), false},
+		{"a lock with a name that is none", record(op.home, "../id", later), false},
+		{"of another home, in its time", record("elsewhere", other.lock, later), true},
+		{"of another home, out of its time", record("elsewhere", other.lock, before), false},
+	} {
+		assert.Equal(t, test.want, op.mayLive(test.rec, now), test.name)
+	}
+	assert.True(t, there(filepath.Join(h.locks(), other.lock)), "who only asks removes nothing")
+
+	asker := &operation{home: op.home, locks: filepath.Join(h.state, "id")} // a file, so that the lock cannot be asked
+	assert.True(t, asker.mayLive(record(op.home, other.lock, later), now), "the time decides")
+	assert.False(t, asker.mayLive(record(op.home, other.lock, before), now), "the time decides")
 }
 
 // Operations that have nothing to do with each other do not wait for each other.
 func TestOperationsSideBySide(t *testing.T) {
 	h, _ := withFake(t, Config{})
+	var all []*operation
 	for _, op := range []struct{ label, id, release string }{
 		{labelInstall, "1", "web"}, {labelInstall, "2", "web"}, {labelUpgrade, "1", "web"}, {labelInstall, "1", "api"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		begun, err := h.begin(ctx, op.release, target{}, op.label, op.id)
-		require.NoError(t, err, "%v waits", op)
-		defer begun.end()
+		onceItWaits(t, func(ctx context.Context, t *testing.T) {
+			begun, err := h.begin(ctx, op.release, target{}, op.label, op.id, "")
+			require.NoError(t, err, "%v waits", op)
+			all = append(all, begun)
+		})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err := h.begin(ctx, "web", target{}, labelInstall, "1")
-	require.ErrorIs(t, err, ErrReleaseBusy, "the same operation again")
-	_, err = h.Uninstall(ctx, "web", UninstallOptions{})
-	require.Error(t, err)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.begin(ctx, "web", target{}, labelInstall, "1", "")
+		require.ErrorIs(t, err, ErrReleaseBusy, "the same operation again")
+	})
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Uninstall(ctx, "web", UninstallOptions{})
+		require.ErrorIs(t, err, ErrReleaseBusy)
+	})
+	for _, op := range all {
+		op.end()
+	}
 }
 
 func TestOperationIDs(t *testing.T) {
@@ -207,6 +253,7 @@ func TestOperationIDs(t *testing.T) {
 		assert.Equal(t, value, labelValueOf(text))
 	}
 	assert.NotEqual(t, labelValueOf("a b"), labelValueOf("a c"))
+	assert.NotEqual(t, labelValueOf("a b"), labelValueOf(labelValueOf("a b")), "an id that is the hash of another")
 }
 
 func TestHomeID(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -109,7 +110,7 @@ func TestInstallLeavesTheNextRelease(t *testing.T) {
 
 // The clean-up of a cancelled install does not queue behind installs that wait.
 func TestCleanUpHasAPlace(t *testing.T) {
-	h, fake := withFake(t, Config{MaxProcesses: 4, GracePeriod: 10 * time.Second})
+	h, fake := withFake(t, Config{MaxProcesses: 4})
 	chart := chartFolder(t, "web", "1.2.3")
 	started := make(chan string, 10)
 	fake.Handle("install", func(c helmtest.Call) helmtest.Reply {
@@ -153,19 +154,19 @@ func TestCleanUpHasAPlace(t *testing.T) {
 // that removes finds the lock of the helm at work by its name on the record.
 func TestUninstallWaitsForAHelmOfThisHome(t *testing.T) {
 	h, fake := withFake(t, Config{})
-	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "42")
+	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "42", "")
 	require.NoError(t, err)
 	fake.SetRelease(helmtest.Release{
 		Name: "web", Namespace: "default", Status: "pending-install",
-		Labels: map[string]string{labelHome: op.home, labelLock: filepath.Base(op.path), labelUntil: "1"},
+		Labels: map[string]string{labelHome: op.home, labelLock: op.lock, labelUntil: "1"},
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
 	kubeconfig := filepath.Join(t.TempDir(), "config")
 	require.NoError(t, os.WriteFile(kubeconfig, nil, 0o600))
 	other := UninstallOptions{Namespace: "default", Kubeconfig: kubeconfig}
-	_, err = h.Uninstall(ctx, "web", other)
-	require.ErrorIs(t, err, ErrReleaseBusy)
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		_, err := h.Uninstall(ctx, "web", other)
+		require.ErrorIs(t, err, ErrReleaseBusy)
+	})
 	assert.Empty(t, fake.Calls("uninstall"))
 	op.end()
 	_, err = h.Uninstall(t.Context(), "web", other)
@@ -175,14 +176,14 @@ func TestUninstallWaitsForAHelmOfThisHome(t *testing.T) {
 // The same id in two namespaces is two operations.
 func TestOperationIDsOfTwoNamespaces(t *testing.T) {
 	h, _ := withFake(t, Config{})
-	one, err := h.begin(t.Context(), "web", target{namespace: "a"}, labelInstall, "42")
+	one, err := h.begin(t.Context(), "web", target{namespace: "a"}, labelInstall, "42", "")
 	require.NoError(t, err)
 	defer one.end()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	two, err := h.begin(ctx, "web", target{namespace: "b"}, labelInstall, "42")
-	require.NoError(t, err)
-	two.end()
+	onceItWaits(t, func(ctx context.Context, t *testing.T) {
+		two, err := h.begin(ctx, "web", target{namespace: "b"}, labelInstall, "42", "")
+		require.NoError(t, err)
+		two.end()
+	})
 }
 
 const stateful = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {replicas: 1, volumeClaimTemplates: [{metadata: {name: data}}]}\n"
@@ -237,13 +238,15 @@ func TestTimeToRemove(t *testing.T) {
 		{timeout: 2 * minute, limit: time.Hour, least: 2 * minute, most: 2 * minute},
 		{timeout: 10 * minute, limit: 20 * time.Second, least: 30 * time.Second, most: 70 * time.Second},
 	} {
-		h, fake := withFake(t, Config{})
+		h, fake := withFake(t, Config{GracePeriod: 30 * time.Second})
 		inTurn(fake, "install", installed(fake, "failed", helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context deadline exceeded\n", Exit: 1}))
-		ctx, cancel := context.WithTimeout(t.Context(), test.limit)
-		_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, Timeout: test.timeout})
-		cancel()
-		require.ErrorIs(t, err, ErrNotReady)
-		assert.ErrorContains(t, err, "removed again")
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), test.limit)
+			defer cancel()
+			_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, Timeout: test.timeout})
+			require.ErrorIs(t, err, ErrNotReady)
+			assert.ErrorContains(t, err, "removed again")
+		})
 		for _, call := range fake.Calls() {
 			if call.Args[0] == "uninstall" {
 				got, err := time.ParseDuration(call.Flag("--timeout"))
@@ -337,4 +340,73 @@ func TestAddressesAreShownWithoutSecrets(t *testing.T) {
 	fake.On("pull", helmtest.Reply{Stderr: "Error: Get \"https://charts.example/a/web-1.0.0.tgz?sig='abc'TOKEN\": no\n", Exit: 1})
 	_, err = h.Fetch(t.Context(), "https://charts.example/a/web-1.0.0.tgz?sig='abc'TOKEN", ChartOptions{})
 	assert.EqualError(t, err, `helm pull https://charts.example/a/web-1.0.0.tgz?***: Get "https://charts.example/a/web-1.0.0.tgz?***": no`)
+}
+
+// An install is known to its job before it is recorded: the clean-up waits for it and removes what it made.
+func TestUninstallJobWaitsForAnInstallThatIsNotRecorded(t *testing.T) {
+	for _, test := range []struct {
+		name, release, job string
+		of                 string // whose clean-up
+		goes               bool
+	}{
+		{"by its id", "web", "7", "7", true},
+		{"by an id that is no label", "web", "7 über", "7 über", true},
+		{"by its name", "job-7-sut-web", "", "7", true},
+		{"another job's", "web", "8", "7", false},
+		{"another job's, whatever its name", "job-7-sut-web", "8", "7", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			started, finish := make(chan struct{}), make(chan struct{})
+			inTurn(fake, "install", func(c helmtest.Call) helmtest.Reply {
+				return helmtest.Reply{Then: func() { close(started); <-finish; fake.Perform(c) }}
+			})
+			chart, installed := chartFolder(t, "web", "1.2.3"), make(chan error, 1)
+			go func() {
+				_, err := h.Install(t.Context(), test.release, chart, InstallOptions{JobID: test.job})
+				installed <- err
+			}()
+			<-started
+			other := drive(t, fake, Config{Home: h.cfg.Home}) // another process of this home
+			cleaned := make(chan []*UninstallResult, 1)
+			go func() {
+				results, err := other.UninstallJob(t.Context(), test.of, JobOptions{})
+				assert.NoError(t, err)
+				cleaned <- results
+			}()
+			if test.goes {
+				require.Eventually(t, func() bool { return len(fake.Calls("list")) == 2 }, time.Minute, time.Millisecond)
+			} else {
+				assert.Empty(t, <-cleaned, "it waits for nobody")
+			}
+			close(finish)
+			require.NoError(t, <-installed)
+			if test.goes {
+				assert.Len(t, <-cleaned, 1)
+			}
+			_, there := fake.Release("", test.release)
+			assert.Equal(t, !test.goes, there)
+			left, err := filepath.Glob(filepath.Join(h.locks(), "*"))
+			require.NoError(t, err)
+			assert.Empty(t, left)
+		})
+	}
+}
+
+// The clean-up of a job does not remove what another has put under a name of the job since.
+func TestUninstallJobLooksWhoseItIs(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(helmtest.Release{Name: "web", Labels: map[string]string{labelJob: "7"}})
+	fake.Handle("list", func(c helmtest.Call) helmtest.Reply {
+		reply := fake.Perform(c)
+		if strings.Contains(reply.Stdout, "web") {
+			fake.SetRelease(helmtest.Release{Name: "web", Labels: map[string]string{labelJob: "8"}})
+		}
+		return reply
+	})
+	results, err := h.UninstallJob(t.Context(), "7", JobOptions{})
+	require.NoError(t, err)
+	assert.Empty(t, results)
+	_, there := fake.Release("", "web")
+	assert.True(t, there)
 }

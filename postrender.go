@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -51,39 +50,17 @@ read -r word <&"$HELMEXEC_WORD"
 exec cat "$HELMEXEC_TRANSFORM/$word"
 `
 
-// transformer makes the post-renderer's files, once for a home, and gives the folder to be named as
-// HELM_PLUGINS. Helm 3 runs the script in it, Helm 4 the plugin around it.
-func (h *Helm) transformer() (plugins string, err error) {
-	plugins = filepath.Join(h.state, "transform")
-	if _, err := os.Stat(filepath.Join(plugins, transformName, "plugin.yaml")); err == nil {
-		return plugins, nil
-	}
-	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "transform-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(tmp)
-	script := filepath.Join(plugins, transformName, "post-render")
-	plugin, err := json.Marshal(map[string]any{ // JSON is YAML
-		"apiVersion": "v1", "type": "postrenderer/v1", "name": transformName, "version": "1.0.0", "runtime": "subprocess",
-		"runtimeConfig": map[string]any{"platformCommand": []any{map[string]any{"command": script}}},
+// transformPlugin is the plugin around it for Helm 4, in JSON, which is YAML.
+const transformPlugin = `{"apiVersion":"v1","type":"postrenderer/v1","name":"` + transformName + `","version":"1.0.0","runtime":"subprocess",` +
+	`"runtimeConfig":{"platformCommand":[{"command":"$HELM_PLUGIN_DIR/post-render"}]}}`
+
+// transformer makes the post-renderer's files and gives the folder to be named as HELM_PLUGINS. Helm 3
+// runs the script in it, Helm 4 the plugin around it.
+func (h *Helm) transformer(ctx context.Context) (plugins string, err error) {
+	return h.ownFiles(ctx, "transform", map[string]string{
+		transformName + "/plugin.yaml": transformPlugin,
+		transformName + "/post-render": transformScript,
 	})
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(tmp, transformName)
-	err = errors.Join(
-		os.Mkdir(dir, 0o700),
-		os.WriteFile(filepath.Join(dir, "plugin.yaml"), plugin, 0o600),
-		os.WriteFile(filepath.Join(dir, "post-render"), []byte(transformScript), 0o700),
-	)
-	if err != nil {
-		return "", err
-	}
-	if err := os.Rename(tmp, plugins); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	return plugins, nil
 }
 
 // runTransformed runs an install or upgrade with t, where it is not nil, as its post-renderer.
@@ -100,7 +77,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	if err != nil {
 		return nil, err
 	}
-	plugins, err := h.transformer()
+	plugins, err := h.transformer(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +102,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	go func() {
 		defer close(done)
 		defer say.Close() // the script waits no longer
-		failed = answerTransforms(ctx, dir, hear, say, t)
+		failed = answerTransforms(ctx, dir, hear, say, t, h.cfg.Limits.RenderOutput)
 	}()
 	renderer := transformName
 	if !d.postRendererIsPlugin {
@@ -151,7 +128,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 
 // answerTransforms transforms what the script puts down, each time it says so, until hear is closed,
 // the context ends or the transform fails.
-func answerTransforms(ctx context.Context, dir string, hear io.Reader, say io.Writer, t Transform) error {
+func answerTransforms(ctx context.Context, dir string, hear io.Reader, say io.Writer, t Transform, limit int64) error {
 	line := make([]byte, len("ready\n"))
 	for {
 		if _, err := io.ReadFull(hear, line); err != nil {
@@ -162,8 +139,8 @@ func answerTransforms(ctx context.Context, dir string, hear io.Reader, say io.Wr
 		if err != nil {
 			return err
 		}
-		if info.Size() > maxStdout {
-			return fmt.Errorf("%w: the manifest has more than %d MiB", ErrOutputTooLarge, maxStdout>>20)
+		if info.Size() > limit {
+			return fmt.Errorf("%w: the manifest has more than %d MiB (Limits.RenderOutput)", ErrRenderTooLarge, limit>>20)
 		}
 		m, err := os.ReadFile(file)
 		if err != nil {
@@ -226,7 +203,7 @@ func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, 
 		return err
 	}
 	a = append(slices.Clone(a), "--dry-run=server", "--output=json", "--", release, ch.Path)
-	out, err := h.run(ctx, invocation{args: a, stdin: stdin})
+	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
 	if errors.Is(err, ErrReleaseExists) {
 		return nil // the install itself finds out whose it is
 	}
@@ -250,8 +227,8 @@ func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, 
 		hooks = append(hooks, fmt.Sprintf("%s %s (%s)", hk.Kind, hk.Name, strings.Join(hk.Events, ", ")))
 	}
 	if len(hooks) > 0 {
-		return fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
-			ErrHooksNotTransformed, ch.Metadata.Name, strings.Join(hooks, "; "))
+		return legible(fmt.Errorf("%w: chart %s has %s: use Helm 4, or NoHooks, or accept them with UntouchedHooks",
+			ErrHooksNotTransformed, ch.Metadata.Name, strings.Join(hooks, "; ")))
 	}
 	return nil
 }

@@ -107,8 +107,8 @@ func parseRecord(out []byte) (*record, error) {
 
 // same tells whether two records are of one revision, by the same try, whatever became of it since.
 func (r *record) same(other *record) bool {
-	a, b := r.release().Labels, other.release().Labels
-	for _, label := range []string{labelInstall, labelUpgrade, labelHome, labelUntil, labelSweep} {
+	a, b := r.labels(), other.labels()
+	for _, label := range []string{labelInstall, labelUpgrade, labelTry, labelHome, labelUntil, labelSweep} {
 		if a[label] != b[label] {
 			return false
 		}
@@ -118,22 +118,27 @@ func (r *record) same(other *record) bool {
 
 // follows tells whether a record is of a later revision of the same install.
 func (r *record) follows(other *record) bool {
-	install := r.release().Labels[labelInstall]
-	return install != "" && install == other.release().Labels[labelInstall] && r.Revision > other.Revision
+	install := r.labels()[labelInstall]
+	return install != "" && install == other.labels()[labelInstall] && r.Revision > other.Revision
+}
+
+func (r *record) labels() map[string]string {
+	labels := map[string]string{}
+	for _, l := range r.Labels {
+		if l != nil && !reservedLabel(l.Key) {
+			labels[l.Key] = l.Value
+		}
+	}
+	return labels
 }
 
 func (r *record) release() *Release {
 	rel := &Release{
 		Name: r.Name, Namespace: r.Namespace, Revision: r.Revision, Status: r.Status,
 		ChartName: string(r.Chart), ChartVersion: string(r.ChartVersion), AppVersion: string(r.AppVersion),
-		Description: string(r.Description), Notes: string(r.Notes), Labels: map[string]string{},
+		Description: string(r.Description), Notes: string(r.Notes), Labels: r.labels(),
 	}
 	rel.Updated, _ = time.Parse(time.RFC3339Nano, r.Updated)
-	for _, l := range r.Labels {
-		if l != nil && !reservedLabel(l.Key) {
-			rel.Labels[l.Key] = l.Value
-		}
-	}
 	return rel
 }
 

@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -92,14 +95,17 @@ type change struct {
 	taken    error     // the kind of nextTaken
 	unseen   error     // of the try whose outcome could not be looked up
 	revision int       // the latest one seen
+	looked   bool      // revision is known
 	ended    bool      // the caller's context has
+	lastTry  bool      // there is no other after it
 	until    time.Time // on the record of the last try: when it is over
 	blind    bool      // a try was repeated because helm could not see what it had made
 	failed   struct {
 		updated string    // of the record that was found failed
 		since   time.Time // when it was first found so
 	}
-	kept []Remain // what clearing the way left by design
+	kept   []Remain // what clearing the way left by design
+	beside []Remain // what helm makes beside the release and never removes: CRDs, the namespace
 	// clear makes way for a further try.
 	clear func(context.Context, *record) error
 	// giveUp ends a change that was recorded and failed for good.
@@ -118,9 +124,10 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 	defer func() { cancel() }()
 	lost := false // a try may have made something that has not been seen since
 	for {
+		unknown := lost
 		err := c.try(ctx)
 		cancel()
-		c.ended = ctx.Err() != nil
+		c.ended, c.lastTry = ctx.Err() != nil, tries.left == 1
 		// Its time begins here: a helm that had to be killed has used up its own.
 		later, cancel = graceContext(ctx, c.h.cfg.GracePeriod)
 		how := c.h.howItEnded(err)
@@ -131,6 +138,9 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		found, rec, lookErr := foundNothing, (*record)(nil), error(nil)
 		if lost || how == triedTaken {
 			found, rec, lookErr = c.lookUp(later)
+		}
+		if found == foundUnknown && how == triedRefused && !unknown && recordedNothing(err) {
+			found = foundNothing // who may not read records can be told so by helm alone
 		}
 		if how == triedNotReady && found == foundFailed && !c.blind && !c.opts.KeepFailed && tries.left > 1 && c.ready(later, err) {
 			how, c.blind = triedLost, true
@@ -147,6 +157,14 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		if found != foundUnknown {
 			lost = false
 		}
+		late := false // what helm had sent when it was killed may still arrive
+		if last := next == nextFail || next == nextAgain && c.lastTry; last && c.nothingNew(found) && killed(err) {
+			if found, rec, lookErr = c.lookForLate(later, found, rec); c.nothingNew(found) {
+				late = true
+			} else {
+				next = c.settle[how][found]
+			}
+		}
 		switch next {
 		case nextDone:
 			rel := rec.release()
@@ -155,7 +173,7 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		case nextTaken:
 			taken := c.failure(c.taken, rec, err)
 			if c.taken == ErrReleaseExists {
-				taken.JobID = rec.release().Labels[labelJob]
+				taken.JobID = rec.labels()[labelJob]
 			}
 			return nil, c.told(later, taken)
 		case nextClearFail:
@@ -167,6 +185,9 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		case nextFail:
 			if lost {
 				return nil, c.leftBehind(later, rec, errors.Join(err, lookErr))
+			}
+			if late {
+				return nil, c.leftOnItsWay(later, rec, err)
 			}
 			if how == triedTaken && lookErr != nil {
 				// By whom decides between a success and ErrReleaseExists, so it is neither.
@@ -181,6 +202,9 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		if !tries.another(ctx) {
 			if lost {
 				return nil, c.leftBehind(later, rec, errors.Join(err, lookErr))
+			}
+			if late {
+				return nil, c.leftOnItsWay(later, rec, lastError(ctx, err))
 			}
 			if next == nextAgain && found == foundFailed {
 				return nil, c.giveUp(later, how, rec, lastError(ctx, err))
@@ -206,11 +230,25 @@ func (c *change) try(ctx context.Context) error {
 	}
 	a := c.args(opts)
 	c.until = until.Add(4 * c.h.cfg.GracePeriod)
-	a.str("--labels", c.op.labels(opts, c.revision+1, c.until))
-	inv := invocation{args: a, stdin: c.stdin, mutates: true, waits: true, inherit: c.op.inherited()}
+	a.str("--labels", c.op.labels(opts, c.revision, c.until))
+	limits, asNow := c.h.rendering(), *c
+	limits.render.over = asNow.recorded
+	inv := invocation{args: a, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
 	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)
 	return err
+}
+
+// recorded tells whether the try that runs has recorded the release, or that nobody can say so now.
+func (c *change) recorded(ctx context.Context) bool {
+	rec, err := c.h.record(ctx, c.op.target, c.op.release, 0)
+	if err == nil {
+		rec, err = c.ours(ctx, rec)
+	}
+	if err != nil {
+		return !errors.Is(err, ErrReleaseNotFound)
+	}
+	return rec != nil
 }
 
 // lookUp finds what is recorded under the name, and whose it is.
@@ -222,16 +260,89 @@ func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 	})
 	switch {
 	case errors.Is(err, ErrReleaseNotFound):
+		c.looked, c.revision = true, 0
 		return foundNothing, nil, nil
 	case err != nil:
 		return foundUnknown, nil, err
 	}
-	c.revision = rec.Revision
-	now := time.Now()
-	if rec.Status == StatusFailed && c.failed.updated != rec.Updated {
-		c.failed.updated, c.failed.since = rec.Updated, now
+	ours, err := c.ours(ctx, rec)
+	if err != nil {
+		return foundUnknown, nil, err
 	}
-	return c.op.found(rec.release(), now, c.failed.since), rec, nil
+	c.looked, c.revision = true, rec.Revision
+	if ours == nil {
+		return foundForeign, rec, nil
+	}
+	now := time.Now()
+	if ours.Status == StatusFailed && c.failed.updated != ours.Updated {
+		c.failed.updated, c.failed.since = ours.Updated, now
+	}
+	what := c.op.found(ours.release(), now, c.failed.since)
+	if ours.Revision != rec.Revision && what != foundDeployed {
+		return foundForeign, rec, nil // it did not succeed, and others have gone on from there
+	}
+	return what, ours, nil
+}
+
+// ours finds the revision that this operation made, nil when there is none. Others may have made
+// revisions before and after it, and those after an upgrade inherit its labels. At the first look only
+// what the labels of the latest revision lead to counts; later ones go back to what was seen before.
+func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
+	rec := latest
+	for {
+		labels := rec.labels()
+		mine := labels[c.op.label] == c.op.id
+		switch {
+		case mine && (c.op.label == labelInstall || labels[labelBase] == strconv.Itoa(rec.Revision-1)):
+			return rec, nil
+		case !mine && (c.op.label == labelInstall || !c.looked || rec.Revision-1 <= c.revision):
+			return nil, nil
+		}
+		var before *record
+		err := c.h.retry(ctx, func() (err error) {
+			before, err = c.h.record(ctx, c.op.target, c.op.release, rec.Revision-1)
+			return err
+		})
+		switch {
+		case mine && (errors.Is(err, ErrReleaseNotFound) || err == nil && before.labels()[labelTry] != labels[labelTry]):
+			return rec, nil
+		case errors.Is(err, ErrReleaseNotFound):
+			return nil, nil // no longer in the history
+		case err != nil:
+			return nil, err
+		}
+		rec = before
+	}
+}
+
+// nothingNew tells that what is found is as it was before the try.
+func (c *change) nothingNew(found found) bool {
+	return found == foundNothing || found == foundForeign && c.op.label == labelUpgrade
+}
+
+// killed tells that helm was given no time for a last word. One that was over a limit was still rendering,
+// and had sent nothing.
+func killed(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Signal == syscall.SIGKILL.String() && !errors.Is(err, ErrRenderFailed)
+}
+
+// lookForLate looks for some of the time of grace for the record that a killed helm had sent on its
+// way: whatever stands between it and the API server may deliver that later.
+func (c *change) lookForLate(ctx context.Context, found found, rec *record) (_ found, _ *record, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/2)
+	defer cancel()
+	for pause := 100 * time.Millisecond; sleep(ctx, pause); pause = min(2*pause, time.Second) {
+		now, nowRec, lookErr := c.lookUp(ctx)
+		if now == foundUnknown {
+			err = lookErr
+			continue
+		}
+		if found, rec, err = now, nowRec, nil; !c.nothingNew(found) {
+			break
+		}
+	}
+	return found, rec, err
 }
 
 // ready tells whether a try that said otherwise left everything ready: a helm whose connection went
@@ -257,9 +368,14 @@ func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
 	return e
 }
 
-// told adds to a failure what clearing the way for its tries left by design.
+// told adds to a failure what its tries left by design: objects that clearing the way for further
+// tries did not remove, and what helm makes before it records anything.
 func (c *change) told(ctx context.Context, e *ReleaseError) *ReleaseError {
-	e.Remains = append(e.Remains, c.h.present(ctx, c.op.target, c.kept)...)
+	left := c.kept
+	if c.unseen != nil {
+		left = slices.Concat(left, c.beside)
+	}
+	e.Remains = distinct(append(e.Remains, c.h.present(ctx, c.op.target, left)...))
 	return e
 }
 
@@ -286,8 +402,20 @@ func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err erro
 func (c *change) leftBehind(ctx context.Context, rec *record, err error) *ReleaseError {
 	e := c.failure(ErrLeftBehind, rec, err)
 	if c.op.label == labelInstall {
-		e.Remains = c.h.present(ctx, c.op.target, c.h.remainsOf(ctx, c.op, c.chart, rec, c.opts, c.stdin, c.unseen))
+		left := c.h.remainsOf(ctx, c.op, c.chart, rec, c.opts, c.stdin, c.unseen)
+		e.Remains = c.h.present(ctx, c.op.target, slices.Concat(left, c.kept, c.beside))
 	}
+	if failed := (*ReleaseError)(nil); errors.As(err, &failed) {
+		e.Remains = distinct(append(e.Remains, failed.Remains...)) // some may come yet
+	}
+	return e
+}
+
+// leftOnItsWay is the failure of a change whose helm was killed and is not seen to have recorded
+// anything. The record comes first, so nothing but that can still arrive.
+func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *ReleaseError {
+	e := c.told(ctx, c.failure(ErrLeftBehind, rec, err))
+	e.Remains = append(e.Remains, recordSecret(c.op.release, c.op.target.namespace, c.revision+1, "if it is still on its way"))
 	return e
 }
 
@@ -313,6 +441,8 @@ func (h *Helm) howItEnded(err error) tried {
 		return triedRefused
 	case e != nil && e.cause != nil && (errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, errOverlong)):
 		return triedStopped
+	case errors.Is(err, ErrRenderTooLarge), errors.Is(err, ErrRenderTimeout):
+		return triedRefused // it takes as much next time, whatever Retry says
 	case errors.Is(err, ErrReleaseExists), errors.Is(err, ErrReleaseBusy):
 		return triedTaken
 	case h.cfg.Retry.Retryable(err) && errors.Is(err, ErrClusterUnreachable):
@@ -325,11 +455,9 @@ func (h *Helm) howItEnded(err error) tried {
 	return triedRefused
 }
 
-// found reads what a record means to the operation. A record that failed was found so since then.
+// found reads what a record of the operation means to it. A record that failed was found so since then.
 func (op *operation) found(r *Release, now, since time.Time) found {
 	switch {
-	case !op.ours(r):
-		return foundForeign
 	case r.Status == StatusUninstalled, r.Status == StatusUninstalling && op.label == labelUpgrade:
 		// Its history was kept on purpose, and so was the name; or somebody is removing it.
 		return foundForeign

@@ -210,17 +210,13 @@ func TestWhatARecordMeans(t *testing.T) {
 		{"failed elsewhere, out of time", StatusFailed, 1, "me", "there", before, 0, foundFailed, foundFailed},
 		{"half removed", StatusUninstalling, 1, "me", "here", after, 0, foundDead, foundForeign},
 		{"removed, history kept", StatusUninstalled, 1, "me", "here", after, 0, foundForeign, foundForeign},
-		{"upgraded since, which failed", StatusFailed, 2, "me", "here", after, 0, foundDeployed, foundForeign},
-		{"deployed by another", StatusDeployed, 1, "other", "here", after, 0, foundForeign, foundForeign},
-		{"pending by another", StatusPendingInstall, 1, "other", "here", before, 0, foundForeign, foundForeign},
-		{"not by this package", StatusDeployed, 1, "", "", "", 0, foundForeign, foundForeign},
+		{"upgraded since, which failed", StatusFailed, 2, "me", "here", after, 0, foundDeployed, foundFailed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for label, want := range map[string]found{labelInstall: test.install, labelUpgrade: test.upgrade} {
 				op := &operation{label: label, id: "me", home: "here"}
 				r := &Release{Status: test.status, Revision: test.revision, Updated: now.Add(-test.age), Labels: map[string]string{}}
-				// The upgrade made revision 1; a later one inherits its labels.
-				for k, v := range map[string]string{label: test.id, labelRevision: "1", labelHome: test.home, labelUntil: test.until} {
+				for k, v := range map[string]string{label: test.id, labelHome: test.home, labelUntil: test.until} {
 					if v != "" {
 						r.Labels[k] = v
 					}

@@ -131,18 +131,16 @@ func (h *Helm) fetchIndex(ctx context.Context, from repoEntry, at repoDir, tmp s
 	a := args{"repo", "update"}
 	a.add(d.updateFails...)
 	a.add("--", from.Name)
-	inv := invocation{args: a, reports: true, subject: from.shown(), secrets: []string{from.Password, from.Token}}
-	if from.Username+from.Token != "" {
+	inv := invocation{args: a, reports: true, subject: from.shown(), secrets: from.secrets()}
+	if from.authorization() != "" {
 		inv.login = loginGiven
-	}
-	if from.Token != "" {
 		at.config = filepath.Join(tmp, "relayed.yaml")
 		index, err := from.resolve("index.yaml")
 		if err != nil {
 			return err
 		}
 		if inv.via, err = h.relay(from, index.String(), "index.yaml"); err != nil {
-			return err
+			return fmt.Errorf("repository %s: %w", from.shown(), err)
 		}
 		defer inv.via.stop()
 		if err := writeRepositories(at.config, repoEntry{Name: from.Name, URL: inv.via.url}); err != nil {
@@ -182,7 +180,7 @@ func (h *Helm) versions(ctx context.Context, repo, chart string) ([]ChartVersion
 	}
 	versions, err := readIndex(dir.index, chart, h.cfg.Limits.Index)
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", h.shownRepo(ctx, repo), err)
+		return nil, legible(fmt.Errorf("repository %s: %w", h.shownRepo(ctx, repo), err))
 	}
 	return versions, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +30,10 @@ func (r *record) objects(why string) []Remain {
 
 // objectsToGo lists what an uninstall removes: all but what the chart says to keep.
 func (r *record) objectsToGo(why string) []Remain {
-	return manifestObjects(Manifest(r.Manifest), r.Namespace, func(o map[string]any) (string, bool) { return why, !keptByPolicy(o) })
+	return manifestObjects(Manifest(r.Manifest), r.Namespace, func(o map[string]any) (string, bool) {
+		_, kept := keptByPolicy(o)
+		return why, !kept
+	})
 }
 
 // recordSecret is where Helm stores a revision, with its default driver.
@@ -42,38 +44,74 @@ func recordSecret(release, namespace string, revision int, why string) Remain {
 	}
 }
 
-// keptByDesign lists what stays when the release is uninstalled.
-func (r *record) keptByDesign(noHooks bool) []Remain {
+// keptByDesign lists what stays when the release is uninstalled. hooked tells that an uninstall has
+// failed that ran the delete hooks.
+func (r *record) keptByDesign(noHooks, hooked bool) []Remain {
 	var all []Remain
 	for _, hk := range r.Hooks {
-		if why := hk.stays(noHooks); why != "" {
+		if why := hk.stays(noHooks, hooked); why != "" {
 			all = append(all, manifestObjects(Manifest(hk.Manifest), r.Namespace, func(map[string]any) (string, bool) { return why, true })...)
 		}
 	}
 	all = append(all, manifestObjects(Manifest(r.Manifest), r.Namespace, func(o map[string]any) (string, bool) {
-		return "helm.sh/resource-policy: keep", keptByPolicy(o)
+		return keptByPolicy(o)
 	})...)
 	all = append(all, volumeClaims(Manifest(r.Manifest), r.Namespace)...)
 	for _, crd := range r.CRDs {
-		all = append(all, manifestObjects(Manifest(crd), "", func(map[string]any) (string, bool) { return "Helm never removes CRDs", true })...)
+		all = append(all, crdObjects(Manifest(crd))...)
 	}
-	if r.release().Labels[labelNamespace] != "" {
-		all = append(all, Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: r.Namespace}, "made if it was missing; Helm never removes it"})
+	labels := r.labels()
+	for _, name := range unpackNames(labels) {
+		all = append(all, crdNamed(name))
+	}
+	if labels[labelNamespace] != "" {
+		all = append(all, namespaceMade(r.Namespace))
 	}
 	return all
 }
 
-func keptByPolicy(o map[string]any) bool {
-	policy, _ := annotation(o, "helm.sh/resource-policy")
-	return strings.EqualFold(strings.TrimSpace(policy), "keep")
+const neverRemovesCRDs = "Helm never removes CRDs"
+
+// crdObjects lists what a document of a chart's folder crds makes.
+func crdObjects(m Manifest) []Remain {
+	places, _ := m.Index() // which reads no more of a large CRD than its name
+	all := make([]Remain, 0, len(places))
+	for _, place := range places {
+		all = append(all, Remain{place.Object, neverRemovesCRDs})
+	}
+	return all
+}
+
+func crdNamed(name string) Remain {
+	return Remain{ObjectRef{Group: "apiextensions.k8s.io", Version: "v1", Kind: crdKind, Name: name}, neverRemovesCRDs}
+}
+
+func namespaceMade(name string) Remain {
+	return Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: name}, "made if it was missing; Helm never removes it"}
+}
+
+// keptByPolicy tells whether Helm leaves an object because of its resource policy. Helm knows the
+// policy keep alone, and leaves an object with any other value as well.
+func keptByPolicy(o map[string]any) (why string, kept bool) {
+	const policy = "helm.sh/resource-policy"
+	all, _ := field(o, "metadata", "annotations").(map[string]any)
+	value, kept := all[policy]
+	text, _ := value.(string)
+	if strings.EqualFold(strings.TrimSpace(text), "keep") {
+		return policy + ": keep", kept
+	}
+	return fmt.Sprintf("%s: %.40q, which Helm takes for keep", policy, text), kept
 }
 
 // stays tells why a hook's object is still there after the release is gone, "" when it is not.
 // Helm does not track hook objects: whether one is deleted is up to its delete policy and to how
 // it ended. Delete hooks run after the record is read, and are taken to succeed.
-func (t *hook) stays(noHooks bool) string {
+func (t *hook) stays(noHooks, hooked bool) string {
 	phase := t.Phase
-	if !noHooks && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")) {
+	switch {
+	case hooked && t.has(t.Events, "pre-delete"):
+		phase = "Running" // it may be the one that failed
+	case !noHooks && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")):
 		phase = "Succeeded"
 	}
 	switch phase {
@@ -88,7 +126,7 @@ func (t *hook) stays(noHooks bool) string {
 			return ""
 		}
 	}
-	if strings.EqualFold(string(t.Kind), "CustomResourceDefinition") {
+	if strings.EqualFold(string(t.Kind), crdKind) {
 		return "a hook, and Helm never removes CRDs"
 	}
 	return "a hook, and Helm does not track hooks"
@@ -135,10 +173,16 @@ func manifestObjects(m Manifest, namespace string, pick func(map[string]any) (wh
 	return all
 }
 
+// anySuffix stands for what the API server adds to a generateName; no name has it.
+const anySuffix = "*"
+
 // refOf names an object, in the namespace of its release when it names none.
 func refOf(o map[string]any, namespace string) ObjectRef {
 	text := func(path ...string) string { s, _ := field(o, path...).(string); return s }
 	ref := ObjectRef{Kind: text("kind"), Namespace: text("metadata", "namespace"), Name: text("metadata", "name")}
+	if generate := text("metadata", "generateName"); ref.Name == "" && generate != "" {
+		ref.Name = generate + anySuffix
+	}
 	ref.Group, ref.Version = splitAPIVersion(text("apiVersion"))
 	return ref.in(namespace)
 }
@@ -217,19 +261,14 @@ func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *rec
 			return []Remain{recordSecret(op.release, op.target.namespace, 1, why)}
 		}
 	}
-	all := append(rec.keptByDesign(false), recordSecret(rec.Name, rec.Namespace, rec.Revision, why))
-	for _, o := range rec.objects(why) {
-		if !slices.ContainsFunc(all, func(r Remain) bool { return r.ObjectRef == o.ObjectRef }) {
-			all = append(all, o)
-		}
-	}
-	return all
+	all := append(rec.keptByDesign(false, false), recordSecret(rec.Name, rec.Namespace, rec.Revision, why))
+	return append(all, rec.objects(why)...)
 }
 
 // renderedRecord is what the record of a first revision would say that nobody could read: helm runs
 // the hooks before an install, then makes all objects, then waits, then runs the hooks after it.
 func (h *Helm) renderedRecord(ctx context.Context, op *operation, ch *Chart, opts InstallOptions, stdin []byte, said error) (*record, error) {
-	render := TemplateOptions{ReleaseName: op.release, SkipTests: true, IncludeCRDs: !opts.SkipCRDs}
+	render := TemplateOptions{ReleaseName: op.release, SkipTests: true}
 	m, err := h.render(ctx, ch, invocation{args: templateArgs(dialect{}, op.target, render, stdin != nil), stdin: stdin}, render)
 	if err != nil {
 		return nil, err
@@ -270,8 +309,6 @@ func (h *Helm) renderedRecord(ctx context.Context, op *operation, ch *Chart, opt
 			}
 			rec.Hooks = append(rec.Hooks, hk)
 		case isHook:
-		case kind == "CustomResourceDefinition":
-			rec.CRDs = append(rec.CRDs, doc)
 		case objectsMade:
 			rec.Manifest += doc
 		}

@@ -1,7 +1,9 @@
 package helmexec
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,26 +25,43 @@ func TestHooksThatStay(t *testing.T) {
 		name                    string
 		kind                    string
 		events, policies, phase string
-		noHooks                 bool
+		noHooks, hooked         bool
 		want                    string
 	}{
-		{"succeeded, no policy", "Job", "[pre-install]", "[]", "Succeeded", false, untracked},
-		{"succeeded, goes at the next run", "Job", "[pre-install]", "[before-hook-creation]", "Succeeded", false, untracked},
-		{"succeeded, and so it goes", "Job", "[pre-install]", "[before-hook-creation hook-succeeded]", "Succeeded", false, ""},
-		{"failed, would go when it succeeds", "Job", "[pre-install]", "[hook-succeeded]", "Failed", false, untracked},
-		{"failed, and so it goes", "Job", "[pre-install]", "[hook-failed]", "Failed", false, ""},
-		{"was running when helm was killed", "Job", "[pre-install]", "[hook-succeeded hook-failed]", "Running", false, untracked},
-		{"never ran", "Job", "[pre-upgrade]", "[]", "", false, ""},
-		{"runs with the uninstall", "Job", "[post-delete]", "[]", "", false, untracked},
-		{"runs with the uninstall and goes", "Job", "[pre-delete]", "[hook-succeeded]", "", false, ""},
-		{"runs with the uninstall, which skips it", "Job", "[pre-delete]", "[]", "", true, ""},
-		{"a CRD", "CustomResourceDefinition", "[pre-install]", "[]", "Succeeded", false, crd},
+		{"succeeded, no policy", "Job", "[pre-install]", "[]", "Succeeded", false, false, untracked},
+		{"succeeded, goes at the next run", "Job", "[pre-install]", "[before-hook-creation]", "Succeeded", false, false, untracked},
+		{"succeeded, and so it goes", "Job", "[pre-install]", "[before-hook-creation hook-succeeded]", "Succeeded", false, false, ""},
+		{"failed, would go when it succeeds", "Job", "[pre-install]", "[hook-succeeded]", "Failed", false, false, untracked},
+		{"failed, and so it goes", "Job", "[pre-install]", "[hook-failed]", "Failed", false, false, ""},
+		{"was running when helm was killed", "Job", "[pre-install]", "[hook-succeeded hook-failed]", "Running", false, false, untracked},
+		{"never ran", "Job", "[pre-upgrade]", "[]", "", false, false, ""},
+		{"runs with the uninstall", "Job", "[post-delete]", "[]", "", false, false, untracked},
+		{"runs with the uninstall and goes", "Job", "[pre-delete]", "[hook-succeeded]", "", false, false, ""},
+		{"runs with the uninstall, which skips it", "Job", "[pre-delete]", "[]", "", true, false, ""},
+		{"failed before, and was skipped then", "Job", "[pre-delete]", "[hook-succeeded]", "", true, true, untracked},
+		{"runs after what failed", "Job", "[post-delete]", "[]", "", true, true, ""},
+		{"a CRD", "CustomResourceDefinition", "[pre-install]", "[]", "Succeeded", false, false, crd},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hk := &hook{Kind: hexText(test.kind), Events: hexText(test.events), DeletePolicies: hexText(test.policies), Phase: test.phase}
-			assert.Equal(t, test.want, hk.stays(test.noHooks))
+			assert.Equal(t, test.want, hk.stays(test.noHooks, test.hooked))
 		})
 	}
+}
+
+// labelled are labels as a record has them.
+func labelled(labels map[string]string) []*struct{ Key, Value string } {
+	var all []*struct{ Key, Value string }
+	for _, k := range sortedKeys(labels) {
+		all = append(all, &struct{ Key, Value string }{k, labels[k]})
+	}
+	return all
+}
+
+func packedNames(names ...string) map[string]string {
+	labels := map[string]string{}
+	packNames(labels, names)
+	return labels
 }
 
 func TestKeptByDesign(t *testing.T) {
@@ -61,7 +80,18 @@ metadata: {name: s, annotations: {helm.sh/resource-policy: " Keep "}}
 apiVersion: v1
 kind: Secret
 metadata: {name: other, annotations: {helm.sh/resource-policy: delete}}
-`}, []string{"Secret team/s (helm.sh/resource-policy: keep)"}},
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: null-policy, annotations: {helm.sh/resource-policy: }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: no-policy, annotations: {helm.sh/other: keep}}
+`}, []string{
+			`Secret team/null-policy (helm.sh/resource-policy: "", which Helm takes for keep)`,
+			`Secret team/other (helm.sh/resource-policy: "delete", which Helm takes for keep)`, "Secret team/s (helm.sh/resource-policy: keep)",
+		}},
 		{"volume claims of a StatefulSet", record{Manifest: `
 apiVersion: apps/v1
 kind: StatefulSet
@@ -84,6 +114,13 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 		}},
 		{"the chart's CRDs", record{CRDs: []hexText{"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.example.com}\n"}},
 			[]string{"apiextensions.k8s.io/CustomResourceDefinition things.example.com (Helm never removes CRDs)"}},
+		{"the CRDs of its subcharts", record{Labels: labelled(packedNames("things.example.com", strings.Repeat("x", 100)+".example.com"))},
+			[]string{
+				"apiextensions.k8s.io/CustomResourceDefinition things.example.com (Helm never removes CRDs)",
+				"apiextensions.k8s.io/CustomResourceDefinition " + strings.Repeat("x", 100) + ".example.com (Helm never removes CRDs)",
+			}},
+		{"an object that gets its name from the API server", record{Manifest: "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: run-, annotations: {helm.sh/resource-policy: keep}}\n"},
+			[]string{"ConfigMap team/run-* (helm.sh/resource-policy: keep)"}},
 		{"a hook", record{Hooks: []*hook{{Kind: "ConfigMap", Phase: "Succeeded", Events: "[pre-install]", DeletePolicies: "[]", Manifest: config}}},
 			[]string{"ConfigMap team/c (a hook, and Helm does not track hooks)"}},
 		{"the namespace made for it", record{Labels: []*struct{ Key, Value string }{{labelNamespace, "true"}, nil}},
@@ -91,7 +128,7 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.rec.Namespace = "team"
-			assert.Equal(t, test.want, remainNames(test.rec.keptByDesign(false)))
+			assert.Equal(t, test.want, remainNames(test.rec.keptByDesign(false, false)))
 		})
 	}
 }
@@ -117,4 +154,19 @@ metadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}
 `}
 	assert.Equal(t, []string{"Secret team/kept", "Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objects("")))
 	assert.Equal(t, []string{"Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objectsToGo("")))
+}
+
+// Names go into labels, whatever their number and length, and come back.
+func TestNamesInLabels(t *testing.T) {
+	for _, count := range []int{0, 1, 2, 3, 50} {
+		for _, length := range []int{1, 20, 59, 60, 61, 62, 63, 200} {
+			var names []string
+			for i := range count {
+				names = append(names, strings.Repeat("a-b.", length/4)+fmt.Sprint("x", i))
+			}
+			labels := packedNames(names...)
+			assert.NoError(t, checkLabels(labels))
+			assert.Equal(t, names, append([]string(nil), unpackNames(labels)...), "%d of %d", count, length)
+		}
+	}
 }

@@ -25,11 +25,12 @@ type Repo struct {
 type RepoOptions struct {
 	// Name the repository; default is a name made from the URL.
 	Name string
-	// Username and Password log in to the repository. They may stand in the URL instead. In a
-	// UserHome the user name is an argument of helm, which other users of the host can see.
+	// Username and Password log in to the repository. They may stand in the URL instead. Helm does
+	// not get them: its requests go through a relay on the loopback, which adds them. In a UserHome
+	// AddRepo gives them to helm, the user name as an argument, which other users of the host can see.
 	Username, Password string
-	// Token logs in to the repository in their place, as a bearer token. Helm knows no such thing:
-	// its requests go through a relay on the loopback, which adds the token. Not in a UserHome.
+	// Token logs in to the repository in their place, as a bearer token, in the same way. Not in a
+	// UserHome.
 	Token string
 	// CAFile verifies the server; CertFile and KeyFile identify the client.
 	CAFile, CertFile, KeyFile string
@@ -352,10 +353,20 @@ func (h *Helm) shownRepo(ctx context.Context, name string) string {
 	return name
 }
 
+// repoFiles are the configurations of all repositories of a private home.
+func (h *Helm) repoFiles() []string {
+	folders, _ := os.ReadDir(h.repoPath(""))
+	var files []string
+	for _, f := range folders {
+		files = append(files, repoDirIn(h.repoPath(f.Name()), "").config)
+	}
+	return files
+}
+
 func (h *Helm) repoEntries(ctx context.Context) ([]repoEntry, error) {
 	var files []string
 	if h.private() {
-		files, _ = filepath.Glob(filepath.Join(h.repoPath("*"), "repositories.yaml"))
+		files = h.repoFiles()
 	} else {
 		dir, err := h.repoDir(ctx, "")
 		if err != nil {

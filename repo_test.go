@@ -181,6 +181,16 @@ func TestCredentialsOfAnArchive(t *testing.T) {
 	require.ErrorIs(t, err, ErrRepoNotFound, "its name means another repository by now")
 }
 
+// A home may have any path.
+func TestReposOfAHomeWithBrackets(t *testing.T) {
+	h, _ := withFake(t, Config{Home: filepath.Join(t.TempDir(), "[a]")})
+	name, err := h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{})
+	require.NoError(t, err)
+	repos, err := h.Repos(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []Repo{{name, "https://charts.example/x"}}, repos)
+}
+
 func TestAddRepoArgs(t *testing.T) {
 	assert.Equal(t, []string{"repo", "add", "--force-update", "--", "a", "http://a.example"}, addRepoArgs("a", "http://a.example", RepoOptions{}))
 	assert.Equal(t, []string{"repo", "add", "--force-update", "--username=bob", "--password-stdin", "--ca-file=/ca", "--cert-file=/cert", "--key-file=/key",
@@ -313,6 +323,17 @@ func TestReposOfTheUser(t *testing.T) {
 	assert.Equal(t, []Repo{{"a", "http://a.example"}, {"b", "http://b.example"}}, repos)
 	require.NoError(t, h.RemoveRepo(t.Context(), "a"))
 	assert.Equal(t, "a", fake.Calls("repo remove")[0].Arg(0))
+
+	// What it does not need a password for it does not get one for.
+	require.NoError(t, os.WriteFile(config, []byte("repositories:\n- {name: c, url: http://c.example, username: bob, password: hunter2}\n"), 0o600))
+	fake.Handle("repo update", func(c helmtest.Call) helmtest.Reply {
+		text, err := os.ReadFile(c.Env["HELM_REPOSITORY_CONFIG"])
+		assert.NoError(t, err)
+		assert.NotContains(t, string(text), "hunter2")
+		return fake.Perform(c)
+	})
+	require.NoError(t, h.UpdateRepos(t.Context(), UpdateReposOptions{}))
+	require.Len(t, fake.Calls("repo update"), 1)
 
 	require.NoError(t, os.WriteFile(config, []byte("repositories: [{password: hunter2"), 0o600))
 	_, err = h.Repos(t.Context())

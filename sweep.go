@@ -60,6 +60,88 @@ func (h *Helm) settleGone(ctx context.Context, t target, rec *record, opts Unins
 	}
 }
 
+// onItsWay lists what a helm that is dead may have asked for without an answer: whatever stands between
+// it and the API server may deliver that later, and then it belongs to nobody. Helm asks for a hook, or
+// for the objects of one kind, and waits for the answers before it goes on.
+func (h *Helm) onItsWay(ctx context.Context, t target, rec *record) []Remain {
+	const why = "if it is still on its way"
+	var hooks []Remain
+	objects := rec.objects(why)
+	for _, hk := range rec.Hooks {
+		if hk.Phase == "Running" || hk.Phase == "Unknown" {
+			hooks = append(hooks, manifestObjects(Manifest(hk.Manifest), rec.Namespace, func(map[string]any) (string, bool) { return why, true })...)
+		}
+		if hk.has(hk.Events, "pre-install") && hk.Phase != "Succeeded" {
+			objects = nil // helm did not come to them
+		}
+	}
+	seen, err := h.look(ctx, t, rec.Name, slices.Concat(hooks, objects))
+	if err != nil {
+		return nil
+	}
+	there := map[ObjectRef]bool{}
+	for _, s := range seen {
+		there[s.ObjectRef] = true
+	}
+	missing := func(r Remain) bool { return !there[r.ObjectRef] }
+	var late []Remain
+	for _, hk := range hooks {
+		if missing(hk) {
+			late = append(late, hk)
+		}
+	}
+	first := slices.IndexFunc(objects, missing)
+	for i := first; i >= 0 && i < len(objects) && objects[i].Kind == objects[first].Kind; i++ {
+		if missing(objects[i]) {
+			late = append(late, objects[i])
+		}
+	}
+	return late
+}
+
+// sweepLate waits for a while for objects that may arrive after their release was removed, and removes
+// them. It returns those that did not come, or did not go.
+func (h *Helm) sweepLate(ctx context.Context, t target, rec *record, late []Remain, opts UninstallOptions) ([]Remain, error) {
+	if len(late) == 0 {
+		return nil, nil
+	}
+	patience := h.cfg.GracePeriod / 2
+	if !opts.cutShort {
+		patience = min(patience, 2*time.Second) // its helm has been dead for a while
+	}
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var failed error
+	for pause := 100 * time.Millisecond; len(late) > 0 && sleep(wait, pause); pause = min(2*pause, 2*time.Second) {
+		seen, err := h.look(wait, t, rec.Name, late)
+		if err != nil {
+			if wait.Err() == nil {
+				failed = err
+			}
+			continue
+		}
+		failed = nil
+		var came []Remain
+		for _, s := range seen {
+			if s.owned {
+				came = append(came, s.Remain)
+			}
+		}
+		if len(came) == 0 {
+			continue
+		}
+		if failed = h.sweep(ctx, t, rec, came, opts); failed == nil {
+			late = slices.DeleteFunc(late, func(r Remain) bool {
+				return slices.ContainsFunc(came, func(c Remain) bool { return c.ObjectRef == r.ObjectRef })
+			})
+		}
+	}
+	if failed == nil && !opts.cutShort {
+		return nil, nil
+	}
+	return late, failed
+}
+
 // sweep removes objects of a release that has no record any more. A release of the same name, made
 // of these objects alone, adopts them, for they still carry its name, and is uninstalled.
 func (h *Helm) sweep(ctx context.Context, t target, rec *record, objects []Remain, opts UninstallOptions) error {
@@ -72,7 +154,7 @@ func (h *Helm) sweep(ctx context.Context, t target, rec *record, objects []Remai
 	if err != nil {
 		return err
 	}
-	labels := rec.release().Labels
+	labels := rec.labels()
 	labels[labelSweep] = strings.ToLower(rand.Text())
 	install := args{"install", "--no-hooks", "--labels=" + joinLabels(labels)}
 	install = append(append(install, t.flags()...), "--", rec.Name, chart)
@@ -83,7 +165,7 @@ func (h *Helm) sweep(ctx context.Context, t target, rec *record, objects []Remai
 		switch found, err := h.record(ctx, t, rec.Name, 0); {
 		case err != nil && !errors.Is(err, ErrReleaseNotFound):
 			return errors.Join(installErr, err)
-		case err != nil, found.release().Labels[labelSweep] != labels[labelSweep]:
+		case err != nil, found.labels()[labelSweep] != labels[labelSweep]:
 			return installErr
 		}
 	}

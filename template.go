@@ -40,7 +40,7 @@ type TemplateOptions struct {
 // Template renders a chart without installing it. Hooks are part of the manifest, and tests unless
 // SkipTests. Starts one helm process beside those of Fetch.
 //
-// Errors: as Fetch; ErrRenderFailed.
+// Errors: as Fetch; ErrRenderFailed, ErrRenderTooLarge, ErrRenderTimeout.
 func (h *Helm) Template(ctx context.Context, chart string, opts TemplateOptions) (Manifest, error) {
 	inv, err := h.templateInvocation(ctx, opts)
 	if err != nil {
@@ -59,9 +59,10 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	if name == "" {
 		name = "release-name"
 	}
-	defer h.hold(ch)()
+	defer h.hold(ctx, ch)()
 	inv.args = append(inv.args, "--", name, ch.Path)
 	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
+	inv.limits = h.rendering()
 	out, err := h.run(ctx, inv)
 	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && strings.Contains(e.Stderr, ch.Metadata.Name+"/") {
 		e.kind = ErrRenderFailed // helm names a file of the chart

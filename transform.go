@@ -25,7 +25,7 @@ func RetagImages(rewrite func(Reference) Reference, opts RetagOptions) func(Mani
 		}
 		var errs []error
 		for _, f := range report.Failed {
-			errs = append(errs, fmt.Errorf("image %q of %s at %s cannot be rewritten: %s", f.From, f.Object, f.Path, f.Reason))
+			errs = append(errs, legible(fmt.Errorf("image %q of %s at %s cannot be rewritten: %s", f.From, f.Object, f.Path, f.Reason)))
 		}
 		return after, errors.Join(errs...)
 	}

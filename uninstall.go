@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,9 +28,12 @@ type UninstallOptions struct {
 
 	Kubeconfig, KubeContext string
 
+	ofJob            string // this job's release alone
 	noHooksOnFailure bool
+	explain          bool       // why objects were not deleted, which helm tells with --debug alone
 	queued           bool       // it may wait for long, and is no clean-up
 	recheck          bool       // the record was read a while ago
+	cutShort         bool       // the helm that wrote the record was stopped, or lost its connection
 	strict           bool       // this revision only: it is an operation's own clean-up
 	inherit          []*os.File // the lock that lives as long as this helm
 }
@@ -85,8 +89,26 @@ func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOpti
 			e.Kind = ErrReleaseNotFound
 		}
 		return nil, e
+	case opts.ofJob != "" && !ofJob(opts.ofJob, release, rec.labels()[labelJob]):
+		return &UninstallResult{}, nil
 	}
 	return h.remove(ctx, t, release, rec, opts)
+}
+
+// removal carries one uninstall through its tries.
+type removal struct {
+	h       *Helm
+	target  target
+	release string
+	rec     *record // what is to be removed
+	opts    UninstallOptions
+	result  *UninstallResult
+	until   time.Time // when waiting for the objects ends
+	touched bool      // an earlier try may have removed something
+	hooked  bool      // an earlier try failed that ran the delete hooks
+	fresh   bool      // the record was read a moment ago
+	late    []Remain  // what a dead helm may have asked for, and was not there yet
+	last    error     // of the last try
 }
 
 // remove uninstalls a release whose record has been read.
@@ -95,91 +117,155 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 	if err != nil {
 		return nil, err
 	}
-	done := &UninstallResult{Release: rec.release(), Remains: rec.keptByDesign(opts.NoHooks)}
-	fail := func(kind, err error) *ReleaseError {
-		return &ReleaseError{Release: release, Namespace: t.namespace, Kind: kind, Status: rec.Status, Err: err}
+	r := &removal{h: h, target: t, release: release, opts: opts, until: time.Now().Add(cmp.Or(opts.Timeout, helmTimeout))}
+	r.of(rec)
+	if opts.cutShort || rec.Status.Pending() && !opts.strict {
+		r.late = h.onItsWay(ctx, t, rec)
 	}
-	tries := h.tries()
-	until := time.Now().Add(cmp.Or(opts.Timeout, 5*time.Minute))
-	var last error   // of an earlier try
-	touched := false // an earlier try may have removed something
-	for {
+	for tries := h.tries(); ; {
 		var out []byte
 		var err error
-		if opts.recheck || touched {
-			var now *record
+		if (r.opts.recheck || r.touched) && !r.fresh {
 			// Meanwhile another may have removed it, and installed a release of its own.
+			var now *record
 			switch now, err = h.record(ctx, t, release, 0); {
-			case err != nil:
-			case !opts.strict && now.follows(rec):
-				rec = now // upgraded meanwhile, and to go all the same
-				done = &UninstallResult{Release: rec.release(), Remains: rec.keptByDesign(opts.NoHooks)}
-			case !now.same(rec):
-				if !touched {
-					done.Release = nil // somebody else has removed it
+			case err == nil && !r.opts.strict && now.follows(r.rec):
+				r.of(now) // upgraded meanwhile, and to go all the same
+			case errors.Is(err, ErrReleaseNotFound) && r.touched:
+				return r.gone(ctx, r.last)
+			case err == nil && !now.same(r.rec), errors.Is(err, ErrReleaseNotFound):
+				if !r.touched {
+					r.result.Release = nil // somebody else has removed it
 				}
-				done.Remains = h.present(ctx, t, done.Remains)
-				return done, nil
+				return r.done(ctx)
 			}
 		}
 		if err == nil {
-			out, err = h.run(ctx, invocation{args: uninstallArgs(d, t, release, opts), mutates: true, waits: opts.queued, inherit: opts.inherit})
+			r.opts.recheck, r.fresh = false, false
+			out, err = h.run(ctx, invocation{args: uninstallArgs(d, t, release, r.opts), mutates: true, waits: r.opts.queued, inherit: r.opts.inherit})
 		}
-		opts.recheck = false
-		touched = touched || !errors.Is(err, ErrClusterUnreachable)
+		var e *Error
 		said := ""
-		if e := (*Error)(nil); errors.As(err, &e) {
+		if errors.As(err, &e) {
+			if r.opts.explain {
+				e.explainDeletion()
+			}
 			said = e.Stderr
 		}
-		// With its history kept, a release that is gone already is "already deleted".
-		notFound := errors.Is(err, ErrReleaseNotFound) || last != nil && strings.Contains(said, "is already deleted")
-		if notFound {
-			err = last
-		}
+		lost := r.touched
+		r.touched = r.touched || !errors.Is(err, ErrClusterUnreachable)
 		switch {
 		case err == nil && !skippedObjects(string(out)):
-			done.Remains = h.present(ctx, t, done.Remains)
-			return done, nil
-		case err == nil, notFound, recordRemoved(said) && !h.stillRecorded(ctx, t, rec):
-			// Helm stops waiting at the first lost connection.
-			early := err == nil || h.cfg.Retry.Retryable(err)
-			left, lookErr := h.settleGone(ctx, t, rec, opts, until, early)
-			done.Remains = h.present(ctx, t, done.Remains)
-			// Time was up for helm, and not for the objects: all that can be wrong is a hook.
-			allWell := early || opts.NoHooks || !rec.hasHook("post-delete")
-			if allWell && len(left) == 0 && lookErr == nil {
-				return done, nil
+			return r.done(ctx)
+		case err == nil:
+			return r.gone(ctx, nil)
+		case errors.Is(err, ErrReleaseNotFound), lost && strings.Contains(said, "is already deleted"):
+			if !lost {
+				r.result.Release = nil
 			}
-			notGone := fail(ErrNotGone, errors.Join(err, lookErr))
-			notGone.Status, notGone.Remains = "", append(left, done.Remains...)
-			return nil, notGone
-		case opts.noHooksOnFailure && !opts.NoHooks && h.howItEnded(err) != triedStopped && !h.cfg.Retry.Retryable(err) && rec.hasHook("pre-delete"):
-			opts.NoHooks = true
-			done.Remains = rec.keptByDesign(true)
-			continue
-		case !h.cfg.Retry.Retryable(err):
-			return nil, fail(nil, err)
-		case !tries.another(ctx):
-			if !opts.noHooksOnFailure || opts.NoHooks || !rec.hasHook("pre-delete") || ctx.Err() != nil {
-				return nil, fail(nil, err)
-			}
-			// It may be the hook alone that fails: a webhook of the chart's own can be down.
-			opts.NoHooks = true
-			done.Remains = rec.keptByDesign(true)
+			return r.gone(ctx, r.last)
 		}
-		last = err
+		r.last = err
+		again := h.cfg.Retry.Retryable(err)
+		if !errors.Is(err, ErrClusterUnreachable) {
+			later, cancel := graceContext(ctx, h.cfg.GracePeriod)
+			now, lookErr := r.look(later)
+			switch {
+			case lookErr != nil && (!again || recordRemoved(said)):
+				defer cancel()
+				if recordRemoved(said) {
+					return r.gone(later, err)
+				}
+				return nil, r.failed(later, nil, err)
+			case lookErr == nil && (now == nil || !now.same(r.rec) && !now.follows(r.rec)):
+				defer cancel()
+				if purgedByAnother(said) {
+					r.result.Release, r.last = nil, nil
+				}
+				return r.gone(later, r.last)
+			case lookErr == nil && !again && (r.opts.NoHooks || !r.opts.noHooksOnFailure || !r.rec.hasHook("pre-delete") || ctx.Err() != nil):
+				defer cancel()
+				return nil, r.failed(later, now, err)
+			}
+			cancel()
+		}
+		r.hooked = r.hooked || !r.opts.NoHooks
+		r.opts.explain = r.opts.explain || deletionFailed(said)
+		switch {
+		case again && tries.another(ctx):
+		case r.opts.noHooksOnFailure && !r.opts.NoHooks && r.rec.hasHook("pre-delete") && ctx.Err() == nil:
+			// It may be the hook alone that fails: a webhook of the chart's own can be down.
+			r.opts.NoHooks, r.fresh = true, !again
+		default:
+			return nil, r.failed(ctx, nil, lastError(ctx, err))
+		}
+		r.of(r.rec)
 	}
 }
 
-// stillRecorded tells whether a release is recorded as one that is there. Where nobody can say, it is
-// not.
-func (h *Helm) stillRecorded(ctx context.Context, t target, rec *record) bool {
-	var now *record
-	err := h.retry(ctx, func() (err error) {
-		now, err = h.record(ctx, t, rec.Name, 0)
+// of says which record is to be removed.
+func (r *removal) of(rec *record) {
+	r.rec = rec
+	r.result = &UninstallResult{Release: rec.release(), Remains: rec.keptByDesign(r.opts.NoHooks, r.hooked)}
+}
+
+// look reads the record again after a try; nil when it is gone.
+func (r *removal) look(ctx context.Context) (now *record, err error) {
+	err = r.h.retry(ctx, func() (err error) {
+		now, err = r.h.record(ctx, r.target, r.release, 0)
 		return err
 	})
-	return err == nil && now.Status != StatusUninstalled && now.same(rec)
+	switch {
+	case errors.Is(err, ErrReleaseNotFound), err == nil && r.opts.KeepHistory && now.Status == StatusUninstalled && now.same(r.rec):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return now, nil
+}
+
+// gone ends a removal whose record is gone. err is what helm said last, nil when it ended well or
+// another has finished the removal.
+func (r *removal) gone(ctx context.Context, err error) (*UninstallResult, error) {
+	// Helm stops waiting at the first lost connection.
+	early := err == nil || r.h.cfg.Retry.Retryable(err)
+	left, lookErr := r.h.settleGone(ctx, r.target, r.rec, r.opts, r.until, early)
+	// Time was up for helm, and not for the objects: all that can be wrong is a hook.
+	allWell := early || r.opts.NoHooks || !r.rec.hasHook("post-delete")
+	if allWell && len(left) == 0 && lookErr == nil {
+		return r.done(ctx)
+	}
+	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
+	e := r.error(ErrNotGone, errors.Join(err, lookErr))
+	e.Remains = distinct(append(left, r.result.Remains...))
+	return nil, e
+}
+
+// done ends a removal that went well, with a look for what arrives late.
+func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
+	late, err := r.h.sweepLate(ctx, r.target, r.rec, r.late, r.opts)
+	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
+	if len(late) == 0 {
+		return r.result, nil
+	}
+	e := r.error(ErrNotGone, err)
+	e.Remains = distinct(append(late, r.result.Remains...))
+	return nil, e
+}
+
+// failed ends a removal whose record is still there: now, or unknown when that is nil.
+func (r *removal) failed(ctx context.Context, now *record, err error) *ReleaseError {
+	e := r.error(nil, err)
+	e.Status = r.rec.Status
+	if now != nil {
+		e.Status = now.Status
+		e.Remains = r.h.present(ctx, r.target, slices.Concat(r.rec.objectsToGo("not removed"), r.result.Remains))
+	}
+	return e
+}
+
+func (r *removal) error(kind, err error) *ReleaseError {
+	return &ReleaseError{Release: r.release, Namespace: r.target.namespace, Kind: kind, Err: err}
 }
 
 func uninstallArgs(d dialect, t target, release string, opts UninstallOptions) []string {
@@ -193,6 +279,7 @@ func uninstallArgs(d dialect, t target, release string, opts UninstallOptions) [
 	a.is("--no-hooks", opts.NoHooks)
 	a.is("--keep-history", opts.KeepHistory)
 	a.str("--description", opts.Description)
+	a.is("--debug", opts.explain)
 	a.add(t.flags()...)
 	return append(a, "--", release)
 }
@@ -202,4 +289,9 @@ func uninstallArgs(d dialect, t target, release string, opts UninstallOptions) [
 func recordRemoved(stderr string) bool {
 	text := strings.ToLower(stderr)
 	return strings.Contains(text, "uninstallation completed with") && !strings.Contains(text, "failed to purge the release")
+}
+
+// purgedByAnother tells an uninstall that found its record gone when it came to removing that.
+func purgedByAnother(stderr string) bool {
+	return strings.HasSuffix(verdict(stderr), "uninstall: failed to purge the release: release: not found")
 }

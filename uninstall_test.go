@@ -2,6 +2,8 @@ package helmexec
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,13 +22,21 @@ func sees(fake *helmtest.Fake, there ...string) {
 			there = there[1:]
 			text, _, _ = strings.Cut(text, ";")
 		}
-		return helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: look}\ndata: {there: " + strconv.Quote(text) + "}\n"}
+		var there []string
+		for said := range slices.Chunk(strings.Fields(text), 3) {
+			i, _ := strconv.Atoi(said[0])
+			asked := strings.Split(c.Stdin, `"kind":`)[i+1] // the names of an object come behind its kind
+			name, _, _ := strings.Cut(strings.SplitN(asked, `"name":"`, 2)[1], `"`)
+			there = append(there, strings.Join(said, " ")+" default "+name)
+		}
+		return helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: look}\ndata: {there: " + strconv.Quote(strings.Join(there, " ")) + "}\n"}
 	})
 }
 
 var (
 	notGone    = helmtest.Reply{Stderr: "Error: uninstallation completed with 1 error(s): context deadline exceeded\n", Exit: 1}
 	lostOnWay  = helmtest.Reply{Stderr: "Error: uninstallation completed with 1 error(s): read tcp: connection reset by peer\n", Exit: 1}
+	purged     = helmtest.Reply{Stderr: "Error: uninstallation completed with 1 error(s): uninstall: Failed to purge the release: release: not found\n", Exit: 1}
 	noRecord   = helmtest.Reply{Stderr: "Error: uninstall: Release not loaded: web: release: not found\n", Exit: 1}
 	isDenied   = helmtest.Reply{Stderr: "Error: failed to delete release: deployments.apps is forbidden\n", Exit: 1}
 	webRelease = helmtest.Release{Name: "web", Chart: "web", ChartVersion: "1.2.3", Manifest: objects}
@@ -44,6 +54,8 @@ func TestUninstall(t *testing.T) {
 		opts     UninstallOptions
 		commands string
 		left     string // the status of the release then
+		another  bool   // another has removed it
+		lasting  bool   // the same call would fail again
 		errs     []error
 		not      []error
 		says     []string
@@ -71,8 +83,35 @@ func TestUninstall(t *testing.T) {
 			commands: "get all, uninstall, uninstall, uninstall",
 		},
 		{
-			name: "somebody else was quicker", prepare: func(f *helmtest.Fake) { f.On("uninstall", noRecord) },
-			commands: "get all, uninstall", left: "deployed",
+			name: "somebody else was quicker", prepare: func(f *helmtest.Fake) { inTurn(f, "uninstall", removed(f, noRecord)) },
+			commands: "get all, uninstall, template", another: true,
+		},
+		{
+			name: "somebody else was at the same time, and a little quicker", prepare: func(f *helmtest.Fake) { inTurn(f, "uninstall", removed(f, purged)) },
+			commands: "get all, uninstall, get all, template", another: true,
+		},
+		{
+			name: "somebody else was quicker after a lost try",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "uninstall", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{Stderr: "Error: EOF\n", Exit: 1} }, removed(f, purged))
+			},
+			commands: "get all, uninstall, get all, get all, uninstall, get all, template", another: true,
+		},
+		{
+			name: "objects cannot be deleted, and helm says why on demand",
+			prepare: func(f *helmtest.Fake) {
+				f.Handle("uninstall", func(c helmtest.Call) helmtest.Reply {
+					setRecord(f, func(r *helmtest.Release) { r.Status = "uninstalling" })
+					reply := helmtest.Reply{Stderr: "Error: failed to delete release: web\n", Exit: 1}
+					if c.Flag("--debug") != "" {
+						reply.Stderr = `level=DEBUG msg="uninstall: Failed to delete release" error="[deployments.apps \"web\" is forbidden]"` + "\n" + reply.Stderr
+					}
+					return reply
+				})
+				sees(f, "1 staying owned")
+			},
+			commands: "get all, uninstall, get all, get all, uninstall, get all, template", left: "uninstalling", lasting: true,
+			says: []string{"status uninstalling", `deployments.apps "web" is forbidden`, "apps/Deployment default/web (not removed)"}, not: []error{ErrNotGone, ErrReleaseNotFound},
 		},
 		{
 			name: "killed after its success",
@@ -87,12 +126,12 @@ func TestUninstall(t *testing.T) {
 		},
 		{
 			name: "refused", prepare: func(f *helmtest.Fake) { f.On("uninstall", isDenied) },
-			commands: "get all, uninstall", left: "deployed",
+			commands: "get all, uninstall, get all, template", left: "deployed",
 			says: []string{"(status deployed)", "is forbidden"}, not: []error{ErrNotGone, ErrReleaseNotFound},
 		},
 		{
 			name: "a hook blocks it, which the caller is told", prepare: func(f *helmtest.Fake) { f.On("uninstall", hookFails) },
-			commands: "get all, uninstall", left: "deployed", says: []string{"job failed"}, not: []error{ErrNotGone},
+			commands: "get all, uninstall, get all, template", left: "deployed", says: []string{"job failed"}, not: []error{ErrNotGone},
 		},
 		{
 			name: "the record is gone and an object is not",
@@ -139,7 +178,11 @@ func TestUninstall(t *testing.T) {
 			assert.Equal(t, test.left, left.Status)
 			if test.errs == nil && test.says == nil {
 				require.NoError(t, err)
-				if test.name == "usual" {
+				if test.opts.IgnoreNotFound {
+					return
+				}
+				assert.Equal(t, test.another, result.Release == nil)
+				if !test.another {
 					assert.Equal(t, "1.2.3", result.Release.ChartVersion)
 				}
 				return
@@ -155,6 +198,7 @@ func TestUninstall(t *testing.T) {
 			for _, text := range test.says {
 				assert.ErrorContains(t, err, text)
 			}
+			assert.Equal(t, !test.lasting && errors.Is(err, ErrClusterUnreachable), IsTransient(err), "transient")
 			assert.NotContains(t, err.Error(), "web-config", "which is gone")
 		})
 	}

@@ -67,8 +67,9 @@ func (o UpgradeOptions) install() InstallOptions {
 // is the idempotent form: a release that is not there is installed, as by Install.
 //
 // Errors, each a *ReleaseError: ErrReleaseNotFound; ErrReleaseBusy when another operation is at work
-// on the release; ErrNotReady with the reasons; ErrLeftBehind when the outcome could not be found
-// out or the release is left pending; the error of ctx; or helm's own *Error alone.
+// on the release; ErrNotReady with the reasons; ErrRenderTooLarge and ErrRenderTimeout; ErrLeftBehind
+// when the outcome could not be found out or the release is left pending; the error of ctx; or
+// helm's own *Error alone.
 func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (*Release, error) {
 	if opts.ReuseValues && opts.ResetThenReuseValues {
 		return nil, invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")
@@ -87,7 +88,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 		return nil, err
 	}
 	common.Version, common.CreateNamespace = "", false
-	defer h.hold(ch)()
+	defer h.hold(ctx, ch)()
 	if opts.DryRun {
 		a := upgradeArgs(t, opts, stdin != nil)
 		a.is("--install", opts.Install)
@@ -102,7 +103,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 			return nil, err
 		}
 	}
-	op, err := h.begin(ctx, release, t, labelUpgrade, opts.OperationID)
+	op, err := h.begin(ctx, release, t, labelUpgrade, opts.OperationID, opts.JobID)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 		rel := rec.release()
 		rel.Recovered = true
 		return rel, nil
-	case opts.Install && (found == foundNothing || rec.release().Labels[labelInstall] == op.id):
+	case opts.Install && (found == foundNothing || rec.labels()[labelInstall] == op.id):
 		install := opts.install()
 		install.OperationID = op.id
 		rel, err := h.Install(ctx, release, ch.Path, install.onDisk())
@@ -186,7 +187,8 @@ func (h *Helm) rollBackPending(ctx context.Context, op *operation, rec *record) 
 // RollbackOptions is for Rollback.
 type RollbackOptions struct {
 	Namespace string
-	// Revision to go back to; 0 is the one before the latest.
+	// Revision to go back to; 0 is the last one before the latest that was deployed. (Helm itself takes
+	// the one before the latest, also where that failed or a dead helm left it half made.)
 	Revision          int
 	Wait, WaitForJobs bool
 	Timeout           time.Duration
@@ -237,10 +239,15 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 	}
 	last := before[len(before)-1].Revision
 	to := opts.Revision
-	if to == 0 {
-		to = last - 1
+	for _, r := range before[:len(before)-1] {
+		if opts.Revision == 0 && (r.Status == StatusSuperseded || r.Status == StatusDeployed) {
+			to = r.Revision
+		}
 	}
-	if !slices.ContainsFunc(before, func(r Release) bool { return r.Revision == to }) {
+	switch {
+	case to == 0:
+		return fail(ErrReleaseNotFound, fmt.Errorf("no revision before revision %d was deployed", last))
+	case !slices.ContainsFunc(before, func(r Release) bool { return r.Revision == to }):
 		return fail(ErrReleaseNotFound, fmt.Errorf("no revision %d in its history", to))
 	}
 	tries := h.tries()

@@ -17,7 +17,7 @@ type ObjectRef struct {
 	Namespace, Name      string // Name is the generateName where an object has no name
 }
 
-// String gives "group/Kind namespace/name" with what is empty left out.
+// String gives "group/Kind namespace/name" with what is empty left out, printable.
 func (r ObjectRef) String() string {
 	kind, name := r.Kind, r.Name
 	if r.Group != "" {
@@ -26,7 +26,7 @@ func (r ObjectRef) String() string {
 	if r.Namespace != "" {
 		name = r.Namespace + "/" + name
 	}
-	return strings.TrimSpace(kind + " " + name)
+	return printable(strings.TrimSpace(kind+" "+name), "")
 }
 
 // Place is where in a manifest something was found.

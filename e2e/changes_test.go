@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
-
-const soon = 30 * time.Second
 
 // hookThat plays a fault in a hook of the chart.
 func hookThat(event, fault string) helmexec.Values {
@@ -25,7 +22,7 @@ func upgradeAndRollBack(b *bed) {
 	b.wantErr(err, helmexec.ErrReleaseNotFound, "web")
 	b.wantErr(b.h.Rollback(b.ctx, "web", helmexec.RollbackOptions{}), helmexec.ErrReleaseNotFound)
 
-	first := helmexec.UpgradeOptions{Install: true, OperationID: "first", Wait: true, Timeout: soon}
+	first := helmexec.UpgradeOptions{Install: true, OperationID: "first", Wait: true, Timeout: patient}
 	rel, err := b.h.Upgrade(b.ctx, "web", sutChart, first)
 	b.must(err)
 	again, err := b.h.Upgrade(b.ctx, "web", sutChart, first)
@@ -33,7 +30,7 @@ func upgradeAndRollBack(b *bed) {
 	if rel.Revision != 1 || again.Revision != 1 || !again.Recovered {
 		b.Errorf("installed %+v, then %+v", rel, again)
 	}
-	second := helmexec.UpgradeOptions{OperationID: "second", Wait: true, Timeout: soon, Values: helmexec.Values{"greeting": "hi"}}
+	second := helmexec.UpgradeOptions{OperationID: "second", Wait: true, Timeout: patient, Values: helmexec.Values{"greeting": "hi"}}
 	for _, recovered := range []bool{false, true} {
 		rel, err = b.h.Upgrade(b.ctx, "web", sutChart, second)
 		b.must(err)
@@ -53,7 +50,7 @@ func upgradeAndRollBack(b *bed) {
 		b.Errorf("the install finds %+v", rel)
 	}
 
-	b.must(b.h.Rollback(b.ctx, "web", helmexec.RollbackOptions{Wait: true, Timeout: soon}))
+	b.must(b.h.Rollback(b.ctx, "web", helmexec.RollbackOptions{Wait: true, Timeout: patient}))
 	history, err := b.h.History(b.ctx, "web", helmexec.HistoryOptions{})
 	b.must(err)
 	if len(history) != 3 || history[2].Description != "Rollback to 1" || history[2].Status != helmexec.StatusDeployed {
@@ -64,33 +61,34 @@ func upgradeAndRollBack(b *bed) {
 
 // failedUpgrade stays by default, for the next upgrade works over it, or goes back.
 func failedUpgrade(b *bed) {
-	_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: soon})
+	_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
-	broken := helmexec.UpgradeOptions{Wait: true, Timeout: 3 * time.Second, Values: helmexec.Values{"image": "nosuchimage:1"}}
-	_, err = b.h.Upgrade(b.ctx, "web", sutChart, broken)
-	b.wantErr(err, helmexec.ErrNotReady, "ImagePullBackOff", "container")
-	if now, err := b.h.Status(b.ctx, "web", helmexec.StatusOptions{}); err != nil || now.Status != helmexec.StatusFailed {
-		b.Errorf("status is %+v (%v)", now, err)
+	for _, back := range []bool{false, true} {
+		want := map[bool]helmexec.Status{false: helmexec.StatusFailed, true: helmexec.StatusDeployed}[back]
+		b.growing(3*time.Second, func(timeout time.Duration) error {
+			_, err := b.h.Upgrade(b.ctx, "web", sutChart, helmexec.UpgradeOptions{
+				Wait: true, Timeout: timeout, RollbackOnFailure: back, Values: helmexec.Values{"image": "nosuchimage:1"},
+			})
+			b.wantErr(err, helmexec.ErrNotReady)
+			if now, err := b.h.Status(b.ctx, "web", helmexec.StatusOptions{}); err != nil || now.Status != want {
+				b.Errorf("rolled back on failure %v: it is %+v (%v)", back, now, err)
+			}
+			return says(err, "ImagePullBackOff", "container")
+		})
 	}
-	broken.RollbackOnFailure = true
-	_, err = b.h.Upgrade(b.ctx, "web", sutChart, broken)
-	b.wantErr(err, helmexec.ErrNotReady, "ImagePullBackOff")
-	if now, err := b.h.Status(b.ctx, "web", helmexec.StatusOptions{}); err != nil || now.Status != helmexec.StatusDeployed {
-		b.Errorf("after going back it is %+v (%v)", now, err)
-	}
-	_, err = b.h.Upgrade(b.ctx, "web", sutChart, helmexec.UpgradeOptions{Wait: true, Timeout: soon})
+	_, err = b.h.Upgrade(b.ctx, "web", sutChart, helmexec.UpgradeOptions{Wait: true, Timeout: patient})
 	b.must(err)
 }
 
 // cancelledUpgrade leaves nothing pending, for that would block every later change.
 func cancelledUpgrade(b *bed) {
-	_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: soon})
+	_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := b.h.Upgrade(ctx, "web", sutChart, helmexec.UpgradeOptions{Timeout: soon, Values: hookThat("pre-upgrade", cluster.FaultNeverFinish)})
+		_, err := b.h.Upgrade(ctx, "web", sutChart, helmexec.UpgradeOptions{Timeout: patient, Values: hookThat("pre-upgrade", cluster.FaultNeverFinish)})
 		ended <- err
 	}()
 	b.awaitObject("/apis/batch/v1", "jobs/web-hook")
@@ -101,8 +99,41 @@ func cancelledUpgrade(b *bed) {
 	if now.Status.Pending() {
 		b.Errorf("status is %s", now.Status)
 	}
-	_, err = b.h.Upgrade(b.ctx, "web", sutChart, helmexec.UpgradeOptions{Wait: true, Timeout: soon})
+	_, err = b.h.Upgrade(b.ctx, "web", sutChart, helmexec.UpgradeOptions{Wait: true, Timeout: patient})
 	b.must(err)
+}
+
+// jobsAreKeptApart: ids that contain "-sut-" or are the cleaned form of another's, and a release that has the name of
+// one job and the label of another.
+func jobsAreKeptApart(b *bed) {
+	names := map[string][]string{}
+	add := func(job, name, label string) {
+		_, err := b.h.Install(b.ctx, name, sutChart, helmexec.InstallOptions{JobID: label})
+		b.must(err)
+		names[job] = append(names[job], name)
+	}
+	for _, job := range []string{"sut-5", "sut-6", "Foo", "foo-ds7mon7y"} {
+		add(job, helmexec.SUTHelmName(job, "by-name"), "")
+	}
+	add("Foo", helmexec.SUTHelmName("sut-5", "by-label"), "Foo")
+
+	for _, job := range []string{"sut-5", "Foo"} {
+		results, err := b.h.UninstallJob(b.ctx, job, helmexec.JobOptions{Wait: true, Timeout: patient})
+		b.must(err)
+		var removed []string
+		for _, r := range results {
+			removed = append(removed, r.Release.Name)
+		}
+		slices.Sort(removed)
+		if !slices.Equal(removed, slices.Sorted(slices.Values(names[job]))) {
+			b.Errorf("with job %q went %v, want %v", job, removed, names[job])
+		}
+	}
+	left, err := b.h.List(b.ctx, helmexec.ListOptions{})
+	b.must(err)
+	if len(left) != 2 || left[0].Name != names["foo-ds7mon7y"][0] || left[1].Name != names["sut-6"][0] {
+		b.Errorf("left are %+v", left)
+	}
 }
 
 func jobIsCleanedUp(b *bed) {
@@ -116,7 +147,7 @@ func jobIsCleanedUp(b *bed) {
 	install(helmexec.SUTHelmName("77", "another job"), helmexec.InstallOptions{JobID: "77", Deadline: time.Now().Add(-time.Minute)})
 	install("in-time", helmexec.InstallOptions{JobID: "78", Deadline: time.Now().Add(time.Hour)})
 
-	results, err := b.h.UninstallJob(b.ctx, "7", helmexec.JobOptions{Wait: true, Timeout: soon})
+	results, err := b.h.UninstallJob(b.ctx, "7", helmexec.JobOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	if len(results) != 3 {
 		b.Errorf("%d releases of the job were removed, want 3", len(results))
@@ -126,7 +157,7 @@ func jobIsCleanedUp(b *bed) {
 	if len(overdue) != 1 || overdue[0].Name != helmexec.SUTHelmName("77", "another job") {
 		b.Errorf("overdue are %+v", overdue)
 	}
-	_, err = b.h.UninstallOverdue(b.ctx, helmexec.JobOptions{Wait: true, Timeout: soon})
+	_, err = b.h.UninstallOverdue(b.ctx, helmexec.JobOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	left, err := b.h.List(b.ctx, helmexec.ListOptions{})
 	b.must(err)
@@ -139,11 +170,11 @@ func jobIsCleanedUp(b *bed) {
 func uninstallWaitsForALiveInstall(b *bed) {
 	installed := make(chan error, 1)
 	go func() {
-		_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: soon, Values: helmexec.Values{"readyAfter": "3s"}})
+		_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: patient, Values: helmexec.Values{"readyAfter": "3s"}})
 		installed <- err
 	}()
 	b.awaitRecord("web")
-	_, err := b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: soon})
+	_, err := b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	b.must(<-installed)
 	b.wantLeft(nil)
@@ -157,7 +188,7 @@ func testsOfARelease(b *bed) {
 		}
 		_, err := b.h.Install(b.ctx, name, sutChart, helmexec.InstallOptions{Values: hookThat("test", fault)})
 		b.must(err)
-		tests, err := b.h.Test(b.ctx, name, helmexec.TestOptions{Timeout: 5 * time.Second})
+		tests, err := b.h.Test(b.ctx, name, helmexec.TestOptions{Timeout: patient})
 		if !errors.Is(err, want) {
 			b.Errorf("%s: got %v, want %v", name, err, want)
 		}
@@ -168,24 +199,17 @@ func testsOfARelease(b *bed) {
 }
 
 func progressIsTold(b *bed) {
-	var mu sync.Mutex
-	var seen []helmexec.Progress
-	_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{
-		Wait: true, Timeout: soon, Values: helmexec.Values{"readyAfter": "4s", "replicas": 2}, ProgressInterval: 500 * time.Millisecond,
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	_, err := b.h.Install(ctx, "web", sutChart, helmexec.InstallOptions{
+		Wait: true, Timeout: patient, Values: helmexec.Values{"fault": cluster.FaultNotReady, "replicas": 2}, ProgressInterval: 500 * time.Millisecond,
 		Progress: func(p helmexec.Progress) {
-			mu.Lock()
-			defer mu.Unlock()
-			seen = append(seen, p)
+			if p.Total == 2 && p.Ready < 2 && p.Blocker != nil && p.Elapsed > 0 {
+				cancel()
+			}
 		},
 	})
-	b.must(err)
-	mu.Lock()
-	defer mu.Unlock()
-	if !slices.ContainsFunc(seen, func(p helmexec.Progress) bool {
-		return p.Total == 2 && p.Ready < 2 && p.Blocker != nil && p.Elapsed > 0
-	}) {
-		b.Errorf("told was %+v", seen)
-	}
+	b.wantErr(err, context.Canceled)
 }
 
 // whatIsInstalledIsTransformed: every image from the mirror, every object with the job's label,
@@ -197,7 +221,7 @@ func whatIsInstalledIsTransformed(b *bed) {
 		helmexec.RetagImages(mirror.Rewrite, helmexec.RetagOptions{ImageOptions: helmexec.ImageOptions{Exclude: []string{}}}),
 		helmexec.AddLabels(map[string]string{"bench.example/job": "7"}),
 	)
-	opts := helmexec.InstallOptions{Wait: true, Timeout: soon, Transform: transform}
+	opts := helmexec.InstallOptions{Wait: true, Timeout: patient, Transform: transform}
 	installed := []string{"webapp"}
 	_, err := b.h.Install(b.ctx, "webapp", chartsDir+"/webapp", opts)
 	b.must(err)
@@ -272,11 +296,19 @@ func fitsIsWhatTheSchedulerDoes(b *bed) {
 		b.must(err)
 		fits, _ := report.Fits(nodes)
 		name := fmt.Sprintf("gpu-%d", i)
-		_, err = b.h.Install(b.ctx, name, chartsDir+"/gpu-inference", helmexec.InstallOptions{Wait: true, Timeout: 5 * time.Second, Values: values})
-		if fits != (err == nil) || err != nil && !strings.Contains(err.Error(), "Insufficient "+resource) {
-			b.Errorf("%+v: Fits says %v, and the install %v", test, fits, err)
-		}
-		_, err = b.h.Uninstall(b.ctx, name, helmexec.UninstallOptions{Wait: true, Timeout: soon, IgnoreNotFound: true})
+		b.growing(5*time.Second, func(timeout time.Duration) error {
+			_, err := b.h.Install(b.ctx, name, chartsDir+"/gpu-inference", helmexec.InstallOptions{Wait: true, Timeout: timeout, Values: values})
+			switch {
+			case fits && err != nil:
+				return fmt.Errorf("%+v: Fits says yes, and the install %w", test, err)
+			case !fits && err == nil:
+				b.Errorf("%+v: Fits says no, and it is installed", test)
+			case !fits:
+				return says(err, "Insufficient "+resource)
+			}
+			return nil
+		})
+		_, err = b.h.Uninstall(b.ctx, name, helmexec.UninstallOptions{Wait: true, Timeout: patient, IgnoreNotFound: true})
 		b.must(err)
 	}
 }

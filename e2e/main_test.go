@@ -148,9 +148,16 @@ type bed struct {
 	namespace string
 }
 
+// How long something takes depends on the machine. These only end what hangs: a behaviour, and a helm that waits for
+// what will happen.
+const (
+	tooLong = 10 * time.Minute
+	patient = 5 * time.Minute
+)
+
 // newBed makes a namespace and a Helm for it.
 func newBed(t *testing.T, helm string) *bed {
-	ctx, cancel := context.WithTimeout(shared.ctx, 90*time.Second)
+	ctx, cancel := context.WithTimeout(shared.ctx, tooLong)
 	t.Cleanup(cancel)
 	b := &bed{T: t, world: shared, ctx: ctx, helm: helm}
 	name := t.Name()[strings.LastIndex(t.Name(), "/")+1:]
@@ -159,7 +166,7 @@ func newBed(t *testing.T, helm string) *bed {
 		Binary:     shared.binaries[helm],
 		Home:       filepath.Join(shared.dir, helm),
 		Kubeconfig: shared.cluster.Kubeconfig,
-		Namespace:  b.namespace,
+		Namespace:  b.namespace, GracePeriod: patient,
 	}
 	if testing.Verbose() {
 		b.cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -206,9 +213,31 @@ func (b *bed) wantErr(err, want error, texts ...string) {
 	if want != nil && !errors.Is(err, want) {
 		b.Errorf("got %v, want %v", err, want)
 	}
+	if missing := says(err, texts...); missing != nil {
+		b.Error(missing)
+	}
+}
+
+// says tells which of the texts is not in an error.
+func says(err error, texts ...string) error {
 	for _, text := range texts {
 		if !strings.Contains(err.Error(), text) {
-			b.Errorf("the error does not say %q:\n%v", text, err)
+			return fmt.Errorf("the error does not say %q:\n%w", text, err)
+		}
+	}
+	return nil
+}
+
+// growing tries with a longer timeout each time, until it was long enough: a cluster on a busy machine takes longer to
+// show what is wrong with a release, and helm waits for all of its timeout.
+func (b *bed) growing(timeout time.Duration, try func(timeout time.Duration) error) {
+	b.Helper()
+	for ; ; timeout *= 2 {
+		switch err := try(timeout); {
+		case err == nil:
+			return
+		case timeout > time.Minute:
+			b.Fatal(err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec"
@@ -30,7 +31,7 @@ func skippedObjectsAreSwept(b *bed) {
 	b.must(os.WriteFile(script, []byte(fmt.Sprintf(skippingHelm, dir, b.binaries[b.helm])), 0o700))
 	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Binary = script })
 	_, err := h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{
-		Wait: true, Timeout: soon, JobID: "7", Values: helmexec.Values{"greeting": "{{ fail `no template` }}", "kind": "StatefulSet"},
+		Wait: true, Timeout: patient, JobID: "7", Values: helmexec.Values{"greeting": "{{ fail `no template` }}", "kind": "StatefulSet"},
 	})
 	b.must(err)
 	done := make(chan error, 1)
@@ -46,7 +47,7 @@ func skippedObjectsAreSwept(b *bed) {
 			return os.WriteFile(filepath.Join(dir, "removed"), nil, 0o600)
 		})
 	}()
-	result, err := h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: soon})
+	result, err := h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	b.must(<-done)
 	if len(result.Remains) != 1 {
@@ -57,14 +58,21 @@ func skippedObjectsAreSwept(b *bed) {
 	b.wantErr(err, helmexec.ErrReleaseNotFound)
 }
 
-// folder writes a chart of these files.
+// folder writes a chart of these templates, and of the files whose names have a folder.
 func (b *bed) folder(files map[string]string) string {
 	b.Helper()
 	chart := filepath.Join(b.TempDir(), "chart")
-	b.must(os.MkdirAll(filepath.Join(chart, "templates"), 0o700))
-	b.must(os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: chart\nversion: 1.0.0\n"), 0o600))
+	write := func(file, text string) {
+		path := filepath.Join(chart, filepath.FromSlash(file))
+		b.must(os.MkdirAll(filepath.Dir(path), 0o700))
+		b.must(os.WriteFile(path, []byte(text), 0o600))
+	}
+	write("Chart.yaml", "apiVersion: v2\nname: chart\nversion: 1.0.0\n")
 	for file, text := range files {
-		b.must(os.WriteFile(filepath.Join(chart, "templates", file), []byte(text), 0o600))
+		if !strings.Contains(file, "/") {
+			file = "templates/" + file
+		}
+		write(file, text)
 	}
 	return chart
 }
@@ -81,7 +89,7 @@ func markTakenOff(b *bed) {
 	b.must(b.cluster.Request(b.ctx, http.MethodGet, path, nil, &object))
 	delete(object["metadata"].(map[string]any), "annotations")
 	b.must(b.cluster.Request(b.ctx, http.MethodPut, path, object, nil))
-	_, err = b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: soon})
+	_, err = b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 	left := []helmexec.Remain{}
 	if err != nil {
 		b.wantErr(err, helmexec.ErrNotGone, "ConfigMap", "stubborn")

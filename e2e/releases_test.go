@@ -38,8 +38,9 @@ func installOfEverySource(b *bed) {
 // installLookUninstall is the life of one release.
 func installLookUninstall(b *bed) {
 	const release = "job-7-sut-web"
+	begin := time.Now()
 	rel, err := b.h.Install(b.ctx, release, b.repo.URL+"/webapp", helmexec.InstallOptions{
-		Wait: true, Timeout: 30 * time.Second, Description: "of job 7", Values: helmexec.Values{"replicas": 3},
+		Wait: true, Timeout: patient, Description: "of job 7", Values: helmexec.Values{"replicas": 3},
 	})
 	b.must(err)
 	if rel.Status != helmexec.StatusDeployed || rel.Revision != 1 || rel.Recovered || rel.Description != "of job 7" || rel.AppVersion == "" || rel.Notes == "" {
@@ -53,7 +54,7 @@ func installLookUninstall(b *bed) {
 
 	status, err := b.h.Status(b.ctx, release, helmexec.StatusOptions{})
 	b.must(err)
-	if status.Status != helmexec.StatusDeployed || status.ChartName != "webapp" || !status.Updated.Equal(rel.Updated) || time.Since(status.Updated) > time.Minute {
+	if status.Status != helmexec.StatusDeployed || status.ChartName != "webapp" || !status.Updated.Equal(rel.Updated) || status.Updated.Before(begin) {
 		b.Errorf("status is %+v", status)
 	}
 	_, err = b.h.Install(b.ctx, "other", sutChart, helmexec.InstallOptions{})
@@ -70,7 +71,7 @@ func installLookUninstall(b *bed) {
 	}
 
 	for _, name := range []string{release, "other"} {
-		result, err := b.h.Uninstall(b.ctx, name, helmexec.UninstallOptions{Wait: true, Timeout: 30 * time.Second})
+		result, err := b.h.Uninstall(b.ctx, name, helmexec.UninstallOptions{Wait: true, Timeout: patient})
 		b.must(err)
 		if result.Release.Name != name || len(result.Remains) != 0 {
 			b.Errorf("uninstalled %+v", result)
@@ -203,13 +204,13 @@ func oneHelmServesTheOther(b *bed) {
 	_, err = other.Install(b.ctx, "shared", b.repo.URL+"/sut", helmexec.InstallOptions{})
 	b.wantErr(err, helmexec.ErrReleaseExists)
 	upgraded, err := other.Upgrade(b.ctx, "shared", b.repo.URL+"/sut", helmexec.UpgradeOptions{
-		Wait: true, Timeout: soon, Values: helmexec.Values{"greeting": "from the other", "replicas": 2},
+		Wait: true, Timeout: patient, Values: helmexec.Values{"greeting": "from the other", "replicas": 2},
 	})
 	b.must(err)
 	if seen, err := b.h.Status(b.ctx, "shared", helmexec.StatusOptions{}); err != nil || upgraded.Revision != 2 || seen.Revision != 2 {
 		b.Errorf("upgraded to %+v, and seen as %+v (%v)", upgraded, seen, err)
 	}
-	_, err = other.Uninstall(b.ctx, "shared", helmexec.UninstallOptions{Wait: true, Timeout: 30 * time.Second})
+	_, err = other.Uninstall(b.ctx, "shared", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	b.wantLeft(nil)
 }
@@ -225,7 +226,7 @@ func valuesAreNotOnTheCommandLine(b *bed) {
 	done := make(chan error, 1)
 	go func() {
 		_, err := b.h.Install(b.ctx, "discreet", sutChart, helmexec.InstallOptions{
-			Wait: true, Timeout: 30 * time.Second, ValuesFiles: []string{file}, Values: helmexec.Values{"configMaps": 2, "image": secret},
+			Wait: true, Timeout: patient, ValuesFiles: []string{file}, Values: helmexec.Values{"configMaps": 2, "image": secret},
 		})
 		done <- err
 	}()
@@ -263,11 +264,11 @@ func valuesAreNotOnTheCommandLine(b *bed) {
 
 // whatStaysIsReported: the volume claim of a StatefulSet, and a hook that nothing removes.
 func whatStaysIsReported(b *bed) {
-	_, err := b.h.Install(b.ctx, "db", sutChart, helmexec.InstallOptions{Wait: true, Timeout: 30 * time.Second, Values: helmexec.Values{
+	_, err := b.h.Install(b.ctx, "db", sutChart, helmexec.InstallOptions{Wait: true, Timeout: patient, Values: helmexec.Values{
 		"kind": "StatefulSet", "replicas": 2, "hook": map[string]any{"event": "post-install", "policy": "before-hook-creation"},
 	}})
 	b.must(err)
-	result, err := b.h.Uninstall(b.ctx, "db", helmexec.UninstallOptions{Wait: true, Timeout: 30 * time.Second})
+	result, err := b.h.Uninstall(b.ctx, "db", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	if len(result.Remains) != 3 {
 		b.Errorf("remains are %v, want two claims and a Job", result.Remains)
@@ -288,7 +289,7 @@ func uninstallBehindAFailingHook(b *bed) {
 	if rel.Status != "uninstalling" {
 		b.Errorf("status is %s", rel.Status)
 	}
-	result, err := b.h.Uninstall(b.ctx, "stubborn", helmexec.UninstallOptions{NoHooks: true, Wait: true, Timeout: 30 * time.Second})
+	result, err := b.h.Uninstall(b.ctx, "stubborn", helmexec.UninstallOptions{NoHooks: true, Wait: true, Timeout: patient})
 	b.must(err)
 	b.wantLeft(result.Remains)
 }

@@ -24,6 +24,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Fake is a fake helm. Its releases, repositories and replies are those of one test.
@@ -100,6 +101,10 @@ type Reply struct {
 	Stdout string
 	Repeat int
 	Stderr string
+	// Memory is how many bytes of memory it takes then, and keeps.
+	Memory int64
+	// Spin is how long it keeps a processor busy.
+	Spin time.Duration
 	// Linger starts a child process that keeps stdout and stderr open, and that a SIGTERM does
 	// not end.
 	Linger bool

@@ -135,6 +135,15 @@ func (o order) act(c Call) {
 		}
 	}
 	_, _ = os.Stderr.WriteString(o.Stderr)
+	for taken := int64(0); taken < o.Memory; taken += 1 << 20 {
+		piece := make([]byte, 1<<20)
+		for i := 0; i < len(piece); i += 4096 {
+			piece[i] = 1 // a page that nobody touched is not in memory
+		}
+		kept = append(kept, piece)
+	}
+	for began := time.Now(); time.Since(began) < o.Spin; {
+	}
 	if o.Linger {
 		self, _ := os.Executable()
 		child := exec.Command(self, lingering)
@@ -142,6 +151,9 @@ func (o order) act(c Call) {
 		_ = child.Start()
 	}
 }
+
+// kept is the memory that the process has taken.
+var kept [][]byte
 
 func (o order) leave() int {
 	if o.Signal != 0 {

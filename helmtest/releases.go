@@ -300,9 +300,15 @@ func (f *Fake) list(c Call) Reply {
 	return printed(rows)
 }
 
-// selects tells whether labels fit a query of k=v, k!=v, k<n and k>n, joined by commas.
+// selects tells whether labels fit a query of !k, k=v, k!=v, k<n and k>n, joined by commas.
 func selects(query string, labels map[string]string) bool {
 	for _, term := range strings.Split(query, ",") {
+		if key, absent := strings.CutPrefix(term, "!"); absent {
+			if _, has := labels[key]; has {
+				return false
+			}
+			continue
+		}
 		at := strings.IndexAny(term, "!=<>")
 		if at < 0 {
 			continue

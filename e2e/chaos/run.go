@@ -52,6 +52,7 @@ type run struct {
 
 // newRun draws a run and makes its namespace and link.
 func (b *bench) newRun(ctx context.Context, f family, number int) (*run, error) {
+	begun.Store(true)
 	hash := fnv.New64a()
 	fmt.Fprintf(hash, "%s/%d", f.name, number)
 	rng := rand.New(rand.NewPCG(b.seed, hash.Sum64()))
@@ -160,7 +161,7 @@ func (j job) inProcess(ctx context.Context) (outcome, error) {
 	cmd.Env = append(os.Environ(), runnerVariable+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), &stdout, &stderr
 	// The helm that a killed runner leaves must not keep us.
-	cmd.WaitDelay = 100 * time.Millisecond
+	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
 		return outcome{}, fmt.Errorf("runner: %w: %s", err, stderr.String())
 	}

@@ -52,7 +52,7 @@ type Cluster struct {
 type binaries struct{ controlplane, kwok string }
 
 // startTimeout is for a machine with every core busy; three seconds are usual.
-const startTimeout = 2 * time.Minute
+const startTimeout = 5 * time.Minute
 
 // Available returns nil if this machine can start clusters, and otherwise an
 // error to skip a test with.
@@ -157,7 +157,7 @@ func (c *Cluster) prepare() error {
 			return err
 		}
 	}
-	c.Kubeconfig, err = c.writeKubeconfig("kubeconfig", c.URL)
+	c.Kubeconfig, err = c.writeKubeconfig("kubeconfig", c.URL, "", c.authority.cert)
 	return err
 }
 

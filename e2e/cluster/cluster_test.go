@@ -52,7 +52,7 @@ func testContext(t *testing.T) context.Context {
 	if err := Available(); err != nil {
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // ends what hangs
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"os"
 	"strings"
 	"text/template"
@@ -19,6 +21,9 @@ users:
 - name: admin
   user:
     token: {{ .Token }}
+    {{- with .As }}
+    as: {{ . }}
+    {{- end }}
 contexts:
 - name: helmexec-e2e
   context:
@@ -30,15 +35,30 @@ current-context: helmexec-e2e
 // KubeconfigFor writes a kubeconfig that reaches the cluster by another address,
 // such as that of a proxy on loopback that breaks connections.
 func (c *Cluster) KubeconfigFor(url string) (path string, err error) {
-	return c.writeKubeconfig("kubeconfig-"+strings.NewReplacer("/", "-", ":", "-").Replace(url), url)
+	return c.writeKubeconfig(fileNameFor(url), url, "", c.authority.cert)
 }
 
-func (c *Cluster) writeKubeconfig(name, url string) (path string, err error) {
+// KubeconfigWith is KubeconfigFor for a server with a certificate of its own.
+func (c *Cluster) KubeconfigWith(url string, certificate *x509.Certificate) (path string, err error) {
+	return c.writeKubeconfig(fileNameFor(url), url, "", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
+}
+
+func fileNameFor(url string) string {
+	return "kubeconfig-" + strings.NewReplacer("/", "-", ":", "-").Replace(url)
+}
+
+// KubeconfigAs writes a kubeconfig for a user who may do nothing but what roles allow.
+func (c *Cluster) KubeconfigAs(user string) (path string, err error) {
+	return c.writeKubeconfig("kubeconfig-as-"+user, c.URL, user, c.authority.cert)
+}
+
+func (c *Cluster) writeKubeconfig(name, url, user string, authority []byte) (path string, err error) {
 	var text bytes.Buffer
 	err = kubeconfig.Execute(&text, map[string]string{
 		"Server":    url,
-		"Authority": base64.StdEncoding.EncodeToString(c.authority.cert),
+		"Authority": base64.StdEncoding.EncodeToString(authority),
 		"Token":     c.token,
+		"As":        user,
 	})
 	if err != nil {
 		return "", err

@@ -42,9 +42,6 @@ func TestManyCallers(t *testing.T) {
 	for _, helm := range []string{"helm3", "helm4"} {
 		t.Run(helm, func(t *testing.T) {
 			b := newBed(t, helm)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
-			defer cancel()
-			b.ctx = ctx
 			var urls []string
 			for i := range 4 {
 				repo := b.repository(chartrepo.Options{})
@@ -82,7 +79,7 @@ func TestManyCallers(t *testing.T) {
 			})
 			all.Wait()
 
-			began := time.Now()
+			// Where somebody holds a lock, these hang.
 			repos, err := b.h.Repos(b.ctx)
 			b.must(err)
 			for i, url := range kept {
@@ -95,9 +92,6 @@ func TestManyCallers(t *testing.T) {
 				}
 			}
 			b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
-			if took := time.Since(began); took > time.Minute {
-				b.Errorf("the calls afterwards took %v: somebody holds a lock", took)
-			}
 			b.wantSoundCache()
 		})
 	}

@@ -39,7 +39,7 @@ func (b *bed) wantRefused(err, want error) {
 
 // small are limits that a test reaches soon.
 func small(cfg *helmexec.Config) {
-	cfg.Limits = helmexec.Limits{Index: 8 << 20, Archive: 1 << 20, Time: 20 * time.Second}
+	cfg.Limits = helmexec.Limits{Index: 8 << 20, Archive: 1 << 20, Time: 5 * time.Minute}
 	cfg.GracePeriod = time.Second
 }
 

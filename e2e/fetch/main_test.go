@@ -79,7 +79,7 @@ func newBed(t *testing.T, helm string) *bed {
 	if errors.Is(err, tools.ErrNotBuilt) {
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute) // ends what hangs
 	t.Cleanup(cancel)
 	b := &bed{T: t, ctx: ctx, processes: &counter{}}
 	b.must(err)

@@ -34,7 +34,7 @@ type Registry struct {
 	process *guarded.Process
 }
 
-const startTimeout = time.Minute
+const startTimeout = 5 * time.Minute
 
 // Available returns nil if this machine can start registries, and otherwise an
 // error to skip a test with.

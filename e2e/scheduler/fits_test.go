@@ -143,7 +143,7 @@ func (s scene) check(t *testing.T, nodeLabel string) {
 // DaemonSet, which has a pod for every node also where it cannot run, one is enough.
 func (s scene) play(t *testing.T, nodeLabel string) (fits bool, placed, pods int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(interrupted, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(interrupted, 10*time.Minute) // ends what hangs
 	defer cancel()
 	label := labelOf(s.name)
 	manifest, err := helmexec.Transforms(

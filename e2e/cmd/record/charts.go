@@ -51,9 +51,28 @@ func hook(event, fault string) string { return job("helm.sh/hook: "+event, fault
 
 func fault(f string) string { return ", " + cluster.LabelFault + ": " + f }
 
+// role lets a user do what the rules say.
+func role(user, rules string) string {
+	return `---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: ` + user + `}
+rules: ` + rules + `
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: ` + user + `}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: ` + user + `}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ` + user + `}]
+`
+}
+
 // charts are the templates of the charts by their names.
 var charts = map[string]string{
-	"plain":      fmt.Sprintf(configMap, "plain"),
+	"plain": fmt.Sprintf(configMap, "plain"),
+	"roles": role("no-delete", `[{apiGroups: ["", batch], resources: ["*"], verbs: [get, list, watch, create, patch, update]}]`) +
+		role("no-secrets", `[{apiGroups: [""], resources: [configmaps], verbs: ["*"]}]`) +
+		role("no-jobs", `[{apiGroups: [""], resources: ["*"], verbs: ["*"]}, {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, delete]}]`),
 	"ready":      deployment("nginx:1", "", ""),
 	"notready":   deployment("nginx:1", fault(cluster.FaultNotReady), ""),
 	"badimage":   deployment("registry.example/nosuchimage:1", "", ""),

@@ -61,6 +61,10 @@ var scenes = []scene{
 	{name: "api-conflict", cluster: "WEB/api/409/Operation+cannot+be+fulfilled:+the+object+has+been+modified", run: "list"},
 	{name: "forbidden", run: "list --kube-as-user=nobody"},
 	{name: "forbidden-install", run: "install web CHARTS/plain --kube-as-user=nobody"},
+	{name: "forbidden-record", before: lines("install roles CHARTS/roles"), run: "install web CHARTS/plain --kube-as-user=no-secrets"},
+	{name: "forbidden-hook", before: lines("install roles CHARTS/roles"), run: "install web CHARTS/pre-install-fails --kube-as-user=no-jobs"},
+	{name: "forbidden-uninstall", before: lines("install roles CHARTS/roles", "install web CHARTS/plain"), run: "uninstall web --kube-as-user=no-delete"},
+	{name: "forbidden-uninstall-debug", before: lines("install roles CHARTS/roles", "install web CHARTS/plain"), run: "uninstall web --kube-as-user=no-delete --debug"},
 	{name: "no-kube-context", run: "list --kube-context=nosuch"},
 	{name: "namespace-not-found", run: "install web CHARTS/plain --namespace=nosuch"},
 

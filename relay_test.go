@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
 )
 
 // host is a server that remembers what it was given as credentials, path by path.
@@ -50,8 +52,16 @@ func ask(t *testing.T, url string) (status int, body string, err error) {
 	return resp.StatusCode, string(text), err
 }
 
-func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
-	const token = "Bearer tok3n"
+func TestRelayGivesCredentialsToTheRepositoryAlone(t *testing.T) {
+	for given, entry := range map[string]repoEntry{
+		"Bearer tok3n":           {Token: "tok3n"},
+		"Basic Ym9iOmh1bnRlcjI=": {Username: "bob", Password: "hunter2"},
+	} {
+		testRelay(t, entry, given)
+	}
+}
+
+func testRelay(t *testing.T, entry repoEntry, given string) {
 	var back string
 	other := newHost(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/back" {
@@ -83,21 +93,23 @@ func TestRelayGivesTheTokenToTheRepositoryAlone(t *testing.T) {
 		says       string
 		to         *host
 		path, gets string
+		led        bool // by a redirect to where no credentials go
 	}{
-		{own.URL + "/charts/web.tgz", false, "ours", own, "/charts/web.tgz", token},
-		{own.URL + "/elsewhere.tgz", false, "ours", own, "/elsewhere.tgz", token},
-		{own.URL + "/charts/near", false, "ours", own, "/charts/web.tgz", token},
-		{own.URL + "/charts/away", false, "theirs", other, "/away", ""},
-		{other.URL + "/direct.tgz", false, "theirs", other, "/direct.tgz", ""},
-		{other.URL + "/back", false, "ours", own, "/admin", ""}, // nobody else says what is asked with the token
-		{other.URL + "/all.tgz", true, "theirs", other, "/all.tgz", token},
-		{own.URL + "/charts/away", true, "theirs", other, "/away", ""}, // it may be signed, and refuse a second proof
+		{own.URL + "/charts/web.tgz", false, "ours", own, "/charts/web.tgz", given, false},
+		{own.URL + "/elsewhere.tgz", false, "ours", own, "/elsewhere.tgz", given, false},
+		{own.URL + "/charts/near", false, "ours", own, "/charts/web.tgz", given, false},
+		{own.URL + "/charts/away", false, "theirs", other, "/away", "", true},
+		{other.URL + "/direct.tgz", false, "theirs", other, "/direct.tgz", "", false},
+		{other.URL + "/back", false, "ours", own, "/admin", "", true}, // nobody else says what is asked with the credentials
+		{other.URL + "/all.tgz", true, "theirs", other, "/all.tgz", given, false},
+		{own.URL + "/charts/away", true, "theirs", other, "/away", "", true}, // it may be signed, and refuse a second proof
 	} {
-		via, err := h.relay(repoEntry{URL: own.URL + "/charts", Token: "tok3n", PassCredentialsAll: test.all}, test.target, "archive.tgz")
+		entry.URL, entry.PassCredentialsAll = own.URL+"/charts", test.all
+		via, err := h.relay(entry, test.target, "archive.tgz")
 		require.NoError(t, err)
 		status, body, err := ask(t, via.served)
 		require.NoError(t, err)
-		assert.Equal(t, []any{200, test.says, test.gets}, []any{status, body, test.to.wasGiven(test.path)}, test.target)
+		assert.Equal(t, []any{200, test.says, test.gets, test.led}, []any{status, body, test.to.wasGiven(test.path), via.ledAway()}, test.target)
 		via.stop()
 		_, _, err = ask(t, via.served)
 		require.Error(t, err, "it has stopped")
@@ -135,7 +147,7 @@ func TestRelaySpeaksOfTheRepository(t *testing.T) {
 	assert.NotContains(t, said, strings.TrimPrefix(via.url, "http://"))
 }
 
-func TestTokenIsRefused(t *testing.T) {
+func TestCredentialsAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.pem")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
@@ -148,6 +160,8 @@ func TestTokenIsRefused(t *testing.T) {
 		{Config{Home: UserHome}, RepoOptions{Token: "tok3n"}, "set Config.Home"},
 		{Config{}, RepoOptions{Token: "tok3n\r\nX-Other: y"}, "no bearer token has"},
 		{Config{Env: map[string]string{"HTTPS_PROXY": "http://proxy.example"}}, RepoOptions{Token: "tok3n"}, "not in Config.Env"},
+		{Config{Env: map[string]string{"https_proxy": "http://proxy.example"}}, RepoOptions{Username: "bob", Password: "tok3n"}, "not in Config.Env"},
+		{Config{}, RepoOptions{Username: "bob", Password: "tok3n", CAFile: empty}, "holds no certificate"},
 		{Config{}, RepoOptions{Token: "tok3n", CAFile: filepath.Join(dir, "none.pem")}, "CAFile"},
 		{Config{}, RepoOptions{Token: "tok3n", CAFile: empty}, "holds no certificate"},
 		{Config{}, RepoOptions{Token: "tok3n", CertFile: empty, KeyFile: empty}, "CertFile and KeyFile"},
@@ -161,22 +175,46 @@ func TestTokenIsRefused(t *testing.T) {
 	}
 }
 
-// The helm that a token needs gets it neither as an argument nor by its environment or stdin.
-func TestTokenStaysInTheHome(t *testing.T) {
+// The helm that needs credentials gets them neither as arguments nor by its environment, stdin or files.
+func TestCredentialsStayInTheHome(t *testing.T) {
+	for _, opts := range []RepoOptions{{Token: "tok3n"}, {Username: "b0b", Password: "tok3n"}} {
+		h, fake := withArchives(t, "1.0.0")
+		for _, command := range []string{"repo update", "pull"} {
+			fake.Handle(command, func(c helmtest.Call) helmtest.Reply {
+				text, err := os.ReadFile(c.Env["HELM_REPOSITORY_CONFIG"])
+				assert.NoError(t, err)
+				assert.NotContains(t, string(text), "tok3n")
+				assert.NotContains(t, string(text), "b0b")
+				assert.Contains(t, string(text), "http://127.0.0.1:")
+				return fake.Perform(c)
+			})
+		}
+		name, err := h.AddRepo(t.Context(), "https://charts.example/x", opts)
+		require.NoError(t, err)
+		_, err = h.Fetch(t.Context(), name+"/web", ChartOptions{Refresh: true})
+		require.NoError(t, err)
+		if opts.Username != "" {
+			_, err = h.Fetch(t.Context(), "https://b0b:tok3n@charts.example/x/web-1.0.0.tgz", ChartOptions{})
+			require.NoError(t, err)
+		}
+		assert.Contains(t, fake.Commands(), "pull")
+		for _, call := range fake.Calls() {
+			for key, value := range call.Env {
+				assert.NotContains(t, value, "tok3n", key)
+			}
+			assert.NotContains(t, strings.Join(call.Args, " ")+call.Stdin, "tok3n")
+		}
+		known, err := h.known(t.Context(), name)
+		require.NoError(t, err)
+		assert.Equal(t, newRepoEntry(name, "https://charts.example/x", opts), known)
+	}
+}
+
+func TestTokenThatChanges(t *testing.T) {
 	h, fake := withFake(t, Config{})
-	name, err := h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{Token: "tok3n"})
+	_, err := h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{Token: "tok3n"})
 	require.NoError(t, err)
 	require.Len(t, fake.Calls(), 2, "the version and the index")
-	for _, call := range fake.Calls() {
-		for key, value := range call.Env {
-			assert.NotContains(t, value, "tok3n", key)
-		}
-		assert.NotContains(t, strings.Join(call.Args, " ")+call.Stdin, "tok3n")
-	}
-	known, err := h.known(t.Context(), name)
-	require.NoError(t, err)
-	assert.Equal(t, repoEntry{Name: name, URL: "https://charts.example/x", Token: "tok3n"}, known)
-
 	before := len(fake.Calls())
 	for token, more := range map[string]int{"": 0, "tok3n": 0} {
 		_, err = h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{Token: token})
@@ -223,6 +261,39 @@ func TestRelayBoundsWhatItReads(t *testing.T) {
 		assert.Less(t, len(said), 1000, name)
 		assert.NotContains(t, said, "tok3n", name)
 		via.stop()
+	}
+}
+
+// What a server says is quoted in errors, and not what it was given, in any form.
+func TestRelayQuotesNoPassword(t *testing.T) {
+	for _, test := range []struct {
+		entry repoEntry
+		want  string
+	}{
+		{repoEntry{Username: "bob", Password: "hunter2"}, "malformed: Basic *** ***, tok3n, Og=="},
+		{repoEntry{Token: "tok3n"}, "malformed: Bearer *** hunter2, ***, Og=="},
+		{repoEntry{}, "malformed:  hunter2, tok3n, Og=="},
+	} {
+		assert.Equal(t, test.want, redactor(test.entry.secrets())("malformed: "+test.entry.authorization()+" hunter2, tok3n, Og=="))
+	}
+}
+
+func TestIsHost(t *testing.T) {
+	for _, test := range []struct {
+		own, to string
+		want    bool
+	}{
+		{"https://h/charts", "https://h/x", true},
+		{"https://h/charts", "https://H:443/x", true},
+		{"https://h/charts", "http://h/x", false},
+		{"https://h/charts", "https://h:8443/x", false},
+		{"https://h:8443/charts", "http://h:8443/x", false},
+		{"https://h/charts", "https://sub.h/x", false},
+		{"http://h/charts", "https://h/x", true},
+		{"http://h:8080/charts", "http://h:8081/x", false},
+		{"http://127.0.0.1/charts", "http://localhost/x", false},
+	} {
+		assert.Equal(t, test.want, repoEntry{URL: test.own}.isHost(test.to), test)
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -22,43 +22,45 @@ import (
 // bearerToken is the form of a bearer token: RFC 6750, section 2.1.
 var bearerToken = regexp.MustCompile(`^[-A-Za-z0-9._~+/]+=*$`)
 
-// relay fetches one thing for helm from a repository that wants a bearer token, which helm cannot
-// send. It listens on the loopback, at a URL that nobody else can guess.
+// relay fetches one thing for helm from a source that wants credentials. Helm would send a user name and
+// password along with a redirect to another port of the host, and from https to http; a bearer token it
+// cannot send at all. The relay listens on the loopback, at a URL that nobody else can guess.
 type relay struct {
 	url            string       // what helm takes for the repository
 	served, target string       // the URL that helm asks for, and the one that is fetched
 	failed         atomic.Value // why the target was not reached last time: a string, "" when it was
-	token          string
+	led            atomic.Bool  // a redirect led to where no credentials go, last time
+	secrets        []string
 	server         *http.Server
 }
 
-// relay starts one for a target on the repository's own host, or on another one, which gets the token
+// relay starts one for a target on the repository's own host, or on another one, which gets the credentials
 // only where PassCredentialsAll says so. Helm asks for name below the relay's url. What the target says
 // is bounded by the limits on helm, which reads it, but for the headers.
 func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
 	for _, key := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		if value, set := h.cfg.Env[key]; set && value != os.Getenv(key) {
-			return nil, invalidf("repository %s: what asks with the token is this program and not helm: set %s in its environment, not in Config.Env alone", r.shown(), key)
+			return nil, invalidf("this program, not helm, sends the credentials: set %s in its environment, not in Config.Env alone", key)
 		}
 	}
 	config, err := r.tlsConfig()
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", r.shown(), err)
+		return nil, err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	via := &relay{url: "http://" + listener.Addr().String() + "/" + rand.Text(), target: target, token: r.Token}
+	via := &relay{url: "http://" + listener.Addr().String() + "/" + rand.Text(), target: target, secrets: r.secrets()}
 	via.served = via.url + "/" + name
 	via.failed.Store("")
-	client := &http.Client{Transport: withToken{
+	client := &http.Client{Transport: withCredentials{
 		// Nothing is unpacked here: the limits are on what comes.
 		&http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config,
 			DisableCompression: true, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
 		},
-		"Bearer " + r.Token,
+		r.authorization(),
 		func(to *url.URL) bool {
 			return r.PassCredentialsAll && to.String() == target || r.isHost(to.String())
 		},
@@ -80,6 +82,7 @@ func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
 // serve answers helm with what the target says, byte for byte.
 func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http.Client) {
 	via.failed.Store("")
+	via.led.Store(false)
 	req, err := http.NewRequestWithContext(asked.Context(), http.MethodGet, via.target, nil)
 	var answer *http.Response
 	if err == nil {
@@ -90,11 +93,12 @@ func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http
 		if e := (*url.Error)(nil); errors.As(err, &e) {
 			err = e.Err // without the address, which may be that of a redirect and have secrets
 		}
-		via.failed.Store(abridged(redactor([]string{via.token})(err.Error()))) // which can quote the server
+		via.failed.Store(abridged(redactor(via.secrets)(err.Error()))) // which can quote the server
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
 	defer answer.Body.Close()
+	via.led.Store(answer.Request.Response != nil && answer.Request.Header.Get("Authorization") == "")
 	maps.Copy(w.Header(), answer.Header)
 	w.WriteHeader(answer.StatusCode)
 	if _, err := io.Copy(w, answer.Body); err != nil {
@@ -121,23 +125,43 @@ func (via *relay) speak(text string) string {
 	return strings.ReplaceAll(text, via.url, strings.TrimSuffix(via.target, "/index.yaml"))
 }
 
-// withToken adds a token to the requests to where it may go, of which redirects make more.
-type withToken struct {
+// ledAway tells whether a redirect led to where no credentials go.
+func (via *relay) ledAway() bool { return via != nil && via.led.Load() }
+
+// withCredentials adds an Authorization header to requests for allowed URLs, also after redirects.
+type withCredentials struct {
 	http.RoundTripper
 	authorization string
 	may           func(*url.URL) bool
 }
 
-func (t withToken) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t withCredentials) RoundTrip(req *http.Request) (*http.Response, error) {
 	may := t.may(req.URL)
 	for hop := req.Response; may && hop != nil; hop = hop.Request.Response {
-		may = t.may(hop.Request.URL) // nobody else says what is asked with the token
+		may = t.may(hop.Request.URL) // nobody else says what is asked with the credentials
 	}
 	if may {
 		req = req.Clone(req.Context())
 		req.Header.Set("Authorization", t.authorization)
 	}
 	return t.RoundTripper.RoundTrip(req)
+}
+
+// authorization is the header that logs in to the repository, "" for none.
+func (r repoEntry) authorization() string {
+	switch {
+	case r.Token != "":
+		return "Bearer " + r.Token
+	case r.Username != "":
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(r.Username+":"+r.Password))
+	}
+	return ""
+}
+
+// secrets of the repository are kept out of logs and errors.
+func (r repoEntry) secrets() []string {
+	_, sent, _ := strings.Cut(r.authorization(), " ")
+	return []string{r.Password, sent}
 }
 
 // tlsConfig is how this repository is reached by TLS.

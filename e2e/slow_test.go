@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/e2e/cluster"
+)
+
+// slowServer stands before the API server, as a load balancer that has the whole of a request before it
+// passes that on: what it has accepted arrives, also when whoever asked is gone.
+type slowServer struct {
+	*httptest.Server
+	kubeconfig string
+	held       chan string   // the first request that is held back
+	release    chan struct{} // closed to let it arrive
+}
+
+// newSlowServer holds back the first request that makes an object of a kind.
+func (b *bed) newSlowServer(kind string) *slowServer {
+	b.Helper()
+	target, err := url.Parse(b.cluster.URL)
+	b.must(err)
+	s := &slowServer{held: make(chan string, 1), release: make(chan struct{})}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	s.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writes := r.Method == http.MethodPost || r.Method == http.MethodPatch
+		if writes && strings.Contains(r.URL.Path, "/"+kind) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			select {
+			case s.held <- r.URL.Path:
+				r = r.WithContext(context.WithoutCancel(r.Context()))
+				w = struct{ http.ResponseWriter }{w} // which does not tell that the other end is gone
+				<-s.release
+			default: // not the first one
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	b.Cleanup(s.CloseClientConnections)
+	s.kubeconfig, err = b.cluster.KubeconfigWith(s.URL, s.Certificate())
+	b.must(err)
+	return s
+}
+
+// recordThatArrivesLate: helm is killed while its record is on its way. It is named, and found by the
+// clean-up of the job.
+func recordThatArrivesLate(b *bed) {
+	s := b.newSlowServer("secrets")
+	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Kubeconfig, cfg.GracePeriod = s.kubeconfig, 3*time.Second })
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	go func() { <-s.held; cancel() }()
+	_, err := h.Install(ctx, "web", sutChart, helmexec.InstallOptions{JobID: "7"})
+	b.wantErr(err, helmexec.ErrLeftBehind)
+	b.wantErr(err, context.Canceled)
+	b.wantNames(b.failed(err).Remains, "Secret "+b.namespace+"/sh.helm.release.v1.web.v1")
+	close(s.release)
+	b.awaitRecord("web")
+	results, err := b.h.UninstallJob(b.ctx, "7", helmexec.JobOptions{Wait: true, Timeout: patient})
+	b.must(err)
+	if len(results) != 1 {
+		b.Errorf("results are %v", results)
+	}
+	b.wantLeft(nil)
+}
+
+// objectThatArrivesLate: helm ends while it makes an object, and that comes when the release is removed.
+func objectThatArrivesLate(b *bed) {
+	s := b.newSlowServer("deployments")
+	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Kubeconfig, cfg.GracePeriod = s.kubeconfig, time.Minute })
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	go func() {
+		<-s.held
+		cancel()
+		_ = cluster.Eventually(b.ctx, func(ctx context.Context) error {
+			err := b.cluster.Request(ctx, http.MethodGet, "/api/v1/namespaces/"+b.namespace+"/secrets/sh.helm.release.v1.web.v1", nil, nil)
+			if cluster.IsNotFound(err) {
+				return nil
+			}
+			return errors.Join(err, errStill)
+		})
+		close(s.release)
+	}()
+	_, err := h.Install(ctx, "web", sutChart, helmexec.InstallOptions{Wait: true})
+	b.wantErr(err, context.Canceled)
+	if errors.Is(err, helmexec.ErrLeftBehind) {
+		b.Errorf("left behind: %v", err)
+	}
+	b.wantLeft(b.failed(err).Remains)
+}
+
+// objectThatDoesNotArrive: whether it still comes is not known, so it is named.
+func objectThatDoesNotArrive(b *bed) {
+	s := b.newSlowServer("deployments")
+	defer close(s.release)
+	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Kubeconfig, cfg.GracePeriod = s.kubeconfig, 20*time.Second })
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	go func() { <-s.held; cancel() }()
+	_, err := h.Install(ctx, "web", sutChart, helmexec.InstallOptions{Wait: true})
+	b.wantErr(err, context.Canceled)
+	b.wantErr(err, helmexec.ErrLeftBehind, "if it is still on its way")
+	b.wantNames(b.failed(err).Remains, "apps/Deployment "+b.namespace+"/web")
+}

@@ -1,0 +1,284 @@
+package helmexec
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// unseen are characters that others can put into a text, and how they are shown.
+var unseen = []struct{ name, text, shown string }{
+	{"escape", "\x1b[31m", `\x1b[31m`},
+	{"null", "\x00", `\x00`},
+	{"backspace", "\b", `\b`},
+	{"delete", "\x7f", `\x7f`},
+	{"carriage return", "\r", `\r`},
+	{"next line", "\u0085", `\u0085`},
+	{"control sequence introducer", "\u009b2J", `\u009b2J`},
+	{"line separator", "\u2028", `\u2028`},
+	{"paragraph separator", "\u2029", `\u2029`},
+	{"right-to-left override", "\u202egnp", `\u202egnp`},
+	{"isolate", "\u2066", `\u2066`},
+	{"left-to-right mark", "\u200e", `\u200e`},
+	{"Arabic letter mark", "\u061c", `\u061c`},
+	{"zero width space", "\u200b", `\u200b`},
+	{"zero width joiner", "\u200d", `\u200d`},
+	{"soft hyphen", "\u00ad", `\u00ad`},
+	{"byte order mark", "\ufeff", `\ufeff`},
+	{"tag", "\U000e0041", `\U000e0041`},
+	{"private use", "\ue000", `\ue000`},
+	{"no character", "\U0010ffff", `\U0010ffff`},
+}
+
+// languages is text in several languages.
+const languages = "配置、失败 é ñ Ωж عربى עברית हिन्दी ไทย 🚀 ❤️ 1\u00a0000\u3000�"
+
+func TestPrintable(t *testing.T) {
+	for _, test := range unseen {
+		t.Run(test.name, func(t *testing.T) {
+			assert.Equal(t, "a"+test.shown+"b", printable("a"+test.text+"b", lines))
+			assert.Equal(t, test.shown+languages, printable(test.text+languages, ""))
+		})
+	}
+	for name, test := range map[string]struct{ text, keep, shown string }{
+		"languages":        {languages, "", languages},
+		"lines":            {"a\n\tb", lines, "a\n\tb"},
+		"no lines":         {"a\n\tb", "", `a\n\tb`},
+		"backslash, quote": {`\x1b "'`, "", `\x1b "'`},
+		"no UTF-8":         {"a\xff\xe8\xaf", "", `a\xff\xe8\xaf`},
+		"nothing":          {"", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, test.shown, printable(test.text, test.keep)) })
+	}
+}
+
+func wantPrintable(t *testing.T, text string) {
+	t.Helper()
+	assert.True(t, utf8.ValidString(text), "%q", text)
+	for _, r := range text {
+		assert.True(t, unicode.IsGraphic(r) || r == '\n' || r == '\t', "%q has %U", text, r)
+	}
+}
+
+// odd is text with all that is unseen, as YAML and JSON can spell it, and as it is.
+func odd() (spelled, plain, shown string) {
+	for _, test := range unseen {
+		plain += test.text
+		shown += test.shown
+	}
+	for _, r := range plain {
+		if r > 0xffff {
+			spelled += `\U` + strings.ToUpper(hex8(r))
+		} else {
+			spelled += `\u` + hex8(r)[4:]
+		}
+	}
+	return spelled, plain, shown
+}
+
+func hex8(r rune) string {
+	const digits = "0123456789abcdef"
+	text := make([]byte, 8)
+	for i := range text {
+		text[7-i] = digits[r>>(4*i)&15]
+	}
+	return string(text)
+}
+
+// What others wrote gets into errors in many ways, and by none of them as it is.
+func TestErrorsArePrintable(t *testing.T) {
+	spelled, plain, shown := odd()
+	// Where only JSON is read there are no characters of eight digits.
+	inJSON, shownInJSON := spelled[:strings.Index(spelled, `\U`)], shown[:strings.Index(shown, `\U`)]
+	oddObject := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"x" + spelled + "\"}\n"
+	said := helmtest.Reply{Stderr: "level=WARN msg=" + plain + "\nError: execution error at (web/templates/a.yaml:1:2): " + plain + languages + "\n", Exit: 1}
+	script := filepath.Join(t.TempDir(), "helm")
+	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\nprintf 'Error: \\377\\033[31m\\n' >&2\nexit 1\n"), 0o700))
+	folder := func(t *testing.T) string { return chartFolder(t, "web", "1.2.3") }
+
+	for _, test := range []struct {
+		name  string
+		err   func(t *testing.T, h *Helm, fake *helmtest.Fake) error
+		shows string
+	}{
+		{"helm says it", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
+			fake.On("template", said)
+			_, err := h.Template(t.Context(), folder(t), TemplateOptions{})
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			wantPrintable(t, e.Stderr)
+			assert.Contains(t, e.Stderr, "\nError: ", "lines stay lines")
+			assert.ErrorContains(t, err, languages[:20])
+			return err
+		}, shown[:40]},
+		{"an install says it", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
+			fake.On("install", said)
+			_, err := h.Install(t.Context(), "web", folder(t), InstallOptions{})
+			return err
+		}, shown[:40]},
+		{"helm says it in bytes", func(t *testing.T, h *Helm, _ *helmtest.Fake) error {
+			h.binary = script
+			_, err := h.run(t.Context(), invocation{args: []string{"list"}})
+			return err
+		}, `\xff\x1b[31m`},
+		{"an argument", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
+			fake.On("get", helmtest.Reply{Exit: 1})
+			_, err := h.run(t.Context(), invocation{args: []string{"get", "--", "\x1b\n"}})
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, `\x1b\n`, e.Args[2])
+			return err
+		}, `get \x1b\n`},
+		{"a pod", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
+			fake.Handle("install", installed(fake, "failed", tooLate))
+			fake.Handle("status", func(helmtest.Call) helmtest.Reply {
+				return helmtest.Reply{Stdout: strings.NewReplacer("ContainersNotReady", inJSON, "web-1", inJSON).Replace(onePod("False"))}
+			})
+			_, err := h.Install(t.Context(), "web", folder(t), InstallOptions{Wait: true})
+			var failed *ReleaseError
+			require.ErrorAs(t, err, &failed)
+			require.Len(t, failed.Blockers, 1)
+			wantPrintable(t, failed.Blockers.String()+failed.Blockers[0].String())
+			return err
+		}, "Pod " + shownInJSON + ": " + shownInJSON},
+		{"what is left", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
+			fake.Handle("install", func(c helmtest.Call) helmtest.Reply {
+				reply := installed(fake, "failed", noSchema)(c)
+				r, _ := fake.Release("", "web")
+				r.Manifest = oddObject
+				fake.SetRelease(r)
+				return reply
+			})
+			fake.Handle("uninstall", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{Stderr: "Error: forbidden\n", Exit: 1} })
+			fake.Handle("template", func(helmtest.Call) helmtest.Reply { return unreachable })
+			_, err := h.Install(t.Context(), "web", folder(t), InstallOptions{})
+			require.ErrorIs(t, err, ErrLeftBehind)
+			var failed *ReleaseError
+			require.ErrorAs(t, err, &failed)
+			for _, r := range failed.Remains {
+				wantPrintable(t, r.String())
+			}
+			return err
+		}, "ConfigMap default/x" + shown},
+		{"a hook", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
+			fake.SetVersion("v3.22.0")
+			fake.On("install", helmtest.Reply{Stdout: `{"hooks":[{"name":"` + inJSON + `","kind":"Job","events":["pre-install"]}]}`})
+			_, err := h.Install(t.Context(), "web", folder(t), InstallOptions{Transform: func(m Manifest) (Manifest, error) { return m, nil }})
+			require.ErrorIs(t, err, ErrHooksNotTransformed)
+			return err
+		}, "Job " + shownInJSON},
+		{"a document", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
+			fake.On("template", helmtest.Reply{Stdout: "kind: Pod\nspec: !!int \"" + spelled + "\"\n"})
+			m, err := h.Template(t.Context(), folder(t), TemplateOptions{})
+			require.NoError(t, err)
+			_, err = m.Objects()
+			return err
+		}, shown},
+		{"the name of a file", func(t *testing.T, h *Helm, _ *helmtest.Fake) error {
+			dir := folder(t)
+			require.NoError(t, os.Symlink("/nowhere", filepath.Join(dir, "\x1b\u202e.txt")))
+			_, err := h.Fetch(t.Context(), dir, ChartOptions{})
+			require.ErrorIs(t, err, ErrBadChart)
+			return err
+		}, `\x1b\u202e.txt`},
+		{"the name of a file in an archive", func(t *testing.T, h *Helm, _ *helmtest.Fake) error {
+			path := filepath.Join(t.TempDir(), "web.tgz")
+			var packed bytes.Buffer
+			zipped := gzip.NewWriter(&packed)
+			w := tar.NewWriter(zipped)
+			require.NoError(t, w.WriteHeader(&tar.Header{Name: "web/" + strings.ReplaceAll(plain, "\x00", ""), Typeflag: tar.TypeFifo}))
+			require.NoError(t, errors.Join(w.Close(), zipped.Close(), os.WriteFile(path, packed.Bytes(), 0o600)))
+			_, err := ArchiveValues(path)
+			require.ErrorIs(t, err, ErrBadChart)
+			return err
+		}, `\u202egnp`},
+		{"the content of a file", func(t *testing.T, h *Helm, _ *helmtest.Fake) error {
+			dir := folder(t)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "values.yaml"), []byte("a: !!int \""+spelled+"\"\n"), 0o600))
+			_, err := ArchiveValues(dir)
+			require.ErrorIs(t, err, ErrBadChart)
+			return err
+		}, shown},
+		{"an address", func(t *testing.T, h *Helm, _ *helmtest.Fake) error {
+			_, err := h.Chart2Info(t.Context(), "/nowhere/\u202egnp", ChartOptions{})
+			require.ErrorIs(t, err, ErrChartNotFound)
+			return err
+		}, `/nowhere/\u202egnp`},
+		{"an index", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
+			dir := repoDirIn(h.repoPath("odd"), "odd")
+			require.NoError(t, os.MkdirAll(filepath.Dir(dir.index), 0o700))
+			require.NoError(t, writeRepositories(dir.config, repoEntry{Name: "odd", URL: "https://odd.example"}))
+			require.NoError(t, os.WriteFile(dir.index, []byte("entries: {web: !!int \""+spelled+"\"}\n"), 0o600))
+			_, err := h.Search(t.Context(), "odd", "web", SearchOptions{})
+			require.Error(t, err)
+			return err
+		}, shown},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var log bytes.Buffer
+			h, fake := withFake(t, Config{Retry: Retry{Tries: 1}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			err := test.err(t, h, fake)
+			require.ErrorContains(t, err, test.shows)
+			wantPrintable(t, err.Error())
+			wantPrintable(t, log.String())
+		})
+	}
+}
+
+func TestLintMessagesArePrintable(t *testing.T) {
+	_, plain, shown := odd()
+	h, fake := withFake(t, Config{})
+	fake.On("lint", helmtest.Reply{Stdout: "[ERROR] templates/: " + plain + "\n", Exit: 1})
+	messages, err := h.Lint(t.Context(), chartFolder(t, "web", "1.2.3"), LintOptions{})
+	require.ErrorIs(t, err, ErrLintFailed)
+	assert.Equal(t, []LintMessage{{"ERROR", "templates/", shown}}, messages)
+}
+
+// A caller who waits for another's render is told no bytes of a digest.
+func TestWaitForARenderIsPrintable(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	begun, end := make(chan struct{}), make(chan struct{})
+	fake.On("template", helmtest.Reply{Then: func() { close(begun) }, Until: end})
+	path := filepath.Join(t.TempDir(), "web-1.2.3.tgz")
+	require.NoError(t, os.WriteFile(path, packed(t, chartFolder(t, "web", "1.2.3")), 0o600))
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.Inspect(t.Context(), path, InspectOptions{})
+		done <- err
+	}()
+	<-begun
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		assert.Eventually(t, func() bool {
+			h.gates.Lock()
+			defer h.gates.Unlock()
+			for _, g := range h.gates.of {
+				if g.callers == 2 {
+					return true
+				}
+			}
+			return false
+		}, tooLong, time.Millisecond)
+	}()
+	_, err := h.Inspect(ctx, path, InspectOptions{})
+	require.ErrorContains(t, err, "waiting for another caller")
+	wantPrintable(t, err.Error())
+	close(end)
+	require.NoError(t, <-done)
+}

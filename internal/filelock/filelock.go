@@ -1,0 +1,150 @@
+// Package filelock locks files among goroutines and processes. The system frees a lock whose holder
+// has died; on Unix a child process that inherits the open file (Lock.Inherited) holds the lock as well,
+// and keeps it when its parent is killed.
+//
+// A lock file is made by whoever wants the lock and removed by the last one to release it, or by Sweep.
+// Three rules make that safe: a lock counts only while the file is the one that its path names, nobody
+// removes a file without its exclusive lock, and that lock is one that counts.
+package filelock
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// ErrHeld: somebody else holds the lock. Every other error is the file system's.
+var ErrHeld = errors.New("the lock is held")
+
+// Mode is how a file is locked.
+type Mode int
+
+const (
+	// Exclusive locks exclude all others.
+	Exclusive Mode = 0
+	// Shared locks exclude exclusive ones.
+	Shared Mode = 1
+	// Existing, added to one of them, locks a file that has a purpose of its own: it is not made where
+	// it is missing (fs.ErrNotExist), and Release leaves it.
+	Existing Mode = 2
+)
+
+// Waiters look again after a pause, for a call that waits in the system cannot be cancelled.
+const shortestPause, longestPause = time.Millisecond, 50 * time.Millisecond
+
+// Lock is a lock that is held.
+type Lock struct {
+	file      file
+	path      string
+	mode      Mode
+	inherited bool
+}
+
+// afterOpen lets a test come between opening a file and locking it.
+var afterOpen = func(path string) {}
+
+// Try takes the lock of a file, or says ErrHeld.
+func Try(path string, mode Mode) (*Lock, error) {
+	return take(path, mode, func() bool { return false })
+}
+
+// Take waits for the lock of a file. ErrHeld says that ctx ended first.
+func Take(ctx context.Context, path string, mode Mode) (*Lock, error) {
+	pause := shortestPause
+	return take(path, mode, func() bool {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		pause = min(2*pause, longestPause)
+		select {
+		case <-timer.C:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	})
+}
+
+// take takes the lock; wait tells whether to look again.
+func take(path string, mode Mode, wait func() bool) (*Lock, error) {
+	for {
+		f, ok, err := tryLock(path, mode)
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok && !wait():
+			return nil, ErrHeld
+		case !ok:
+			continue
+		}
+		l := &Lock{file: f, path: path, mode: mode}
+		// Between opening the file and locking it somebody else may have removed it.
+		named, err := l.named()
+		if err == nil && named {
+			return l, nil
+		}
+		l.close()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// named tells whether the locked file is the one that its path names.
+func (l *Lock) named() (bool, error) {
+	held, err := l.file.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, err := os.Stat(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(held, there), err
+}
+
+// Path of the locked file.
+func (l *Lock) Path() string { return l.path }
+
+// Inherited is what a child process inherits (exec.Cmd.ExtraFiles) to hold the lock too, until it ends;
+// nothing on Windows.
+func (l *Lock) Inherited() []*os.File {
+	l.inherited = true
+	return l.file.files()
+}
+
+// Release ends this process's part in the lock. A lock file that nobody else holds is removed.
+func (l *Lock) Release() {
+	l.close()
+	if l.mode&Existing == 0 {
+		removeUnheld(l.path)
+	}
+}
+
+// close gives up the lock, but not that of a child process.
+func (l *Lock) close() {
+	if !l.inherited {
+		l.file.unlock() // a process that is about to become another program may share the open file
+	}
+	_ = l.file.Close()
+}
+
+func removeUnheld(path string) {
+	if l, err := Try(path, Exclusive|Existing); err == nil {
+		_ = l.Remove()
+	}
+}
+
+// Sweep removes the lock files (*.lock) in a folder that nobody holds and that are older than age: those
+// of killed processes.
+func Sweep(dir string, age time.Duration) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && filepath.Ext(e.Name()) == ".lock" && time.Since(info.ModTime()) >= age {
+			removeUnheld(filepath.Join(dir, e.Name()))
+		}
+	}
+}

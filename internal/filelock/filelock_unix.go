@@ -1,0 +1,53 @@
+//go:build unix
+
+package filelock
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// file holds the lock: it belongs to the open file, whichever process has that.
+type file struct{ *os.File }
+
+func tryLock(path string, mode Mode) (f file, ok bool, err error) {
+	flags, how := os.O_RDWR|os.O_CREATE, syscall.LOCK_EX
+	if mode&Existing != 0 {
+		flags = os.O_RDONLY
+	}
+	if mode&Shared != 0 {
+		how = syscall.LOCK_SH
+	}
+	if f.File, err = os.OpenFile(path, flags, 0o600); err != nil {
+		return f, false, err
+	}
+	afterOpen(path)
+	err = syscall.EINTR
+	for errors.Is(err, syscall.EINTR) {
+		err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+	}
+	switch {
+	case err == nil:
+		return f, true, nil
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return f, false, f.Close()
+	}
+	_ = f.Close()
+	return f, false, &os.PathError{Op: "flock", Path: path, Err: err}
+}
+
+func (f file) unlock() { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
+
+func (f file) files() []*os.File { return []*os.File{f.File} }
+
+// Remove removes the file, whose lock has to be an exclusive one, and releases it.
+func (l *Lock) Remove() error {
+	defer l.close()
+	// What was renamed to the path meanwhile is not locked by this lock.
+	named, err := l.named()
+	if err == nil && named {
+		err = os.Remove(l.path)
+	}
+	return err
+}

@@ -1,0 +1,122 @@
+package helmexec
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// similarIDs are ids of jobs that are easily taken for each other.
+func similarIDs() []string {
+	return []string{
+		"sut", "sut-5", "sut-6", "a-sut", "a-sut-b", "a-sut-sut-b", "a", "b", "a-b", "a--b", "-a", "a-",
+		"foo", "Foo", "FOO", "foo.", "foo/", "f_oo", "f-oo", "", " ", "任务", "模型", "id", "baseline", "nightly-baseline",
+		"550e8400-e29b-41d4-a716-446655440000", "550E8400-E29B-41D4-A716-446655440000",
+		strings.Repeat("1", 36), strings.Repeat("1", 37), strings.Repeat("1", 38), strings.Repeat("a", 64),
+		strings.Repeat("a", 23) + "-sut" + strings.Repeat("b", 20), // cut behind "-sut"
+		strings.Repeat("a", 22) + "-sut-" + strings.Repeat("b", 20),
+	}
+}
+
+// withDerived adds to ids what this package makes of them.
+func withDerived(ids []string) []string {
+	for _, id := range slices.Clone(ids) {
+		ids = append(ids, cleanJobID(id), labelValueOf(id), id+"-"+shortHash(id), shortHash(id))
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func TestJobsHaveNamesAndLabelsOfTheirOwn(t *testing.T) {
+	ids, random := similarIDs(), rand.New(rand.NewPCG(1, 2))
+	parts := []string{"a", "7", "z", "-", "--", "-sut", "sut-", "A", "_", ".", "模", "é", "foo", "\xff", "aaaaaaaa"}
+	for range 500 {
+		id := ""
+		for range 1 + random.IntN(12) {
+			id += parts[random.IntN(len(parts))]
+		}
+		ids = append(ids, id)
+	}
+	byName, byLabel := map[string]string{}, map[string]string{}
+	for _, id := range withDerived(withDerived(ids)) {
+		name, label := SUTHelmName(id, "x"), labelValueOf(id)
+		if other, taken := byName[name]; taken {
+			t.Errorf("%q and %q are both %s", id, other, name)
+		}
+		if other, taken := byLabel[label]; taken {
+			t.Errorf("%q and %q are both labelled %s", id, other, label)
+		}
+		byName[name], byLabel[label] = id, id
+		require.True(t, labelValue.MatchString(label), label)
+		assertSUTHelmName(t, id, "x", name)
+	}
+}
+
+// What looks for the releases of one job finds none of another's, whatever they are called.
+func TestJobQueries(t *testing.T) {
+	ids := withDerived(withDerived(similarIDs()))
+	names, labels := map[string][]string{}, map[string]string{}
+	for _, id := range ids {
+		for _, sut := range []string{"x", "sut-x", "a-sut-b", strings.Repeat("x", 60)} {
+			names[id] = append(names[id], SUTHelmName(id, sut))
+		}
+		labels[id] = labelJob + "=" + labelValueOf(id)
+	}
+	for _, id := range ids {
+		byName, byLabel := jobQueries(id)
+		assert.Equal(t, "!"+labelJob, byName.Selector, "a label goes before the name")
+		named := regexp.MustCompile(byName.Filter)
+		for _, other := range ids {
+			for _, name := range names[other] {
+				if (id == other) != named.MatchString(name) {
+					t.Errorf("what looks for job %q and %s of %q", id, name, other)
+				}
+			}
+			if (id == other) != (byLabel.Selector == labels[other]) {
+				t.Errorf("the labels of %q and %q", id, other)
+			}
+		}
+		for _, name := range []string{"", "x", ".x", "x.y", "-x", "x-", "X"} {
+			name = strings.TrimSuffix(SUTHelmName(id, "x"), "x") + name
+			_, _, ok := ParseSUTHelmName(name)
+			assert.Equal(t, ok, named.MatchString(name), name)
+		}
+	}
+}
+
+func TestUninstallJobRemovesItsOwn(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	sees(fake)
+	ids := []string{"sut-5", "sut-6", "sut-7", "Foo", "foo-ds7mon7y", "a-sut-b", "a-b-c7wollp5"}
+	left := map[string][]string{} // names of releases by job
+	add := func(id, name, label string) {
+		labels := map[string]string{}
+		if label != "" {
+			labels[labelJob] = labelValueOf(label)
+		}
+		fake.SetRelease(helmtest.Release{Name: name, Labels: labels})
+		left[id] = append(left[id], name)
+	}
+	for i, id := range ids {
+		add(id, SUTHelmName(id, "by-name"), "")
+		add(id, fmt.Sprint("by-label-", i), id)
+		add(id, SUTHelmName("Foo", fmt.Sprint("named-for-another-", i)), id)
+	}
+	for _, id := range ids {
+		results, err := h.UninstallJob(t.Context(), id, JobOptions{})
+		require.NoError(t, err)
+		var removed []string
+		for _, r := range results {
+			removed = append(removed, r.Release.Name)
+		}
+		assert.ElementsMatch(t, left[id], removed, "of job %q", id)
+	}
+}

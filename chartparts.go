@@ -190,7 +190,7 @@ func (f *folderReader) entry(name, place string, entry fs.DirEntry, above []fs.F
 // absolute gives where within the folder an absolute link leads, "" if it leads out. It looks at the text of the link
 // alone, and asks nothing outside of the folder.
 func (f *folderReader) absolute(link string) string {
-	target, err := os.Readlink(filepath.Join(f.root.Name(), filepath.FromSlash(link)))
+	target, err := f.root.Readlink(link)
 	if err != nil || !filepath.IsAbs(target) {
 		return ""
 	}

@@ -308,6 +308,8 @@ func plainTag(text string) string {
 	switch text {
 	case "", "~", "null", "Null", "NULL":
 		return "!!null"
+	case "<<":
+		return mergeTag
 	}
 	return "!!str"
 }

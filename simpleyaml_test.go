@@ -51,6 +51,7 @@ func FuzzParseSimple(f *testing.F) {
 	for _, seed := range []string{
 		"a: |\n\n  x\n   y\n\n  # z\nb:\n- |-\n  c\n- - d\n  -\n    e: f\n- 'g''h'\n- \"i\\\"j\\n\" # k\n",
 		"a: {b: [c, \"d\", 'e'], \"f\":g, h: {}, i: a:b}\nj: []\nk: # l\nm:\n  n: ~\n",
+		"a: <<\nb: '<<'\nc: [<<]\n",
 		"a:\n- b\n- c: d\n  e:\n  - f\ng: -1\nh: :8080\ni: ?x\nj: a#b\nk: a #b\n",
 	} {
 		f.Add([]byte(seed))
@@ -89,7 +90,7 @@ func compareTrees(simple, general *yamlnode.Node) string {
 	isNull := general.Tag == "!!null"
 	switch {
 	case simple.Kind != general.Kind, simple.Value != general.Value, simple.Style&styles != general.Style&styles,
-		(simple.Tag == "!!null") != isNull, general.Tag == mergeTag, general.Anchor != "", len(simple.Content) != len(general.Content),
+		(simple.Tag == "!!null") != isNull, (simple.Tag == mergeTag) != (general.Tag == mergeTag), general.Anchor != "", len(simple.Content) != len(general.Content),
 		(simple.Line != general.Line || simple.Column != general.Column) && !(isNull && simple.Value == ""):
 		return fmt.Sprintf("%+v read as %+v", *general, *simple)
 	}

@@ -132,6 +132,15 @@ func TestLongPaths(t *testing.T) {
 	assert.True(t, strings.HasSuffix(report.Images[1].Path, "abcdefghij.image"))
 }
 
+// The items of a List that another object carries are a part of that object where they are no objects of their own.
+func TestPathsInAListInAnObject(t *testing.T) {
+	report, err := Manifest("apiVersion: example.com/v1\nkind: Sensor\nmetadata: {name: s}\nspec:\n  carries:\n" +
+		"    apiVersion: v1\n    kind: List\n    metadata: {}\n    items: [{spec: {image: a}}]\n").ImageReport(ImageOptions{})
+	require.NoError(t, err)
+	require.Len(t, report.Images, 1)
+	assert.Equal(t, "items[0].spec.image", report.Images[0].Path)
+}
+
 func TestHooksAreListedOnce(t *testing.T) {
 	places, err := Manifest("kind: Pod\nmetadata: {annotations: {helm.sh/hook: 'test, pre-install,test,test'}}\n").Index()
 	require.NoError(t, err)

@@ -12,12 +12,15 @@ export GOFLAGS += -buildvcs=false
 CHAOS_RUNS ?= 100
 export CHAOS_RUNS
 
+# A folder of charts for "make charts", from where make runs; ours without it.
+CHARTS ?=
+
 # Tests run with the race detector where there is the C compiler that it needs.
 RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test unit oldest e2e chaos bench gobench lint tools cluster
+.PHONY: help demo test unit oldest e2e charts chaos bench gobench lint tools cluster
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -47,6 +50,10 @@ e2e: ## The same behaviours on real Helm 3 and 4, with a local cluster, reposito
 	$(call say,end-to-end tests on Helm 3 and 4)
 	cd e2e && CHAOS_RUNS=4 exec $(GO) test -count=1 -timeout=1h ./...
 
+charts: ## Install and remove the charts of a folder, CHARTS=folder, and compare what is left with what is reported
+	@$(TOOLS) guard helm3 helm4 controlplane kwok
+	cd e2e && CHARTS='$(abspath $(CHARTS))' exec $(GO) test -count=1 -timeout=12h -v ./charts
+
 chaos: ## Installs and uninstalls under all kinds of faults, CHAOS_RUNS of each
 	@$(TOOLS) guard helm3 helm4 controlplane kwok
 	cd e2e && exec $(GO) test -count=1 -timeout=4h -v ./chaos
@@ -60,6 +67,9 @@ gobench: ## Benchmarks of what runs without helm
 	$(GO) test -run='^$$' -bench=. -benchmem ./...
 	cd bench && $(GO) test -run='^$$' -bench=. -benchmem ./...
 
+# As the tools are built, so that Helm and Kubernetes are not compiled a second time.
+lint: export CGO_ENABLED = 0
+lint: export GOFLAGS += -trimpath
 lint: ## gofmt, vet also for macOS and Windows, staticcheck
 	@$(TOOLS) staticcheck
 	$(call say,gofmt)

@@ -48,7 +48,7 @@ const (
 
 // path spells the way from the object's root to a field of the mapping. What is very long is cut in its middle.
 func (c *cursor) path(field string) string {
-	if c == nil || c == c.object.root {
+	if c == c.object.root {
 		return joinPath("", field)
 	}
 	if c.way == "" {

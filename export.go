@@ -18,9 +18,12 @@ type ImageExport struct {
 }
 
 // ExportImages puts an ImageExport together of a chart's rendered manifest and its values. Rewrite gives the mirror of
-// an image. The error is that of Images.
+// an image. If opts.Exclude is nil it leaves out nothing, as Retag. The error is that of Images.
 func ExportImages(m Manifest, values map[string]any, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
 	opts.FullNames = true
+	if opts.Exclude == nil {
+		opts.Exclude = []string{istioImage}
+	}
 	images, err := m.Images(opts)
 	export := &ImageExport{Images: images}
 	e := exporter{rewrite: rewrite, names: make(map[string]bool), wanted: make(map[string]bool)}

@@ -151,7 +151,7 @@ func (r *gpuReader) mayMatter(doc *document) bool {
 func (r *gpuReader) visit(c *cursor) bool {
 	place := Place{Hooks: c.object.hooks}
 	switch {
-	case c.object.scope == scopeConfig, r.opts.SkipHooks && place.IsHook(), r.opts.SkipTests && place.IsTest():
+	case c.object.scope == scopeConfig, c.isArgument(), r.opts.SkipHooks && place.IsHook(), r.opts.SkipTests && place.IsTest():
 		return false
 	case c.object.Group == "resource.k8s.io":
 		r.readClaim(c)

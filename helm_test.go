@@ -95,7 +95,7 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, 30*time.Second, h.cfg.GracePeriod)
 	assert.GreaterOrEqual(t, cap(h.slots), 64)
 	assert.Equal(t, 3, h.cfg.Retry.Tries)
-	assert.Equal(t, time.Second, Retry{}.withDefaults().BackOff().NextBackOff())
+	assert.Equal(t, time.Second, h.cfg.Retry.BackOff().NextBackOff())
 	assert.Empty(t, fake.Calls(), "New starts no process")
 }
 

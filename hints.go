@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"slices"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
@@ -22,37 +23,69 @@ func (f *imageFinder) readHints(c *cursor) {
 	case c.key == "annotations" && c.parent != nil && c.parent.key == "metadata":
 		f.scanAll(c, "", "", c.node, 0)
 	default:
-		for _, field := range []string{"args", "command", "env"} {
-			list := resolve(get(c.node, field))
-			if list == nil || list.Kind != yamlnode.SequenceNode {
-				continue
-			}
-			flag := ""
-			for _, item := range list.Content {
-				if item = resolve(item); item.Kind == yamlnode.MappingNode {
-					f.scan(c, field, scalar(get(item, "name")), resolve(get(item, "value")))
-				} else {
-					f.scan(c, field, flag, item)
-				}
-				if flag = scalar(item); !strings.HasPrefix(flag, "-") || strings.Contains(flag, "=") {
-					flag = ""
-				}
-			}
-		}
-		if c.object.scope == scopeCustom && c.key != "env" {
-			f.scanTexts(c)
+		for i := 0; i+1 < len(c.node.Content); i += 2 {
+			f.readHintField(c, keyOf(c.node.Content[i]), resolve(c.node.Content[i+1]))
 		}
 	}
 }
 
-// scanTexts scans the fields of c that hold text of several lines, such as the values of a chart or a template.
-func (f *imageFinder) scanTexts(c *cursor) {
-	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		if value := resolve(c.node.Content[i+1]); strings.Contains(scalar(value), "\n") {
-			key := keyOf(c.node.Content[i])
-			f.scan(c, key, key, value)
+// readHintField reads a field of a mapping in which programs are told of images.
+func (f *imageFinder) readHintField(c *cursor, key string, value *yamlnode.Node) {
+	switch key {
+	case "args", "command", "env":
+		if value.Kind == yamlnode.SequenceNode {
+			f.scanArguments(c, key, value)
+			return
+		}
+	case "value", "default": // of a variable, a parameter or a patch; the JSON in an argument of a workflow is read in its own right
+		if name := scalar(get(c.node, "name")); name != "" && c.index >= 0 && !holdsYAML(c, key, scalar(value)) {
+			f.scan(c.parent, c.key, name, value)
+			return
+		}
+		if f.readPatch(c, key, value) {
+			return
 		}
 	}
+	if c.object.scope != scopeCustom {
+		return
+	}
+	switch text := scalar(value); {
+	case strings.Contains(text, "\n"): // such as the values of a chart or a template
+		f.scan(c, key, key, value)
+	case f.isWhole(text) && !c.isLabels() && !f.isNever(c, key): // whatever the field is called
+		f.addHint(c, key, value, 0, len(text))
+	}
+}
+
+// isNever reports a field that by a rule holds no image that is pulled.
+func (f *imageFinder) isNever(c *cursor, key string) bool {
+	return slices.ContainsFunc(f.rulesFor(c.object), func(rule *ImageRule) bool {
+		return rule.Is == ImageNever && c.endsIn(rule.Path, key)
+	})
+}
+
+// scanArguments scans the arguments of a container. What stands before one may be the flag that it is for.
+func (f *imageFinder) scanArguments(c *cursor, field string, list *yamlnode.Node) {
+	flag := ""
+	for _, item := range list.Content {
+		f.scan(c, field, flag, item)
+		if flag = scalar(item); !strings.HasPrefix(flag, "-") || strings.Contains(flag, "=") {
+			flag = ""
+		}
+	}
+}
+
+// readPatch takes the value that a patch of JSON puts where an image is. It reports whether there is one.
+func (f *imageFinder) readPatch(c *cursor, key string, value *yamlnode.Node) bool {
+	text := scalar(value)
+	if text == "" || !hasAnySuffix(scalar(get(c.node, "path")), "/image", "Image") {
+		return false
+	}
+	_, err := f.parse(text)
+	if err == nil {
+		f.addHint(c, key, value, 0, len(text))
+	}
+	return err == nil
 }
 
 // scanAll scans the strings below a node. The path leads from c to the node; key is the last name in it.
@@ -74,7 +107,40 @@ func (f *imageFinder) scanAll(c *cursor, path, key string, node *yamlnode.Node, 
 			if key == lastApplied || key == "labels" || key == "binaryData" || c == c.object.root && depth == 0 && (key == "apiVersion" || key == "kind") {
 				continue
 			}
+			f.readPair(c, path, key, node)
 			f.scanAll(c, joinPath(path, key), key, node.Content[i+1], depth+1)
+		}
+	}
+}
+
+// pairs are what the keys of an image end in, of its tag and of its registry, where a configuration has a key for each.
+var pairs = []struct{ image, tag, registry string }{
+	{"repository", "tag", "registry"}, {"repository", "version", "registry"}, {"repo", "tag", "registry"},
+	{"Repository", "Tag", "Registry"}, {"Repository", "Version", "Registry"},
+	{"REPOSITORY", "TAG", "REGISTRY"}, {"REPOSITORY", "VERSION", "REGISTRY"}, {"REPO", "TAG", "REGISTRY"},
+	{"image", "tag", "registry"}, {"image", "image.tag", "registry"}, {"image", "image-tag", "registry"}, {"image", "image_tag", "registry"},
+	{"Image", "ImageTag", "ImageRegistry"}, {"Image", "Tag", "Registry"},
+	{"IMAGE", "IMAGE_TAG", "REGISTRY"}, {"IMAGE", "TAG", "REGISTRY"},
+}
+
+// readPair takes a field of a configuration together with those beside it that hold its tag and its registry, such as
+// trivy.repository and trivy.tag.
+func (f *imageFinder) readPair(c *cursor, path, key string, mapping *yamlnode.Node) {
+	for _, pair := range pairs {
+		stem, found := strings.CutSuffix(key, pair.image)
+		if !found {
+			continue
+		}
+		n := imageNodes{name: resolve(f.get(mapping, key)), tag: resolve(f.get(mapping, stem+pair.tag)), registry: resolve(f.get(mapping, stem+pair.registry))}
+		if len(scalar(n.name))+len(scalar(n.tag)) > maxReference {
+			continue
+		}
+		if name := scalar(n.name); name == "" || scalar(n.tag) == "" || isOther(name) || hasVersion(name) || isTemplate(name+scalar(n.tag)) {
+			continue
+		}
+		if _, err := f.parse(scalar(n.name) + versionOf(scalar(n.tag))); err == nil {
+			f.join(c, joinPath(path, key), n, classHint, "")
+			return
 		}
 	}
 }
@@ -96,7 +162,9 @@ func (f *imageFinder) scan(c *cursor, path, key string, node *yamlnode.Node) {
 			end++
 		}
 		from, to := start, end
-		start = end
+		if start = end; end < len(text) && strings.IndexByte("{$<", text[end]) >= 0 {
+			continue // a placeholder goes on with it
+		}
 		for to > from && strings.IndexByte(".:/@-", text[to-1]) >= 0 {
 			to--
 		}
@@ -129,7 +197,9 @@ func lineBefore(text string, position int) string {
 	return before[strings.LastIndexByte(before, '\n')+1:]
 }
 
+// mentionsImage reports text that speaks of images. Of a key, under which many things may stand, the end counts.
 func mentionsImage(text string) bool {
+	text = text[max(0, len(text)-maxPathPart):]
 	return strings.Contains(text, "mage") || strings.Contains(text, "IMAGE")
 }
 
@@ -149,13 +219,21 @@ func (f *imageFinder) isHint(word string, aboutImages bool) bool {
 	switch {
 	case ref.Digest != "":
 		return true
+	case domain == "k8s.io", hasAnySuffix("."+domain, ".kubernetes.io", ".x-k8s.io", ".helm.sh"):
+		return false // a label, an annotation or a taint
 	case ref.Tag == "":
 		return aboutImages && hasRegistry
 	case aboutImages:
 		return hasPath || !isNumber(ref.Tag) || len(ref.Tag) < len("8080") // a port rather than a version
 	}
 	version := strings.TrimPrefix(ref.Tag, "v")
-	return hasPath && !isNumber(ref.Tag) && (isNumber(version[:min(1, len(version))]) || version == "latest" || hasRegistry)
+	hasRegistry = hasRegistry && strings.Count(word, "/") > 1 // what has a domain and a name only may be a label
+	return hasPath && (hasRegistry || !isNumber(ref.Tag) && (isNumber(version[:min(1, len(version))]) || version == "latest"))
+}
+
+// isWhole reports a reference that is most likely an image wherever it stands: with a path and a version.
+func (f *imageFinder) isWhole(text string) bool {
+	return strings.IndexByte(text, '/') > 0 && hasVersion(text) && f.isHint(text, false)
 }
 
 // isNumber reports text of nothing but digits, or of nothing.

@@ -231,6 +231,46 @@ var hostileYAML = []shape{
 		}
 		return b.String() + "  templates:\n" + strings.Repeat("  - container: {image: '{{workflow.parameters.y}}'}\n", n/100)
 	}},
+	{"a call for each image", func(n int) string {
+		return argoHead + "  templates:\n  - {name: m, steps: [[" + strings.Repeat("{template: t}, ", n/36) + "]]}\n  - name: t\n    containers: [" +
+			strings.Repeat("{image: '{{item}}'}, ", n/36) + "]\n"
+	}},
+	{"an item for each image", func(n int) string {
+		return argoHead + "  templates:\n  - name: m\n    steps: [[{template: t, withItems: [" + strings.Repeat("a, ", n/24) + "]}]]\n  - name: t\n    containers: [" +
+			strings.Repeat("{image: '{{item}}'}, ", n/24) + "]\n"
+	}},
+	{"a long argument for each image", func(n int) string {
+		return argoHead + "  arguments: {parameters: [{name: x, value: " + strings.Repeat("a", n/2) + "}]}\n  templates:\n" +
+			strings.Repeat("  - container: {image: '{{workflow.parameters.x}}'}\n", n/100)
+	}},
+	{"a wide mapping for each image", func(n int) string {
+		var b strings.Builder
+		b.WriteString(argoHead + "  templates:\n  - name: t\n    containers: [" + strings.Repeat("{image: '{{inputs.parameters.x}}'}, ", n/72) + "]\n")
+		for i := 0; b.Len() < n; i++ {
+			fmt.Fprintf(&b, "    k%d: v\n", i)
+		}
+		return b.String()
+	}},
+	repeated("the same text for each placeholder", customHead+"  aB: "+strings.Repeat("x", 900)+"\n  images: [", "'{{a_b}}:1', ", "]\n"),
+	repeated("a pipeline in a pipeline", "apiVersion: tekton.dev/v1\nkind: Task\nspec: {params: [{name: p, default: a}], steps: [", "{image: $(params.p)}, ", "]}\n"),
+	repeated("a long default", "apiVersion: kro.run/v1\nkind: ResourceGraphDefinition\nspec: {schema: {spec: {x: '"+strings.Repeat("default= ", 90)+"'}}, resources: [", "{image: '${schema.spec.x}:1'}, ", "]}\n"),
+	{"many names with a long registry by default", func(n int) string {
+		return customHead + "  defaults: {registry: r.io/" + strings.Repeat("a/", n/4) + "}\n  parts:\n" + strings.Repeat("  - {image: a, tag: v1}\n", n/48)
+	}},
+	{"many names with a long tag", func(n int) string {
+		var b strings.Builder
+		b.WriteString(customHead + "  tag: " + strings.Repeat("a+", n/4) + "\n")
+		for i := 0; b.Len() < n; i++ {
+			fmt.Fprintf(&b, "  k%dImageRepository: a/b\n", i)
+		}
+		return b.String()
+	}},
+	repeated("many images in a text", customHead+"  images: ", "a=r.io/a:1;", "\n"),
+	repeated("a text that is no YAML", argoHead+"  podSpecPatch: |\n    {\n", "    image: a:1\n", ""),
+	repeated("keys in pairs", configHead, "  a.repository: a/b\n  a.tag: v1\n", ""),
+	{"a tag for many keys", func(n int) string {
+		return configHead + "  tag: " + strings.Repeat("1", n/2) + "\n  repository: a/b\n  repo: a/b\n" + strings.Repeat("  image: a/b\n", n/26)
+	}},
 	repeated("unclosed expressions", argoHead+"  templates:\n  - container: {image: '", "{{", "'}\n"),
 	{"YAML in YAML in YAML", func(n int) string {
 		text := "spec: {containers: [{image: 'a:1'}]}\nx: " + strings.Repeat("a", n/8)

@@ -23,6 +23,7 @@ const (
 	classInvalid
 	classUnresolved
 	classHint
+	classNone
 )
 
 // imagePart is a piece of text that makes up a reference or a part of it.
@@ -50,17 +51,44 @@ func (m Manifest) findImages(ctx context.Context, opts ImageOptions, hints bool)
 		finder.rules = slices.Concat(opts.Rules, imageRules)
 		finder.words = newImageWords(slices.Concat(finder.rules, compositeRules))
 	}
-	if opts.Exclude == nil {
-		finder.exclude = DefaultExclude
-	}
 	err := m.read(ctx, func(doc *document) error {
 		if !finder.mayMatter(doc) && doc.skim() {
 			return nil
 		}
-		finder.hintTries, finder.indexes = maxHintTries, nil
-		return walk(doc, finder.visit)
+		finder.documentState = documentState{
+			hintTries: maxHintTries, fills: minFills + len(doc.text)/8, fieldVisits: minFills + 4*len(doc.text),
+		}
+		start := len(finder.found)
+		err := walk(doc, finder.visit)
+		if hints {
+			finder.dropHints(start)
+		}
+		return err
 	})
 	return finder.found, err
+}
+
+// dropHints drops the hints in what was found from start on which stand where an image is due too, or hold what an
+// image was filled in with.
+func (f *imageFinder) dropHints(start int) {
+	taken := make(map[*yamlnode.Node]bool)
+	hints := 0
+	for _, found := range f.found[start:] {
+		if found.class == classHint {
+			hints++
+			continue
+		}
+		for _, part := range found.parts {
+			taken[part.node] = true
+		}
+	}
+	if hints == 0 || len(taken) == 0 {
+		return
+	}
+	kept := slices.DeleteFunc(f.found[start:], func(found foundImage) bool {
+		return found.class == classHint && len(found.parts) == 1 && taken[found.parts[0].node]
+	})
+	f.found = f.found[:start+len(kept)]
 }
 
 type imageFinder struct {
@@ -73,11 +101,23 @@ type imageFinder struct {
 
 	ruled  *object // whose rules are ruling
 	ruling []*ImageRule
+	shaped bool // by a rule of them a field image has to look like one
 
-	indexes map[*yamlnode.Node]map[string]*yamlnode.Node // of this document's large mappings
+	documentState
+	parsed map[string]parsedReference
+}
 
-	hintTries int // left in this document
-	parsed    map[string]parsedReference
+// documentState is what the finder remembers of the document that it reads.
+type documentState struct {
+	hintTries   int                                          // left
+	fills       int                                          // left
+	fieldVisits int                                          // left
+	indexes     map[*yamlnode.Node]map[string]*yamlnode.Node // of large mappings, and of lists by name
+	workflows   map[*object]*workflow
+	jsonLists   map[*yamlnode.Node][]*yamlnode.Node   // by the scalar that holds it
+	fields      map[*object]map[string]*yamlnode.Node // by plainName
+	hinted      map[string]bool                       // images of kro whose defaults were given
+	defaults    map[*cursor]imageDefaults
 }
 
 type parsedReference struct {
@@ -128,6 +168,10 @@ func (f *imageFinder) visit(c *cursor) bool {
 	if f.opts.SkipHooks && len(c.object.hooks) > 0 || f.opts.SkipTests && (Place{Hooks: c.object.hooks}).IsTest() {
 		return false
 	}
+	if c.node.Kind == yamlnode.ScalarNode {
+		f.readUnreadable(c)
+		return true
+	}
 	if f.hints {
 		f.readHints(c)
 	}
@@ -137,14 +181,33 @@ func (f *imageFinder) visit(c *cursor) bool {
 	case scopeTyped:
 		switch {
 		case c.isContainer():
-			f.field(c, "image", ImageSure)
+			f.readContainer(c)
 		case c.key == "image" && c.parent != nil && c.parent.key == "volumes" && c.parent.index >= 0:
 			f.field(c, "reference", ImageSure)
+		case c.isArgument():
+			f.readArgument(c)
 		}
 	case scopeCustom:
 		f.readCustom(c)
 	}
 	return true
+}
+
+// readContainer reads a container of a pod spec or of a template of Argo.
+func (f *imageFinder) readContainer(c *cursor) {
+	if !f.patchedLater(c) {
+		f.field(c, "image", ImageSure)
+	} else if image := resolve(get(c.node, "image")); scalar(image) != "" {
+		f.addUnresolved(c, "image", image, scalar(image), "podSpecPatch, which only the running workflow knows, may set another image")
+	}
+}
+
+// addUnresolved adds an image, or what is known of one, that the manifest does not tell.
+func (f *imageFinder) addUnresolved(c *cursor, field string, node *yamlnode.Node, text, reason string) {
+	f.add(c, foundImage{
+		ImageUse: ImageUse{Place: c.place(field, node), Image: text, Reason: reason}, class: classUnresolved, src: c.src,
+		parts: []imagePart{{role: partWhole, node: node, end: len(scalar(node))}},
+	})
 }
 
 // readCustom reads a mapping of a custom resource.
@@ -154,26 +217,47 @@ func (f *imageFinder) readCustom(c *cursor) {
 	}
 	var used usedFields
 	below := c.belowImages()
+	about := below || isImageWord(c.key)
+	parts, pulled := imageSigns(c.node)
 	for _, rule := range f.rulesFor(c.object) {
 		f.applyRule(c, rule, &used)
 	}
-	if parts := imageObject(c, below); parts != (ImageParts{}) && !used.has(parts.main()) && f.composite(c, parts) {
-		used.add(parts.Registry, parts.Repository, parts.Name)
-	}
-	for i := range compositeRules {
+	f.imageObject(c, below, pulled, &used)
+	for i := 0; i < len(compositeRules) && parts; i++ {
 		f.applyRule(c, &compositeRules[i], &used)
 	}
+	var whole []string // fields that are called something else and hold all of a reference
 	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		key := keyOf(c.node.Content[i])
+		key, value := keyOf(c.node.Content[i]), c.node.Content[i+1]
 		if used.has(key) {
 			continue
 		}
-		if kind, known := imageFieldKind(c, key, below); !known {
-			f.ofRepository(c, key)
-		} else if !f.withOwnTag(c, key) {
+		switch kind, known := imageFieldKind(c, key, below, about); {
+		case isPulled(key, value):
+			f.field(c, key, ImageSure)
+		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind) && !f.withVersion(c, key):
 			f.field(c, key, kind)
+		case !known && hasRegistry(scalar(value)) && f.isWhole(scalar(value)):
+			whole = append(whole, key)
 		}
 	}
+	for i := 0; i < len(whole) && len(whole) > 1; i++ { // a mapping of images that is not called so
+		f.field(c, whole[i], ImageSure)
+	}
+}
+
+// imageSigns reports whether a mapping has a field that one of the compositeRules is about, and whether it says how to
+// pull.
+func imageSigns(mapping *yamlnode.Node) (parts, pulled bool) {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		switch keyOf(mapping.Content[i]) {
+		case "registry", "repository", "image", "baseImage":
+			parts = true
+		case "pullPolicy", "imagePullPolicy":
+			pulled = true
+		}
+	}
+	return parts, pulled
 }
 
 // usedFields are the fields of a mapping that a rule has taken.
@@ -195,10 +279,11 @@ func (f *imageFinder) rulesFor(o *object) []*ImageRule {
 	if f.ruled == o {
 		return f.ruling
 	}
-	f.ruled, f.ruling = o, f.ruling[:0]
+	f.ruled, f.ruling, f.shaped = o, f.ruling[:0], false
 	for i := range f.rules {
-		if f.rules[i].fits(o) {
-			f.ruling = append(f.ruling, &f.rules[i])
+		if rule := &f.rules[i]; rule.fits(o) {
+			f.ruling = append(f.ruling, rule)
+			f.shaped = f.shaped || rule.Path == "image" && rule.Is == ImageShaped
 		}
 	}
 	return f.ruling
@@ -215,112 +300,13 @@ func (f *imageFinder) applyRule(c *cursor, rule *ImageRule, used *usedFields) {
 	if used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
 		return
 	}
-	used.add(field)
-	f.field(c, field, rule.Is)
-}
-
-// field takes the string, or the strings of the list, at a key of c.
-func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
-	if kind == ImageNever || kind == ImageHint && !f.hints {
+	if rule.of != "" && (c.parent == nil || scalar(c.parent.get("type")) != rule.of) {
 		return
 	}
-	sure := kind == ImageSure || kind == ImageShaped && key == "image" && c.isContainer()
-	for _, item := range f.scalarsAt(c.node, key) {
-		text := scalar(item)
-		switch {
-		case text == "":
-			continue
-		case c.object.scope == scopeTyped:
-		case text == "true", text == "false", isNumber(text), isFile(text), !sure && !f.looksLikeImage(text):
-			continue
-		}
-		part := imagePart{role: partWhole, node: item, end: len(text)}
-		found := foundImage{ImageUse: ImageUse{Place: c.place(key, item), Image: text}, src: c.src, parts: []imagePart{part}}
-		if kind == ImageHint {
-			found.class = classHint
-		}
-		f.add(c, found)
+	used.add(field)
+	if rule.Is == ImageNever || rule.Is == ImageHint || !f.withNeighbours(c, field, rule.Is) {
+		f.field(c, field, rule.Is)
 	}
-}
-
-// composite puts an image, or several with one prefix, together from fields of c. It reports whether the fields that
-// it takes are all there.
-func (f *imageFinder) composite(c *cursor, parts ImageParts) bool {
-	prefix, suffix, pieces, ok := f.frame(c, parts)
-	if !ok {
-		return false
-	}
-	emit := func(field string, node *yamlnode.Node, image string, pieces []imagePart) {
-		f.add(c, foundImage{ImageUse: ImageUse{Place: c.place(field, node), Image: image}, src: c.src, parts: pieces})
-	}
-	if parts.Name == "" {
-		name := strings.TrimSuffix(prefix, "/")
-		if name == "" || hasVersion(name) {
-			return false
-		}
-		emit(parts.Repository, pieces[0].node, name+suffix, pieces)
-		return true
-	}
-	complete := false
-	for _, item := range f.scalarsAt(c.node, parts.Name) {
-		name := scalar(item)
-		if name == "" || suffix != "" && hasVersion(name) {
-			continue
-		}
-		complete = true
-		part := imagePart{role: partName, node: item, end: len(name)}
-		emit(parts.Name, item, prefix+name+suffix, append(slices.Clip(pieces), part))
-	}
-	return complete
-}
-
-// frame gives what stands before and behind the name of a composite image, and the pieces it is made of.
-func (f *imageFinder) frame(c *cursor, parts ImageParts) (prefix, suffix string, pieces []imagePart, ok bool) {
-	for _, p := range []struct {
-		field string
-		role  partRole
-	}{{parts.Registry, partRegistry}, {parts.Repository, partRepository}, {parts.Tag, partTag}, {parts.Digest, partDigest}} {
-		if p.field == "" {
-			continue
-		}
-		at, field := c, p.field
-		if outer, found := strings.CutPrefix(field, "../"); found && c != c.object.root {
-			at, field = c.parent, outer
-		}
-		node := resolve(f.get(at.node, field))
-		text := scalar(node)
-		if text == "" || len(text) > maxReference {
-			return "", "", nil, false
-		}
-		pieces = append(pieces, imagePart{role: p.role, node: node, end: len(text)})
-		switch isDigest := strings.Contains(text, ":"); {
-		case p.role == partRegistry || p.role == partRepository:
-			prefix += strings.TrimSuffix(text, "/") + "/"
-		case isDigest:
-			suffix += "@" + text
-		case p.role == partDigest:
-			suffix += "@sha256:" + text
-		default:
-			suffix += ":" + text
-		}
-	}
-	return prefix, suffix, pieces, true
-}
-
-// scalarsAt gives the scalar at a key, or the scalars of the list there.
-func (f *imageFinder) scalarsAt(mapping *yamlnode.Node, key string) []*yamlnode.Node {
-	value := resolve(f.get(mapping, key))
-	switch {
-	case value == nil:
-		return nil
-	case value.Kind != yamlnode.SequenceNode:
-		return []*yamlnode.Node{value}
-	}
-	items := make([]*yamlnode.Node, len(value.Content))
-	for i, item := range value.Content {
-		items[i] = resolve(item)
-	}
-	return items
 }
 
 // add classifies an image and keeps it, unless it is excluded.
@@ -328,34 +314,32 @@ func (f *imageFinder) add(c *cursor, found foundImage) {
 	if slices.Contains(f.exclude, found.Image) {
 		return
 	}
-	if found.class != classHint && len(found.Image) <= maxTemplate && isTemplate(found.Image) {
-		resolved, argument, ok := fillIn(c, found.Image)
-		if found.parts = nil; argument != nil {
-			found.src = c.object.root.src
-			found.parts = []imagePart{{role: partWhole, node: argument, end: len(argument.Value)}}
-		}
-		if !ok {
-			found.class, found.Reason = classUnresolved, "filled in when the workflow runs"
-			f.found = append(f.found, found)
-			return
-		}
-		found.Image = resolved
-		if slices.Contains(f.exclude, found.Image) {
-			return
+	switch {
+	case found.class == classUnresolved, found.class == classInvalid:
+		f.found = append(f.found, found)
+		return
+	case found.class == classHint || !isTemplate(found.Image):
+		f.addReference(found)
+		return
+	}
+	filled, missing := f.fillIn(c, found.Image)
+	for _, x := range filled {
+		if !slices.Contains(f.exclude, x.text) {
+			f.addReference(x.as(found))
 		}
 	}
+	if missing != "" {
+		found.class, found.Reason = classUnresolved, missing
+		f.found = append(f.found, found)
+	}
+}
+
+// addReference keeps an image whose text is complete.
+func (f *imageFinder) addReference(found foundImage) {
 	ref, err := f.parse(found.Image)
 	if err != nil {
 		found.class, found.Reason = classInvalid, err.Error()
 	}
 	found.Reference = ref
 	f.found = append(f.found, found)
-}
-
-// maxTemplate bounds the text of an image that is filled in. What is longer is no image.
-const maxTemplate = 4 * maxReference
-
-// isTemplate reports text that a workflow engine fills in: Argo's {{…}} and Tekton's $(…), which no reference holds.
-func isTemplate(image string) bool {
-	return strings.Contains(image, "{{") || strings.Contains(image, "$(")
 }

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// ImageOptions chooses among the images of a manifest. Its zero value takes every image that a cluster pulls, except
-// those of DefaultExclude.
+// ImageOptions chooses among the images of a manifest. Its zero value takes every image that a cluster pulls.
 type ImageOptions struct {
-	// Exclude lists images to leave out, by the exact text of the manifest. nil means DefaultExclude; an empty list
-	// that is not nil leaves out nothing.
+	// Exclude lists images to leave out, by the exact text of the manifest. nil leaves out nothing, except in a list
+	// of names: Manifest.Images, Chart2Images and Inspection.Images leave out DefaultExclude then. An empty list that
+	// is not nil leaves out nothing anywhere.
 	Exclude []string
 	// SkipHooks leaves out what only hooks use, tests included.
 	SkipHooks bool
@@ -21,9 +21,12 @@ type ImageOptions struct {
 	Rules []ImageRule
 }
 
-// DefaultExclude is what ImageOptions.Exclude means when it is nil: busybox, which every lab has, and auto, which
-// Istio replaces when it injects its proxy.
-var DefaultExclude = []string{"busybox", "auto"}
+// DefaultExclude is what Images leaves out when ImageOptions.Exclude is nil: busybox, and auto, which is no image but
+// what Istio replaces when it injects its proxy.
+var DefaultExclude = []string{"busybox", istioImage}
+
+// istioImage stands where Istio puts the image of its proxy. Retag leaves it as it is.
+const istioImage = "auto"
 
 // ImageUse is one image at one place.
 type ImageUse struct {
@@ -33,17 +36,21 @@ type ImageUse struct {
 	Reason    string    // why it is invalid or unresolved
 }
 
-// ImageReport is what a manifest says about images, each list in the order of the manifest.
+// ImageReport is what a manifest says about images, each list in the order of the manifest. What stands where an image
+// is due is in one of the lists.
 type ImageReport struct {
 	Images     []ImageUse // what a cluster pulls
 	Invalid    []ImageUse // stands where an image is due and is no reference that a container runtime accepts
-	Unresolved []ImageUse // depends on something that only a running workflow knows
-	Hints      []ImageUse // image-shaped text in arguments, environment, annotations, ConfigMaps and texts of custom resources
+	Unresolved []ImageUse // depends on something that the manifest does not say, such as the tag that an operator adds
+	// Hints is image-shaped text in arguments, environment, annotations, ConfigMaps and texts of custom resources, and
+	// single words in fields that are only called like an image.
+	Hints []ImageUse
 }
 
 // Images returns the images that a cluster pulls for the manifest, sorted and unique: those of containers, init
 // containers, ephemeral containers and image volumes of every object that has a pod spec at any depth, of Argo
-// workflows, and of custom resources whose operator makes a container of a field.
+// workflows, and of custom resources whose operator makes a container of a field. If opts.Exclude is nil it leaves
+// out DefaultExclude.
 //
 // Documents that cannot be read are reported in the error, and the images of the others are returned all the same.
 func (m Manifest) Images(opts ImageOptions) ([]string, error) {
@@ -51,6 +58,9 @@ func (m Manifest) Images(opts ImageOptions) ([]string, error) {
 }
 
 func (m Manifest) images(ctx context.Context, opts ImageOptions) ([]string, error) {
+	if opts.Exclude == nil {
+		opts.Exclude = DefaultExclude
+	}
 	found, err := m.findImages(ctx, opts, false)
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)

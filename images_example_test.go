@@ -44,6 +44,7 @@ func ExampleManifest_ImageReport() {
 		fmt.Println(use.Object, use.Path, use.Reference)
 	}
 	// Output:
+	// apps/Deployment demo spec.template.spec.initContainers[0].image docker.io/library/busybox
 	// apps/Deployment demo spec.template.spec.containers[0].image quay.io/demo/server:v1.2
 	// apps/Deployment demo spec.template.spec.containers[1].image docker.io/library/nginx:1.27
 }
@@ -96,9 +97,10 @@ func ExampleManifest_Retag() {
 		}
 	}
 	// Output:
+	// busybox is mirror.lab/docker/library/busybox
 	// quay.io/demo/server:v1.2 is mirror.lab/other/demo/server:v1.2
 	// nginx:1.27 is mirror.lab/docker/library/nginx:1.27
-	// image: busybox
+	// image: mirror.lab/docker/library/busybox
 	// image: "mirror.lab/other/demo/server:v1.2" # the model server
 	// image: mirror.lab/docker/library/nginx:1.27
 }

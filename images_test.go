@@ -131,7 +131,7 @@ func TestImagesOfCustomResources(t *testing.T) {
 		{"a name below a registry that the operator knows", "example.com", "Thing", "{image: {name: agent, tag: 7}}", []string{}},
 		{"a mapping called a reference", "example.com", "Thing", "{imageRef: {repository: a/b, tag: 1}, workImagePullSpec: 'quay.io/a:1', imageSpec: {repository: c/d, version: 2}}", []string{"a/b:1", "c/d:2", "quay.io/a:1"}},
 		{"image and version", "k0s.k0sproject.io", "ClusterConfig", "{images: {calico: {cni: {image: a/b, version: v1}}}}", []string{"a/b:v1"}},
-		{"image beside the version of something else", "example.com", "Thing", "{image: a/b, version: v1}", []string{"a/b"}},
+		{"image beside the version of something else", "kafka.strimzi.io", "Kafka", "{image: a/b, version: v1}", []string{"a/b"}},
 		{"a report", "secscan.quay.redhat.com", "ImageManifestVuln", "{image: quay.io/a}", []string{}},
 		{"a file of Kustomize", "kustomize.config.k8s.io", "Kustomization", "{}\nimages: [{name: a, newName: b, newTag: 1}]", []string{}},
 		{"a container where an image may be a machine's", "pkg.crossplane.io", "DeploymentRuntimeConfig", "{spec: {template: {spec: {containers: [{image: a}]}}}, image: ubuntu}", []string{"a"}},
@@ -273,6 +273,7 @@ spec:
 		"Job spec.template.spec.containers[0].args proxy:v1",
 		"Job spec.template.spec.containers[0].env related:1",
 		"ConfigMap data.config.yaml quay.io/a/from-config:v1",
+		"Thing spec.note quay.io/a/one-line:v1",
 		"Thing spec.values quay.io/a/from-values:v1",
 	}, hints)
 }

@@ -17,6 +17,7 @@ type ImageRule struct {
 	Is     ImageKind  // what the field holds, or the items of the list
 	Parts  ImageParts // instead of Is: the fields of the mapping at Path that make up an image
 	Unless string     // a field beside them which, if it is set, counts instead of the Parts
+	of     string     // the type of what the mapping with the field describes; "" for any
 }
 
 // ImageKind says how sure it is that a cluster pulls what a field names.
@@ -52,13 +53,7 @@ var imageRules = []ImageRule{
 	{Group: "monitoring.coreos.com", Path: "image", Is: ImageSure}, // over baseImage, tag and version
 	{Group: "monitoring.coreos.com", Parts: ImageParts{Name: "baseImage", Digest: "sha"}, Unless: "image"},
 	{Group: "monitoring.coreos.com", Parts: ImageParts{Name: "baseImage", Tag: "tag"}, Unless: "image"},
-	{Group: "argoproj.io", Kind: "ArgoCD", Parts: ImageParts{Name: "image", Tag: "version"}},
-	{Group: "kamaji.clastix.io", Parts: ImageParts{Name: "image", Tag: "version"}},
-	{Group: "k0s.k0sproject.io", Parts: ImageParts{Name: "image", Tag: "version"}},
-	{Group: "k0smotron.io", Parts: ImageParts{Name: "image", Tag: "version"}},
-	{Group: "apps.nebula-graph.io", Parts: ImageParts{Name: "image", Tag: "version"}},
 	{Group: "upgrade.cattle.io", Parts: ImageParts{Name: "image", Tag: "../version"}},
-	{Group: "kiali.io", Parts: ImageParts{Name: "image_name", Tag: "image_version"}},
 	{Group: "hazelcast.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
 	{Group: "core.k8sgpt.ai", Parts: ImageParts{Repository: "repository", Tag: "version"}},
 	{Group: "scylla.scylladb.com", Parts: ImageParts{Repository: "repository", Tag: "version"}},
@@ -68,17 +63,20 @@ var imageRules = []ImageRule{
 	{Group: "pkg.crossplane.io", Path: "spec.package", Is: ImageShaped},
 	{Group: "grafana.integreatly.org", Path: "spec.version", Is: ImageShaped},
 	{Group: "kafka.strimzi.io", Path: "artifacts.reference", Is: ImageSure},
+	{Path: "containerDisk.image", Is: ImageSure}, // KubeVirt's, in the templates of machines too
 
 	// Images to fetch ahead of time.
 	{Group: "apps.kruise.io", Kind: "ImageListPullJob", Path: "spec.images", Is: ImageSure},
 	{Kind: "ImageCache", Path: "cacheSpec.images", Is: ImageSure},
 	{Kind: "ImageCache", Path: "spec.images", Is: ImageSure},
 
-	// The image of a machine or of another cloud's workload, an image to look at, to push to, or to draw.
-	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageShaped},
+	// The image of a machine or of another cloud's workload, an image to look at, to push to, or to draw. Where a field
+	// image has to look like one, so has every other field that is called so.
 	{Group: "*.cluster.x-k8s.io", Path: "imageRepository", Is: ImageNever}, // what comes before several images
+	{Group: "*.cluster.x-k8s.io", Path: "image", Is: ImageShaped},
 	{Group: "machine.openshift.io", Path: "image", Is: ImageShaped},
 	{Group: "machine.sapcloud.io", Path: "image", Is: ImageShaped},
+	{Group: "rke-machine-config.cattle.io", Path: "image", Is: ImageShaped},
 	{Group: "metal3.io", Path: "image", Is: ImageShaped},
 	{Group: "kops.k8s.io", Path: "image", Is: ImageShaped},
 	{Group: "*.upbound.io", Path: "image", Is: ImageShaped},
@@ -89,8 +87,12 @@ var imageRules = []ImageRule{
 	{Group: "fleet.cattle.io", Kind: "ImageScan", Path: "image", Is: ImageNever},
 	{Group: "kargo.akuity.io", Path: "image", Is: ImageNever},
 	{Group: "eraser.sh", Path: "images", Is: ImageNever},
-	{Group: "ollama.ayaka.io", Path: "image", Is: ImageNever}, // of a model
-	{Group: "broker.amq.io", Path: "image", Is: ImageShaped},  // "placeholder" means the operator's own
+	{Group: "security-profiles-operator.x-k8s.io", Kind: "ProfileBinding", Path: "image", Is: ImageNever},
+	{Group: "ollama.ayaka.io", Path: "image", Is: ImageNever},                           // of a model
+	{Group: "core.oam.dev", Path: "properties.image", Is: ImageShaped, of: "nocalhost"}, // by the name of a language
+	{Group: "*.gardener.cloud", Path: "image", Is: ImageShaped},
+	{Group: "kubermatic.k8c.io", Path: "image", Is: ImageShaped},
+	{Group: "broker.amq.io", Path: "image", Is: ImageShaped}, // "placeholder" means the operator's own
 	{Group: "argocd-image-updater.argoproj.io", Path: "imageName", Is: ImageNever},
 	{Group: "install.istio.io", Path: "image", Is: ImageShaped}, // a name such as proxyv2, below hub
 	{Path: "rbd.image", Is: ImageNever},
@@ -100,6 +102,13 @@ var imageRules = []ImageRule{
 	{Path: "targetImage", Is: ImageNever},
 	{Path: "backgroundImage", Is: ImageNever},
 	{Path: "osImage", Is: ImageNever},
+
+	// Images beside the version of something else.
+	{Group: "kafka.strimzi.io", Path: "image", Is: ImageSure},
+	{Group: "dynatrace.com", Path: "image", Is: ImageSure},
+	{Group: "amd.com", Path: "driver.image", Is: ImageSure},
+	{Group: "core.openfunction.io", Path: "image", Is: ImageSure},
+	{Group: "inference.llmaz.io", Path: "image", Is: ImageSure}, // each Playground may choose another version
 
 	// Kustomize's replacement of an image, in resources of Flux.
 	{Path: "images", Parts: ImageParts{Name: "newName", Tag: "newTag"}},
@@ -115,6 +124,7 @@ var compositeRules = []ImageRule{
 	{Parts: ImageParts{Registry: "registry", Repository: "repository", Tag: "tag"}},
 	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "version"}},
 	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "tag"}},
+	{Parts: ImageParts{Name: "baseImage", Tag: "tag"}, Unless: "image"},
 	{Parts: ImageParts{Name: "baseImage", Tag: "version"}, Unless: "image"},
 	{Parts: ImageParts{Name: "baseImage", Tag: "../version"}, Unless: "image"},
 	{Parts: ImageParts{Name: "image", Tag: "tag"}},
@@ -131,7 +141,7 @@ type imageWords struct {
 var builtinImageWords = newImageWords(slices.Concat(imageRules, compositeRules))
 
 func newImageWords(rules []ImageRule) imageWords {
-	words := imageWords{fields: [][]byte{[]byte("mage"), []byte("pullPolicy")}}
+	words := imageWords{fields: [][]byte{[]byte("mage"), []byte("pullPolicy"), []byte("docker://")}}
 	for _, rule := range rules {
 		p := rule.Parts
 		if rule.Is == ImageNever || slices.ContainsFunc([]string{rule.Path, p.Registry, p.Repository, p.Name}, isImageWord) {
@@ -159,8 +169,11 @@ func containsWord(text []byte, words [][]byte) bool {
 	return slices.ContainsFunc(words, func(word []byte) bool { return bytes.Contains(text, word) })
 }
 
-// isImageWord reports the name of a field, or the way to one, that has "mage" in it wherever it is found.
-func isImageWord(field string) bool { return strings.Contains(field, "mage") }
+// isImageWord reports the name of a field, or the way to one, that has "mage" in it wherever it is found. Of a name
+// longer than any the end counts: many things may stand below it.
+func isImageWord(field string) bool {
+	return strings.Contains(field[max(0, len(field)-maxPathPart):], "mage")
+}
 
 // scope says which rules hold for an object.
 type scope int

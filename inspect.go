@@ -23,7 +23,7 @@ type InspectOptions struct {
 type Inspection struct {
 	Info     *ChartInfo
 	Manifest Manifest // as rendered, hooks included
-	Images   []string // sorted and unique
+	Images   []string // as Manifest.Images gives them
 	Report   *ImageReport
 	GPUs     *GPUReport
 	Hooks    []ObjectRef            // objects that are hooks or tests
@@ -44,13 +44,13 @@ func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (
 	in := &Inspection{Info: ch.info(), Manifest: m, Objects: map[string][]ObjectRef{}}
 	var errs [3]error
 	in.Report, errs[0] = m.imageReport(ctx, opts.Images)
+	in.Images, _ = m.images(ctx, opts.Images) // the error is that of the report
 	in.GPUs, errs[1] = m.gpus(ctx, opts.GPUs)
 	var places []Place
 	places, errs[2] = m.index(ctx)
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
-	in.Images = imageNames(in.Report.Images)
 	namespace := cmp.Or(opts.Render.Namespace, h.cfg.Namespace)
 	for _, place := range places {
 		ref := place.Object.in(namespace)

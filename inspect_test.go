@@ -78,7 +78,7 @@ func TestInspect(t *testing.T) {
 	assert.Equal(t, inspected, string(got.Manifest))
 
 	assert.Equal(t, []string{"curlimages/curl:8.1.0", "nginx:1.27", "quay.io/example/log:v2"}, got.Images)
-	assert.Len(t, got.Report.Images, 4)
+	assert.Len(t, got.Report.Images, 5, "busybox too")
 	require.Len(t, got.Report.Hints, 1)
 	assert.Equal(t, "quay.io/example/sidecar:v1", got.Report.Hints[0].Image)
 	assert.Equal(t, map[string]int64{"nvidia.com/gpu": 6}, got.GPUs.Totals)

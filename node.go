@@ -55,6 +55,16 @@ func get(node *yamlnode.Node, key string) *yamlnode.Node {
 
 const mergeTag = "!!merge"
 
+// merges reports a mapping that others are merged into.
+func merges(m *yamlnode.Node) bool {
+	for i := 0; i < len(m.Content); i += 2 {
+		if m.Content[i].Tag == mergeTag {
+			return true
+		}
+	}
+	return false
+}
+
 // mergeSources lists the mappings that the value of a merge key names: one, or a list of them, of which the first counts
 // most.
 func mergeSources(value *yamlnode.Node) []*yamlnode.Node {

@@ -12,7 +12,7 @@ import (
 	yamlnode "go.yaml.in/yaml/v3"
 )
 
-// RetagOptions chooses what Retag rewrites. Its zero value takes what Images with zero options returns.
+// RetagOptions chooses what Retag rewrites. Its zero value takes every image that a cluster pulls.
 type RetagOptions struct {
 	ImageOptions
 	// Hints rewrites hints too: image-shaped text in arguments, environment, annotations and ConfigMaps.
@@ -40,14 +40,17 @@ type Retagged struct {
 // A value that several places share by an anchor is changed once, for all of them; so is the argument of an Argo
 // workflow that names an image.
 //
-// The report lists what was changed, and what could not: images that are invalid or known only to a running
-// workflow, values that are folded over several lines, and what rewrite gives no valid reference for.
+// The report lists what was changed, and what could not: images that are invalid or that the manifest does not tell,
+// values that are folded over several lines, and what rewrite gives no valid reference for.
 // A document that cannot be read stays as it is, and is reported in the error.
 func (m Manifest) Retag(rewrite func(Reference) Reference, opts RetagOptions) (Manifest, *RetagReport, error) {
 	found, err := m.findImages(context.Background(), opts.ImageOptions, opts.Hints)
 	report := &RetagReport{}
 	edits := &editor{manifest: m, edits: make(map[int]edit), valid: make(map[Reference]bool)}
 	for _, f := range found {
+		if f.Image == istioImage {
+			continue
+		}
 		entry := Retagged{Place: f.Place, From: f.Image}
 		if f.class == classInvalid || f.class == classUnresolved {
 			entry.Reason = f.Reason
@@ -157,7 +160,9 @@ func (f *foundImage) split(to Reference) ([]string, error) {
 		return nil, errors.New("put together from arguments of the workflow")
 	}
 	if f.parts[0].role == partWhole {
-		texts[0] = to.String()
+		for i := range texts {
+			texts[i] = to.String()
+		}
 		return texts, nil
 	}
 	var names []int // the parts of the name, from the registry on
@@ -165,14 +170,13 @@ func (f *foundImage) split(to Reference) ([]string, error) {
 	for i, part := range f.parts {
 		old := part.node.Value[part.start:part.end]
 		texts[i] = old
-		switch {
-		case part.role == partTag && strings.Contains(old, ":"), part.role == partDigest:
-			texts[i], version.Digest = version.Digest, ""
-			if !strings.Contains(old, ":") {
+		switch part.role {
+		case partTag:
+			texts[i] = takeVersion(old, &version)
+		case partDigest:
+			if texts[i], version.Digest = version.Digest, ""; !strings.Contains(old, ":") {
 				texts[i] = strings.TrimPrefix(texts[i], "sha256:")
 			}
-		case part.role == partTag:
-			texts[i], version.Tag = version.Tag, ""
 		default:
 			names = append(names, i)
 			continue
@@ -206,6 +210,31 @@ func (f *foundImage) split(to Reference) ([]string, error) {
 	texts[names[0]] = rest
 	texts[last] += version.String()
 	return texts, nil
+}
+
+// takeVersion takes from a version what a field for a tag is to hold: a tag, a digest or both, as it held before. It
+// gives nothing if the version lacks one.
+func takeVersion(old string, version *Reference) string {
+	tag, digest, both := strings.Cut(old, "@")
+	if !both && strings.Contains(old, ":") {
+		tag, digest = "", old
+	}
+	if tag != "" && versionOf(tag) != ":"+version.Tag {
+		tag = version.Tag
+	}
+	if digest != "" {
+		digest = version.Digest
+	}
+	if both && (tag == "" || digest == "") {
+		return ""
+	}
+	if tag != "" {
+		version.Tag = ""
+	}
+	if digest != "" {
+		version.Digest = ""
+	}
+	return strings.Trim(tag+"@"+digest, "@")
 }
 
 // edit replaces a piece of a scalar.

@@ -40,7 +40,8 @@ func TestRetag(t *testing.T) {
 		{"block scalar", pod + "  - image: |-\n      nginx\n", pod + "  - image: |-\n      mirror.lab/docker.io/library/nginx\n", nil},
 		{"folded scalar", pod + "  - image: >-\n      nginx\n", pod + "  - image: >-\n      nginx\n", []string{errFolded.Error()}},
 		{"invalid", pod + "  - image: docker.io:a/b\n  - image: nginx\n", pod + "  - image: docker.io:a/b\n  - image: mirror.lab/docker.io/library/nginx\n", []string{"invalid reference format"}},
-		{"excluded", pod + "  - image: busybox\n", pod + "  - image: busybox\n", nil},
+		{"nothing is excluded", pod + "  - image: busybox\n", pod + "  - image: mirror.lab/docker.io/library/busybox\n", nil},
+		{"what Istio replaces", pod + "  - image: auto\n", pod + "  - image: auto\n", nil},
 		{"already there", pod + "  - image: mirror.lab/a\n", pod + "  - image: mirror.lab/a\n", nil},
 
 		{"composite of repository, image and version", custom + "  repository: nvcr.io/nvidia\n  image: driver\n  version: 1.2\n", custom + "  repository: mirror.lab/nvcr.io/nvidia\n  image: driver\n  version: 1.2\n", nil},
@@ -48,6 +49,21 @@ func TestRetag(t *testing.T) {
 		{"composite of registry, name and version", custom + "  registry: quay.io\n  name: a/b\n  version: v1\n", custom + "  registry: mirror.lab/quay.io\n  name: a/b\n  version: v1\n", nil},
 		{"composite of image and tag", custom + "  image: quay.io/a/b\n  imageTag: v1\n", custom + "  image: mirror.lab/quay.io/a/b\n  imageTag: v1\n", nil},
 
+		{"composite with a tag and a digest in one", custom + "  image: {repository: a/b, tag: \"v1@" + digest + "\"}\n", custom + "  image: {repository: mirror.lab/docker.io/a/b, tag: \"v1@" + digest + "\"}\n", nil},
+		{"composite with a plus in the version", custom + "  image: {repository: a/b, tag: v1+k3s1}\n", custom + "  image: {repository: mirror.lab/docker.io/a/b, tag: v1+k3s1}\n", nil},
+		{"composite with defaults", custom + "  defaults: {registry: docker.io}\n  images: {c: {repository: a, name: b, tag: 1}}\n", custom + "  defaults: {registry: mirror.lab/docker.io}\n  images: {c: {repository: a, name: b, tag: 1}}\n", nil},
+		{"a registry beside an image", custom + "  registry: quay.io\n  image: a/b:1\n", custom + "  registry: mirror.lab/quay.io\n  image: a/b:1\n", nil},
+		{"nothing but a repository", custom + "  image: {repository: a/b}\n", custom + "  image: {repository: a/b}\n", []string{"nothing in the manifest says which tag it has"}},
+		{"a scheme", custom + "  url: docker://a/b:1\n", custom + "  url: docker://mirror.lab/docker.io/a/b:1\n", nil},
+		{"several in a text", custom + "  images: a=quay.io/a:1;b=quay.io/b:1\n", custom + "  images: a=mirror.lab/quay.io/a:1;b=mirror.lab/quay.io/b:1\n", nil},
+
+		{"an item of a loop", workflow + "  templates: [{steps: [[{withItems: [{i: a}], inline: {container: {image: '{{item.i}}'}}}]]}]\n", workflow + "  templates: [{steps: [[{withItems: [{i: mirror.lab/docker.io/library/a}], inline: {container: {image: '{{item.i}}'}}}]]}]\n", nil},
+		{"two arguments alike", workflow + "  templates: [{name: m, steps: [[{template: t, arguments: {parameters: [{name: i, value: a}]}}, {template: t, arguments: {parameters: [{name: i, value: a}]}}]]}, {name: t, container: {image: '{{inputs.parameters.i}}'}}]\n",
+			workflow + "  templates: [{name: m, steps: [[{template: t, arguments: {parameters: [{name: i, value: mirror.lab/docker.io/library/a}]}}, {template: t, arguments: {parameters: [{name: i, value: mirror.lab/docker.io/library/a}]}}]]}, {name: t, container: {image: '{{inputs.parameters.i}}'}}]\n", nil},
+		{"an item in a text", workflow + "  templates: [{steps: [[{withParam: '[\"a\"]', inline: {container: {image: '{{item}}'}}}]]}]\n", workflow + "  templates: [{steps: [[{withParam: '[\"a\"]', inline: {container: {image: '{{item}}'}}}]]}]\n", []string{"put together from arguments of the workflow"}},
+		{"JSON in an argument", workflow + "  arguments: {parameters: [{name: i, value: '{\"image\":\"a\",\"command\":[]}'}]}\n", workflow + "  arguments: {parameters: [{name: i, value: '{\"image\":\"mirror.lab/docker.io/library/a\",\"command\":[]}'}]}\n", nil},
+		{"argument in a manifest of a workflow", workflow + "  arguments: {parameters: [{name: i, value: a}]}\n  templates: [{resource: {manifest: \"kind: Pod\\napiVersion: v1\\nspec: {containers: [{image: '{{workflow.parameters.i}}'}]}\"}}]\n",
+			workflow + "  arguments: {parameters: [{name: i, value: mirror.lab/docker.io/library/a}]}\n  templates: [{resource: {manifest: \"kind: Pod\\napiVersion: v1\\nspec: {containers: [{image: '{{workflow.parameters.i}}'}]}\"}}]\n", nil},
 		{"argument of a workflow", workflow + "  arguments: {parameters: [{name: i, value: nginx}]}\n  templates: [{container: {image: '{{workflow.parameters.i}}'}}]\n",
 			workflow + "  arguments: {parameters: [{name: i, value: mirror.lab/docker.io/library/nginx}]}\n  templates: [{container: {image: '{{workflow.parameters.i}}'}}]\n", nil},
 		{"part of an argument", workflow + "  arguments: {parameters: [{name: v, value: 1}]}\n  templates: [{container: {image: 'nginx:{{workflow.parameters.v}}'}}]\n",
@@ -118,13 +134,15 @@ data:
     images: [quay.io/a/h:v1,quay.io/a/i:v1]
   folded: >
     image: quay.io/a/j:v1
+  x.repository: quay.io/a/k
+  x.tag: v1
 `
 	after, report, err := Manifest(before).Retag(toMirror, RetagOptions{Hints: true})
 	require.NoError(t, err)
 	want := strings.ReplaceAll(before, "quay.io", "mirror.lab/quay.io")
 	want = strings.Replace(want, "mirror.lab/quay.io/a/j", "quay.io/a/j", 1)
 	assert.Equal(t, want, string(after))
-	assert.Len(t, report.Changed, 9)
+	assert.Len(t, report.Changed, 10)
 	require.Len(t, report.Failed, 1)
 	assert.Equal(t, errFolded.Error(), report.Failed[0].Reason)
 
@@ -143,6 +161,8 @@ func TestRetagComposites(t *testing.T) {
 	}{
 		{"another tag, which needs quotes", "{repository: quay.io/a, image: b, version: v1}", `{repository: quay.io/a, image: b, version: "2.0"}`, "", newTag},
 		{"another tag in quotes", "{repository: quay.io/a, image: b, version: 'v1'}", "{repository: quay.io/a, image: b, version: '2.0'}", "", newTag},
+		{"another tag in front of a digest", "{image: {repository: a, tag: 'v1@" + testDigest + "'}}", "{image: {repository: docker.io/library/a, tag: '2.0@" + testDigest + "'}}", "", newTag},
+		{"no digest behind the tag", "{image: {repository: a, tag: 'v1@" + testDigest + "'}}", "", "the version has a field of its own", func(r Reference) Reference { r.Digest = ""; return r }},
 		{"another tag in the name", "{image: {registry: quay.io, name: 'b:v1'}}", "{image: {registry: quay.io, name: 'b:2.0'}}", "", newTag},
 		{"no field for the tag", "{image: {registry: quay.io, name: b}}", "{image: {registry: quay.io, name: b}}", "there is no field for the version of the new reference", newTag},
 		{"another last element", "{registry: quay.io, name: a/b, version: v1}", "{registry: m.io, name: x, version: v1}", "the new name has fewer elements than fields", shorter},

@@ -15,8 +15,8 @@ import (
 )
 
 // RetagImages returns a transform that rewrites every image by Retag. It fails if one could not be rewritten, unless
-// opts.KeepFailed is set, so that what gets installed names no other registry. As for Retag, images that opts leaves
-// out (DefaultExclude, if opts.Exclude is nil) and hints without opts.Hints stay as they are and do not fail it.
+// opts.KeepFailed is set, so that what gets installed names no other registry. As for Retag, images that opts.Exclude
+// names and hints without opts.Hints stay as they are and do not fail it.
 func RetagImages(rewrite func(Reference) Reference, opts RetagOptions) func(Manifest) (Manifest, error) {
 	return func(m Manifest) (Manifest, error) {
 		after, report, err := m.Retag(rewrite, opts)

@@ -87,7 +87,7 @@ func TestTransformFailures(t *testing.T) {
 
 func TestExportImages(t *testing.T) {
 	manifest := Manifest(`{apiVersion: v1, kind: Pod, spec: {containers: [
-		{image: nginx:1}, {image: quay.io/a/b:2}, {image: quay.io/a/c:3}, {image: d:4}, {image: quay.io/x/hard-coded:5}, {image: mirror.lab/e}]}}`)
+		{image: nginx:1}, {image: quay.io/a/b:2}, {image: quay.io/a/c:3}, {image: d:4}, {image: quay.io/x/hard-coded:5}, {image: mirror.lab/e}, {image: busybox}, {image: auto}]}}`)
 	values := map[string]any{
 		"image":   map[string]any{"repository": "nginx", "tag": ""},
 		"b":       map[string]any{"image": map[string]any{"registry": "quay.io", "repository": "a/b", "tag": "2"}},
@@ -99,8 +99,8 @@ func TestExportImages(t *testing.T) {
 	export, err := ExportImages(manifest, values, toMirror, ImageOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, &ImageExport{
-		Images: []string{"docker.io/library/d:4", "docker.io/library/nginx:1", "mirror.lab/e", "quay.io/a/b:2", "quay.io/a/c:3", "quay.io/x/hard-coded:5"},
-		Mirrors: []string{"mirror.lab/docker.io/library/d:4", "mirror.lab/docker.io/library/nginx:1", "mirror.lab/e",
+		Images: []string{"docker.io/library/busybox", "docker.io/library/d:4", "docker.io/library/nginx:1", "mirror.lab/e", "quay.io/a/b:2", "quay.io/a/c:3", "quay.io/x/hard-coded:5"},
+		Mirrors: []string{"mirror.lab/docker.io/library/busybox", "mirror.lab/docker.io/library/d:4", "mirror.lab/docker.io/library/nginx:1", "mirror.lab/e",
 			"mirror.lab/quay.io/a/b:2", "mirror.lab/quay.io/a/c:3", "mirror.lab/quay.io/x/hard-coded:5"},
 		Values: map[string]any{
 			"image":   map[string]any{"repository": "mirror.lab/docker.io/library/nginx"},
@@ -108,6 +108,6 @@ func TestExportImages(t *testing.T) {
 			"cImage":  "mirror.lab/quay.io/a/c:3",
 			"sidecar": []any{map[string]any{"name": "d", "image": "mirror.lab/docker.io/library/d:4"}, "other"},
 		},
-		Missed: []string{"quay.io/x/hard-coded:5"},
+		Missed: []string{"docker.io/library/busybox", "quay.io/x/hard-coded:5"},
 	}, export)
 }

@@ -1,11 +1,9 @@
 package helmexec
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
@@ -94,8 +92,6 @@ type object struct {
 	scope  scope
 	config bool // data for programs: any of its text may be a hint
 	root   *cursor
-
-	arguments map[string]*yamlnode.Node // of a workflow, by name, once one was looked up
 }
 
 // visitor is called with each mapping of an object, the outer ones first. It returns false to leave out what is below.
@@ -130,40 +126,6 @@ func (w *walker) root(node *yamlnode.Node, src *source) error {
 	return errors.New("not a mapping, so not an object")
 }
 
-// templateExpression is what Argo replaces in a text before it reads it as YAML.
-var templateExpression = regexp.MustCompile(`\{\{[^{}]*\}\}`)
-
-// embedded visits YAML that a string of c holds. Where template expressions keep it from being read they are blotted
-// out; a text that still cannot be read tells nothing.
-func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int) error {
-	if c.src.depth >= maxEmbedded {
-		return nil
-	}
-	for doc := range Manifest(text.Value).documents() {
-		doc.pass = c.src.doc.pass
-		nodes, err := doc.nodes()
-		if err != nil {
-			doc.text = templateExpression.ReplaceAllFunc(doc.text, func(expression []byte) []byte {
-				return bytes.Repeat([]byte{'X'}, len(expression)) // no letter of a reference
-			})
-			nodes, _ = doc.nodes()
-		}
-		src := &source{
-			doc: c.src.doc, text: doc.text, start: doc.offset, first: doc.line, parent: c.src, node: text, depth: c.src.depth + 1,
-		}
-		for _, node := range nodes {
-			if node = content(node); node.Kind != yamlnode.MappingNode {
-				continue
-			}
-			child := &cursor{parent: c, key: key, index: -1, node: node, object: c.object, src: src}
-			if err := w.mapping(child, depth+1); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // mapping visits a mapping and what is below.
 func (w *walker) mapping(c *cursor, depth int) error {
 	if depth > maxDepth {
@@ -193,7 +155,7 @@ func (w *walker) mapping(c *cursor, depth int) error {
 func (w *walker) child(c *cursor, key string, value *yamlnode.Node, depth int) error {
 	switch value.Kind {
 	case yamlnode.ScalarNode:
-		if holdsYAML(c, key) && value.Value != "" {
+		if holdsYAML(c, key, value.Value) && value.Value != "" {
 			return w.embedded(c, key, value, depth)
 		}
 	case yamlnode.MappingNode:
@@ -249,14 +211,15 @@ func (w *walker) enter(c *cursor, depth int) (skip bool, err error) {
 		return true, nil
 	}
 	if items := listItems(c.node, ref.Kind); items != nil {
-		return true, w.sequence(&cursor{index: -1, node: c.node, src: c.src, object: c.object}, "items", 0, items, depth+1)
+		return true, w.sequence(c, "items", 0, items, depth+1)
 	}
-	if c.object != nil {
+	carried := c.object != nil
+	if carried {
 		hooks = c.object.hooks
 	}
 	c.object = &object{ObjectRef: ref, hooks: hooks, scope: scopeOf(ref.Group, ref.Kind), root: c}
-	if get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
-		// The configuration file of a program has a kind and no metadata.
+	if !carried && get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
+		// A document with a kind and no metadata is the configuration file of a program.
 		c.object.scope, c.object.config = scopeTyped, true
 	}
 	c.object.config = c.object.config || c.object.scope == scopeConfig
@@ -314,22 +277,11 @@ func isArgoWorkflow(o *object) bool {
 	return o.Group == "argoproj.io" && (strings.HasSuffix(o.Kind, "Workflow") || strings.HasSuffix(o.Kind, "WorkflowTemplate"))
 }
 
-// skippedByArgo leaves out the items of loops, which are parameters of any shape, and what a workflow's status says
-// other than the templates that it will still run.
+// skippedByArgo leaves out the items of loops, which have any shape, and what a workflow's status says other than the
+// templates that it will still run.
 func skippedByArgo(c *cursor, key string) bool {
 	if c.parent != nil && c.parent == c.object.root && c.key == "status" {
 		return key != "storedTemplates" && key != "storedWorkflowTemplateSpec"
 	}
-	return key == "withItems" || key == "arguments"
-}
-
-// holdsYAML reports the string fields that hold YAML which a controller creates objects from.
-func holdsYAML(c *cursor, key string) bool {
-	switch key {
-	case "manifest":
-		return c.key == "resource" && isArgoWorkflow(c.object)
-	case "podSpecPatch":
-		return isArgoWorkflow(c.object)
-	}
-	return false
+	return key == "withItems"
 }

@@ -134,11 +134,19 @@ func TestLongPaths(t *testing.T) {
 
 // The items of a List that another object carries are a part of that object where they are no objects of their own.
 func TestPathsInAListInAnObject(t *testing.T) {
-	report, err := Manifest("apiVersion: example.com/v1\nkind: Sensor\nmetadata: {name: s}\nspec:\n  carries:\n" +
-		"    apiVersion: v1\n    kind: List\n    metadata: {}\n    items: [{spec: {image: a}}]\n").ImageReport(ImageOptions{})
-	require.NoError(t, err)
-	require.Len(t, report.Images, 1)
-	assert.Equal(t, "items[0].spec.image", report.Images[0].Path)
+	for _, test := range []struct{ name, kind, item, want string }{
+		{"a custom resource", "apiVersion: example.com/v1\nkind: Sensor\n", "{spec: {image: a}}", "spec.carries.items[0].spec.image"},
+		{"a workflow", "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\n", "{container: {image: 'a:{{item}}'}}", "spec.carries.items[0].container.image"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			report, err := Manifest(test.kind + "metadata: {name: s}\nspec:\n  carries:\n" +
+				"    apiVersion: v1\n    kind: List\n    metadata: {}\n    items: [" + test.item + "]\n").ImageReport(ImageOptions{})
+			require.NoError(t, err)
+			uses := append(report.Images, report.Unresolved...)
+			require.Len(t, uses, 1)
+			assert.Equal(t, test.want, uses[0].Path)
+		})
+	}
 }
 
 func TestHooksAreListedOnce(t *testing.T) {

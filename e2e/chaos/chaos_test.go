@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,7 +48,6 @@ const (
 var (
 	shared      *bench
 	interrupted context.Context
-	begun       atomic.Bool // a run was
 )
 
 func TestMain(m *testing.M) {
@@ -230,7 +228,7 @@ func (b *bench) live(ctx context.Context, t *testing.T, f family, number int, su
 			return nil
 		})
 		sum.count(o, wrongs)
-		if len(wrongs) > 0 || !o.OK {
+		if len(wrongs) > 0 || !o.OK && f.play == nil {
 			clean = false
 			report := t.Errorf
 			if len(wrongs) == 0 {
@@ -241,24 +239,20 @@ func (b *bench) live(ctx context.Context, t *testing.T, f family, number int, su
 		}
 	}
 
-	o, err := r.under(ctx, r.job(false))
-	if err != nil {
+	play := f.play
+	if play == nil {
+		play = installAndUninstall
+	}
+	if err := play(ctx, r, judge); err != nil {
 		t.Errorf("%s: %v", r, err)
 		return
-	}
-	judge("install", o, r.afterInstall)
-	if o.OK {
-		if o, err = r.under(ctx, r.job(true)); err != nil {
-			t.Errorf("%s: %v", r, err)
-			return
-		}
-		judge("uninstall", o, r.afterUninstall)
 	}
 	sum.add(func(t *tally) {
 		t.runs++
 		t.faults += int(r.faults.Load())
 	})
 	if clean {
+		_ = b.cluster.RemoveAll(ctx, func(o cluster.Object) bool { return o.Labels[runLabel] == r.namespace })
 		_ = cluster.Eventually(ctx, func(ctx context.Context) error { return b.cluster.DeleteNamespace(ctx, r.namespace) })
 	}
 }

@@ -19,16 +19,24 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
+// trouble makes faults while a run does something. It returns when it has repaired what it broke; ctx
+// ends with what the run does.
+type trouble func(ctx context.Context, rng *rand.Rand, r *run) error
+
 // family is one way for things to go wrong.
 type family struct {
-	name string
-	// during makes faults while a run installs or uninstalls. It returns when it has repaired what it
-	// broke; ctx ends with the install or uninstall.
-	during func(ctx context.Context, rng *rand.Rand, r *run) error
+	name   string
+	during trouble
 	// ownCluster: the faults strike the cluster itself.
 	ownCluster bool
 	// byRunner has install and uninstall done by a program that is killed and started again.
 	byRunner bool
+	// draw changes what was drawn for a run, before it begins.
+	draw func(*run) error
+	// play is what a run does, with each outcome judged; without it, it installs and uninstalls.
+	play func(ctx context.Context, r *run, judge judge) error
+	// refuses: something stands in the way until the run clears it away.
+	refuses bool
 }
 
 var families = []family{
@@ -39,6 +47,22 @@ var families = []family{
 	{name: "apiserver", during: restarts, ownCluster: true},
 	{name: "kill-helm", during: killHelm},
 	{name: "kill-runner", byRunner: true},
+	{name: "odd", draw: oddChart, during: anyTrouble},
+	{name: "odd-runner", draw: oddChart, byRunner: true},
+	{name: "stop", play: stopped},
+	{name: "upgrade", play: upgraded},
+	{name: "endless", draw: endlessHook, play: endless, refuses: true},
+	{name: "rights", play: refusedBy(rights{}), refuses: true},
+	{name: "policy", play: refusedBy(policy{}), refuses: true},
+	{name: "webhook", play: refusedBy(webhook{}), refuses: true},
+	{name: "quota", play: refusedBy(quota{}), refuses: true},
+	{name: "remove", play: removedMeanwhile},
+	{name: "remove-twice", play: removedTwice},
+}
+
+// anyTrouble is one that the others of a run do not notice.
+func anyTrouble(ctx context.Context, rng *rand.Rand, r *run) error {
+	return []trouble{resets, cuts, outage, killHelm}[rng.IntN(4)](ctx, rng, r)
 }
 
 // between draws a duration.

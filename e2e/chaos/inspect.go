@@ -10,10 +10,26 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-// sight is what a namespace really holds.
+// runLabel is on the objects outside of its namespace that the chart of a run makes, with the
+// namespace of the run. benchLabel is on what the bench itself puts into one.
+const (
+	runLabel   = "helmexec-e2e/run"
+	benchLabel = "helmexec-e2e/bench"
+)
+
+// called is how an object is named here: "Kind name", or "Kind namespace/name" where that is not the
+// namespace of its run, "Kind /name" where it has none.
+func called(kind, namespace, name, of string) string {
+	if namespace != of {
+		name = namespace + "/" + name
+	}
+	return kind + " " + name
+}
+
+// sight is what the cluster really holds of a run.
 type sight struct {
 	records []string // status of each release record
-	objects []string // what no other object looks after, without the records: "Kind name", sorted
+	objects []string // what no other object looks after, without the records: as called, sorted
 	values  string   // the greeting that reached the chart, "" when there is no ConfigMap
 }
 
@@ -27,16 +43,17 @@ func (r *run) look(ctx context.Context) (s sight, err error) {
 }
 
 func (r *run) lookOnce(ctx context.Context) (s sight, err error) {
-	all, err := r.cluster.Objects(ctx, r.namespace)
+	all, err := r.cluster.Objects(ctx)
 	if err != nil {
 		return s, err
 	}
 	for _, o := range all {
 		switch {
+		case !r.owns(o), o.Controlled:
 		case o.Kind == "Secret" && o.Labels["owner"] == "helm":
 			s.records = append(s.records, o.Labels["status"])
-		case !o.Controlled:
-			s.objects = append(s.objects, o.Kind+" "+o.Name)
+		default:
+			s.objects = append(s.objects, called(o.Kind, o.Namespace, o.Name, r.namespace))
 		}
 	}
 	slices.Sort(s.objects)
@@ -49,6 +66,15 @@ func (r *run) lookOnce(ctx context.Context) (s sight, err error) {
 		s.values = config.Data["greeting"]
 	}
 	return s, nil
+}
+
+// owns tells whether an object is of this run.
+func (r *run) owns(o cluster.Object) bool {
+	if o.Labels[benchLabel] != "" {
+		return false
+	}
+	return o.Namespace == r.namespace || o.Labels[runLabel] == r.namespace ||
+		r.createNamespace && o.Kind == "Namespace" && o.Name == r.namespace
 }
 
 func (s sight) String() string {
@@ -65,6 +91,8 @@ const (
 	leftOver  wrong = "left over"    // objects of no release that were not reported, or missing ones that were
 	wrongData wrong = "wrong values" // the release is not what was asked for
 	untyped   wrong = "untyped"      // an error without a cause that a program can act on
+	misjudged wrong = "misjudged"    // a failure of what must succeed, with another status than the record has, or called transient when it lasts
+	missed    wrong = "missed"       // a removal that did not find what there was to remove
 )
 
 // afterInstall judges an install by what is there.
@@ -79,7 +107,8 @@ func (r *run) afterInstall(o outcome, s sight) (all []wrong) {
 		case len(s.records) > 1:
 			all = append(all, duplicate)
 		}
-		if !slices.Equal(s.objects, r.want) {
+		there := slices.DeleteFunc(slices.Clone(s.objects), func(name string) bool { return slices.Contains(r.maybe, name) })
+		if !slices.Equal(there, r.want) {
 			all = append(all, leftOver)
 		}
 		if s.values != r.values["greeting"] {
@@ -90,7 +119,7 @@ func (r *run) afterInstall(o outcome, s sight) (all []wrong) {
 	switch {
 	case deployed > 0:
 		all = append(all, lost)
-	case len(s.records) > 0 && !slices.Contains(o.Remains, "Secret sh.helm.release.v1."+r.release+".v1"):
+	case len(s.records) > 0 && !namesRecord(o.Remains):
 		all = append(all, stuck)
 	}
 	return append(all, r.afterFailure(o, s)...)
@@ -98,7 +127,8 @@ func (r *run) afterInstall(o outcome, s sight) (all []wrong) {
 
 // afterUninstall judges an uninstall by what is there.
 func (r *run) afterUninstall(o outcome, s sight) (all []wrong) {
-	if len(s.records) > 0 {
+	// A removal that was refused says so by the status of the release.
+	if len(s.records) > 0 && !(r.family.refuses && (namesRecord(o.Remains) || !o.OK && len(s.records) == 1 && o.Status == s.records[0])) {
 		all = append(all, stuck)
 	}
 	if !o.OK {
@@ -116,8 +146,12 @@ func (r *run) afterUninstall(o outcome, s sight) (all []wrong) {
 }
 
 func (r *run) afterFailure(o outcome, s sight) (all []wrong) {
-	if !o.Typed {
+	if !o.Typed && !(r.family.refuses && o.Refused) {
 		all = append(all, untyped)
+	}
+	passes := r.during != nil // with the next kill, say
+	if r.family.refuses && (o.Transient && !passes || len(s.records) < 2 && o.Status != strings.Join(s.records, "")) {
+		all = append(all, misjudged)
 	}
 	if !sameNames(s.objects, o.Remains) {
 		all = append(all, leftOver)
@@ -125,12 +159,42 @@ func (r *run) afterFailure(o outcome, s sight) (all []wrong) {
 	return all
 }
 
-// sameNames compares objects that are there with those reported, but for release records.
+// afterAll judges the last removal of a run, of which told are all outcomes: nothing that is there was
+// never named, and no record is.
+func (r *run) afterAll(told []outcome) func(outcome, sight) []wrong {
+	return func(o outcome, s sight) (all []wrong) {
+		if !o.OK {
+			all = append(all, misjudged) // nothing stands in its way any more
+		}
+		if len(s.records) > 0 {
+			all = append(all, stuck)
+		}
+		named := slices.Clone(o.Remains)
+		for _, earlier := range told {
+			named = append(named, earlier.Remains...)
+		}
+		never := func(object string) bool { return !slices.Contains(named, object) }
+		gone := func(object string) bool { return !slices.Contains(s.objects, object) }
+		if slices.ContainsFunc(s.objects, never) || slices.ContainsFunc(o.Remains, gone) {
+			all = append(all, leftOver)
+		}
+		return all
+	}
+}
+
+// recordPrefix begins the name of a release record.
+const recordPrefix = "Secret sh.helm.release.v1."
+
+func namesRecord(remains []string) bool {
+	return slices.ContainsFunc(remains, func(name string) bool { return strings.HasPrefix(name, recordPrefix) })
+}
+
+// sameNames compares objects that are there with those reported, each once, but for release records.
 func sameNames(there, reported []string) bool {
 	reported = slices.DeleteFunc(slices.Sorted(slices.Values(reported)), func(name string) bool {
-		return strings.HasPrefix(name, "Secret sh.helm.release.v1.")
+		return strings.HasPrefix(name, recordPrefix)
 	})
-	return slices.Equal(there, slices.Compact(reported))
+	return slices.Equal(there, reported)
 }
 
 func count(all []string, one string) (n int) {

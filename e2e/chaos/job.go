@@ -18,13 +18,25 @@ import (
 	"github.com/sut-bench/helmexec"
 )
 
-// job is what a job runner does: one install or one uninstall.
+// action is what a runner does with its release.
+type action string
+
+const (
+	install   action = "install"
+	upgrade   action = "upgrade"
+	uninstall action = "uninstall"
+	removeJob action = "remove job" // by UninstallJob
+)
+
+// job is what a job runner does: one action.
 type job struct {
+	Action                   action
 	Binary, Home, Kubeconfig string
+	Chart                    string
 	Namespace, Release       string
-	OperationID              string
+	CreateNamespace          bool
+	OperationID, JobID       string
 	Values                   helmexec.Values
-	Uninstall                bool
 	IgnoreNotFound           bool
 	Tries                    int
 	Timeout                  time.Duration // of helm's waiting
@@ -34,18 +46,22 @@ type job struct {
 // outcome is how it ended, as a runner tells it.
 type outcome struct {
 	OK, Recovered bool
-	Tries         int    // helm processes that installed or uninstalled
+	Removed       int    // releases that were removed
+	Tries         int    // helm processes that installed, upgraded or uninstalled
 	Struck        int    // helm processes of any kind that failed
 	Swept         int    // times that objects were removed which an uninstall had skipped
 	Error         string // "" when OK
 	Typed         bool   // the error has a cause that a program can act on
+	Refused       bool   // it is helm's own, which failed for good
+	Transient     bool
+	Status        string // in which the error says that the release is
 	LeftBehind    bool
 	NotGone       bool
-	Remains       []string // "Kind name"
+	Remains       []string // named as in a sight
 	Log           string   // a line for each helm process
 }
 
-// sutChart is the chart of every run.
+// sutChart is the chart of every run, see oddChart.
 const sutChart = "../testdata/sut"
 
 // do is the program of a job runner, on the public API alone.
@@ -63,40 +79,65 @@ func (j job) do(ctx context.Context) outcome {
 	if err != nil {
 		return outcome{Error: err.Error()}
 	}
-	o := outcome{OK: true}
-	var remains []helmexec.Remain
-	if j.Uninstall {
-		var result *helmexec.UninstallResult
-		result, err = h.Uninstall(ctx, j.Release, helmexec.UninstallOptions{
-			Wait: true, Timeout: j.Timeout, IgnoreNotFound: j.IgnoreNotFound,
-		})
-		if result != nil {
-			remains = result.Remains
-		}
-	} else {
-		var rel *helmexec.Release
-		rel, err = h.Install(ctx, j.Release, sutChart, helmexec.InstallOptions{
-			Wait: true, Timeout: j.Timeout, OperationID: j.OperationID, Values: j.Values,
-		})
-		if rel != nil {
-			o.Recovered = rel.Recovered
-		}
-	}
+	o, remains, err := j.act(ctx, h)
 	if err != nil {
-		o.OK, o.Error, o.Typed = false, err.Error(), typed(err)
+		o.OK, o.Error, o.Typed, o.Transient = false, err.Error(), typed(err), helmexec.IsTransient(err)
+		var helms *helmexec.Error
+		o.Refused = errors.As(err, &helms)
 		o.LeftBehind, o.NotGone = errors.Is(err, helmexec.ErrLeftBehind), errors.Is(err, helmexec.ErrNotGone)
 		var failed *helmexec.ReleaseError
 		if errors.As(err, &failed) {
-			remains = failed.Remains
+			remains, o.Status = failed.Remains, string(failed.Status)
 		}
 	}
 	for _, r := range remains {
-		o.Remains = append(o.Remains, r.Kind+" "+r.Name)
+		o.Remains = append(o.Remains, called(r.Kind, r.Namespace, r.Name, j.Namespace))
 	}
 	o.Log, o.Struck = log.String(), strings.Count(log.String(), "level=WARN")
 	o.Swept = strings.Count(o.Log, "/tmp/sweep-")
-	o.Tries = strings.Count(o.Log, `args="[`+map[bool]string{true: "uninstall", false: "install"}[j.Uninstall]+" ")
+	command := string(j.Action)
+	if j.Action == removeJob {
+		command = "uninstall"
+	}
+	o.Tries = strings.Count(o.Log, `args="[`+command+" ")
 	return o
+}
+
+// act calls the library.
+func (j job) act(ctx context.Context, h *helmexec.Helm) (o outcome, remains []helmexec.Remain, err error) {
+	o.OK = true
+	switch j.Action {
+	case install:
+		var rel *helmexec.Release
+		rel, err = h.Install(ctx, j.Release, j.Chart, helmexec.InstallOptions{
+			Wait: true, Timeout: j.Timeout, CreateNamespace: j.CreateNamespace, OperationID: j.OperationID, JobID: j.JobID, Values: j.Values,
+		})
+		o.Recovered = err == nil && rel.Recovered
+	case upgrade:
+		var rel *helmexec.Release
+		rel, err = h.Upgrade(ctx, j.Release, j.Chart, helmexec.UpgradeOptions{
+			Wait: true, Timeout: j.Timeout, OperationID: j.OperationID, JobID: j.JobID, Values: j.Values,
+		})
+		o.Recovered = err == nil && rel.Recovered
+	case uninstall:
+		var done *helmexec.UninstallResult
+		done, err = h.Uninstall(ctx, j.Release, helmexec.UninstallOptions{
+			Wait: true, Timeout: j.Timeout, IgnoreNotFound: j.IgnoreNotFound,
+		})
+		if done != nil {
+			remains = done.Remains
+			if done.Release != nil {
+				o.Removed = 1
+			}
+		}
+	case removeJob:
+		var all []*helmexec.UninstallResult
+		all, err = h.UninstallJob(ctx, j.JobID, helmexec.JobOptions{Wait: true, Timeout: j.Timeout})
+		for _, done := range all {
+			o.Removed, remains = o.Removed+1, append(remains, done.Remains...)
+		}
+	}
+	return o, remains, err
 }
 
 // typed tells whether a program can tell from the error what happened.

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,14 +42,22 @@ type run struct {
 	number             int
 	helm               int // 3 or 4
 	namespace, release string
+	createNamespace    bool // by the install
+	chart              string
 	values             helmexec.Values
-	want               []string // objects of the release beside its record, as "Kind name", sorted
-	stays              []string // those of them that an uninstall leaves by design
+	timeout            time.Duration // of helm's waiting
+	during             trouble       // of the family, or drawn
+	want               []string      // objects of the release beside its record, as "Kind name", sorted
+	stays              []string      // those of them that an uninstall leaves by design
+	maybe              []string      // what may be there beside the release, left by an earlier try
 	rng                *rand.Rand
 	link               *link
 	kubeconfig         string
 	faults             atomic.Int64
 }
+
+// begun tells that some run was.
+var begun atomic.Bool
 
 // newRun draws a run and makes its namespace and link.
 func (b *bench) newRun(ctx context.Context, f family, number int) (*run, error) {
@@ -59,10 +68,18 @@ func (b *bench) newRun(ctx context.Context, f family, number int) (*run, error) 
 	r := &run{
 		bench: b, family: f, number: number, helm: 3 + number%2, rng: rng,
 		namespace: fmt.Sprintf("%s-%d", f.name, number), release: fmt.Sprintf("job-%d-sut-%s", number, f.name),
+		chart: sutChart, timeout: 2 * time.Minute, during: f.during,
 	}
 	r.draw()
-	if err := b.cluster.CreateNamespace(ctx, r.namespace); err != nil {
-		return nil, err
+	if f.draw != nil {
+		if err := f.draw(r); err != nil {
+			return nil, err
+		}
+	}
+	if !r.createNamespace {
+		if err := b.cluster.CreateNamespace(ctx, r.namespace); err != nil {
+			return nil, err
+		}
 	}
 	var err error
 	if r.link, err = newLink(r.namespace, strings.TrimPrefix(b.cluster.URL, "https://")); err != nil {
@@ -76,7 +93,6 @@ func (b *bench) newRun(ctx context.Context, f family, number int) (*run, error) 
 // hook that removes itself, one that stays, or none; ready after up to a second.
 func (r *run) draw() {
 	kind := []string{"Deployment", "StatefulSet"}[r.rng.IntN(2)]
-	stays := func(name string) { r.want, r.stays = append(r.want, name), append(r.stays, name) }
 	configMaps := 1 + r.rng.IntN(5)
 	hook := map[string]any{}
 	r.want = []string{kind + " " + r.release, "Service " + r.release}
@@ -85,10 +101,10 @@ func (r *run) draw() {
 		hook = map[string]any{"event": "pre-install"}
 	case 1:
 		hook = map[string]any{"event": "post-install", "policy": "before-hook-creation"}
-		stays("Job " + r.release + "-hook")
+		r.stay("Job " + r.release + "-hook")
 	}
 	if kind == "StatefulSet" {
-		stays("PersistentVolumeClaim data-" + r.release + "-0")
+		r.stay("PersistentVolumeClaim data-" + r.release + "-0")
 	}
 	for i := range configMaps {
 		r.want = append(r.want, fmt.Sprintf("ConfigMap %s-%d", r.release, i))
@@ -105,11 +121,12 @@ func (r *run) String() string {
 }
 
 // job is what the runner of this run does.
-func (r *run) job(uninstall bool) job {
+func (r *run) job(a action) job {
 	return job{
+		Action: a, Chart: r.chart, CreateNamespace: r.createNamespace, JobID: strconv.Itoa(r.number),
 		Binary: r.binaries[r.helm-3], Home: filepath.Join(r.dir, fmt.Sprintf("helm%d", r.helm)), Kubeconfig: r.kubeconfig,
 		Namespace: r.namespace, Release: r.release, OperationID: fmt.Sprintf("job %d, attempt 1", r.number), Values: r.values,
-		Uninstall: uninstall, Tries: 10, Timeout: 2 * time.Minute, Grace: 10 * time.Second, Limit: 5 * time.Minute,
+		Tries: 10, Timeout: r.timeout, Grace: 10 * time.Second, Limit: 5 * time.Minute,
 	}
 }
 
@@ -118,13 +135,13 @@ func (r *run) under(ctx context.Context, j job) (outcome, error) {
 	if r.family.byRunner {
 		return r.killedRunners(ctx, j)
 	}
-	if r.family.during == nil {
+	if r.during == nil {
 		return j.do(ctx), nil
 	}
 	ctx, done := context.WithCancel(ctx)
 	var failed error
 	var faults sync.WaitGroup
-	faults.Go(func() { failed = r.family.during(ctx, r.rng, r) })
+	faults.Go(func() { failed = r.during(ctx, r.rng, r) })
 	o := j.do(ctx)
 	done()
 	faults.Wait()
@@ -167,4 +184,16 @@ func (j job) inProcess(ctx context.Context) (outcome, error) {
 	}
 	var o outcome
 	return o, json.Unmarshal(stdout.Bytes(), &o)
+}
+
+// begin starts a job in a process of its own, which wait waits for.
+func (j job) begin(ctx context.Context) (wait func() (outcome, error)) {
+	var o outcome
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		o, err = j.inProcess(ctx)
+	}()
+	return func() (outcome, error) { <-done; return o, err }
 }

@@ -128,7 +128,8 @@ func start(ctx context.Context, binaries binaries, opts Options) (_ *Cluster, er
 	if err := c.awaitControllers(ctx); err != nil {
 		return nil, err
 	}
-	c.baseline, err = c.snapshot(ctx)
+	start, err := c.Everything(ctx)
+	c.baseline = uids(start)
 	return c, err
 }
 

@@ -229,6 +229,98 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 	}
 }
 
+// TestRestore: whatever stands in the way of its removal.
+func TestRestore(t *testing.T) {
+	ctx, c := testCluster(t)
+	namespace := newNamespace(ctx, t, c)
+	before, err := c.Everything(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(ctx, t, c, "/api/v1/namespaces", `
+apiVersion: v1
+kind: Namespace
+metadata: {name: restored, finalizers: [example.com/never]}
+`)
+	for _, in := range []string{"restored", namespace} {
+		create(ctx, t, c, "/api/v1/namespaces/"+in+"/configmaps", `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: stuck, finalizers: [example.com/never]}
+`)
+	}
+	create(ctx, t, c, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.example.com}
+spec:
+  group: example.com
+  scope: Cluster
+  names: {plural: things, kind: Thing}
+  versions:
+    - {name: v2, served: true, storage: false, schema: {openAPIV3Schema: {type: object}}}
+    - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+  conversion:
+    strategy: Webhook
+    webhook:
+      conversionReviewVersions: [v1]
+      clientConfig: {service: {name: nobody, namespace: default}}
+`)
+	err = Eventually(ctx, func(ctx context.Context) error {
+		return c.Request(ctx, http.MethodPost, "/apis/example.com/v1/things", `
+apiVersion: example.com/v1
+kind: Thing
+metadata: {name: stuck, finalizers: [example.com/never]}
+`, nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(ctx, t, c, "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: refuses}
+webhooks:
+  - name: nobody.example.com
+    failurePolicy: Fail
+    sideEffects: None
+    admissionReviewVersions: [v1]
+    clientConfig: {service: {name: nobody, namespace: default}}
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: `+namespace+`}}
+    rules: [{apiGroups: [""], apiVersions: [v1], resources: [configmaps], operations: [DELETE]}]
+`)
+	// The custom resource is seen when discovery has its kind.
+	err = Eventually(ctx, func(ctx context.Context) error {
+		all, err := c.Objects(ctx)
+		if err == nil && !slices.ContainsFunc(all, func(o Object) bool { return o.String() == "example.com/v1 Thing stuck" }) {
+			err = fmt.Errorf("the custom resource is not among %v", all)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Restore(ctx, before); err != nil {
+		t.Fatal(err)
+	}
+	after, err := c.Everything(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	had := uids(before)
+	for _, o := range after {
+		if !had[o.UID] && !o.OfCluster() {
+			t.Errorf("%s is left", o)
+		}
+		delete(had, o.UID)
+	}
+	for _, o := range before {
+		if had[o.UID] && !o.OfCluster() {
+			t.Errorf("%s is gone", o)
+		}
+	}
+}
+
 func TestAPIServerRestart(t *testing.T) {
 	ctx, c := testCluster(t)
 	namespace := newNamespace(ctx, t, c)

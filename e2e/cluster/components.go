@@ -75,6 +75,8 @@ func (c *Cluster) StartAPIServer(ctx context.Context) error {
 		"--service-cluster-ip-range=10.96.0.0/16",
 		// Nobody outside of this machine reaches it, so it advertises no endpoint.
 		"--endpoint-reconciler-type=none",
+		// As clusters are in general; nothing runs here.
+		"--allow-privileged=true",
 		// Nodes are ready from the start and never checked: no taint to wait for.
 		"--disable-admission-plugins=TaintNodesByCondition",
 		"--enable-priority-and-fairness=false",

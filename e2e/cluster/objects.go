@@ -20,6 +20,11 @@ type Object struct {
 	// Controlled: another object made it and looks after it, as a ReplicaSet does
 	// its pods. It goes with its controller.
 	Controlled bool
+	Owners     []string // UIDs of the objects that it goes with
+	Finalizers []string
+	Going      bool // it is being deleted
+
+	kind kind
 }
 
 // String returns the object as a line of a report: "apps/v1 Deployment demo/web".
@@ -31,29 +36,31 @@ func (o Object) String() string {
 	return o.APIVersion + " " + o.Kind + " " + name
 }
 
+// Group is the API group, "" for that of Pods.
+func (o Object) Group() string {
+	group, _, found := strings.Cut(o.APIVersion, "/")
+	if !found {
+		return ""
+	}
+	return group
+}
+
 // Objects looks at the cluster itself, past helm: every object of every kind, in
 // the given namespaces or, without any, everywhere; sorted. What the cluster
 // makes by itself is left out: what was there at the start, events, endpoints,
 // and what every namespace has.
 func (c *Cluster) Objects(ctx context.Context, namespaces ...string) ([]Object, error) {
-	all, err := c.list(ctx)
+	all, err := c.Everything(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var found []Object
-	for _, object := range all {
-		if c.baseline[object.UID] || ownedByCluster(object) {
-			continue
-		}
-		if len(namespaces) == 0 || slices.Contains(namespaces, object.Namespace) {
-			found = append(found, object)
-		}
-	}
-	sort.Slice(found, func(i, j int) bool { return found[i].String() < found[j].String() })
-	return found, nil
+	return slices.DeleteFunc(all, func(o Object) bool {
+		return c.baseline[o.UID] || o.OfCluster() || len(namespaces) > 0 && !slices.Contains(namespaces, o.Namespace)
+	}), nil
 }
 
-func ownedByCluster(o Object) bool {
+// OfCluster tells whether the cluster makes such an object by itself.
+func (o Object) OfCluster() bool {
 	switch o.Kind {
 	case "Endpoints", "EndpointSlice", "Event", "IPAddress", "Lease":
 		return true
@@ -64,26 +71,26 @@ func ownedByCluster(o Object) bool {
 	case "ServiceAccount":
 		return o.Name == "default"
 	case "ConfigMap":
-		return o.Name == "kube-root-ca.crt" || o.Namespace == "kube-system"
+		return o.Name == "kube-root-ca.crt" || o.Namespace == "kube-system" && slices.Contains(systemConfig, o.Name)
 	}
 	return false
 }
 
-// snapshot returns the UIDs of what is in the cluster now.
-func (c *Cluster) snapshot(ctx context.Context) (map[string]bool, error) {
-	all, err := c.list(ctx)
-	if err != nil {
-		return nil, err
+// systemConfig are the ConfigMaps of kube-system that the apiserver makes.
+var systemConfig = []string{"extension-apiserver-authentication", "kube-apiserver-legacy-service-account-token-tracking"}
+
+// uids are those of some objects.
+func uids(objects []Object) map[string]bool {
+	all := make(map[string]bool, len(objects))
+	for _, object := range objects {
+		all[object.UID] = true
 	}
-	uids := make(map[string]bool, len(all))
-	for _, object := range all {
-		uids[object.UID] = true
-	}
-	return uids, nil
+	return all
 }
 
-// list returns every object of every kind that can be listed.
-func (c *Cluster) list(ctx context.Context) ([]Object, error) {
+// Everything returns every object of every kind that can be listed, sorted, with what the cluster
+// makes by itself.
+func (c *Cluster) Everything(ctx context.Context) ([]Object, error) {
 	kinds, err := c.kinds(ctx)
 	if err != nil {
 		return nil, err
@@ -96,18 +103,34 @@ func (c *Cluster) list(ctx context.Context) ([]Object, error) {
 		}
 		objects = append(objects, some...)
 	}
+	sort.Slice(objects, func(i, j int) bool { return objects[i].String() < objects[j].String() })
 	return objects, nil
 }
 
-// listKind returns the objects of one kind in a namespace, or everywhere if it is empty.
-func (c *Cluster) listKind(ctx context.Context, kind kind, namespace string) ([]Object, error) {
+// listKind returns the objects of one kind in a namespace, or everywhere if it is empty. Where one
+// version cannot be had, since a webhook converts to it that does not answer, another may.
+func (c *Cluster) listKind(ctx context.Context, kind kind, namespace string) (objects []Object, err error) {
+	for _, kind.apiVersion = range kind.served {
+		if objects, err = c.listVersion(ctx, kind, namespace); err == nil {
+			return objects, nil
+		}
+	}
+	return nil, err
+}
+
+func (c *Cluster) listVersion(ctx context.Context, kind kind, namespace string) ([]Object, error) {
 	const metadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 	var list struct {
 		Items []struct {
 			Metadata struct {
 				Name, Namespace, UID string
 				Labels               map[string]string
-				OwnerReferences      []struct{ Controller bool }
+				Finalizers           []string
+				DeletionTimestamp    string
+				OwnerReferences      []struct {
+					UID        string
+					Controller bool
+				}
 			}
 		}
 	}
@@ -121,8 +144,11 @@ func (c *Cluster) listKind(ctx context.Context, kind kind, namespace string) ([]
 			APIVersion: kind.apiVersion, Kind: kind.name,
 			Namespace: item.Metadata.Namespace, Name: item.Metadata.Name,
 			UID: item.Metadata.UID, Labels: item.Metadata.Labels,
+			Finalizers: item.Metadata.Finalizers, Going: item.Metadata.DeletionTimestamp != "",
+			kind: kind,
 		}
 		for _, owner := range item.Metadata.OwnerReferences {
+			object.Owners = append(object.Owners, owner.UID)
 			object.Controlled = object.Controlled || owner.Controller
 		}
 		objects = append(objects, object)
@@ -130,9 +156,13 @@ func (c *Cluster) listKind(ctx context.Context, kind kind, namespace string) ([]
 	return objects, nil
 }
 
+// path is where an object is.
+func (o Object) path() string { return o.kind.path(o.Namespace) + "/" + o.Name }
+
 // kind is a kind of object that can be listed.
 type kind struct {
 	name, apiVersion string
+	served           []string // its versions, the preferred one first
 	root, resource   string
 	namespaced       bool
 }
@@ -149,7 +179,7 @@ func (k kind) path(namespace string) string {
 func (c *Cluster) kinds(ctx context.Context) ([]kind, error) {
 	const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 	var kinds []kind
-	seen := map[string]bool{}
+	seen := map[string]int{} // their places
 	for _, root := range []string{"/api", "/apis"} {
 		var groups struct {
 			Items []struct {
@@ -172,13 +202,17 @@ func (c *Cluster) kinds(ctx context.Context) ([]kind, error) {
 			for _, version := range group.Versions {
 				apiVersion := strings.TrimPrefix(group.Metadata.Name+"/"+version.Version, "/")
 				for _, resource := range version.Resources {
-					id := resource.Resource + "." + group.Metadata.Name
-					if seen[id] || !slices.Contains(resource.Verbs, "list") {
+					if !slices.Contains(resource.Verbs, "list") || resource.Resource == "componentstatuses" { // which nobody stores
 						continue
 					}
-					seen[id] = true
+					id := resource.Resource + "." + group.Metadata.Name
+					if i, ok := seen[id]; ok {
+						kinds[i].served = append(kinds[i].served, apiVersion)
+						continue
+					}
+					seen[id] = len(kinds)
 					kinds = append(kinds, kind{
-						name: resource.ResponseKind.Kind, apiVersion: apiVersion,
+						name: resource.ResponseKind.Kind, apiVersion: apiVersion, served: []string{apiVersion},
 						root: root, resource: resource.Resource,
 						namespaced: resource.Scope == "Namespaced",
 					})

@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"context"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -36,36 +37,31 @@ type Values map[string]any
 // The result tells what the chart will see. It is not a substitute for over in an Install: a key that is missing there
 // gets the chart's default again.
 func (v Values) Merge(over Values) Values {
-	return coalesce(v, over, true)
+	return coalesce(normalizeTable(v), normalizeTable(over), true)
 }
 
-// coalesce merges over onto the defaults of a chart. top says that they are the outermost maps, where Helm treats a
-// null on both sides as a deletion; further down it keeps it.
+// coalesce puts the defaults of a chart under over, in place. top says that they are the outermost maps, where Helm
+// treats a null on both sides as a deletion; further down it keeps it.
 func coalesce(defaults, over map[string]any, top bool) map[string]any {
-	out := make(map[string]any, len(defaults)+len(over))
-	for key, value := range over {
-		out[key] = normalize(value)
-	}
 	for key, value := range defaults {
-		value = normalize(value)
-		wanted, given := out[key]
+		wanted, given := over[key]
 		switch {
 		case given && wanted == nil:
 			if value != nil || top {
-				delete(out, key)
+				delete(over, key)
 			}
 		case value == nil:
 		case !given:
-			out[key] = withoutNulls(value)
+			over[key] = withoutNulls(value)
 		default:
 			table, ok := wanted.(map[string]any)
 			base, isTable := value.(map[string]any)
 			if ok && isTable {
-				out[key] = coalesce(base, table, false)
+				coalesce(base, table, false)
 			}
 		}
 	}
-	return out
+	return over
 }
 
 // withoutNulls removes the nulls of a table and the tables in it, in place.
@@ -82,22 +78,20 @@ func withoutNulls(value any) any {
 	return value
 }
 
-// overlay is one layer of a user's values over another, as Helm combines several --values: like Merge, but a null is
+// overlay lays a layer of a user's values over v, in place, as Helm combines several --values: like Merge, but a null is
 // kept, for it is meant for the chart's default.
-func (v Values) overlay(over Values) Values {
-	return overlayTable(normalizeTable(v), normalizeTable(over))
-}
+func (v Values) overlay(over map[string]any) { overlayTable(v, normalizeTable(over)) }
 
-func overlayTable(base, over map[string]any) map[string]any {
+func overlayTable(base, over map[string]any) {
 	for key, value := range over {
-		if table, ok := value.(map[string]any); ok {
-			if under, ok := base[key].(map[string]any); ok {
-				value = overlayTable(under, table)
-			}
+		table, isTable := value.(map[string]any)
+		under, wasTable := base[key].(map[string]any)
+		if isTable && wasTable {
+			overlayTable(under, table)
+		} else {
+			base[key] = value
 		}
-		base[key] = value
 	}
-	return base
 }
 
 // normalize makes of a value what reading it from YAML would have made, sharing nothing with it: tables are
@@ -199,12 +193,13 @@ func parseValues(what string, data []byte) (Values, error) {
 			ErrOutputTooLarge, what, len(data), maxYAMLSize)
 	}
 	values := Values{}
+	pass := newReading(context.Background(), len(data))
 	for _, doc := range splitYAML(data) {
 		var table map[string]any
-		if err := unmarshalYAML(what, doc, &table); err != nil {
-			return nil, err
+		if err := pass.decode(doc, &table, useNumber); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
 		}
-		values = values.overlay(table)
+		values.overlay(table)
 	}
 	return values, nil
 }

@@ -113,7 +113,8 @@ func TestValuesMergeOfGoTypes(t *testing.T) {
 }
 
 func TestValuesOverlay(t *testing.T) {
-	got := mustParse(t, `{a: {b: 1, c: 2}, d: 3, e: {f: 1}}`).overlay(mustParse(t, `{a: {b: null}, d: null, e: 4, g: {h: null}}`))
+	got := mustParse(t, `{a: {b: 1, c: 2}, d: 3, e: {f: 1}}`)
+	got.overlay(mustParse(t, `{a: {b: null}, d: null, e: 4, g: {h: null}}`))
 	assert.Equal(t, mustParse(t, `{a: {b: null, c: 2}, d: null, e: 4, g: {h: null}}`), got, "nulls stay: they are meant for the chart")
 }
 

@@ -2,8 +2,12 @@ package helmexec
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
+	"unicode/utf16"
 
 	yamlnode "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
@@ -13,9 +17,23 @@ const (
 	// maxYAMLSize bounds one YAML file of a chart or a user. Hostile YAML takes a few hundred times its size once it is
 	// parsed; the values of the largest public charts have some 300 KB.
 	maxYAMLSize = 1 << 20
-	// maxYAMLExpanded bounds what the aliases of a YAML file expand to.
-	maxYAMLExpanded = 8 << 20
+	// What aliases may add to a text: some bytes for each of its own, and no more than maxAliased in all.
+	minAliased     = 64 << 10
+	aliasedPerByte = 16
+	maxAliased     = 16 << 20
+	// maxDirectives bounds the lines in front of a document. The parser compares each with all before it.
+	maxDirectives = 100
 )
+
+// reading is one pass over a text that is not trusted. All its documents share what aliases may add to it.
+type reading struct {
+	ctx     context.Context // the parser ends with it
+	aliased int             // bytes that aliases may still add
+}
+
+func newReading(ctx context.Context, size int) *reading {
+	return &reading{ctx: ctx, aliased: min(minAliased+aliasedPerByte*size, maxAliased)}
+}
 
 // unmarshalYAML decodes the first document of data as Helm does (by the same library, sigs.k8s.io/yaml: YAML 1.1, the
 // last of two equal keys wins, numbers and booleans become text in a field of type string), for text that is not
@@ -25,64 +43,175 @@ func unmarshalYAML(what string, data []byte, into any) error {
 		return fmt.Errorf("%w: %s has %d bytes, more than the %d that one YAML file may have",
 			ErrOutputTooLarge, what, len(data), maxYAMLSize)
 	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	if err := checkAliases(what, data); err != nil {
+	if err := newReading(context.Background(), len(data)).decode(data, into, useNumber); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func useNumber(d *json.Decoder) *json.Decoder {
+	d.UseNumber()
+	return d
+}
+
+// decode reads the first document of a text as Helm does.
+func (r *reading) decode(text []byte, into any, opts ...yaml.JSONOpt) error {
+	text = bytes.TrimPrefix(fromUTF16(text), byteOrderMark)
+	var err error
+	if mayAlias(text) {
+		_, err = r.parse(text) // the decoder limits how many nodes aliases repeat, but not their bytes
+	} else {
+		err = checkDirectives(text)
+	}
+	if err != nil {
 		return err
 	}
-	useNumber := func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d }
-	if err := yaml.Unmarshal(data, into, useNumber); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
+	return yaml.Unmarshal(text, into, opts...)
 }
 
-// checkAliases refuses a document whose aliases expand to more than maxYAMLExpanded. The decoder limits how many
-// nodes aliases repeat, but not their bytes: a long text repeated by a million aliases passes it and becomes many
-// gigabytes of JSON.
-func checkAliases(what string, data []byte) error {
-	if bytes.IndexByte(data, '&') < 0 || bytes.IndexByte(data, '*') < 0 {
-		return nil
+// parse gives the nodes of a text: one for each of its documents, and the first alone where no line break hides others
+// from the search for markers.
+func (r *reading) parse(text []byte) ([]*yamlnode.Node, error) {
+	text = fromUTF16(text)
+	if err := checkDirectives(text); err != nil {
+		return nil, err
 	}
-	var doc yamlnode.Node
-	if err := yamlnode.Unmarshal(data, &doc); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	size, err := expandedSize(&doc, map[*yamlnode.Node]int{})
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	if size > maxYAMLExpanded {
-		return fmt.Errorf("%w: %s: its aliases expand to more than %d bytes", ErrOutputTooLarge, what, maxYAMLExpanded)
-	}
-	return nil
-}
-
-// expandedSize is the size of a node with every alias written out, at most a little over maxYAMLExpanded. known holds
-// the size of each node that an alias can point to, or -1 while it is being measured.
-func expandedSize(n *yamlnode.Node, known map[*yamlnode.Node]int) (int, error) {
-	if n.Kind == yamlnode.AliasNode {
-		n = n.Alias
-	}
-	if size, ok := known[n]; ok {
-		if size < 0 {
-			return 0, fmt.Errorf("anchor %q contains itself", n.Anchor)
+	several, aliases := hasOddBreaks(text), mayAlias(text)
+	var nodes []*yamlnode.Node
+	for decoder := yamlnode.NewDecoder(untilDone{r.ctx, bytes.NewReader(text)}); ; {
+		node := new(yamlnode.Node)
+		switch err := decoder.Decode(node); {
+		case err == io.EOF && (several || len(nodes) > 0):
+			return nodes, nil
+		case err != nil && err != io.EOF:
+			return nodes, err
 		}
+		if aliases {
+			if err := r.checkAliases(node); err != nil {
+				return nodes, err
+			}
+		}
+		if nodes = append(nodes, node); !several {
+			return nodes, nil
+		}
+	}
+}
+
+// fromUTF16 gives a text in UTF-16, which YAML may be in, as UTF-8, so that what is looked for by its bytes is found.
+func fromUTF16(text []byte) []byte {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(text, []byte{0xfe, 0xff}):
+		order = binary.BigEndian
+	case bytes.HasPrefix(text, []byte{0xff, 0xfe}):
+		order = binary.LittleEndian
+	default:
+		return text
+	}
+	units := make([]uint16, 0, len(text)/2)
+	for text = text[2:]; len(text) > 1; text = text[2:] {
+		units = append(units, order.Uint16(text))
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// untilDone reads until a context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// checkDirectives refuses a text with more directives in front than anybody writes.
+func checkDirectives(text []byte) error {
+	directives := 0
+	for line := range bytes.Lines(bytes.TrimPrefix(text, byteOrderMark)) {
+		switch line = bytes.TrimSpace(line); {
+		case len(line) == 0, line[0] == '#':
+		case line[0] != '%':
+			return nil
+		default:
+			// YAML has more line breaks, so that one line can hold several.
+			if directives += bytes.Count(line, []byte{'%'}); directives > maxDirectives {
+				return fmt.Errorf("more than %d directives: %w", maxDirectives, ErrOutputTooLarge)
+			}
+		}
+	}
+	return nil
+}
+
+// mayAlias tells from the bytes of a text whether it can hold an anchor and an alias to it: their marks stand at the
+// start of a word.
+func mayAlias(text []byte) bool {
+	marks := func(mark byte) bool {
+		for at := 0; ; at++ {
+			i := bytes.IndexByte(text[at:], mark)
+			if i < 0 {
+				return false
+			}
+			if at += i; at+1 < len(text) && isAnchorByte(text[at+1]) && (at == 0 || !isAnchorByte(text[at-1])) {
+				return true
+			}
+		}
+	}
+	return marks('&') && marks('*')
+}
+
+func isAnchorByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
+
+// checkAliases refuses a document that its aliases, written out, make larger than what is left for them.
+func (r *reading) checkAliases(document *yamlnode.Node) error {
+	m := aliasMeter{limit: r.aliased + 1, anchored: make(map[*yamlnode.Node]int)}
+	if _, err := m.size(document); err != nil {
+		return err
+	}
+	if r.aliased -= m.added; r.aliased < 0 {
+		return errTooAliased
+	}
+	return nil
+}
+
+var errTooAliased = fmt.Errorf("its aliases expand too far: %w", ErrOutputTooLarge)
+
+// aliasMeter measures what the aliases of a document add to it.
+type aliasMeter struct {
+	limit    int
+	anchored map[*yamlnode.Node]int // the sizes of what aliases can point to; -1 while it is being measured
+	added    int
+}
+
+// size is the size of a node with every alias written out, or the limit where it is larger.
+func (m *aliasMeter) size(n *yamlnode.Node) (int, error) {
+	const nodeSize = 16
+	if n.Kind == yamlnode.AliasNode {
+		size := m.anchored[n.Alias]
+		if size < 0 {
+			return 0, fmt.Errorf("anchor %.80q contains itself", n.Value)
+		}
+		m.added = min(m.added+size, m.limit)
 		return size, nil
 	}
-	const nodeSize = 16
-	if n.Anchor != "" {
-		known[n] = -1
-	}
 	size := nodeSize + len(n.Value)
+	if n.Anchor != "" {
+		m.anchored[n] = -1
+	}
 	for _, child := range n.Content {
-		childSize, err := expandedSize(child, known)
+		below, err := m.size(child)
 		if err != nil {
 			return 0, err
 		}
-		size = min(size+childSize, maxYAMLExpanded+1)
+		size = min(size+below, m.limit)
 	}
 	if n.Anchor != "" {
-		known[n] = size
+		m.anchored[n] = size
 	}
 	return size, nil
 }

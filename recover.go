@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // tried is how a try of an install or upgrade ended, as far as helm's own words tell.
@@ -349,7 +351,7 @@ func (c *change) lookForLate(ctx context.Context, found found, rec *record) (_ f
 // silent waits to the end of its time for objects that it cannot see.
 func (c *change) ready(ctx context.Context, tried error) bool {
 	var e *Error
-	if !errors.As(tried, &e) || !sawNothing(e.Stderr) {
+	if !errors.As(tried, &e) || !helmtext.SawNothing(e.Stderr) {
 		return false
 	}
 	objects, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
@@ -449,7 +451,7 @@ func (h *Helm) howItEnded(err error) tried {
 		return triedUnreachable
 	case h.cfg.Retry.Retryable(err):
 		return triedLost
-	case notReadyInTime(e.Stderr):
+	case helmtext.NotReadyInTime(e.Stderr):
 		return triedNotReady
 	}
 	return triedRefused

@@ -408,6 +408,7 @@ func (c *change) leftBehind(ctx context.Context, rec *record, err error) *Releas
 		e.Remains = c.h.present(ctx, c.op.target, slices.Concat(left, c.kept, c.beside))
 	}
 	if failed := (*ReleaseError)(nil); errors.As(err, &failed) {
+		e.Status = failed.Status                                   // it may have gone since rec was read
 		e.Remains = distinct(append(e.Remains, failed.Remains...)) // some may come yet
 	}
 	return e

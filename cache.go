@@ -21,6 +21,7 @@ import (
 
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // keptAtLeast is how long an archive stays after it was last asked for, so that a caller of Fetch
@@ -162,14 +163,11 @@ func (h *Helm) pull(ctx context.Context, tmp, dest string, inv invocation) (stri
 // sourceFailed gives an error of a fetch the kind ErrRepoNotFound, whatever kept the server from
 // serving, unless it has a kind or is not the server's.
 func sourceFailed(err error) error {
-	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && !ownFault.MatchString(e.Stderr) {
+	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && !helmtext.LocalFault(e.Stderr) {
 		e.kind = ErrRepoNotFound
 	}
 	return err
 }
-
-// ownFault is what keeps helm from writing what it has fetched.
-var ownFault = regexp.MustCompile(`no space left on device|disk quota exceeded|permission denied|read-only file system`)
 
 // fetching runs a helm that fetches into the folder dir, with its retries, within Limits.
 func (h *Helm) fetching(ctx context.Context, inv invocation, dir string, limit int64) error {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // change carries one install or upgrade through its tries.
@@ -294,7 +296,7 @@ func (c *change) lookForLate(ctx context.Context, o *observation) {
 // silent waits to the end of its time for objects that it cannot see.
 func (c *change) ready(ctx context.Context, tried error) bool {
 	var e *Error
-	if !errors.As(tried, &e) || !sawNothing(e.Stderr) {
+	if !errors.As(tried, &e) || !helmtext.SawNothing(e.Stderr) {
 		return false
 	}
 	objects, err := c.h.liveObjects(ctx, c.op.target, c.op.release)

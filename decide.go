@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // All that changes a release is done in one way: a try is made, what became of it is looked up, and a table
@@ -143,7 +145,7 @@ func (h *Helm) howItEnded(err error) tried {
 		return triedUnreachable
 	case h.cfg.Retry.Retryable(err):
 		return triedLost
-	case notReadyInTime(e.Stderr):
+	case helmtext.NotReadyInTime(e.Stderr):
 		return triedNotReady
 	}
 	return triedRefused

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/process"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -64,16 +65,6 @@ const (
 	loginWithheld       // there are some, and they are for another host
 )
 
-// flag is the value of a flag, "" where it is not given.
-func (inv invocation) flag(name string) string {
-	for _, a := range inv.args {
-		if value, ok := strings.CutPrefix(a, name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
-
 // source tells a helm that asks a source of charts, and has no chart to render.
 func (inv invocation) source() bool {
 	return slices.Contains([]string{"repo", "pull", "push", "registry", "dependency"}, inv.args[0])
@@ -112,7 +103,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	c := process.Command{
 		Path: h.binary, Args: inv.args, Env: slices.Concat(h.env, inv.env), Inherit: inv.inherit,
 		Grace: h.cfg.GracePeriod, AtMost: inv.atMost, Late: inv.late,
-		MaxStdout: h.maxStdout, MaxStderr: maxStderr, CutMark: cutMark,
+		MaxStdout: h.maxStdout, MaxStderr: maxStderr, CutMark: helmtext.CutMark,
 	}
 	kind, limit := ErrOutputTooLarge, ""
 	if inv.limits != nil {
@@ -168,12 +159,17 @@ func (inv invocation) failure(ctx context.Context, result process.Result, shown 
 	case result.Signal != "":
 		e.transient = true // what it said until then is not its last word
 	default:
-		e.kind, e.transient = meaning(e.Stderr, inv.source())
+		e.kind, e.transient = helmtext.Meaning(e.Stderr, inv.source())
 		if result.ExitCode <= 0 {
 			e.cause = result.Err
 		}
 	}
-	e.advice = inv.advice(e)
+	if e.cause == nil && e.Signal == "" {
+		e.advice = helmtext.Advice(helmtext.Failure{
+			Args: inv.args, Stderr: e.Stderr, Kind: e.kind, Subject: inv.subject,
+			CredentialsGiven: inv.login == loginGiven, CredentialsWithheld: inv.login == loginWithheld, RedirectedAway: inv.via.ledAway(),
+		})
+	}
 	return e
 }
 
@@ -221,9 +217,6 @@ func contextError(ctx context.Context) error {
 	}
 	return fmt.Errorf("%w: %w", ctx.Err(), cause)
 }
-
-// cutMark stands for the beginning of a stderr of which only the end was kept.
-const cutMark = "… "
 
 // args collects flags in a fixed order, each as one word, so that no value is taken for a flag.
 type args []string

@@ -108,7 +108,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 		failed = answerTransforms(ctx, dir, hear, say, t, h.cfg.Limits.RenderOutput)
 	}()
 	renderer := transformName
-	if !d.postRendererIsPlugin {
+	if !d.PostRendererIsPlugin {
 		renderer = filepath.Join(plugins, transformName, "post-render")
 	}
 	fd := 3 + len(inv.inherit) // where the inherited files begin in a child
@@ -202,7 +202,7 @@ func caught(ctx context.Context, t Transform, m Manifest) (Manifest, error) {
 // through a post-renderer. Tests are left alone, since an install does not run them.
 func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, release string, ch *Chart) error {
 	d, err := h.dialect(ctx)
-	if err != nil || d.postRendererIsPlugin {
+	if err != nil || d.PostRendererIsPlugin {
 		return err
 	}
 	a = append(slices.Clone(a), "--dry-run=server", "--output=json", "--", release, ch.Path)

@@ -131,7 +131,7 @@ func (h *Helm) fetchIndex(ctx context.Context, from repoEntry, at repoDir, tmp s
 		return err
 	}
 	a := args{"repo", "update"}
-	a.add(d.updateFails...)
+	a.add(d.UpdateFails...)
 	a.add("--", from.Name)
 	inv := invocation{args: a, reports: true, subject: from.shown(), secrets: from.secrets()}
 	if from.authorization() != "" {

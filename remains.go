@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // Remain is an object that an operation leaves in the cluster, and why.
@@ -320,7 +322,7 @@ func (c *change) remainsOf(ctx context.Context, rec *record) []Remain {
 // waits, then runs the hooks after it.
 func (c *change) rendered(ctx context.Context) (*inventory, error) {
 	render := TemplateOptions{ReleaseName: c.op.release, SkipTests: true}
-	m, err := c.h.render(ctx, c.chart, invocation{args: templateArgs(dialect{}, c.op.target, render, c.stdin != nil), stdin: c.stdin}, render)
+	m, err := c.h.render(ctx, c.chart, invocation{args: templateArgs(helmtext.Dialect{}, c.op.target, render, c.stdin != nil), stdin: c.stdin}, render)
 	if err != nil {
 		return nil, err
 	}
@@ -331,9 +333,9 @@ func (c *change) rendered(ctx context.Context) (*inventory, error) {
 	case c.openErr == nil:
 		phases["post-install"] = "Succeeded"
 	case !errors.As(c.openErr, &e):
-	case strings.Contains(strings.ToLower(e.Stderr), "failed pre-install"):
+	case helmtext.HookFailed(e.Stderr, "pre-install"):
 		phases["pre-install"], objectsMade = "Running", false
-	case strings.Contains(strings.ToLower(e.Stderr), "failed post-install"):
+	case helmtext.HookFailed(e.Stderr, "post-install"):
 		phases["post-install"] = "Running"
 	}
 	made := &inventory{name: c.op.release, namespace: c.op.target.namespace, revision: 1, madeNamespace: c.opts.CreateNamespace, failing: true}

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // UninstallOptions is for Uninstall.
@@ -163,7 +163,7 @@ func (r *removal) of(rec *record) {
 }
 
 // try runs helm once, where the release is still there and nobody else's.
-func (r *removal) try(ctx context.Context, d dialect) (tried, error) {
+func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 	if r.verify {
 		if how, over, err := r.overtaken(ctx); over {
 			return how, err
@@ -182,18 +182,18 @@ func (r *removal) try(ctx context.Context, d dialect) (tried, error) {
 		said = e.Stderr
 	}
 	switch {
-	case err == nil && skippedObjects(string(out)):
+	case err == nil && helmtext.SkippedObjects(string(out)):
 		return triedSkipped, nil
 	case err == nil:
 		return triedOK, nil
-	case errors.Is(err, ErrReleaseNotFound), before && strings.Contains(said, "is already deleted"):
+	case errors.Is(err, ErrReleaseNotFound), before && helmtext.AlreadyDeleted(said):
 		if !before {
 			r.result.Release = nil
 		}
 		return triedGone, nil
 	}
-	r.last, r.explain = err, r.explain || deletionFailed(said)
-	if recordRemoved(said) {
+	r.last, r.explain = err, r.explain || helmtext.DeletionFailed(said)
+	if helmtext.RecordRemoved(said) {
 		return triedPurged, err
 	}
 	return r.h.howItEnded(err), err
@@ -239,7 +239,7 @@ func (r *removal) observe(ctx context.Context, how tried, err error) observation
 	var e *Error
 	switch {
 	case errors.Is(o.lookErr, ErrReleaseNotFound), o.lookErr == nil && r.replacedBy(now):
-		if o.lookErr = nil; errors.As(err, &e) && purgedByAnother(e.Stderr) {
+		if o.lookErr = nil; errors.As(err, &e) && helmtext.PurgedByAnother(e.Stderr) {
 			r.result.Release, r.last = nil, nil
 		}
 	case o.lookErr != nil:
@@ -303,12 +303,12 @@ func (r *removal) error(kind, err error) *ReleaseError {
 	return &ReleaseError{Release: r.release, Namespace: r.target.namespace, Kind: kind, Err: err}
 }
 
-func uninstallArgs(d dialect, t target, release string, opts UninstallOptions, explain bool) []string {
+func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions, explain bool) []string {
 	a := args{"uninstall"}
 	if opts.Wait {
 		// Foreground deletion keeps an owner until what it owns is gone, so that waiting for the
 		// one waits for the other: pods hold the GPUs, not Deployments.
-		a.add(d.uninstallWait, "--cascade=foreground")
+		a.add(d.UninstallWait, "--cascade=foreground")
 	}
 	a.duration("--timeout", opts.Timeout)
 	a.is("--no-hooks", opts.NoHooks)
@@ -317,16 +317,4 @@ func uninstallArgs(d dialect, t target, release string, opts UninstallOptions, e
 	a.is("--debug", explain)
 	a.add(t.flags()...)
 	return append(a, "--", release)
-}
-
-// recordRemoved tells a failed uninstall that went on to remove the record: helm adds up what
-// failed after the objects were deleted, and removes the record all the same, if it can.
-func recordRemoved(stderr string) bool {
-	text := strings.ToLower(stderr)
-	return strings.Contains(text, "uninstallation completed with") && !strings.Contains(text, "failed to purge the release")
-}
-
-// purgedByAnother tells an uninstall that found its record gone when it came to removing that.
-func purgedByAnother(stderr string) bool {
-	return strings.HasSuffix(verdict(stderr), "uninstall: failed to purge the release: release: not found")
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // What reads text from outside takes memory in proportion to its size, whatever the text: for each shape of text
@@ -271,9 +273,9 @@ func TestGrowthOfTexts(t *testing.T) {
 			_ = validateReleaseName(text)
 		}},
 		{"messages", func(text string) {
-			_, _ = meaning(text, true)
-			_, _, _ = verdict(text), notReadyInTime(text), sawNothing(text)
-			_ = invocation{args: []string{"pull"}}.advice(&Error{Stderr: text})
+			_, _ = helmtext.Meaning(text, true)
+			_, _, _ = helmtext.RecordedNothing(text), helmtext.NotReadyInTime(text), helmtext.SawNothing(text)
+			_ = helmtext.Advice(helmtext.Failure{Stderr: text})
 		}},
 		{"references", func(text string) { _, _ = ParseReference(text) }},
 		{"splitChart", func(text string) { _, _ = splitChart(text) }},

@@ -20,7 +20,7 @@ import (
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
 // log-ins, plugins and HELM_* variables. Use it for a tool on a person's machine; a service that
 // handles charts of strangers wants a private home.
-const UserHome = "user"
+const UserHome = "\x00user" // a name that no folder can have
 
 // Config says how helm is driven. The zero value works: "helm" on PATH and a private home.
 type Config struct {

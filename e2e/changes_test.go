@@ -43,7 +43,7 @@ func upgradeAndRollBack(b *bed) {
 			b.Errorf("upgraded to %+v, want Recovered %v", rel, recovered)
 		}
 	}
-	values, err := b.h.GetValues(b.ctx, "web", false, helmexec.GetOptions{})
+	values, err := b.h.GetValues(b.ctx, "web", helmexec.ValuesOptions{})
 	b.must(err)
 	if values["greeting"] != "hi" || len(values) != 1 {
 		b.Errorf("values are %v", values)

@@ -36,7 +36,7 @@ func TestOfAProgram(t *testing.T) {
 	assert.Equal(t, "{\"replicas\":2}\n", release.Values)
 	assert.Len(t, fake.Calls("install"), 2)
 
-	values, err := h.GetValues(t.Context(), "web", false, helmexec.GetOptions{})
+	values, err := h.GetValues(t.Context(), "web", helmexec.ValuesOptions{})
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, values["replicas"])
 	upgraded, err := h.Upgrade(t.Context(), "web", chart, helmexec.UpgradeOptions{Description: "again"})

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,11 +165,15 @@ func keptByPolicy(o map[string]any) (why string, kept bool) {
 // stays tells why a hook's object may still be there after the release is gone, "" when it is not.
 // Helm does not track hook objects: whether one is deleted is up to its delete policy and to how
 // it ended. Delete hooks run after the record is read, and are taken to succeed. Where anything failed, no
-// policy is relied on: Helm applies it after the last hook of an event, and deleting can be what failed.
+// policy and no record is relied on: Helm applies a policy after the last hook of an event, deleting can be
+// what failed, and so can recording that a hook runs.
 func (t *hook) stays(noHooks, failing bool) string {
 	phase := t.Phase
-	if (!noHooks || failing) && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")) {
+	switch {
+	case (!noHooks || failing) && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")):
 		phase = "Succeeded"
+	case failing && !t.has(t.Events, "test"):
+		phase = cmp.Or(phase, "Unknown")
 	}
 	switch {
 	case phase == "": // it never ran

@@ -43,7 +43,8 @@ func TestHooksThatStay(t *testing.T) {
 		{"runs after what failed", "Job", "[post-delete]", "[hook-succeeded]", "", true, true, untracked},
 		{"succeeded, and what came after it failed", "Job", "[pre-install]", "[hook-succeeded]", "Succeeded", false, true, untracked},
 		{"failed, and deleting it can be what did", "Job", "[pre-install]", "[hook-failed]", "Failed", false, true, untracked},
-		{"never ran, and something failed", "Job", "[pre-upgrade]", "[]", "", false, true, ""},
+		{"that it ran is not recorded, and something failed", "Job", "[post-install]", "[]", "", false, true, untracked},
+		{"a test, which an install does not run", "Job", "[test]", "[]", "", false, true, ""},
 		{"a CRD", "CustomResourceDefinition", "[pre-install]", "[]", "Succeeded", false, false, crd},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -48,16 +48,17 @@ type change struct {
 
 // carryOut tries until the change is settled.
 func (c *change) carryOut(ctx context.Context) (*Release, error) {
-	// A record carries the time by which the helm that wrote it has ended, so there is one.
-	longest := time.Hour + 4*c.opts.Timeout
-	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("%w: over %v", errOverlong, longest))
-	defer cancel()
 	c.tries = c.h.tries()
 	for {
-		err := c.try(ctx)
+		// A record carries the time by which the helm that wrote it has ended, so there is one. It is that of
+		// one try: waiting for a helm elsewhere may take as long before it.
+		longest := time.Hour + 4*c.opts.Timeout
+		limited, free := context.WithTimeoutCause(ctx, longest, fmt.Errorf("%w: over %v", errOverlong, longest))
+		err := c.try(limited)
+		c.ended = limited.Err() != nil
+		free()
 		// Its time begins here: a helm that had to be killed has used up its own.
 		later, cancel := graceContext(ctx, c.h.cfg.GracePeriod)
-		c.ended = ctx.Err() != nil
 		o := c.observe(later, err)
 		rel, again, err := c.act(ctx, later, c.decide(ctx, later, &o), &o)
 		cancel()

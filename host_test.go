@@ -1,0 +1,142 @@
+package helmexec
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/process"
+)
+
+// simulated makes a Helm that drives a fake on a host of its own, with no process and no file lock. run, where
+// it is not nil, answers in the place of the fake.
+func simulated(t *testing.T, fake *helmtest.Fake, name string, ahead time.Duration, run func(ctx context.Context, c helmtest.Call) *helmtest.Reply) *Helm {
+	t.Helper()
+	h := drive(t, fake, Config{GracePeriod: time.Minute})
+	locks := &memoryLocks{held: map[string]int{}}
+	h.host = host{
+		now: func() time.Time { return time.Now().Add(ahead) }, name: func() string { return name }, newID: rand.Text,
+		takeLock: locks.take, tryLock: locks.try,
+		run: func(ctx context.Context, c process.Command) process.Result {
+			call := helmtest.Call{Args: c.Args}
+			if c.Stdin != nil {
+				text, _ := io.ReadAll(c.Stdin)
+				call.Stdin = string(text)
+			}
+			var reply *helmtest.Reply
+			if run != nil {
+				reply = run(ctx, call)
+			}
+			if reply == nil {
+				performed := fake.Perform(call)
+				reply = &performed
+			}
+			r := process.Result{Stdout: []byte(reply.Stdout), Stderr: reply.Stderr, ExitCode: reply.Exit, Stopped: ctx.Err() != nil}
+			if reply.Exit != 0 {
+				r.Err = errors.New("it failed")
+			}
+			return r
+		},
+	}
+	return h
+}
+
+// memoryLocks are the locks of one simulated host.
+type memoryLocks struct {
+	mu   sync.Mutex
+	held map[string]int // how many share it, -1 when one has it alone
+}
+
+type memoryLock struct {
+	of   *memoryLocks
+	file string
+}
+
+func (l *memoryLocks) try(file string, mode filelock.Mode) (lock, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch n := l.held[file]; {
+	case n < 0, n > 0 && mode&filelock.Shared == 0:
+		return nil, filelock.ErrHeld
+	case mode&filelock.Shared == 0:
+		l.held[file] = -1
+	default:
+		l.held[file]++
+	}
+	return &memoryLock{l, file}, nil
+}
+
+func (l *memoryLocks) take(ctx context.Context, file string, mode filelock.Mode) (lock, error) {
+	for {
+		if got, err := l.try(file, mode); err == nil {
+			return got, nil
+		}
+		if !sleep(ctx, time.Second) {
+			return nil, filelock.ErrHeld
+		}
+	}
+}
+
+func (l *memoryLock) Path() string          { return l.file }
+func (l *memoryLock) Inherited() []*os.File { return nil }
+func (l *memoryLock) Release() {
+	l.of.mu.Lock()
+	defer l.of.mu.Unlock()
+	if l.of.held[l.file]--; l.of.held[l.file] < 0 {
+		l.of.held[l.file] = 0
+	}
+}
+
+// Two hosts in one process, and hours in a moment: the second one takes over what the first one, which lost its
+// power on the way, had begun, once the time on the record is over by its own clock.
+func TestTakeOverFromAHostThatIsGone(t *testing.T) {
+	for _, ahead := range []time.Duration{0, 20 * time.Minute, -20 * time.Minute} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			fake := helmtest.New(t)
+			chart := chartFolder(t, "web", "1.2.3")
+			synctest.Test(t, func(t *testing.T) {
+				power, cut := context.WithCancel(t.Context())
+				one := simulated(t, fake, "one", 0, func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
+					if c.Command() != "install" {
+						return nil
+					}
+					fake.Perform(c)
+					setRecord(fake, func(r *helmtest.Release) { r.Status = "pending-install" })
+					<-power.Done() // and nothing of this host is heard of again
+					return &helmtest.Reply{Exit: 1}
+				})
+				other := simulated(t, fake, "other", ahead, nil)
+				opts := InstallOptions{OperationID: "job-7", Timeout: 10 * time.Minute}
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					_, _ = one.Install(power, "web", chart, opts)
+				}()
+				synctest.Wait()
+				begin := time.Now()
+				rel, err := other.Install(t.Context(), "web", chart, opts)
+				require.NoError(t, err)
+				assert.Equal(t, StatusDeployed, rel.Status)
+				// The end of its context, and four times its grace. A second host's clock counts.
+				assert.InDelta(t, (time.Hour + 4*opts.Timeout + 4*time.Minute - ahead).Seconds(), time.Since(begin).Seconds(), maxPause.Seconds()+1)
+				home, err := other.homeID()
+				require.NoError(t, err)
+				left, _ := fake.Release("", "web")
+				assert.Equal(t, home, left.Labels[labelHome])
+				cut()
+				<-ended
+			})
+		})
+	}
+}

@@ -38,7 +38,7 @@ func (x filling) as(found foundImage) foundImage {
 	return found
 }
 
-// bounds on filling in: a longer text is no image, and a document has so many fillings and one for each 8 bytes
+// bounds on filling in: a longer text is no image, and a document has so many steps and one for each 8 bytes
 const (
 	maxFilled = 1000
 	minFills  = 1000

@@ -142,7 +142,7 @@ func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
 		return err
 	}
 	inv := invocation{args: []string{"dependency", "build", "--", chart}, reports: true}
-	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "dependencies-")
+	tmp, err := h.home.MkdirTemp("dependencies-")
 	if err != nil {
 		return err
 	}

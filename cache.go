@@ -21,6 +21,7 @@ import (
 
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/home"
 )
 
 // keptAtLeast is how long an archive stays after it was last asked for, so that a caller of Fetch
@@ -38,7 +39,7 @@ type pin struct {
 
 func (h *Helm) pinFile(key string) string {
 	sum := sha256.Sum256([]byte(key))
-	return filepath.Join(h.state, "pins", hex.EncodeToString(sum[:16])+".json")
+	return h.home.Path("pins", hex.EncodeToString(sum[:16])+".json")
 }
 
 func (h *Helm) readPin(key string) (p pin, ok bool) {
@@ -51,7 +52,7 @@ func (h *Helm) readPin(key string) (p pin, ok bool) {
 
 // archive is the place of an archive in the cache, named by its content.
 func (h *Helm) archive(digest string) string {
-	return filepath.Join(h.state, "archives", strings.TrimPrefix(digest, "sha256:")+".tgz")
+	return h.home.Path("archives", strings.TrimPrefix(digest, "sha256:")+".tgz")
 }
 
 // kept opens an archive of the cache and marks it as used. It is nil where the archive is not there or
@@ -89,7 +90,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 		return ch, nil
 	}
 	shown := strings.TrimSpace(src.shown + " " + src.version + src.digest)
-	unlock, err := h.lock(ctx, "chart "+shown)
+	unlock, err := h.home.Lock(ctx, "chart "+shown)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 		return ch, nil // somebody pulled it while we waited
 	}
 	began := time.Now()
-	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "pull-")
+	tmp, err := h.home.MkdirTemp("pull-")
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func (h *Helm) cached(ctx context.Context, key string, src chartSource, valid fu
 		h.evict()
 	}
 	text, _ := json.Marshal(pin{ch.Digest, began})
-	return ch, writeFileAtomic(h.pinFile(key), text)
+	return ch, home.WriteFile(h.pinFile(key), text)
 }
 
 // pull lets helm pull into dest, an empty folder where nothing else can be taken for the archive,
@@ -269,23 +270,14 @@ func (h *Helm) evict() {
 		info fs.FileInfo
 	}
 	old := func(t time.Time, age time.Duration) bool { return time.Since(t) > age }
-	for sub, age := range map[string]time.Duration{"tmp": 24 * time.Hour, "pins": keptPins} {
-		swept, _ := os.ReadDir(filepath.Join(h.state, sub))
-		for _, e := range swept {
-			if info, err := e.Info(); err == nil && old(info.ModTime(), age) {
-				_ = os.RemoveAll(filepath.Join(h.state, sub, e.Name()))
-			}
-		}
-	}
-	for _, sub := range []string{"locks", "operations"} {
-		filelock.Sweep(filepath.Join(h.state, sub), 24*time.Hour)
-	}
-	entries, _ := os.ReadDir(filepath.Join(h.state, "archives"))
+	h.home.Sweep()
+	home.RemoveOlder(h.home.Path("pins"), keptPins)
+	entries, _ := os.ReadDir(h.home.Path("archives"))
 	var files []file
 	var total int64
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil {
-			files = append(files, file{filepath.Join(h.state, "archives", e.Name()), info})
+			files = append(files, file{h.home.Path("archives", e.Name()), info})
 			total += info.Size()
 		}
 	}
@@ -309,7 +301,7 @@ func (h *Helm) evict() {
 
 // hold keeps an archive of the cache from being evicted until release is called.
 func (h *Helm) hold(ctx context.Context, ch *Chart) (release func()) {
-	if filepath.Dir(ch.Path) != filepath.Join(h.state, "archives") {
+	if filepath.Dir(ch.Path) != h.home.Path("archives") {
 		return func() {}
 	}
 	lock, err := filelock.Take(ctx, ch.Path, filelock.Shared|filelock.Existing)
@@ -317,18 +309,4 @@ func (h *Helm) hold(ctx context.Context, ch *Chart) (release func()) {
 		return func() {} // it is not there
 	}
 	return lock.Release
-}
-
-// writeFileAtomic lets a reader see the old content or the new.
-func writeFileAtomic(file string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), file)
 }

@@ -1,8 +1,6 @@
 package helmexec
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,14 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/sut-bench/helmexec/internal/chartrepo"
+	"github.com/sut-bench/helmexec/internal/home"
 )
 
 // cacheOf makes a Helm that has a home and never starts its helm.
@@ -134,7 +129,7 @@ func TestKept(t *testing.T) {
 
 func TestSweepOfWhatNobodyUses(t *testing.T) {
 	h := cacheOf(t, Limits{})
-	tmp := func(name string) string { return filepath.Join(h.state, "tmp", name) }
+	tmp := func(name string) string { return h.home.Path("tmp", name) }
 	for name, age := range map[string]time.Duration{"pull-old": 48 * time.Hour, "pull-new": time.Hour} {
 		when := time.Now().Add(-age)
 		if err := errors.Join(os.MkdirAll(filepath.Join(tmp(name), "archive"), 0o700), os.Chtimes(tmp(name), when, when)); err != nil {
@@ -157,168 +152,13 @@ func TestSweepOfWhatNobodyUses(t *testing.T) {
 	}
 }
 
-// A lock excludes goroutines and other processes (another Helm is as good as one: the lock belongs
-// to the open file), and waiting for it ends with the context.
-func TestLock(t *testing.T) { synctest.Test(t, testLock) }
-
-func testLock(t *testing.T) {
-	h := cacheOf(t, Limits{})
-	other, err := New(h.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unlock, err := h.lock(t.Context(), "x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, waiter := range []*Helm{h, other} {
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
-		_, err := waiter.lock(ctx, "x")
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "x") {
-			t.Errorf("waiting in vain: %v", err)
-		}
-		unlockOther, err := waiter.lock(t.Context(), "y")
-		if err != nil {
-			t.Fatal(err)
-		}
-		unlockOther()
-	}
-	unlock()
-
-	var all errgroup.Group
-	var inside, had atomic.Int32
-	for i := range 20 {
-		waiter := []*Helm{h, other}[i%2]
-		all.Go(func() error {
-			unlock, err := waiter.lock(t.Context(), "x")
-			if err != nil {
-				return err
-			}
-			if n := inside.Add(1); n != 1 {
-				t.Errorf("%d have the lock at once", n)
-			}
-			had.Add(1)
-			inside.Add(-1)
-			unlock()
-			return nil
-		})
-	}
-	if err := all.Wait(); err != nil {
-		t.Error(err)
-	}
-	if had.Load() != 20 {
-		t.Errorf("%d of 20 had the lock", had.Load())
-	}
-}
-
-func TestWriteFileAtomic(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "x")
-	contents := [][]byte{bytes.Repeat([]byte("a"), 1<<16), bytes.Repeat([]byte("b"), 1<<17)}
-	if err := writeFileAtomic(file, contents[0]); err != nil {
-		t.Fatal(err)
-	}
-	var all errgroup.Group
-	for i := range 8 {
-		all.Go(func() error {
-			for range 50 {
-				if err := writeFileAtomic(file, contents[i%2]); err != nil {
-					t.Error(err)
-				}
-				if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, contents[0]) && !bytes.Equal(got, contents[1]) {
-					t.Errorf("read %d bytes, %v", len(got), err)
-				}
-			}
-			return nil
-		})
-	}
-	_ = all.Wait()
-	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if err := writeFileAtomic(filepath.Join(file, "none"), nil); err == nil {
-		t.Error("no error where the folder is none")
-	}
-}
-
-// Lock files of killed callers are swept, and no lock that somebody has.
-func TestSweepOfLocks(t *testing.T) {
-	h := cacheOf(t, Limits{})
-	unlock, err := h.lock(t.Context(), "x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	when := time.Now().Add(-48 * time.Hour)
-	left := map[string]string{"locks": "0a.lock", "operations": "0b.lock"}
-	for sub, name := range left {
-		if err := os.WriteFile(filepath.Join(h.state, sub, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		files, _ := filepath.Glob(filepath.Join(h.state, sub, "*"))
-		for _, file := range files {
-			if err := os.Chtimes(file, when, when); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	h.evict()
-	for sub, name := range left {
-		if there(filepath.Join(h.state, sub, name)) {
-			t.Errorf("%s/%s is there", sub, name)
-		}
-	}
-	if names, err := dirNames(filepath.Join(h.state, "locks")); err != nil || len(names) != 1 {
-		t.Errorf("of the lock that is held: %q, %v", names, err)
-	}
-	unlock()
-	if names, err := dirNames(filepath.Join(h.state, "locks")); err != nil || len(names) != 0 {
-		t.Errorf("left when it is released: %q, %v", names, err)
-	}
-}
-
-// What keeps a lock from being taken is said, and is not another caller.
-func TestLockSaysWhatIsWrong(t *testing.T) {
-	h := cacheOf(t, Limits{})
-	if err := errors.Join(os.Remove(filepath.Join(h.state, "locks")), os.WriteFile(filepath.Join(h.state, "locks"), nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	_, err := h.lock(t.Context(), "x")
-	if err == nil || !strings.Contains(err.Error(), "the lock of x cannot be taken") || strings.Contains(err.Error(), "waiting") {
-		t.Error(err)
-	}
-}
-
-// Whatever a lock is called by, an error can be read.
-func TestLockNamesAreReadable(t *testing.T) {
-	h := cacheOf(t, Limits{})
-	other, err := New(h.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "the chart \x8a\x00\n" + strings.Repeat("x", 1000)
-	unlock, err := h.lock(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unlock()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, here := h.turn(ctx, name)
-	_, elsewhere := other.lock(ctx, name)
-	for _, err := range []error{here, elsewhere} {
-		if err == nil || !strings.Contains(err.Error(), `the chart \x8a\x00\nxxx`) || len(err.Error()) > 400 {
-			t.Error(err)
-		}
-	}
-}
-
 // After a month a source is asked again what it has.
 func TestOldPins(t *testing.T) {
 	h := cacheOf(t, Limits{})
 	for age, want := range map[time.Duration]bool{time.Hour: true, keptPins - time.Hour: true, keptPins + time.Hour: false} {
 		text, err := json.Marshal(pin{"sha256:" + strings.Repeat("0", 64), time.Now().Add(-age)})
 		if err == nil {
-			err = writeFileAtomic(h.pinFile("x"), text)
+			err = home.WriteFile(h.pinFile("x"), text)
 		}
 		if err != nil {
 			t.Fatal(err)

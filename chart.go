@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/home"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -232,27 +232,7 @@ func (h *Helm) Pull(ctx context.Context, chart, dir string, opts ChartOptions) (
 		return "", errdef.Invalidf("pull: %s is a folder and has no archive", ch.Ref)
 	}
 	path = filepath.Join(dir, ch.Metadata.Name+"-"+ch.Metadata.Version+".tgz")
-	return path, copyFileAtomic(ch.Path, path)
-}
-
-// copyFileAtomic copies through a temporary file beside the destination, so that the rename stays
-// on one file system.
-func copyFileAtomic(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(to), ".pull-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(out.Name())
-	_, err = io.Copy(out, in)
-	if err := errors.Join(err, out.Chmod(fs.FileMode(0o644)), out.Close()); err != nil {
-		return err
-	}
-	return os.Rename(out.Name(), to)
+	return path, home.CopyFile(ch.Path, path)
 }
 
 // ShowChart gives a chart's metadata, its Chart.yaml. Starts the processes of Fetch and no more.

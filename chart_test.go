@@ -207,7 +207,7 @@ func TestPulledArchiveIsChecked(t *testing.T) {
 			if test.is != nil {
 				assert.ErrorIs(t, err, test.is)
 			}
-			for _, folder := range []string{dir, filepath.Join(h.state, "archives"), filepath.Join(h.state, "tmp")} {
+			for _, folder := range []string{dir, h.home.Path("archives"), h.home.Path("tmp")} {
 				names, _ := dirNames(folder)
 				assert.Empty(t, names, folder)
 			}

@@ -221,16 +221,7 @@ func TestWaitForARenderIsPrintable(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer cancel()
-		assert.Eventually(t, func() bool {
-			h.gates.Lock()
-			defer h.gates.Unlock()
-			for _, g := range h.gates.of {
-				if g.callers == 2 {
-					return true
-				}
-			}
-			return false
-		}, tooLong, time.Millisecond)
+		assert.Eventually(t, func() bool { return h.home.Waiting() == 1 }, tooLong, time.Millisecond)
 	}()
 	_, err := h.Inspect(ctx, path, InspectOptions{})
 	require.ErrorContains(t, err, "waiting for another caller")

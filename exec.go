@@ -10,7 +10,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,7 +93,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
-	if err := h.checkPlugins(); err != nil {
+	if err := h.home.CheckPlugins(); err != nil {
 		return nil, err
 	}
 	release, err := h.acquire(ctx, inv.waits)
@@ -219,7 +218,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 // outlives it would take a part of the values, or none, for all. The file has no name any more where
 // the system allows that.
 func (h *Helm) inputFile(content []byte) (f *os.File, done func(), err error) {
-	f, err = os.CreateTemp(filepath.Join(h.state, "tmp"), "stdin-")
+	f, err = os.CreateTemp(h.home.Path("tmp"), "stdin-")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/home"
 )
 
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
@@ -64,7 +65,7 @@ type Config struct {
 type Helm struct {
 	cfg     Config
 	binary  string        // absolute path
-	state   string        // this package's own folder: repositories, archives, locks
+	home    *home.Home    // repositories, archives, locks
 	env     []string      // the environment of every helm process
 	slots   chan struct{} // one for each helm process
 	waiting chan struct{} // one for each of those that may wait for long
@@ -75,7 +76,6 @@ type Helm struct {
 	shared  once[repoDir] // of a UserHome: where helm keeps its repositories
 
 	renders  renderMemory
-	gates    gates    // turns among the callers of this process, by what they are at work on
 	failures sync.Map // repository name → the refresh that failed last
 }
 
@@ -118,10 +118,14 @@ func New(cfg Config) (*Helm, error) {
 		maxStdout: maxStdout,
 	}
 	h.renders.limit = cmp.Or(cfg.RememberRenders, 64<<20)
-	if h.state, err = stateDir(cfg.Home); err != nil {
+	dir := cfg.Home
+	if dir == UserHome {
+		dir = "" // what is not helm's own has its place all the same
+	}
+	if h.home, err = home.Open(dir); err != nil {
 		return nil, err
 	}
-	h.env = childEnv(os.Environ(), cfg, h.state)
+	h.env = childEnv(os.Environ(), cfg, h.home.Path())
 	return h, nil
 }
 

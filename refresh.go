@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sut-bench/helmexec/internal/home"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -66,7 +67,7 @@ type refreshed struct {
 // caller asked has done so. Helm 3 writes an index in place; here it is written beside and renamed,
 // so that a reader finds the old one or the new one.
 func (h *Helm) refresh(ctx context.Context, name string, asked time.Time) error {
-	unlock, err := h.lock(ctx, "repository "+name)
+	unlock, err := h.home.Lock(ctx, "repository "+name)
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (h *Helm) refreshStamp(name string) string { return h.pinFile("refresh of "
 
 // stampRefresh remembers for all processes when the last refresh began.
 func (h *Helm) stampRefresh(name string, began time.Time) error {
-	return writeFileAtomic(h.refreshStamp(name), []byte(began.Format(time.RFC3339Nano)))
+	return home.WriteFile(h.refreshStamp(name), []byte(began.Format(time.RFC3339Nano)))
 }
 
 func (h *Helm) refetch(ctx context.Context, name string) error {
@@ -105,7 +106,7 @@ func (h *Helm) refetch(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	staged, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "index-")
+	staged, err := h.home.MkdirTemp("index-")
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (h *Helm) refetch(ctx context.Context, name string) error {
 	if h.private() {
 		return errors.Join(os.Chmod(fresh.index, 0o600), os.Rename(fresh.index, dir.index))
 	}
-	return copyFileAtomic(fresh.index, dir.index) // it may be on another file system
+	return home.CopyFile(fresh.index, dir.index) // it may be on another file system
 }
 
 // fetchIndex lets helm fetch the index of a repository, as the configuration that is at a place says,

@@ -30,7 +30,7 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 	if opts.Username == "" || opts.Password == "" {
 		return errdef.Invalidf("registry login: Username and Password are needed")
 	}
-	unlock, err := h.lock(ctx, "registry credentials")
+	unlock, err := h.home.Lock(ctx, "registry credentials")
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
 	if !registryHost.MatchString(host) {
 		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", redact.Address(host))
 	}
-	unlock, err := h.lock(ctx, "registry credentials")
+	unlock, err := h.home.Lock(ctx, "registry credentials")
 	if err != nil {
 		return err
 	}

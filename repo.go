@@ -53,7 +53,7 @@ type repoDir struct{ config, index string }
 
 func (h *Helm) private() bool { return h.cfg.Home != UserHome }
 
-func (h *Helm) repoPath(name string) string { return filepath.Join(h.state, "repositories", name) }
+func (h *Helm) repoPath(name string) string { return h.home.Path("repositories", name) }
 
 // repoDir of a repository; name "" asks for the config alone.
 func (h *Helm) repoDir(ctx context.Context, name string) (repoDir, error) {
@@ -181,7 +181,7 @@ func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name 
 	if name == "" {
 		name = nameOfRepo(u)
 	}
-	unlock, err := h.lock(ctx, "repository "+name)
+	unlock, err := h.home.Lock(ctx, "repository "+name)
 	if err != nil {
 		return "", err
 	}
@@ -201,7 +201,7 @@ func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name 
 // fetchNew lets helm add a repository. The caller holds its lock.
 func (h *Helm) fetchNew(ctx context.Context, name, url string, opts RepoOptions) error {
 	began := time.Now()
-	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "repo-")
+	tmp, err := h.home.MkdirTemp("repo-")
 	if err != nil {
 		return err
 	}
@@ -396,7 +396,7 @@ func (h *Helm) RemoveRepo(ctx context.Context, name string) error {
 	if !repoName.MatchString(name) {
 		return errdef.Invalidf("repository name %q: want letters, digits, '-', '_' and '.'", name)
 	}
-	unlock, err := h.lock(ctx, "repository "+name)
+	unlock, err := h.home.Lock(ctx, "repository "+name)
 	if err != nil {
 		return err
 	}
@@ -416,7 +416,7 @@ func (h *Helm) RemoveRepo(ctx context.Context, name string) error {
 // discard removes the folder of a repository. The rename makes it gone at once; deleting the files
 // may take its time.
 func (h *Helm) discard(name string) error {
-	trash := filepath.Join(h.state, "tmp", fmt.Sprintf("removed-%s-%d", name, time.Now().UnixNano()))
+	trash := h.home.Path("tmp", fmt.Sprintf("removed-%s-%d", name, time.Now().UnixNano()))
 	if err := os.Rename(h.repoPath(name), trash); err != nil {
 		return err
 	}

@@ -212,7 +212,7 @@ func TestAddRepoWholeOrNotAtAll(t *testing.T) {
 	repos, err := h.Repos(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, repos)
-	rest, err := dirNames(filepath.Join(h.state, "tmp"))
+	rest, err := dirNames(h.home.Path("tmp"))
 	require.NoError(t, err)
 	assert.Empty(t, rest)
 }

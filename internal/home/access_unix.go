@@ -1,6 +1,6 @@
 //go:build unix
 
-package helmexec
+package home
 
 import (
 	"errors"
@@ -12,11 +12,11 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// checkHome refuses a home, and the entries of it that are given, in which others than this user can
+// checkAccess refuses a home, and the entries of it that are given, in which others than this user can
 // change what helm reads and runs. They can where it is theirs; where they may write to it; or where
 // everybody may write to a folder above, and so put another in its place. Trusted are root, whoever owns
 // a folder above, the group of one, and who mounted a volume that has it.
-func checkHome(home string, entries ...string) error {
+func checkAccess(home string, entries ...string) error {
 	open := "" // what others may write to
 	for _, path := range append([]string{home}, entries...) {
 		info, err := os.Lstat(path)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package helmexec
+package home
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sut-bench/helmexec/helmtest"
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // in makes folders with their modes, one in the other, and returns the last.
@@ -26,7 +26,6 @@ func in(t *testing.T, dir string, modes ...fs.FileMode) string {
 }
 
 func TestHomesThatOthersCanChange(t *testing.T) {
-	fake := helmtest.New(t)
 	base := t.TempDir()
 	// Others get to what is tested, whatever the umask is and the folder for temporary ones.
 	require.NoError(t, errors.Join(os.Chmod(base, 0o755), os.Chmod(filepath.Dir(base), 0o755)))
@@ -51,24 +50,20 @@ func TestHomesThatOthersCanChange(t *testing.T) {
 			top := filepath.Join(base, "d")
 			defer os.RemoveAll(top)
 			home := in(t, base, test.folders...)
-			_, err := New(Config{Binary: fake.Binary, Home: home})
+			_, err := Open(home)
 			if !test.refused {
 				require.NoError(t, err)
 				return
 			}
-			require.ErrorIs(t, err, ErrInvalidArgument)
+			require.ErrorIs(t, err, errdef.ErrInvalidArgument)
 			assert.ErrorContains(t, err, "chmod go-w "+top)
-			names, err := dirNames(home)
-			require.NoError(t, err)
-			assert.Empty(t, names, "nothing is made in it")
+			assert.Empty(t, names(t, home), "nothing is made in it")
 		})
 	}
-	assert.Empty(t, fake.Calls())
 }
 
 // A home that others could once write to has what they put there.
 func TestPlantedInAHome(t *testing.T) {
-	fake := helmtest.New(t)
 	elsewhere := t.TempDir()
 	for _, test := range []struct {
 		name  string
@@ -109,61 +104,45 @@ func TestPlantedInAHome(t *testing.T) {
 			} else {
 				require.NoError(t, err)
 			}
-			_, err := New(Config{Binary: fake.Binary, Home: home})
+			_, err := Open(home)
 			if test.says == "" {
 				require.NoError(t, err)
 				return
 			}
-			require.ErrorIs(t, err, ErrInvalidArgument)
+			require.ErrorIs(t, err, errdef.ErrInvalidArgument)
 			assert.ErrorContains(t, err, test.says)
 		})
 	}
-	assert.Empty(t, fake.Calls())
 }
 
-// The state of a UserHome is looked at as any other home.
-func TestStateOfAUserHome(t *testing.T) {
+// The home in the cache folder of the user is looked at as any other.
+func TestHomeOfTheUser(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
 	require.NoError(t, errors.Join(os.Chmod(cache, 0o755), os.Chmod(filepath.Dir(cache), 0o755)))
-	h, err := New(Config{Binary: helmtest.New(t).Binary, Home: UserHome})
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(h.state, 0o777))
-	_, err = New(h.cfg)
-	require.ErrorIs(t, err, ErrInvalidArgument)
-	assert.ErrorContains(t, err, h.state)
+	h := open(t, "")
+	assert.Equal(t, filepath.Join(cache, "helmexec"), h.Path())
+	require.NoError(t, os.Chmod(h.Path(), 0o777))
+	_, err := Open("")
+	require.ErrorIs(t, err, errdef.ErrInvalidArgument)
+	assert.ErrorContains(t, err, h.Path())
 }
 
-// What is opened to others after New is refused before the next helm starts.
-func TestHomeThatIsOpenedLater(t *testing.T) {
-	for _, sub := range []string{"", "plugins"} {
-		base := t.TempDir()
-		require.NoError(t, errors.Join(os.Chmod(base, 0o755), os.Chmod(filepath.Dir(base), 0o755)))
-		h, fake := withFake(t, Config{Home: in(t, base, 0o755)})
-		require.NoError(t, os.Chmod(filepath.Join(h.state, sub), 0o777))
-		_, err := h.Version(t.Context())
-		require.ErrorIs(t, err, ErrInvalidArgument)
-		assert.Empty(t, fake.Calls())
-	}
-}
-
-// A link to the home is followed by New, and by nothing later.
+// A link to the home is followed by Open, and by nothing later.
 func TestLinkToAHome(t *testing.T) {
-	home, other := t.TempDir(), t.TempDir()
+	dir, other := t.TempDir(), t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")
-	require.NoError(t, os.Symlink(home, link))
-	h, _ := withFake(t, Config{Home: link})
+	require.NoError(t, os.Symlink(dir, link))
+	h := open(t, link)
 	require.NoError(t, errors.Join(os.Remove(link), os.Symlink(other, link)))
-	_, err := h.transformer(t.Context())
+	_, err := h.Files(t.Context(), "x", map[string]string{"a": "b"})
 	require.NoError(t, err)
-	names, err := dirNames(other)
-	require.NoError(t, err)
-	assert.Empty(t, names)
+	assert.Empty(t, names(t, other))
 
 	require.NoError(t, errors.Join(os.Chmod(other, 0o777), os.Chmod(filepath.Dir(other), 0o755)))
-	_, err = New(Config{Binary: h.binary, Home: link})
-	require.ErrorIs(t, err, ErrInvalidArgument)
+	_, err = Open(link)
+	require.ErrorIs(t, err, errdef.ErrInvalidArgument)
 }
 
 func TestIsMounted(t *testing.T) {

@@ -1,22 +1,14 @@
 package helmexec
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"time"
-
-	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/home"
-	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // SourceOptions is how a registry or the host of an archive is reached. A chart repository is
@@ -25,16 +17,6 @@ type SourceOptions struct {
 	PlainHTTP                 bool // an OCI registry without TLS
 	InsecureSkipTLSVerify     bool
 	CAFile, CertFile, KeyFile string
-}
-
-func (o SourceOptions) flags() []string {
-	var a args
-	a.is("--plain-http", o.PlainHTTP)
-	a.is("--insecure-skip-tls-verify", o.InsecureSkipTLSVerify)
-	a.str("--ca-file", o.CAFile)
-	a.str("--cert-file", o.CertFile)
-	a.str("--key-file", o.KeyFile)
-	return a
 }
 
 // ChartOptions says which version of a chart, and how to reach it.
@@ -77,124 +59,15 @@ type Chart struct {
 //
 // Errors: ErrInvalidArgument, ErrRepoNotFound, ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
-func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ *Chart, err error) {
-	defer func() { err = redact.Legible(err) }()
-	asked := time.Now()
-	src, err := parseAddress(address)
+func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
+	ch, err := h.store.Fetch(ctx, address, fetch.Options{Version: opts.Version, Refresh: opts.Refresh, Source: fetch.Source(opts.Source)})
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case opts.Version == "" || opts.Version == src.version:
-	case src.version != "":
-		return nil, errdef.Invalidf("chart address %q names version %s and the options %s: give one", redact.Address(address), src.version, opts.Version)
-	case src.kind == fromArchive || src.kind == fromDisk:
-		return nil, errdef.Invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", redact.Address(address), opts.Version)
-	default:
-		src.version = opts.Version
-		if err := checkVersion(src.version); err != nil {
-			return nil, errdef.Invalidf("chart address %q: %w", redact.Address(address), err)
-		}
-	}
-	src.shown = redact.Address(src.ref)
-	switch src.kind {
-	case fromDisk:
-		path, err := filepath.Abs(src.ref)
-		if err != nil {
-			return nil, errdef.Invalidf("chart path %q: %v", src.ref, err)
-		}
-		src.ref = path
-		ch, err := h.openChart(src, path)
-		if errors.Is(err, fs.ErrNotExist) && strings.Contains(filepath.Base(path), ":") {
-			err = fmt.Errorf("%w (a path takes no version)", err)
-		}
-		return ch, err
-	case fromRepo:
-		return h.fetchFromRepo(ctx, src, opts, asked)
-	}
-	// A URL or a range of versions can mean another archive tomorrow.
-	exact := src.kind == fromOCI && (src.digest != "" || pinned(src.version)) && !opts.Refresh
-	return h.cached(ctx, src.ref+" "+src.version+src.digest, src, func(p pin) bool {
-		return exact || !p.At.Before(asked)
-	}, func(dest string) (invocation, error) {
-		if src.kind == fromOCI {
-			return invocation{args: pullArgs(src.ref, src.version, src.digest, dest, opts.Source)}, nil
-		}
-		return h.stageURL(src, dest, opts.Source)
-	}, "")
-}
-
-func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOptions, asked time.Time) (*Chart, error) {
-	if src.repoURL != "" {
-		var err error
-		if src.repo, err = h.AddRepo(ctx, src.repoURL, RepoOptions{}); err != nil {
-			return nil, err
-		}
-	}
-	src.ref = src.repo + "/" + src.chart
-	// A name can be given to another repository one day, its URL is what it is.
-	from, err := h.known(ctx, src.repo)
-	if err != nil {
-		return nil, err
-	}
-	src.shown = from.shown() + "/" + src.chart
-	key := func(version string) string { return from.Name + " " + from.URL + "/" + src.chart + " " + version }
-	if pinned(src.version) && !opts.Refresh {
-		if p, ok := h.readPin(key(src.version)); ok {
-			if ch := h.kept(ctx, src, p.Digest); ch != nil {
-				return ch, nil
-			}
-		}
-	}
-	fresh := opts.Refresh || !pinned(src.version)
-	if fresh {
-		// Starts no process where the repository was added just now.
-		if err := h.refresh(ctx, src.repo, asked); err != nil {
-			return nil, err
-		}
-	}
-	entry, err := h.find(ctx, src)
-	if errors.Is(err, ErrChartNotFound) && !fresh {
-		// It may have been published after the index was fetched.
-		if err := h.refresh(ctx, src.repo, asked); err != nil {
-			return nil, err
-		}
-		entry, err = h.find(ctx, src)
-	}
-	if err != nil {
-		return nil, err
-	}
-	src.version = entry.Version
-	return h.cached(ctx, key(entry.Version), src, func(p pin) bool {
-		if digest := entry.digest(); digest != "" {
-			return p.Digest == digest
-		}
-		return !opts.Refresh || !p.At.Before(asked)
-	}, func(dest string) (invocation, error) {
-		return h.stageEntry(ctx, src, from.URL, entry, dest)
-	}, entry.digest())
-}
-
-// openChart reads what is at path.
-func (h *Helm) openChart(src chartSource, path string) (*Chart, error) {
-	a, err := readChart(path, cmp.Or(src.shown, path), h.chartLimits())
-	if err != nil {
-		return nil, err
-	}
-	digest := a.Digest
-	if digest != "" {
-		digest = "sha256:" + digest
-	}
-	if src.chart != "" && a.Metadata.Name != src.chart {
-		return nil, fmt.Errorf("%w: %s holds a chart named %q", ErrChartNotFound, src.shown, a.Metadata.Name)
-	}
-	if pinned(src.version) && !sameVersion(a.Metadata.Version, src.version) {
-		return nil, fmt.Errorf("%w: %s %s holds version %q", ErrChartNotFound, src.shown, src.version, a.Metadata.Version)
-	}
-	ref := redact.Address(src.ref)
+	c := ch.Chart.(*chartContent)
 	return &Chart{
-		Path: path, Ref: ref, Repo: src.repo, Metadata: a.Metadata, Values: a.Values, Schema: a.Schema, Digest: digest,
-		bringsCRDs: slices.ContainsFunc(a.Files, bringsCRDs),
+		Path: ch.Path, Ref: ch.Ref, Repo: ch.Repo, Metadata: c.Metadata, Values: c.Values, Schema: c.Schema, Digest: ch.Digest,
+		bringsCRDs: slices.ContainsFunc(c.Files, bringsCRDs),
 	}, nil
 }
 
@@ -202,17 +75,6 @@ func (h *Helm) chartLimits() chartLimits {
 	limits := defaultChartLimits
 	limits.compressed = h.cfg.Limits.Archive
 	return limits
-}
-
-func pullArgs(ref, version, digest, dir string, opts SourceOptions) []string {
-	a := args{"pull", "--destination=" + dir}
-	if digest != "" {
-		ref += "@" + digest
-	} else {
-		a.str("--version", version)
-	}
-	a.add(opts.flags()...)
-	return append(a, "--", ref)
 }
 
 // Pull puts the archive of a chart into the folder dir under the name that its source gives it,
@@ -256,11 +118,4 @@ func (h *Helm) ShowValues(ctx context.Context, chart string, opts ChartOptions) 
 		return nil, err
 	}
 	return ch.Values, nil
-}
-
-// sameVersion compares two versions; a tag of a registry has "_" for "+".
-func sameVersion(a, b string) bool {
-	va, errA := semver.NewVersion(a)
-	vb, errB := semver.NewVersion(strings.ReplaceAll(b, "_", "+"))
-	return errA == nil && errB == nil && va.Equal(vb)
 }

@@ -176,10 +176,11 @@ func TestErrorsArePrintable(t *testing.T) {
 			return err
 		}, `/nowhere/\u202egnp`},
 		{"an index", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
-			dir := repoDirIn(h.repoPath("odd"), "odd")
-			require.NoError(t, os.MkdirAll(filepath.Dir(dir.index), 0o700))
-			require.NoError(t, writeRepositories(dir.config, repoEntry{Name: "odd", URL: "https://odd.example"}))
-			require.NoError(t, os.WriteFile(dir.index, []byte("entries: {web: !!int \""+spelled+"\"}\n"), 0o600))
+			dir := h.home.Path("repositories", "odd")
+			require.NoError(t, errors.Join(
+				os.MkdirAll(filepath.Join(dir, "index"), 0o700),
+				os.WriteFile(filepath.Join(dir, "repositories.yaml"), []byte("repositories: [{name: odd, url: \"https://odd.example\"}]\n"), 0o600),
+				os.WriteFile(filepath.Join(dir, "index", "odd-index.yaml"), []byte("entries: {web: !!int \""+spelled+"\"}\n"), 0o600)))
 			_, err := h.Search(t.Context(), "odd", "web", SearchOptions{})
 			require.Error(t, err)
 			return err

@@ -17,6 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -45,8 +46,8 @@ type invocation struct {
 	stderr *string // set to the end of stderr when helm succeeds
 	// subject is what an error names in place of the first positional, which is a name of our making.
 	subject string
-	via     *relay // what stands between helm and a repository
-	login   login  // what becomes of the credentials for the source that it asks
+	via     *fetch.Relay // what stands between helm and a repository
+	login   fetch.Login  // what becomes of the credentials for the source that it asks
 
 	// mutates marks a command that changes the cluster. Its output is not worth its life: what
 	// exceeds the cap is dropped, and the process goes on.
@@ -56,15 +57,6 @@ type invocation struct {
 	// reports marks a command that prints its failure on stdout.
 	reports bool
 }
-
-// login tells whether a source of charts gets credentials.
-type login int
-
-const (
-	loginNone     login = iota
-	loginGiven          // it does
-	loginWithheld       // there are some, and they are for another host
-)
 
 // flag is the value of a flag, "" where it is not given.
 func (inv invocation) flag(name string) string {
@@ -84,7 +76,7 @@ func (inv invocation) source() bool {
 // redactor makes what helm says fit for logs and errors.
 func (inv invocation) redactor() func(string) string {
 	without := redact.Redactor(inv.secrets)
-	return func(s string) string { return redact.Printable(without(inv.via.speak(s))) }
+	return func(s string) string { return redact.Printable(without(inv.via.Speak(s))) }
 }
 
 // run is the one way a helm process runs. It returns stdout. The error, when the process was

@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/home"
 )
 
@@ -65,18 +65,17 @@ type Config struct {
 type Helm struct {
 	cfg     Config
 	binary  string        // absolute path
-	home    *home.Home    // repositories, archives, locks
+	home    *home.Home    // what this package writes
 	env     []string      // the environment of every helm process
 	slots   chan struct{} // one for each helm process
 	waiting chan struct{} // one for each of those that may wait for long
 
 	maxStdout int // bytes kept of what one process prints
 
-	version once[Version]
-	shared  once[repoDir] // of a UserHome: where helm keeps its repositories
+	store *fetch.Store // repositories and archives, in the home
 
-	renders  renderMemory
-	failures sync.Map // repository name → the refresh that failed last
+	version once[Version]
+	renders renderMemory
 }
 
 // New looks up the binary and makes the home. It starts no process.
@@ -113,7 +112,6 @@ func New(cfg Config) (*Helm, error) {
 		slots:   make(chan struct{}, cfg.MaxProcesses),
 		waiting: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
 		version: newOnce[Version](),
-		shared:  newOnce[repoDir](),
 
 		maxStdout: maxStdout,
 	}
@@ -125,6 +123,10 @@ func New(cfg Config) (*Helm, error) {
 	if h.home, err = home.Open(dir); err != nil {
 		return nil, err
 	}
+	h.store = fetch.New(fetch.Config{
+		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env, Read: h.readContent,
+		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache},
+	})
 	h.env = childEnv(os.Environ(), cfg, h.home.Path())
 	return h, nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/fetch"
 )
 
 // What helm says and what it means. Helm's exit code is 1 for nearly everything, so the text is
@@ -114,11 +116,11 @@ func (inv invocation) advice(e *Error) string {
 		return "make it, or set CreateNamespace"
 	case strings.Contains(text, "server gave http response to https client"):
 		return "set PlainHTTP where a registry has no TLS"
-	case e.kind == ErrUnauthorized && inv.via.ledAway():
+	case e.kind == ErrUnauthorized && inv.via.LedAway():
 		return "a redirect led to another host or port, which gets no credentials"
-	case e.kind == ErrUnauthorized && inv.login == loginGiven:
+	case e.kind == ErrUnauthorized && inv.login == fetch.LoginGiven:
 		return "the credentials were refused"
-	case e.kind == ErrUnauthorized && inv.login == loginWithheld:
+	case e.kind == ErrUnauthorized && inv.login == fetch.LoginWithheld:
 		return "the archive is on another host than its repository, and PassCredentialsAll is not set"
 	case e.kind == ErrUnauthorized && (strings.HasPrefix(inv.subject, "oci://") || inv.args[0] == "push"):
 		return "log in with RegistryLogin"

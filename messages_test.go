@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/internal/fetch"
 )
 
 // What a text of helm's is taken to mean beside its kind.
@@ -310,9 +312,9 @@ func TestAdvice(t *testing.T) {
 		inv    invocation
 		says   string
 	}{
-		{refused, invocation{args: []string{"repo", "update"}, subject: "https://h/charts", login: loginGiven}, "the credentials were refused"},
+		{refused, invocation{args: []string{"repo", "update"}, subject: "https://h/charts", login: fetch.LoginGiven}, "the credentials were refused"},
 		{refused, invocation{args: []string{"repo", "update"}, subject: "https://h/charts"}, "give AddRepo"},
-		{refused, invocation{args: []string{"pull"}, subject: "https://h/charts/web 1.0.0", login: loginWithheld}, "PassCredentialsAll"},
+		{refused, invocation{args: []string{"pull"}, subject: "https://h/charts/web 1.0.0", login: fetch.LoginWithheld}, "PassCredentialsAll"},
 		{refused, invocation{args: []string{"pull"}, subject: "https://h/web.tgz?***"}, "in it"},
 		{"Error: response status code 401: unauthorized", invocation{args: []string{"pull"}, subject: "oci://h/web 1.0.0"}, "RegistryLogin"},
 		{"Error: response status code 401: unauthorized", invocation{args: []string{"push"}}, "RegistryLogin"},

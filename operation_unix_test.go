@@ -212,7 +212,7 @@ func TestMayLive(t *testing.T) {
 	} {
 		assert.Equal(t, test.want, op.mayLive(test.rec, now), test.name)
 	}
-	assert.True(t, there(filepath.Join(h.locks(), other.lock)), "who only asks removes nothing")
+	assert.FileExists(t, filepath.Join(h.locks(), other.lock), "who only asks removes nothing")
 
 	asker := &operation{home: op.home, locks: h.home.Path("id")} // a file, so that the lock cannot be asked
 	assert.True(t, asker.mayLive(record(op.home, other.lock, later), now), "the time decides")

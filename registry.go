@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -36,7 +37,7 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 	}
 	defer unlock()
 	a := args{"registry", "login", "--username=" + opts.Username, "--password-stdin"}
-	for _, flag := range opts.Source.flags() {
+	for _, flag := range fetch.Source(opts.Source).Flags() {
 		if flag == "--insecure-skip-tls-verify" {
 			flag = "--insecure" // as login spells it
 		}
@@ -44,7 +45,7 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 	}
 	a.add("--", host)
 	return h.retry(ctx, func() error {
-		_, err := h.run(ctx, invocation{args: a, stdin: []byte(opts.Password), secrets: []string{opts.Password}, login: loginGiven})
+		_, err := h.run(ctx, invocation{args: a, stdin: []byte(opts.Password), secrets: []string{opts.Password}, login: fetch.LoginGiven})
 		return err
 	})
 }
@@ -77,7 +78,7 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 	if !ok || !registryHost.MatchString(host) || strings.ContainsAny(registry, " @?#") {
 		return "", "", errdef.Invalidf("registry %q: want oci://host[:port]/path", redact.Address(registry))
 	}
-	ch, err := h.openChart(chartSource{kind: fromDisk, ref: archive}, archive)
+	ch, err := readChart(archive, archive, h.chartLimits())
 	if err != nil {
 		return "", "", err
 	}
@@ -85,7 +86,7 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 		return "", "", errdef.Invalidf("push: %s is a folder: make an archive of it with Package", archive)
 	}
 	a := args{"push"}
-	a.add(opts.flags()...)
+	a.add(fetch.Source(opts).Flags()...)
 	a.add("--", archive, registry)
 	var said string
 	err = h.retry(ctx, func() error {

@@ -61,7 +61,7 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	if name == "" {
 		name = "release-name"
 	}
-	defer h.hold(ctx, ch)()
+	defer h.store.Hold(ctx, ch.Path)()
 	inv.args = append(inv.args, "--", name, ch.Path)
 	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
 	inv.limits = h.rendering()

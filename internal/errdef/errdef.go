@@ -42,3 +42,8 @@ var (
 func Invalidf(format string, a ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidArgument}, a...)...)
 }
+
+// TooLarge is an ErrOutputTooLarge that says what has how much of a unit, and how much it may have.
+func TooLarge(what string, n, limit int64, unit string) error {
+	return fmt.Errorf("%w: %s has %d %s or more, over the %d allowed", ErrOutputTooLarge, what, n, unit, limit)
+}

@@ -1,10 +1,7 @@
-package helmexec
+package fetch
 
 import (
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"io"
 	"log"
@@ -13,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,13 +18,10 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// bearerToken is the form of a bearer token: RFC 6750, section 2.1.
-var bearerToken = regexp.MustCompile(`^[-A-Za-z0-9._~+/]+=*$`)
-
-// relay fetches one thing for helm from a source that wants credentials. Helm would send a user name and
+// Relay fetches one thing for helm from a source that wants credentials. Helm would send a user name and
 // password along with a redirect to another port of the host, and from https to http; a bearer token it
 // cannot send at all. The relay listens on the loopback, at a URL that nobody else can guess.
-type relay struct {
+type Relay struct {
 	url            string       // what helm takes for the repository
 	served, target string       // the URL that helm asks for, and the one that is fetched
 	failed         atomic.Value // why the target was not reached last time: a string, "" when it was
@@ -40,9 +33,9 @@ type relay struct {
 // relay starts one for a target on the repository's own host, or on another one, which gets the credentials
 // only where PassCredentialsAll says so. Helm asks for name below the relay's url. What the target says
 // is bounded by the limits on helm, which reads it, but for the headers.
-func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
+func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 	for _, key := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
-		if value, set := h.cfg.Env[key]; set && value != os.Getenv(key) {
+		if value, set := s.env[key]; set && value != os.Getenv(key) {
 			return nil, errdef.Invalidf("this program, not helm, sends the credentials: set %s in its environment, not in Config.Env alone", key)
 		}
 	}
@@ -54,7 +47,7 @@ func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	via := &relay{url: "http://" + listener.Addr().String() + "/" + rand.Text(), target: target, secrets: r.secrets()}
+	via := &Relay{url: "http://" + listener.Addr().String() + "/" + rand.Text(), target: target, secrets: r.secrets()}
 	via.served = via.url + "/" + name
 	via.failed.Store("")
 	client := &http.Client{Transport: withCredentials{
@@ -83,7 +76,7 @@ func (h *Helm) relay(r repoEntry, target, name string) (*relay, error) {
 }
 
 // serve answers helm with what the target says, byte for byte.
-func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http.Client) {
+func (via *Relay) serve(w http.ResponseWriter, asked *http.Request, client *http.Client) {
 	via.failed.Store("")
 	via.led.Store(false)
 	req, err := http.NewRequestWithContext(asked.Context(), http.MethodGet, via.target, nil)
@@ -109,15 +102,15 @@ func (via *relay) serve(w http.ResponseWriter, asked *http.Request, client *http
 	}
 }
 
-// stop ends the relay, and the request that it may be in the middle of.
-func (via *relay) stop() {
+// Stop ends the relay, and the request that it may be in the middle of.
+func (via *Relay) Stop() {
 	if via != nil {
 		_ = via.server.Close()
 	}
 }
 
-// speak puts what helm says of the relay in terms of the repository.
-func (via *relay) speak(text string) string {
+// Speak puts what helm says of the relay in terms of the repository.
+func (via *Relay) Speak(text string) string {
 	if via == nil {
 		return text
 	}
@@ -128,8 +121,8 @@ func (via *relay) speak(text string) string {
 	return strings.ReplaceAll(text, via.url, strings.TrimSuffix(via.target, "/index.yaml"))
 }
 
-// ledAway tells whether a redirect led to where no credentials go.
-func (via *relay) ledAway() bool { return via != nil && via.led.Load() }
+// LedAway tells whether a redirect led to where no credentials go.
+func (via *Relay) LedAway() bool { return via != nil && via.led.Load() }
 
 // withCredentials adds an Authorization header to requests for allowed URLs, also after redirects.
 type withCredentials struct {
@@ -148,82 +141,4 @@ func (t withCredentials) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Header.Set("Authorization", t.authorization)
 	}
 	return t.RoundTripper.RoundTrip(req)
-}
-
-// authorization is the header that logs in to the repository, "" for none.
-func (r repoEntry) authorization() string {
-	switch {
-	case r.Token != "":
-		return "Bearer " + r.Token
-	case r.Username != "":
-		return "Basic " + base64.StdEncoding.EncodeToString([]byte(r.Username+":"+r.Password))
-	}
-	return ""
-}
-
-// secrets of the repository are kept out of logs and errors.
-func (r repoEntry) secrets() []string {
-	_, sent, _ := strings.Cut(r.authorization(), " ")
-	return []string{r.Password, sent}
-}
-
-// tlsConfig is how this repository is reached by TLS.
-func (r repoEntry) tlsConfig() (*tls.Config, error) {
-	config := &tls.Config{InsecureSkipVerify: r.InsecureSkipTLSVerify} // as the caller of AddRepo wants it
-	if r.CAFile != "" {
-		text, err := os.ReadFile(r.CAFile)
-		if err != nil {
-			return nil, errdef.Invalidf("CAFile: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, errdef.Invalidf("CAFile %s holds no certificate", r.CAFile)
-		}
-	}
-	if r.CertFile != "" || r.KeyFile != "" {
-		pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile)
-		if err != nil {
-			return nil, errdef.Invalidf("CertFile and KeyFile: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
-}
-
-// resolve gives the URL of what the index names, or of the index, as helm does.
-func (r repoEntry) resolve(name string) (*url.URL, error) {
-	base, err := parseRepoURL(r.URL)
-	if err != nil {
-		return nil, err
-	}
-	to, err := url.Parse(name)
-	if err != nil || to.IsAbs() {
-		return to, err
-	}
-	base.Path += "/"
-	if base.RawPath != "" {
-		base.RawPath += "/"
-	}
-	to = base.ResolveReference(to)
-	to.RawQuery = ""
-	return to, nil
-}
-
-// isHost tells whether a URL is of the repository's own host.
-func (r repoEntry) isHost(address string) bool {
-	to, err := url.Parse(address)
-	own, ownErr := url.Parse(r.URL)
-	return err == nil && ownErr == nil && plainHost(to) == plainHost(own) && (to.Scheme == own.Scheme || to.Scheme == "https")
-}
-
-// archiveURL is where an archive is that the index names; "" where that is no matter of HTTP.
-func (r repoEntry) archiveURL(entry ChartVersion) string {
-	if len(entry.URLs) == 0 {
-		return ""
-	}
-	u, err := r.resolve(entry.URLs[0])
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return ""
-	}
-	return u.String()
 }

@@ -1,4 +1,4 @@
-package helmexec
+package fetch
 
 import (
 	"crypto/sha256"
@@ -28,8 +28,8 @@ const (
 	fromDisk                      // a folder or archive on this machine
 )
 
-// chartSource is a chart address taken apart.
-type chartSource struct {
+// source is the address of a chart taken apart.
+type source struct {
 	kind    sourceKind
 	repoURL string // fromRepo by URL
 	repo    string // fromRepo by name
@@ -41,7 +41,7 @@ type chartSource struct {
 }
 
 // secrets are the parts of an archive's URL that nobody is to read.
-func (src chartSource) secrets() []string {
+func (src source) secrets() []string {
 	u, err := url.Parse(src.ref)
 	if err != nil || src.kind != fromArchive {
 		return nil
@@ -61,9 +61,9 @@ const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://hos
 
 // parseAddress takes a chart address apart. It looks at the text alone: a reference such as
 // "repo/web" never means the folder ./repo/web, which Helm itself would prefer.
-func parseAddress(address string) (chartSource, error) {
-	bad := func(format string, a ...any) (chartSource, error) {
-		return chartSource{}, errdef.Invalidf("chart address %q: "+format, append([]any{redact.Address(address)}, a...)...)
+func parseAddress(address string) (source, error) {
+	bad := func(format string, a ...any) (source, error) {
+		return source{}, errdef.Invalidf("chart address %q: "+format, append([]any{redact.Address(address)}, a...)...)
 	}
 	if address == "" {
 		return bad("it is empty; %s", addressForms)
@@ -94,7 +94,7 @@ func parseAddress(address string) (chartSource, error) {
 			return parseOCI(address, rest, bad)
 		}
 		if strings.HasSuffix(u.Path, ".tgz") || strings.HasSuffix(u.Path, ".tar.gz") {
-			return chartSource{kind: fromArchive, ref: address}, nil
+			return source{kind: fromArchive, ref: address}, nil
 		}
 		if u.RawQuery != "" {
 			return bad("a query (?…) has no meaning in the address of a repository")
@@ -103,7 +103,7 @@ func parseAddress(address string) (chartSource, error) {
 		if slash < len(scheme)+3 {
 			return bad("no chart name behind the host; %s", addressForms)
 		}
-		src := chartSource{kind: fromRepo, repoURL: address[:slash]}
+		src := source{kind: fromRepo, repoURL: address[:slash]}
 		if src.chart, src.version, err = splitVersion(address[slash+1:]); err != nil {
 			return bad("%v", err)
 		}
@@ -111,7 +111,7 @@ func parseAddress(address string) (chartSource, error) {
 	case isURL:
 		return bad("scheme %q is not supported; %s", scheme, addressForms)
 	case isPath(address):
-		return chartSource{kind: fromDisk, ref: address}, nil
+		return source{kind: fromDisk, ref: address}, nil
 	}
 	repo, last, ok := strings.Cut(address, "/")
 	switch {
@@ -122,7 +122,7 @@ func parseAddress(address string) (chartSource, error) {
 	case !repoName.MatchString(repo):
 		return bad("%q is not the name of a repository", repo)
 	}
-	src := chartSource{kind: fromRepo, repo: repo}
+	src := source{kind: fromRepo, repo: repo}
 	var err error
 	if src.chart, src.version, err = splitVersion(last); err != nil {
 		return bad("%v", err)
@@ -131,8 +131,8 @@ func parseAddress(address string) (chartSource, error) {
 }
 
 // parseOCI takes "host/path/name[:version][@sha256:…]" apart; a port is not a version.
-func parseOCI(address, rest string, bad func(string, ...any) (chartSource, error)) (chartSource, error) {
-	src := chartSource{kind: fromOCI}
+func parseOCI(address, rest string, bad func(string, ...any) (source, error)) (source, error) {
+	src := source{kind: fromOCI}
 	rest, src.digest, _ = strings.Cut(rest, "@")
 	if src.digest == "" && strings.Contains(address, "@") || src.digest != "" && !sha256Digest.MatchString(src.digest) {
 		return bad("a digest has the form @sha256: and 64 hexadecimal digits; credentials belong to RegistryLogin")
@@ -178,6 +178,13 @@ func checkVersion(version string) error {
 func pinned(version string) bool {
 	_, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v"))
 	return err == nil
+}
+
+// sameVersion compares two versions; a tag of a registry has "_" for "+".
+func sameVersion(a, b string) bool {
+	va, errA := semver.NewVersion(a)
+	vb, errB := semver.NewVersion(strings.ReplaceAll(b, "_", "+"))
+	return errA == nil && errB == nil && va.Equal(vb)
 }
 
 // isPath tells a path from a reference by its form alone.

@@ -1,16 +1,19 @@
-package helmexec
+package fetch
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 func TestParseAddress(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("a1", 32)
-	for address, want := range map[string]chartSource{
+	for address, want := range map[string]source{
 		"http://127.0.0.1:8080/charts/web":              {kind: fromRepo, repoURL: "http://127.0.0.1:8080/charts", chart: "web"},
 		"http://127.0.0.1:8080/charts/web:1.2.3":        {kind: fromRepo, repoURL: "http://127.0.0.1:8080/charts", chart: "web", version: "1.2.3"},
 		"https://charts.example/web":                    {kind: fromRepo, repoURL: "https://charts.example", chart: "web"},
@@ -74,7 +77,7 @@ func TestMalformedAddresses(t *testing.T) {
 		"oci://registry.example/web:x y":   "it has a space",
 	} {
 		_, err := parseAddress(address)
-		require.ErrorIs(t, err, ErrInvalidArgument, "%q", address)
+		require.ErrorIs(t, err, errdef.ErrInvalidArgument, "%q", address)
 		assert.ErrorContains(t, err, says, "%q", address)
 		assert.NotContains(t, err.Error(), "secret")
 	}
@@ -89,20 +92,69 @@ func TestPinned(t *testing.T) {
 	}
 }
 
-func TestSplitChart(t *testing.T) {
-	for joined, want := range map[string][2]string{
-		"web-1.2.3":               {"web", "1.2.3"},
-		"my-web-app-1.2.3":        {"my-web-app", "1.2.3"},
-		"web-v1.2.3":              {"web", "v1.2.3"},
-		"web-1.2.3-rc.1+build.5":  {"web", "1.2.3-rc.1+build.5"},
-		"web-2-1.2.3":             {"web-2", "1.2.3"},
-		"web-1.0.0-alpha-1.2.3":   {"web", "1.0.0-alpha-1.2.3"}, // both are possible; a version is more often long
-		"web":                     {"web", ""},
-		"web-latest":              {"web-latest", ""},
-		"":                        {"", ""},
-		"kube-prometheus-72.3.18": {"kube-prometheus", "72.3.18"},
-	} {
-		name, version := splitChart(joined)
-		assert.Equal(t, want, [2]string{name, version}, joined)
+func TestNameOfRepo(t *testing.T) {
+	name := func(address string) string {
+		u, err := parseRepoURL(address)
+		require.NoError(t, err, address)
+		return nameOfRepo(u)
 	}
+	for address, readable := range map[string]string{
+		"http://127.0.0.1:8080/charts":                         "127.0.0.1-8080-charts",
+		"https://charts.example":                               "charts.example",
+		"https://charts.example/a_b/C%20d":                     "charts.example-a-b-c-d",
+		"http://[::1]:8080/charts":                             "1-8080-charts",
+		"http://例/图表":                                          "repo",
+		"https://" + strings.Repeat("long.", 20) + "example/x": strings.TrimRight(strings.Repeat("long.", 20)[:48], "."),
+	} {
+		got := name(address)
+		cut := strings.LastIndexByte(got, '-')
+		assert.Equal(t, readable, got[:cut], address)
+		assert.Regexp(t, `^[0-9a-f]{16}$`, got[cut+1:])
+		assert.Regexp(t, repoName, got, "legal in a chart reference")
+		assert.LessOrEqual(t, len(got), 65)
+	}
+	seen := map[string]string{}
+	for _, address := range []string{
+		"http://charts.example", "https://charts.example", "http://charts.example:8080", "http://charts.example/8080",
+		"http://charts.example/a-b", "http://charts.example/a/b", "http://charts.example/A/b",
+	} {
+		got := name(address)
+		assert.Empty(t, seen[got], "%s has the name of %s", address, seen[got])
+		seen[got] = address
+	}
+}
+
+func TestRepoURLSpellings(t *testing.T) {
+	for _, same := range []string{"http://charts.example/x", "HTTP://Charts.Example/x", "http://charts.example:80/x", "http://charts.example/x/", "http://charts.example/x//"} {
+		u, err := parseRepoURL(same)
+		require.NoError(t, err)
+		assert.Equal(t, "http://charts.example/x", u.String())
+	}
+	for other, want := range map[string]string{
+		"https://charts.example:443/x": "https://charts.example/x", "http://[::1]:80": "http://[::1]", "https://charts.example:80/X": "https://charts.example:80/X",
+	} {
+		u, err := parseRepoURL(other)
+		require.NoError(t, err)
+		assert.Equal(t, want, u.String())
+	}
+	for address, says := range map[string]string{
+		"oci://registry.example/charts": "needs no adding", "ftp://x": "want http:// or https://", "charts.example": "want http:// or https://",
+		"http://": "no host", "http://x/?a=b": "query", "http://x:y/": "invalid port", "": "want http",
+	} {
+		_, err := parseRepoURL(address)
+		require.ErrorIs(t, err, errdef.ErrInvalidArgument, address)
+		assert.ErrorContains(t, err, says, address)
+	}
+}
+
+func FuzzNameOfRepo(f *testing.F) {
+	f.Add("http://127.0.0.1:8080/charts")
+	f.Add("https://例.example/图表")
+	f.Fuzz(func(t *testing.T, address string) {
+		if u, err := parseRepoURL(address); err == nil {
+			if name := nameOfRepo(u); !repoName.MatchString(name) || strings.Contains(name, url.QueryEscape("/")) {
+				t.Errorf("%q is named %q", address, name)
+			}
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package helmexec
+package fetch
 
 import (
 	"errors"
@@ -11,14 +11,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // parseWhole is what readIndex has to agree with: a full parse.
-func parseWhole(t *testing.T, text, chart string) ([]ChartVersion, error) {
+func parseWhole(t *testing.T, text, name string) ([]chart.Version, error) {
 	t.Helper()
-	var index struct{ Entries map[string][]ChartVersion }
+	var index struct{ Entries map[string][]chart.Version }
 	err := yaml.Unmarshal([]byte(text), &index)
-	return newestFirst(index.Entries[chart]), err
+	return newestFirst(index.Entries[name]), err
 }
 
 func indexFile(t testing.TB, text string) string {
@@ -126,8 +129,8 @@ func TestReadIndexRefuses(t *testing.T) {
 		limit      int64
 		want       error
 	}{
-		{"over the limit", helmsIndex, 100, ErrOutputTooLarge},
-		{"odd lay-out and large", "entries:\n    web:\n    - version: 1.0.0\n" + strings.Repeat("# more\n", maxIndexYAML/7), 1 << 30, ErrOutputTooLarge},
+		{"over the limit", helmsIndex, 100, errdef.ErrOutputTooLarge},
+		{"odd lay-out and large", "entries:\n    web:\n    - version: 1.0.0\n" + strings.Repeat("# more\n", maxIndexYAML/7), 1 << 30, errdef.ErrOutputTooLarge},
 		{"no YAML", "entries:\n  web:\n  - {", 1 << 20, nil},
 		{"expanding aliases", "a: &a [x,x,x,x,x,x,x,x,x]\n" + bomb() + "entries:\n  web: *i\n", 1 << 20, nil},
 	}
@@ -139,7 +142,7 @@ func TestReadIndexRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := readIndex(filepath.Join(t.TempDir(), "none"), "web", 1); !errors.Is(err, ErrRepoNotFound) {
+	if _, err := readIndex(filepath.Join(t.TempDir(), "none"), "web", 1); !errors.Is(err, errdef.ErrRepoNotFound) {
 		t.Errorf("an index that is not there: %v", err)
 	}
 }
@@ -155,7 +158,7 @@ func bomb() string {
 
 // As "helm pull --version" chooses: seen on Helm 3.22 and 4.3, and tested against both in e2e/fetch.
 func TestPickVersion(t *testing.T) {
-	index := newestFirst([]ChartVersion{
+	index := newestFirst([]chart.Version{
 		{Version: "1.0.0"}, {Version: "v1.2.0"}, {Version: "2.0.0-rc.1"}, {Version: "1.1.0+build.7"}, {Version: "latest"}, {Version: "0.9"},
 	})
 	tests := []struct{ want, got string }{

@@ -1,0 +1,58 @@
+package helmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/sut-bench/helmexec/internal/fetch"
+)
+
+// sources runs helm for what asks sources of charts.
+type sources struct{ h *Helm }
+
+// Fetch implements fetch.Helm.
+func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err error) {
+	h := s.h
+	inv := invocation{
+		args: call.Args, env: call.Env, stdin: call.Stdin, secrets: call.Secrets, subject: call.Subject,
+		via: call.Via, login: call.Login, reports: call.Reports,
+	}
+	if call.Dir == "" {
+		return h.run(ctx, inv)
+	}
+	inv.limits = &processLimits{memory: h.cfg.Limits.Memory, fetch: &fetchLimits{dir: call.Dir, bytes: call.MaxBytes}}
+	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
+	err = h.retry(ctx, func() error {
+		out, err = h.run(ctx, inv)
+		return err
+	})
+	// What keeps a server from serving has many names; what keeps helm from writing is not its fault.
+	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && !ownFault.MatchString(e.Stderr) {
+		e.kind = call.Kind
+	}
+	return out, err
+}
+
+// ownFault is what keeps helm from writing what it has fetched.
+var ownFault = regexp.MustCompile(`no space left on device|disk quota exceeded|permission denied|read-only file system`)
+
+// UpdateFlags implements fetch.Helm.
+func (s sources) UpdateFlags(ctx context.Context) ([]string, error) {
+	d, err := s.h.dialect(ctx)
+	return d.updateFails, err
+}
+
+// readContent reads a chart for the store.
+func (h *Helm) readContent(path, what string) (fetch.Content, error) {
+	c, err := readChart(path, what, h.chartLimits())
+	if err != nil {
+		return fetch.Content{}, err
+	}
+	digest := c.Digest
+	if digest != "" {
+		digest = "sha256:" + digest
+	}
+	return fetch.Content{Name: c.Metadata.Name, Version: c.Metadata.Version, Digest: digest, Chart: c}, nil
+}

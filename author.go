@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -95,33 +94,15 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 	a.is("--values=-", stdin != nil)
 	a.add("--", chart)
 	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
-	messages := parseLint(redact.Printable(string(out)))
+	var messages []LintMessage
+	for _, m := range helmtext.LintMessages(redact.Printable(string(out))) {
+		messages = append(messages, LintMessage(m))
+	}
 	var e *Error
 	if errors.As(err, &e) && e.ExitCode == 1 && len(messages) > 0 {
 		err = fmt.Errorf("%w: %w", ErrLintFailed, err)
 	}
 	return messages, err
-}
-
-var lintLine = regexp.MustCompile(`^\[(INFO|WARNING|ERROR)\] ([^:]*): ?(.*)$`)
-
-// parseLint reads the findings that lint prints; a text can go on over several lines.
-func parseLint(out string) []LintMessage {
-	var all []LintMessage
-	open := false
-	for _, line := range strings.Split(out, "\n") {
-		m := lintLine.FindStringSubmatch(line)
-		switch {
-		case m != nil:
-			all = append(all, LintMessage{m[1], m[2], m[3]})
-			open = true
-		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "==>"):
-			open = false
-		case open:
-			all[len(all)-1].Text += "\n" + line
-		}
-	}
-	return all
 }
 
 // DependencyBuild fetches the dependencies that a chart folder's lock file names into its charts

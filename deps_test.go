@@ -23,3 +23,19 @@ func TestDependencies(t *testing.T) {
 		}
 	}
 }
+
+// What the packages below may import beside the standard library.
+func TestLeaves(t *testing.T) {
+	const internal = "github.com/sut-bench/helmexec/internal/"
+	for pkg, allowed := range map[string][]string{
+		"errdef": nil, "redact": nil, "process": {"golang.org/x/sys/unix"}, "helmtext": {internal + "errdef"},
+	} {
+		out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, "./internal/"+pkg).Output()
+		require.NoError(t, err)
+		for _, imported := range strings.Fields(string(out)) {
+			if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") {
+				assert.Contains(t, allowed, imported, "imports of %s", pkg)
+			}
+		}
+	}
+}

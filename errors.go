@@ -2,12 +2,13 @@ package helmexec
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // The kinds of failure a caller can act on, reachable with errors.Is.
@@ -111,7 +112,7 @@ func (e *Error) Error() string {
 
 // why is what ended it, and what helm said of that.
 func (e *Error) why() string {
-	said := e.reason()
+	said := helmtext.Reason(e.Stderr)
 	if e.cause != nil && strings.HasSuffix(said, context.Canceled.Error()) {
 		said = "" // that is our signal, in helm's words
 	}
@@ -145,33 +146,17 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// reason is what helm said went wrong, on one line of bearable length.
-func (e *Error) reason() string {
-	const limit = 600
-	text := failureText(e.Stderr)
-	for _, noise := range []string{"Hang tight while we grab the latest from your chart repositories...", "Use --debug flag to render out invalid YAML"} {
-		text = strings.ReplaceAll(text, noise, "")
+// explainDeletion puts the reason into the failure of an uninstall that ran with --debug, and the kind
+// that follows from it.
+func (e *Error) explainDeletion() {
+	if why, ok := helmtext.DeletionReason(e.Stderr); ok && e.cause == nil && e.Signal == "" {
+		e.Stderr = why
+		e.kind, e.transient = helmtext.Meaning(why, false)
 	}
-	r := strings.Join(strings.Fields(strings.TrimPrefix(text, "Error: ")), " ")
-	r = aboutRepo.ReplaceAllString(r, "")
-	if len(r) > limit {
-		r = strings.ToValidUTF8(r[:limit/2], "") + " … " + strings.ToValidUTF8(r[len(r)-limit/2:], "")
-	}
-	return r
 }
 
-// aboutRepo is what helm says of a repository before it says what is wrong.
-var aboutRepo = regexp.MustCompile(`^(?i:failed to update the following repositories: \[\S*\] \.\.\.unable to get an update from the "\S+" chart repository \(\S+\): |` +
-	`looks like "\S+" is not a valid chart repository or cannot be reached: )`)
-
-// failureText is stderr from its last "Error:" line on. What stands before it is warnings and, on
-// Helm 4, log lines; the reason can stand on a later line than "Error:" itself.
-func failureText(stderr string) string {
-	at := strings.LastIndex(stderr, "\nError:")
-	switch {
-	case at >= 0:
-		return stderr[at+1:]
-	default:
-		return stderr
-	}
+// recordedNothing tells whether helm says that it has recorded nothing.
+func recordedNothing(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && helmtext.RecordedNothing(e.Stderr)
 }

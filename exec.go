@@ -1,23 +1,21 @@
 package helmexec
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
+	"github.com/sut-bench/helmexec/internal/helmtext"
+	"github.com/sut-bench/helmexec/internal/process"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -58,16 +56,6 @@ type invocation struct {
 	reports bool
 }
 
-// flag is the value of a flag, "" where it is not given.
-func (inv invocation) flag(name string) string {
-	for _, a := range inv.args {
-		if value, ok := strings.CutPrefix(a, name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
-
 // source tells a helm that asks a source of charts, and has no chart to render.
 func (inv invocation) source() bool {
 	return slices.Contains([]string{"repo", "pull", "push", "registry", "dependency"}, inv.args[0])
@@ -103,107 +91,77 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		shown[i] = redact.Abridged(safe(a))
 	}
 
-	if inv.atMost > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, inv.atMost, overLimit{inv.late})
-		defer cancel()
+	c := process.Command{
+		Path: h.binary, Args: inv.args, Env: slices.Concat(h.env, inv.env), Inherit: inv.inherit,
+		Grace: h.cfg.GracePeriod, AtMost: inv.atMost, Late: inv.late,
+		MaxStdout: h.maxStdout, MaxStderr: maxStderr, CutMark: helmtext.CutMark,
 	}
-	// Ending ctx ends helm by SIGTERM to its process group.
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	cmd := exec.CommandContext(ctx, h.binary, inv.args...)
-	// A helm over a limit is killed: while it renders, an install goes on after a SIGTERM.
-	kill := func(why error) {
-		end(overLimit{why})
-		killGroup(cmd)
-	}
-	stdout, kind, limit := &headBuffer{max: h.maxStdout}, ErrOutputTooLarge, ""
-	if inv.limits != nil && inv.limits.render != nil {
-		stdout.max, kind, limit = int(min(inv.limits.render.output, math.MaxInt)), ErrRenderTooLarge, " (Limits.RenderOutput)"
-	}
-	if !inv.mutates {
-		stdout.full = func() {
-			kill(fmt.Errorf("%w: helm %s printed more than %d MiB%s", kind, shown[0], stdout.max>>20, limit))
+	kind, limit := ErrOutputTooLarge, ""
+	if inv.limits != nil {
+		c.Limits = &inv.limits.Limits
+		if inv.limits.output > 0 {
+			c.MaxStdout = int(min(inv.limits.output, math.MaxInt))
+			kind, limit = ErrRenderTooLarge, " (Limits.RenderOutput)"
 		}
 	}
-	stderr := &tailBuffer{max: maxStderr}
-
-	cmd.Env = slices.Concat(h.env, inv.env)
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.ExtraFiles = inv.inherit
+	if !inv.mutates {
+		c.OverStdout = fmt.Errorf("%w: helm %s printed more than %d MiB%s", kind, shown[0], c.MaxStdout>>20, limit)
+	}
 	if inv.stdin != nil {
 		in, done, err := h.inputFile(inv.stdin)
 		if err != nil {
 			return nil, err
 		}
 		defer done()
-		cmd.Stdin = in
+		c.Stdin = in
 	}
-	ownProcessGroup(cmd)
-	var stopped atomic.Bool
-	var last *time.Timer
-	cmd.Cancel = func() error {
-		stopped.Store(true)
-		last = time.AfterFunc(h.cfg.GracePeriod, func() { killGroup(cmd) })
-		return terminateGroup(cmd)
-	}
-	// A grandchild that keeps the pipes open must not keep the caller: past this the pipes close.
-	cmd.WaitDelay = h.cfg.GracePeriod + time.Second
-
-	start := time.Now()
-	err = cmd.Start()
-	if err == nil {
-		endWatch := func() {}
-		if inv.limits != nil {
-			endWatch = inv.limits.watch(ctx, cmd.Process.Pid, kill)
-		}
-		awaitExit(ctx, cmd)
-		err = cmd.Wait()
-		endWatch()
-		if stopped.Load() {
-			last.Stop()
-			killGroup(cmd)
-		}
-	}
-	over := errors.As(context.Cause(ctx), new(overLimit)) || !inv.mutates && stdout.over()
-	code := -1
-	if cmd.ProcessState != nil {
-		code = cmd.ProcessState.ExitCode()
-	}
-	// Exit 0 with its output complete is a success even when the context ended meanwhile.
-	done := code == 0 && (err == nil || stopped.Load() && errors.Is(err, ctx.Err())) && !stdout.over()
-	if inv.mutates && code == 0 {
-		done = true
-	}
+	result := process.Run(ctx, c)
 	var failure *Error
-	if !done {
-		failure = &Error{Args: shown, ExitCode: code, Stderr: safe(stderr.String()), subject: redact.Abridged(safe(inv.subject))}
-		if inv.reports {
-			// Behind what stderr says, for the reason is what follows the last "Error:".
-			failure.Stderr = strings.TrimSpace(failure.Stderr) + "\n" + strings.TrimSpace(safe(string(lastBytes(stdout.buf.Bytes(), maxStderr))))
-		}
-		failure.Signal = signalOf(cmd.ProcessState)
-		failure.kind, failure.transient = meaning(failure.Stderr, inv.source())
-		switch {
-		case stopped.Load(), over:
-			// We ended it, so the end of the context is the cause, not what helm said of it.
-			failure.cause, failure.kind, failure.transient = contextError(ctx), nil, false
-		case failure.Signal != "":
-			// What it said until then is not its last word.
-			failure.kind, failure.transient = nil, true
-		case code <= 0:
-			failure.cause = err
-		}
-		failure.advice = inv.advice(failure)
+	if result.Err != nil {
+		failure = inv.failure(ctx, result, shown, safe)
 	}
-	h.log(ctx, shown, time.Since(start), code, failure)
+	h.log(ctx, shown, result.Took, result.ExitCode, failure)
 	if failure != nil {
-		return stdout.buf.Bytes(), failure
+		return result.Stdout, failure
 	}
 	if inv.stderr != nil {
-		*inv.stderr = safe(stderr.String())
+		*inv.stderr = safe(result.Stderr)
 	}
-	return stdout.buf.Bytes(), nil
+	return result.Stdout, nil
+}
+
+// failure reads what a helm that failed said and how it ended.
+func (inv invocation) failure(ctx context.Context, result process.Result, shown []string, safe func(string) string) *Error {
+	e := &Error{
+		Args: shown, ExitCode: result.ExitCode, Signal: result.Signal,
+		Stderr: safe(result.Stderr), subject: redact.Abridged(safe(inv.subject)),
+	}
+	if inv.reports {
+		// Behind what stderr says, for the reason is what follows the last "Error:".
+		printed := result.Stdout[max(0, len(result.Stdout)-maxStderr):]
+		e.Stderr = strings.TrimSpace(e.Stderr) + "\n" + strings.TrimSpace(safe(string(printed)))
+	}
+	switch {
+	case result.Exceeded != nil:
+		e.cause = result.Exceeded
+	case result.Stopped:
+		// We ended it, so the end of the context is the cause, not what helm said of it.
+		e.cause = contextError(ctx)
+	case result.Signal != "":
+		e.transient = true // what it said until then is not its last word
+	default:
+		e.kind, e.transient = helmtext.Meaning(e.Stderr, inv.source())
+		if result.ExitCode <= 0 {
+			e.cause = result.Err
+		}
+	}
+	if e.cause == nil && e.Signal == "" {
+		e.advice = helmtext.Advice(helmtext.Failure{
+			Args: inv.args, Stderr: e.Stderr, Kind: e.kind, Subject: inv.subject,
+			CredentialsGiven: inv.login == fetch.LoginGiven, CredentialsWithheld: inv.login == fetch.LoginWithheld, RedirectedAway: inv.via.LedAway(),
+		})
+	}
+	return e
 }
 
 // inputFile is what helm reads from stdin. A pipe would end with this process, and a helm that
@@ -241,18 +199,7 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
 }
 
-// contextError is the end of ctx as an error: context.Canceled or context.DeadlineExceeded, with
-// the cause where the caller gave one; or the limit that a helm went over.
-func contextError(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if over := (overLimit{}); errors.As(cause, &over) {
-		return over.error
-	}
-	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", ctx.Err(), cause)
-}
+func contextError(ctx context.Context) error { return errdef.ContextError(ctx) }
 
 // args collects flags in a fixed order, each as one word, so that no value is taken for a flag.
 type args []string
@@ -284,78 +231,5 @@ func (a *args) duration(flag string, d time.Duration) {
 
 func (a *args) add(words ...string) { *a = append(*a, words...) }
 
-// headBuffer keeps the first max bytes and counts the rest.
-type headBuffer struct {
-	buf     bytes.Buffer
-	max     int
-	dropped int
-	full    func() // called once, at the first byte over max
-}
-
-func (b *headBuffer) Write(p []byte) (int, error) {
-	keep := min(len(p), b.max-b.buf.Len())
-	b.buf.Write(p[:keep])
-	if keep < len(p) && b.dropped == 0 && b.full != nil {
-		b.full()
-	}
-	b.dropped += len(p) - keep
-	return len(p), nil
-}
-
-func (b *headBuffer) over() bool { return b.dropped > 0 }
-
-// tailBuffer keeps the last max bytes.
-type tailBuffer struct {
-	buf []byte
-	max int
-	cut bool
-}
-
-// cutMark stands in the place of what a tail does not hold.
-const cutMark = "… "
-
-func (b *tailBuffer) Write(p []byte) (int, error) {
-	b.cut = b.cut || len(b.buf)+len(p) > b.max
-	b.buf = append(b.buf, lastBytes(p, b.max)...)
-	if len(b.buf) > 2*b.max {
-		b.buf = append(b.buf[:0], lastBytes(b.buf, b.max)...)
-	}
-	return len(p), nil
-}
-
-func (b *tailBuffer) String() string {
-	if b.cut {
-		rest := lastBytes(b.buf, b.max-len(cutMark))
-		for len(rest) > 0 && !utf8.RuneStart(rest[0]) {
-			rest = rest[1:]
-		}
-		return cutMark + string(rest)
-	}
-	return string(b.buf)
-}
-
-func lastBytes[T ~string | ~[]byte](p T, n int) T {
-	if len(p) > n {
-		return p[len(p)-n:]
-	}
-	return p
-}
-
 // processesThatFit is how many helm processes the memory available now can hold, at least 64.
-func processesThatFit() int {
-	available := 0
-	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
-		for _, line := range strings.Split(string(text), "\n") {
-			if f := strings.Fields(line); len(f) == 3 && f[0] == "MemAvailable:" {
-				available, _ = strconv.Atoi(f[1])
-				available <<= 10
-			}
-		}
-	}
-	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if limit, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && (available == 0 || limit < available) {
-			available = limit
-		}
-	}
-	return max(64, available/processMemory)
-}
+func processesThatFit() int { return max(64, int(process.AvailableMemory()/processMemory)) }

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,45 +17,6 @@ import (
 
 	"github.com/sut-bench/helmexec/helmtest"
 )
-
-func TestRunHasItsOwnProcessGroup(t *testing.T) {
-	h, fake := withFake(t, Config{})
-	var group int
-	var err error
-	fake.On("version", helmtest.Reply{Then: func() { group, err = syscall.Getpgid(fake.Calls()[0].Pid) }})
-	_, runErr := h.run(t.Context(), invocation{args: []string{"version"}})
-	require.NoError(t, runErr)
-	require.NoError(t, err)
-	assert.Equal(t, fake.Calls()[0].Pid, group)
-	assert.NotEqual(t, syscall.Getpgrp(), group)
-}
-
-// Helm gets no file of the caller's but those it is given.
-func TestRunInheritsNothingElse(t *testing.T) {
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("no /proc on this system")
-	}
-	h, fake := withFake(t, Config{})
-	mine, err := os.CreateTemp(t.TempDir(), "mine")
-	require.NoError(t, err)
-	defer mine.Close()
-	given, err := os.CreateTemp(t.TempDir(), "given")
-	require.NoError(t, err)
-	defer given.Close()
-
-	var files []string
-	fake.On("version", helmtest.Reply{Then: func() {
-		open, _ := filepath.Glob("/proc/" + itoa(fake.Calls()[0].Pid) + "/fd/*")
-		for _, fd := range open {
-			if path, err := os.Readlink(fd); err == nil && filepath.Dir(filepath.Dir(path)) == filepath.Dir(filepath.Dir(given.Name())) {
-				files = append(files, filepath.Base(fd)+" "+path)
-			}
-		}
-	}})
-	_, err = h.run(t.Context(), invocation{args: []string{"version"}, inherit: []*os.File{given}})
-	require.NoError(t, err)
-	assert.Equal(t, []string{"3 " + given.Name()}, files)
-}
 
 // endings are the ways in which a context ends.
 var endings = []struct {

@@ -100,7 +100,7 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 	}
 	defer h.store.Hold(ctx, ch.Path)()
 	if opts.DryRun {
-		return h.dryRun(ctx, t, append(installArgs(t, opts, stdin != nil), d.dryRun), stdin, release, ch, opts.Transform)
+		return h.dryRun(ctx, t, append(installArgs(t, opts, stdin != nil), d.DryRun), stdin, release, ch, opts.Transform)
 	}
 
 	if opts.Transform != nil && !opts.NoHooks && !opts.UntouchedHooks {

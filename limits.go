@@ -1,16 +1,11 @@
 package helmexec
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/process"
 )
 
 // Limits bound what a source of charts, or a chart, can take of this machine: nobody here controls
@@ -48,30 +43,22 @@ func (l Limits) negative() bool {
 // size into memory before it writes a file, an answer may unpack on the way, and a template can loop
 // for ever. Only the process itself is measured, for neither a chart nor a source can start another.
 type processLimits struct {
-	memory int64 // bytes
-	fetch  *fetchLimits
-	render *renderLimits
-}
-
-// fetchLimits bound what a helm reads (from sockets too, and once more from the file) and writes.
-type fetchLimits struct {
-	dir   string // where it writes
-	bytes int64
-}
-
-// renderLimits bound a helm that renders a chart.
-type renderLimits struct {
-	output int64         // bytes on stdout
-	time   time.Duration // processor time
-	// over tells that it renders no longer, or that this cannot be found out now. Nil: all it does is
-	// rendering.
-	over func(context.Context) bool
+	process.Limits
+	output int64 // bytes of a manifest on stdout, 0 where none is printed
 }
 
 // rendering are the limits on a helm that renders a chart.
 func (h *Helm) rendering() *processLimits {
 	l := h.cfg.Limits
-	return &processLimits{memory: l.RenderMemory, render: &renderLimits{output: l.RenderOutput, time: l.RenderTime}}
+	return &processLimits{
+		Limits: process.Limits{
+			Memory:      l.RenderMemory,
+			OverMemory:  fmt.Errorf("%w: helm took more than %d MiB of memory (Limits.RenderMemory)", ErrRenderTooLarge, l.RenderMemory>>20),
+			CPUTime:     l.RenderTime,
+			OverCPUTime: fmt.Errorf("%w: helm used more than %v of processor time (Limits.RenderTime)", ErrRenderTimeout, l.RenderTime),
+		},
+		output: l.RenderOutput,
+	}
 }
 
 const (
@@ -81,126 +68,15 @@ const (
 	writtenOtherwise = 1 << 20
 )
 
-// When a process is looked at. Each look wakes this one up, so most helms end before the first.
-const (
-	firstLook = 100 * time.Millisecond // after its start, for which it needs half of this
-	shortLook = 25 * time.Millisecond  // after the last look, at one that is at work
-	longLook  = 100 * time.Millisecond // at one that waits
-)
-
-// watch calls stop when a process goes over a limit, at most once, also when ctx has ended. The
-// function it returns ends that.
-func (l *processLimits) watch(ctx context.Context, pid int, stop func(error)) (end func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	first := time.AfterFunc(firstLook, func() {
-		if err := l.awaitExcess(ctx, pid); err != nil && ctx.Err() == nil {
-			stop(err)
-		}
-	})
-	return func() { first.Stop(); cancel() }
-}
-
-// awaitExcess gives the limit that a process goes over, nil when ctx ended before.
-func (l *processLimits) awaitExcess(ctx context.Context, pid int) error {
-	var before usage
-	var budget time.Duration // of processor time
-	if l.render != nil {
-		budget = l.render.time
-	}
-	answer := make(chan bool, 1)
-	asked := false
-	for {
-		now := usageOf(pid)
-		if err := l.exceeded(pid, now); err != nil {
-			return err
-		}
-		if l.render != nil && now.processor > budget && !asked {
-			asked = true
-			// Its memory is watched meanwhile.
-			go func() { answer <- l.render.over != nil && l.render.over(ctx) }()
-		}
-		select {
-		case over := <-answer:
-			if !over {
-				return fmt.Errorf("%w: helm used more than %v of processor time (Limits.RenderTime)", ErrRenderTimeout, l.render.time)
-			}
-			asked, budget = false, now.processor+l.render.time
-		default:
-		}
-		pause := shortLook
-		if now.processor == before.processor {
-			pause = longLook
-		}
-		before = now
-		if !sleep(ctx, pause) {
-			return nil
-		}
-	}
-}
-
-// exceeded is the first limit of size that a process is over, nil when it is within all.
-func (l *processLimits) exceeded(pid int, now usage) error {
-	switch {
-	case now.memory > l.memory && l.render != nil:
-		return fmt.Errorf("%w: helm took more than %d MiB of memory (Limits.RenderMemory)", ErrRenderTooLarge, l.memory>>20)
-	case now.memory > l.memory:
-		return fmt.Errorf("%w: what helm fetched took it over %d MiB of memory", ErrOutputTooLarge, l.memory>>20)
-	// Helm 4 keeps a second copy of an archive in its cache. What has come is measured exactly when it
-	// is read.
-	case l.fetch != nil && (bytesRead(pid) > 2*l.fetch.bytes+readOtherwise || folderSize(l.fetch.dir) > 2*l.fetch.bytes+writtenOtherwise):
-		return fmt.Errorf("%w: what helm fetched is over %d MiB", ErrOutputTooLarge, l.fetch.bytes>>20)
-	}
-	return nil
-}
-
-// overLimit is the cause of a context that ended because a helm went over a limit.
-type overLimit struct{ error }
-
-// usage is what a process has of the machine.
-type usage struct {
-	memory    int64         // bytes that are in memory now
-	processor time.Duration // used so far, by all its threads
-}
-
-// clockTick is the unit of time in /proc/PID/stat, on all of Go's systems.
-const clockTick = time.Second / 100
-
-// usageOf a process; zero where the system does not tell.
-func usageOf(pid int) (u usage) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return u
-	}
-	// The second field is the name in brackets, and can hold anything. Behind it, field 3 is the first.
-	rest := text[bytes.LastIndexByte(text, ')')+1:]
-	if f := strings.Fields(string(rest)); len(f) > 24-3 {
-		user, _ := strconv.ParseInt(f[14-3], 10, 64)
-		system, _ := strconv.ParseInt(f[15-3], 10, 64)
-		pages, _ := strconv.ParseInt(f[24-3], 10, 64)
-		u = usage{pages * int64(os.Getpagesize()), time.Duration(user+system) * clockTick}
-	}
-	return u
-}
-
-// bytesRead is how much a process has read from files and sockets, 0 where the system does not tell.
-func bytesRead(pid int) int64 {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "io"))
-	if err != nil {
-		return 0
-	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	n, _ := strconv.ParseInt(strings.TrimPrefix(first, "rchar: "), 10, 64)
-	return n
-}
-
-func folderSize(dir string) (total int64) {
-	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			if info, err := d.Info(); err == nil {
-				total += info.Size()
-			}
-		}
-		return nil
-	})
-	return total
+// fetchingInto are the limits on a helm that fetches a number of bytes into the folder dir. It reads
+// them from a socket and once more from the file, and Helm 4 keeps a second copy of an archive in its
+// cache. What has come is measured exactly when it is read.
+func (h *Helm) fetchingInto(dir string, bytes int64) *processLimits {
+	memory := h.cfg.Limits.Memory
+	return &processLimits{Limits: process.Limits{
+		Memory:     memory,
+		OverMemory: fmt.Errorf("%w: what helm fetched took it over %d MiB of memory", ErrOutputTooLarge, memory>>20),
+		Read:       2*bytes + readOtherwise, Written: 2*bytes + writtenOtherwise, Dir: dir,
+		OverFetch: fmt.Errorf("%w: what helm fetched is over %d MiB", ErrOutputTooLarge, bytes>>20),
+	}}
 }

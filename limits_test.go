@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -23,63 +21,6 @@ func needsProc(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no /proc to read")
 	}
-}
-
-func TestWatchOfAFetch(t *testing.T) {
-	needsProc(t)
-	full := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(full, "x"), make([]byte, writtenOtherwise+2000), 0o600))
-	assert.EqualValues(t, writtenOtherwise+2000, folderSize(full))
-	const much = 1 << 40
-	for _, test := range []struct {
-		name   string
-		limits processLimits
-		over   bool
-	}{
-		{"within", processLimits{memory: much, fetch: &fetchLimits{full, much}}, false},
-		{"folder", processLimits{memory: much, fetch: &fetchLimits{full, 999}}, true},
-		{"memory", processLimits{memory: 1 << 10, fetch: &fetchLimits{full, much}}, true},
-		{"read", processLimits{memory: much, fetch: &fetchLimits{t.TempDir(), -readOtherwise}}, true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			limit := time.Minute
-			if !test.over {
-				limit = 200 * time.Millisecond
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			err := test.limits.awaitExcess(ctx, os.Getpid())
-			if !test.over {
-				require.NoError(t, err)
-				return
-			}
-			require.ErrorIs(t, err, ErrOutputTooLarge)
-		})
-	}
-}
-
-func TestUsage(t *testing.T) {
-	needsProc(t)
-	before := usageOf(os.Getpid())
-	assert.Greater(t, before.memory, int64(1<<20))
-	assert.NotZero(t, bytesRead(os.Getpid()))
-	assert.Eventually(t, func() bool { return usageOf(os.Getpid()).processor > before.processor }, tooLong, time.Nanosecond)
-	assert.Zero(t, usageOf(-1))
-	assert.Zero(t, bytesRead(-1))
-
-	// The name of a process stands before the numbers.
-	sleep, err := exec.LookPath("sleep")
-	require.NoError(t, err)
-	named := filepath.Join(t.TempDir(), "h) R 1 (2")
-	require.NoError(t, os.Symlink(sleep, named))
-	cmd := exec.Command(named, "60")
-	require.NoError(t, cmd.Start())
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
-	assert.Eventually(t, func() bool { return usageOf(cmd.Process.Pid).memory > 0 }, tooLong, time.Millisecond)
-	assert.Less(t, usageOf(cmd.Process.Pid).memory, int64(1<<30))
 }
 
 // What a chart can make of a helm that renders it, the limit that is for that, and the kind of error.
@@ -220,17 +161,6 @@ func TestRenderTimeEndsWithTheRecord(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, rel.Recovered)
 	assert.EqualValues(t, 3, looks.Load())
-}
-
-func TestWatchAsksWhetherARenderIsOver(t *testing.T) {
-	needsProc(t)
-	asked := 0
-	l := processLimits{memory: 1 << 40, render: &renderLimits{time: time.Nanosecond, over: func(context.Context) bool {
-		asked++
-		return asked < 3
-	}}}
-	require.ErrorIs(t, l.awaitExcess(t.Context(), os.Getpid()), ErrRenderTimeout)
-	assert.Equal(t, 3, asked)
 }
 
 func TestRecorded(t *testing.T) {

@@ -195,7 +195,7 @@ func (h *Helm) liveObjects(ctx context.Context, t target, release string) ([]liv
 		return nil, err
 	}
 	a := args{"status", "--output=json"}
-	a.add(d.statusResources...)
+	a.add(d.StatusResources...)
 	a.add(t.flags()...)
 	a.add("--", release)
 	out, err := h.run(ctx, invocation{args: a})

@@ -395,3 +395,17 @@ func TestUninstallJobLooksWhoseItIs(t *testing.T) {
 	_, there := fake.Release("", "web")
 	assert.True(t, there)
 }
+
+// A clean-up that removes the record, and not all objects, leaves no status behind.
+func TestInstallThatLeavesObjectsWithoutARecordHasNoStatus(t *testing.T) {
+	h, fake := withFake(t, Config{Retry: Retry{Tries: 1}})
+	inTurn(fake, "install", installed(fake, "failed", helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context deadline exceeded\n", Exit: 1}))
+	inTurn(fake, "uninstall", removed(fake, notGone))
+	sees(fake, "0 going owned")
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true})
+	var failed *ReleaseError
+	require.ErrorAs(t, err, &failed)
+	require.ErrorIs(t, err, ErrLeftBehind)
+	assert.NotEmpty(t, failed.Remains)
+	assert.Empty(t, failed.Status)
+}

@@ -107,7 +107,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 		failed = answerTransforms(dir, hear, say, t, h.cfg.Limits.RenderOutput)
 	}()
 	renderer := transformName
-	if !d.postRendererIsPlugin {
+	if !d.PostRendererIsPlugin {
 		renderer = filepath.Join(plugins, transformName, "post-render")
 	}
 	fd := 3 + len(inv.inherit) // where the inherited files begin in a child
@@ -182,7 +182,7 @@ func caught(t Transform, m Manifest) (changed Manifest, err error) {
 // through a post-renderer. Tests are left alone, since an install does not run them.
 func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, release string, ch *Chart) error {
 	d, err := h.dialect(ctx)
-	if err != nil || d.postRendererIsPlugin {
+	if err != nil || d.PostRendererIsPlugin {
 		return err
 	}
 	a = append(slices.Clone(a), "--dry-run=server", "--output=json", "--", release, ch.Path)

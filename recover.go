@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // tried is how a try of an install or upgrade ended, as far as helm's own words tell.
@@ -232,7 +234,7 @@ func (c *change) try(ctx context.Context) error {
 	c.until = until.Add(4 * c.h.cfg.GracePeriod)
 	a.str("--labels", c.op.labels(opts, c.revision, c.until))
 	limits, asNow := c.h.rendering(), *c
-	limits.render.over = asNow.recorded
+	limits.MoreCPUTime = asNow.recorded
 	inv := invocation{args: a, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
 	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)
@@ -349,7 +351,7 @@ func (c *change) lookForLate(ctx context.Context, found found, rec *record) (_ f
 // silent waits to the end of its time for objects that it cannot see.
 func (c *change) ready(ctx context.Context, tried error) bool {
 	var e *Error
-	if !errors.As(tried, &e) || !sawNothing(e.Stderr) {
+	if !errors.As(tried, &e) || !helmtext.SawNothing(e.Stderr) {
 		return false
 	}
 	objects, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
@@ -406,6 +408,7 @@ func (c *change) leftBehind(ctx context.Context, rec *record, err error) *Releas
 		e.Remains = c.h.present(ctx, c.op.target, slices.Concat(left, c.kept, c.beside))
 	}
 	if failed := (*ReleaseError)(nil); errors.As(err, &failed) {
+		e.Status = failed.Status                                   // it may have gone since rec was read
 		e.Remains = distinct(append(e.Remains, failed.Remains...)) // some may come yet
 	}
 	return e
@@ -449,7 +452,7 @@ func (h *Helm) howItEnded(err error) tried {
 		return triedUnreachable
 	case h.cfg.Retry.Retryable(err):
 		return triedLost
-	case notReadyInTime(e.Stderr):
+	case helmtext.NotReadyInTime(e.Stderr):
 		return triedNotReady
 	}
 	return triedRefused

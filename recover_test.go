@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 var (
@@ -151,7 +153,7 @@ func TestHowItEnded(t *testing.T) {
 	h, _ := withFake(t, Config{})
 	said := func(stderr string) error {
 		e := &Error{ExitCode: 1, Stderr: stderr}
-		e.kind, e.transient = meaning(stderr, false)
+		e.kind, e.transient = helmtext.Meaning(stderr, false)
 		return e
 	}
 	for _, test := range []struct {

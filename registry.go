@@ -7,6 +7,7 @@ import (
 
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -97,9 +98,7 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 	if err != nil {
 		return "", "", err
 	}
-	digest = pushedDigest.FindString(said)
+	digest = helmtext.PushedDigest(said)
 	// A "+" of a version is written "_" in a tag.
 	return strings.TrimSuffix(registry, "/") + "/" + ch.Metadata.Name + ":" + strings.ReplaceAll(ch.Metadata.Version, "+", "_"), digest, nil
 }
-
-var pushedDigest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)

@@ -14,6 +14,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // Status is the state of a release as Helm records it.
@@ -97,9 +98,9 @@ func (h *Helm) List(ctx context.Context, opts ListOptions) ([]Release, error) {
 	return releases, err
 }
 
-func listArgs(d dialect, t target, opts ListOptions) []string {
+func listArgs(d helmtext.Dialect, t target, opts ListOptions) []string {
 	a := args{"list", "--output=json", "--max=0", "--time-format=" + time.RFC3339Nano}
-	a.add(d.listAll...)
+	a.add(d.ListAll...)
 	a.is("--all-namespaces", opts.AllNamespaces)
 	a.str("--filter", opts.Filter)
 	a.str("--selector", opts.Selector)

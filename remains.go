@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // Remain is an object that an operation leaves in the cluster, and why.
@@ -296,7 +298,7 @@ func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *rec
 // the hooks before an install, then makes all objects, then waits, then runs the hooks after it.
 func (h *Helm) renderedRecord(ctx context.Context, op *operation, ch *Chart, opts InstallOptions, stdin []byte, said error) (*record, error) {
 	render := TemplateOptions{ReleaseName: op.release, SkipTests: true}
-	m, err := h.render(ctx, ch, invocation{args: templateArgs(dialect{}, op.target, render, stdin != nil), stdin: stdin}, render)
+	m, err := h.render(ctx, ch, invocation{args: templateArgs(helmtext.Dialect{}, op.target, render, stdin != nil), stdin: stdin}, render)
 	if err != nil {
 		return nil, err
 	}
@@ -307,9 +309,9 @@ func (h *Helm) renderedRecord(ctx context.Context, op *operation, ch *Chart, opt
 	case said == nil:
 		phases["post-install"] = "Succeeded"
 	case !errors.As(said, &e):
-	case strings.Contains(strings.ToLower(e.Stderr), "failed pre-install"):
+	case helmtext.HookFailed(e.Stderr, "pre-install"):
 		phases["pre-install"], objectsMade = "Running", false
-	case strings.Contains(strings.ToLower(e.Stderr), "failed post-install"):
+	case helmtext.HookFailed(e.Stderr, "post-install"):
 		phases["post-install"] = "Running"
 	}
 	rec := &record{Name: op.release, Namespace: op.target.namespace, Revision: 1}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
 	"github.com/sut-bench/helmexec/internal/fetch"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // sources runs helm for what asks sources of charts.
@@ -22,26 +22,23 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 	if call.Dir == "" {
 		return h.run(ctx, inv)
 	}
-	inv.limits = &processLimits{memory: h.cfg.Limits.Memory, fetch: &fetchLimits{dir: call.Dir, bytes: call.MaxBytes}}
+	inv.limits = h.fetchingInto(call.Dir, call.MaxBytes)
 	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
 	err = h.retry(ctx, func() error {
 		out, err = h.run(ctx, inv)
 		return err
 	})
 	// What keeps a server from serving has many names; what keeps helm from writing is not its fault.
-	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && !ownFault.MatchString(e.Stderr) {
+	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && !helmtext.LocalFault(e.Stderr) {
 		e.kind = call.Kind
 	}
 	return out, err
 }
 
-// ownFault is what keeps helm from writing what it has fetched.
-var ownFault = regexp.MustCompile(`no space left on device|disk quota exceeded|permission denied|read-only file system`)
-
 // UpdateFlags implements fetch.Helm.
 func (s sources) UpdateFlags(ctx context.Context) ([]string, error) {
 	d, err := s.h.dialect(ctx)
-	return d.updateFails, err
+	return d.UpdateFails, err
 }
 
 // readContent reads a chart for the store.

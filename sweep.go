@@ -13,14 +13,6 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// skippedObjects tells that a Helm 4 uninstall did not even try to delete some objects, because a
-// request failed by which it wanted to know whose they are, or because somebody took off them whose
-// they are. It removes the record all the same, and calls that a success.
-func skippedObjects(said string) bool {
-	said = strings.ToLower(said)
-	return strings.Contains(said, "ownership could not be verified") || strings.Contains(said, "not owned by this release")
-}
-
 // settleGone brings the objects of a release to an end whose record is gone, when removing it may
 // have left some: those that nobody deleted are swept, and with Wait those that are going are waited
 // for. It returns what is left. early tells that helm broke off, and had not given up.

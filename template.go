@@ -9,6 +9,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // DefaultKubeVersion is the Kubernetes version that Template renders for when it is told none.
@@ -66,8 +67,8 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
 	inv.limits = h.rendering()
 	out, err := h.run(ctx, inv)
-	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && strings.Contains(e.Stderr, ch.Metadata.Name+"/") {
-		e.kind = ErrRenderFailed // helm names a file of the chart
+	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && helmtext.NamesChartFile(e.Stderr, ch.Metadata.Name) {
+		e.kind = ErrRenderFailed
 	}
 	if err != nil || opts.Transform == nil {
 		return Manifest(out), err
@@ -112,10 +113,10 @@ func (h *Helm) templateInvocation(ctx context.Context, opts TemplateOptions) (in
 
 var apiVersion = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
 
-func templateArgs(d dialect, t target, opts TemplateOptions, values bool) []string {
+func templateArgs(d helmtext.Dialect, t target, opts TemplateOptions, values bool) []string {
 	a := args{"template"}
 	if opts.FromCluster {
-		a.add(d.templateCluster...)
+		a.add(d.TemplateCluster...)
 	} else {
 		// Rendering is a matter of the chart alone: no cluster's address goes along.
 		t.kubeconfig, t.context = "", ""

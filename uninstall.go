@@ -6,10 +6,10 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // UninstallOptions is for Uninstall.
@@ -157,11 +157,11 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 		lost := r.touched
 		r.touched = r.touched || !errors.Is(err, ErrClusterUnreachable)
 		switch {
-		case err == nil && !skippedObjects(string(out)):
+		case err == nil && !helmtext.SkippedObjects(string(out)):
 			return r.done(ctx)
 		case err == nil:
 			return r.gone(ctx, nil)
-		case errors.Is(err, ErrReleaseNotFound), lost && strings.Contains(said, "is already deleted"):
+		case errors.Is(err, ErrReleaseNotFound), lost && helmtext.AlreadyDeleted(said):
 			if !lost {
 				r.result.Release = nil
 			}
@@ -173,15 +173,15 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 			later, cancel := graceContext(ctx, h.cfg.GracePeriod)
 			now, lookErr := r.look(later)
 			switch {
-			case lookErr != nil && (!again || recordRemoved(said)):
+			case lookErr != nil && (!again || helmtext.RecordRemoved(said)):
 				defer cancel()
-				if recordRemoved(said) {
+				if helmtext.RecordRemoved(said) {
 					return r.gone(later, err)
 				}
 				return nil, r.failed(later, nil, err)
 			case lookErr == nil && (now == nil || !now.same(r.rec) && !now.follows(r.rec)):
 				defer cancel()
-				if purgedByAnother(said) {
+				if helmtext.PurgedByAnother(said) {
 					r.result.Release, r.last = nil, nil
 				}
 				return r.gone(later, r.last)
@@ -192,7 +192,7 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 			cancel()
 		}
 		r.failing = true
-		r.opts.explain = r.opts.explain || deletionFailed(said)
+		r.opts.explain = r.opts.explain || helmtext.DeletionFailed(said)
 		switch {
 		case again && tries.another(ctx):
 		case r.opts.noHooksOnFailure && !r.opts.NoHooks && r.rec.hasHook("pre-delete") && ctx.Err() == nil:
@@ -270,12 +270,12 @@ func (r *removal) error(kind, err error) *ReleaseError {
 	return &ReleaseError{Release: r.release, Namespace: r.target.namespace, Kind: kind, Err: err}
 }
 
-func uninstallArgs(d dialect, t target, release string, opts UninstallOptions) []string {
+func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions) []string {
 	a := args{"uninstall"}
 	if opts.Wait {
 		// Foreground deletion keeps an owner until what it owns is gone, so that waiting for the
 		// one waits for the other: pods hold the GPUs, not Deployments.
-		a.add(d.uninstallWait, "--cascade=foreground")
+		a.add(d.UninstallWait, "--cascade=foreground")
 	}
 	a.duration("--timeout", opts.Timeout)
 	a.is("--no-hooks", opts.NoHooks)
@@ -284,16 +284,4 @@ func uninstallArgs(d dialect, t target, release string, opts UninstallOptions) [
 	a.is("--debug", opts.explain)
 	a.add(t.flags()...)
 	return append(a, "--", release)
-}
-
-// recordRemoved tells a failed uninstall that went on to remove the record: helm adds up what
-// failed after the objects were deleted, and removes the record all the same, if it can.
-func recordRemoved(stderr string) bool {
-	text := strings.ToLower(stderr)
-	return strings.Contains(text, "uninstallation completed with") && !strings.Contains(text, "failed to purge the release")
-}
-
-// purgedByAnother tells an uninstall that found its record gone when it came to removing that.
-func purgedByAnother(stderr string) bool {
-	return strings.HasSuffix(verdict(stderr), "uninstall: failed to purge the release: release: not found")
 }

@@ -94,7 +94,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 	if opts.DryRun {
 		a := upgradeArgs(t, opts, stdin != nil)
 		a.is("--install", opts.Install)
-		a.add(d.dryRun)
+		a.add(d.DryRun)
 		return h.dryRun(ctx, t, a, stdin, release, ch, opts.Transform)
 	}
 

@@ -149,7 +149,7 @@ func (j job) act(ctx context.Context, h *helmexec.Helm) (o outcome, remains []he
 func typed(err error) bool {
 	for _, kind := range []error{
 		helmexec.ErrReleaseExists, helmexec.ErrReleaseNotFound, helmexec.ErrReleaseBusy, helmexec.ErrClusterUnreachable,
-		helmexec.ErrNotReady, helmexec.ErrNotGone, helmexec.ErrLeftBehind, context.Canceled, context.DeadlineExceeded,
+		helmexec.ErrNotReady, helmexec.ErrNotGone, helmexec.ErrLeftBehind, helmexec.ErrNotRecorded, context.Canceled, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, kind) {
 			return true

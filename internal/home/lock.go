@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/filelock"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -24,7 +25,7 @@ func (h *Home) Lock(ctx context.Context, what string) (unlock func(), err error)
 	lock, err := filelock.Take(ctx, LockFile(h.Path("locks"), what), filelock.Exclusive)
 	switch {
 	case errors.Is(err, filelock.ErrHeld):
-		err = fmt.Errorf("waiting for another process at work on %s: %w", redact.Abridged(what), ended(ctx))
+		err = fmt.Errorf("waiting for another process at work on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
 	case err != nil:
 		err = fmt.Errorf("the lock of %s cannot be taken: %w", redact.Abridged(what), err)
 	}
@@ -43,7 +44,7 @@ func (h *Home) Turn(ctx context.Context, what string) (leave func(), err error) 
 		return func() { <-g.turn; h.gates.exit(what) }, nil
 	case <-ctx.Done():
 		h.gates.exit(what)
-		return nil, fmt.Errorf("waiting for another caller at work on %s: %w", redact.Abridged(what), ended(ctx))
+		return nil, fmt.Errorf("waiting for another caller at work on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
 	}
 }
 
@@ -90,15 +91,6 @@ func (all *gates) exit(what string) {
 	if g.callers--; g.callers == 0 {
 		delete(all.of, what)
 	}
-}
-
-// ended is the end of ctx as an error, with the cause where the caller gave one.
-func ended(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", ctx.Err(), cause)
 }
 
 // LockFile is the file in a folder that is locked for a name.

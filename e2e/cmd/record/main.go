@@ -1,9 +1,9 @@
-// Command record makes the recordings in testdata again: what real Helms say when something goes
+// Command record makes the recordings of real Helms again: what they say when something goes
 // wrong, and how they report pods that are not ready. Run it in the folder e2e, for the Helms that
 // "make tools" builds or for the binaries named:
 //
 //	go run ./cmd/record
-//	go run ./cmd/record -out ../testdata /usr/local/bin/helm
+//	go run ./cmd/record -root .. /usr/local/bin/helm
 //
 // A scene that a Helm does not fail in is left out for that version, and said so.
 package main
@@ -24,19 +24,19 @@ import (
 )
 
 func main() {
-	out := flag.String("out", "../testdata", "the folder of the recordings")
+	root := flag.String("root", "..", "the top folder of the source tree that gets the recordings")
 	only := flag.String("only", "", "record the scenes alone whose name has this in it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := record(ctx, *out, *only, flag.Args()); err != nil {
+	if err := record(ctx, *root, *only, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func record(ctx context.Context, out, only string, helms []string) error {
+func record(ctx context.Context, root, only string, helms []string) error {
 	if len(helms) == 0 {
 		for _, name := range []string{"helm3", "helm4"} {
 			path, err := tools.Path(name)
@@ -67,9 +67,9 @@ func record(ctx context.Context, out, only string, helms []string) error {
 				failures = append(failures, fmt.Errorf("%s: %s: %w", version, s.name, err))
 				continue
 			}
-			file := filepath.Join(out, "stderr", version, s.name+".txt")
+			file := filepath.Join(root, "internal/helmtext/testdata/stderr", version, s.name+".txt")
 			if s.status {
-				file = filepath.Join(out, "status", version, s.name+".json")
+				file = filepath.Join(root, "testdata/status", version, s.name+".json")
 			}
 			if err := write(file, said); err != nil {
 				return err

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package helmexec
+package process
 
 import (
 	"context"

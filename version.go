@@ -3,10 +3,11 @@ package helmexec
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
 // The oldest versions driven: v3.14 is the first with all the flags used here, v4.0 the first of
@@ -24,45 +25,12 @@ type Version struct {
 
 func (v Version) String() string { return v.Text }
 
-// dialect holds every difference between Helm 3 and Helm 4 that a command meets.
-type dialect struct {
-	listAll              []string // list releases in every state
-	statusResources      []string // status with the live objects
-	uninstallWait        string   // uninstall that waits until the objects are gone
-	postRendererIsPlugin bool     // and hooks pass through it
-	updateFails          []string // repo update that fails when a repository failed
-	templateCluster      []string // template with the real cluster's version and APIs
-	dryRun               string   // install and upgrade that change nothing but ask the cluster
-}
-
-var (
-	helm3 = dialect{
-		listAll:         []string{"--all"},
-		statusResources: []string{"--show-resources"},
-		uninstallWait:   "--wait",
-		updateFails:     []string{"--fail-on-repo-update-fail"},
-		templateCluster: []string{"--validate", "--dry-run=server"},
-		dryRun:          "--dry-run=server",
-	}
-	helm4 = dialect{
-		// The watcher of Helm 4 ends when the first object is gone before it has heard of the
-		// others, and can wait in vain for one that went at once (helm/helm#31766, #32608).
-		uninstallWait:        "--wait=legacy",
-		postRendererIsPlugin: true,
-		templateCluster:      []string{"--dry-run=server"},
-		dryRun:               "--dry-run=server",
-	}
-)
-
-func (h *Helm) dialect(ctx context.Context) (dialect, error) {
+func (h *Helm) dialect(ctx context.Context) (helmtext.Dialect, error) {
 	v, err := h.Version(ctx)
 	if err != nil {
-		return dialect{}, err
+		return helmtext.Dialect{}, err
 	}
-	if v.Major >= 4 {
-		return helm4, nil
-	}
-	return helm3, nil
+	return helmtext.DialectOf(v.Major), nil
 }
 
 // probeTime is how long helm may take to say its version, on a host busy with others too.
@@ -93,13 +61,8 @@ func (h *Helm) askVersion(ctx context.Context) (Version, error) {
 	return v, nil
 }
 
-// versionText is where "helm version --short" of Helm 2, 3 and 4 has the version: "Client: v2.17.0+ga690bad",
-// "v3.22.0+g1234567", "v4.3.1".
-var versionText = regexp.MustCompile(`\bv\d+\.\d+\S*`)
-
 func parseVersion(out []byte) (Version, error) {
-	text := versionText.Find(out)
-	v, err := semver.NewVersion(string(text))
+	v, err := semver.NewVersion(helmtext.Version(string(out)))
 	if err != nil {
 		return Version{}, fmt.Errorf("no version in %.200q", out)
 	}

@@ -1,4 +1,4 @@
-package helmexec
+package process
 
 import (
 	"context"
@@ -32,17 +32,14 @@ func crowd(t *testing.T, times int, do func()) {
 	})
 }
 
-// A helm can end before, while and after somebody begins to wait for that.
-func TestHelmsThatEndAtOnce(t *testing.T) {
+// A process can end before, while and after somebody begins to wait for that.
+func TestProcessesThatEndAtOnce(t *testing.T) {
 	binary, err := exec.LookPath("true")
 	if err != nil {
 		t.Skip(err)
 	}
-	h, err := New(Config{Binary: binary, Home: t.TempDir()})
-	require.NoError(t, err)
 	crowd(t, 100, func() {
-		_, err := h.run(t.Context(), invocation{args: []string{"list"}})
-		assert.NoError(t, err)
+		assert.NoError(t, Run(t.Context(), Command{Path: binary, OverStdout: errOver}).Err)
 	})
 }
 
@@ -91,7 +88,7 @@ func TestAwaitExit(t *testing.T) {
 	answers(t, func() { <-done })
 }
 
-// Helm and all signals failed to end: it is for Wait to say so.
+// The process and all signals failed to end: it is for Wait to say so.
 func TestAwaitExitEndsAfterItsContext(t *testing.T) {
 	cmd, _ := started(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -100,7 +97,7 @@ func TestAwaitExitEndsAfterItsContext(t *testing.T) {
 	require.NoError(t, cmd.Process.Signal(syscall.Signal(0)), "the process lives")
 }
 
-// What it costs this process to wait for one of the length of a helm, with the poller and without.
+// What it costs this process to wait for one that ends in a moment, with the poller and without.
 func BenchmarkAwaitExit(b *testing.B) {
 	own := func() float64 {
 		var u syscall.Rusage

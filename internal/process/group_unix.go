@@ -1,6 +1,6 @@
 //go:build unix
 
-package helmexec
+package process
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// ownProcessGroup lets a signal reach helm and all it started, and keeps a terminal's Ctrl-C
-// from reaching helm before its caller decides.
+// ownProcessGroup lets a signal reach a process and all it started, and keeps a terminal's Ctrl-C
+// from reaching it before its caller decides.
 func ownProcessGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }

@@ -1,4 +1,4 @@
-package helmexec
+package process
 
 import (
 	"os"
@@ -10,7 +10,7 @@ func ownProcessGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }
 
-// terminateGroup kills at once: Windows has no SIGTERM that helm would hear.
+// terminateGroup kills at once: Windows has no SIGTERM.
 func terminateGroup(cmd *exec.Cmd) error { return cmd.Process.Kill() }
 
 func killGroup(cmd *exec.Cmd) { _ = cmd.Process.Kill() }

@@ -1,4 +1,4 @@
-package helmexec
+package process
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 // awaitExit returns when a process that was started has ended, to be called before Wait. A Wait that
 // has to wait blocks a thread in a system call, which keeps Go's scheduler awake: a millisecond of
-// processor time for each helm, half of what a process costs here. The poller, which has this wait with
+// processor time for each of them, half of what a process costs here. The poller, which has this wait with
 // all others, costs nothing. Where it cannot tell, or ctx and the time to end after it are over,
 // the rest is left to Wait.
 func awaitExit(ctx context.Context, cmd *exec.Cmd) {

@@ -1,0 +1,74 @@
+package helmtext
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+)
+
+// Failure is what Advice needs to know of a helm that failed by itself.
+type Failure struct {
+	Args    []string // of helm
+	Stderr  string
+	Kind    error  // as Meaning gives it, or nil
+	Subject string // the address of the chart or repository that helm was asked for, "" for none
+
+	// What became of the credentials for that address.
+	CredentialsGiven    bool // helm or the relay before it had them
+	CredentialsWithheld bool // there are some, and they are for another host
+	RedirectedAway      bool // a redirect led to where they do not go
+}
+
+// Advice tells what may help, in terms of the public package; "" when nobody knows.
+func Advice(f Failure) string {
+	text := strings.ToLower(failureText(f.Stderr))
+	switch {
+	case f.Kind == errdef.ErrClusterUnreachable && strings.Contains(text, `"http://localhost:8080/`):
+		return "helm asks there where it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
+	case f.Kind == errdef.ErrClusterUnreachable:
+		return ""
+	case f.Kind == errdef.ErrNamespaceNotFound:
+		missing := namespaceMissing.FindStringSubmatch(text)
+		switch {
+		case missing == nil:
+			return ""
+		case missing[1] != cmp.Or(flag(f.Args, "--namespace"), missing[1]):
+			return "the chart puts objects into that namespace: make it, or have the chart changed"
+		case slices.Contains(f.Args, "--create-namespace"):
+			return ""
+		}
+		return "make it, or set CreateNamespace"
+	case strings.Contains(text, "server gave http response to https client"):
+		return "set PlainHTTP where a registry has no TLS"
+	case f.Kind == errdef.ErrUnauthorized && f.RedirectedAway:
+		return "a redirect led to another host or port, which gets no credentials"
+	case f.Kind == errdef.ErrUnauthorized && f.CredentialsGiven:
+		return "the credentials were refused"
+	case f.Kind == errdef.ErrUnauthorized && f.CredentialsWithheld:
+		return "the archive is on another host than its repository, and PassCredentialsAll is not set"
+	case f.Kind == errdef.ErrUnauthorized && (strings.HasPrefix(f.Subject, "oci://") || f.Args[0] == "push"):
+		return "log in with RegistryLogin"
+	case f.Kind == errdef.ErrUnauthorized && archivePath.MatchString(f.Subject):
+		return "the URL of an archive takes a user name and password in it"
+	case f.Kind == errdef.ErrUnauthorized:
+		return "give AddRepo a user name and password, or a token"
+	case strings.Contains(text, "repo.indexfile"):
+		return "what it serves is no index of charts"
+	}
+	return ""
+}
+
+var archivePath = regexp.MustCompile(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
+
+// flag is the value of a flag, "" where it is not given.
+func flag(args []string, name string) string {
+	for _, a := range args {
+		if value, ok := strings.CutPrefix(a, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,153 @@
+// Package helmtext reads what helm writes for people, and knows the flags in which Helm 3 and Helm 4
+// differ. Helm's exit code is 1 for nearly everything, so the text is all there is. Everything that
+// matches words of helm is here, and is pinned by recordings of real Helms. The package works on
+// plain text: it starts no process, and knows neither releases nor charts.
+package helmtext
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+)
+
+// The recordings in testdata/stderr pin each row on both Helms. Texts are in lower case, since Helm 3 and
+// 4 differ in theirs; rows are tried in order.
+
+// verdicts decide what becomes of a release, so each is the whole of what helm says, or its beginning:
+// a chart can have its hooks, and the API server that refuses its objects, say anything else.
+var verdicts = []struct {
+	text *regexp.Regexp
+	kind error
+}{
+	{regexp.MustCompile(`^(installation failed: )?(release name check failed: )?cannot re-?use a name that is still in use$`), errdef.ErrReleaseExists},
+	{regexp.MustCompile(`^(\w+ failed: )?(create: failed to create: )?release: already exists$`), errdef.ErrReleaseExists},
+	{regexp.MustCompile(`^(\w+ failed: )?another operation \(install/upgrade/rollback\) is in progress$`), errdef.ErrReleaseBusy},
+	{regexp.MustCompile(`^(uninstall: release not loaded: \S+: )?release: not found$`), errdef.ErrReleaseNotFound},
+	{regexp.MustCompile(`^(\w+ failed: )?"\S+" has no deployed releases$`), errdef.ErrReleaseNotFound},
+	{regexp.MustCompile(`^release has no \S+ version$`), errdef.ErrReleaseNotFound},
+	// Helm looks for the cluster, and asks what it serves, before it does anything.
+	{regexp.MustCompile(`^(\w+ failed: )?(cluster reachability check failed: )?kubernetes cluster unreachable(: |$)`), errdef.ErrClusterUnreachable},
+	{regexp.MustCompile(`^(\w+ failed: )?could not get (apiversions|server version) from kubernetes: `), errdef.ErrClusterUnreachable},
+	// These tell a reader what failed.
+	{regexp.MustCompile(`^(\w+ failed: )?(execution error at|parse error at|yaml parse error on|template: |chart requires kubeversion|an error occurred while checking for chart dependencies|values don't meet the specifications of the schema|\S+/templates/\S+:\d+:\d+\s+executing ")`), errdef.ErrRenderFailed},
+	{regexp.MustCompile(`^(\w+ failed: )?path ".*" not found$`), errdef.ErrChartNotFound},
+	{namespaceMissing, errdef.ErrNamespaceNotFound},
+}
+
+var namespaceMissing = regexp.MustCompile(`namespaces? "([^"]*)" not found`)
+
+// verdict is what helm itself says in the end, "" where that cannot be told from what it quotes, or
+// from what the hooks of a chart wrote before.
+func verdict(stderr string) string {
+	all := errorLine.FindAllStringIndex(stderr, 2)
+	if len(all) != 1 || strings.HasPrefix(stderr, CutMark) {
+		return ""
+	}
+	text := stderr[all[0][1]:]
+	if trace := debugLine.FindStringIndex(text); trace != nil {
+		text = text[:trace[0]]
+	}
+	// What a hook logged can stand on the same line before it. The API server's own words are no such thing.
+	if strings.Contains(strings.ReplaceAll(text, `Internal Server Error: \"`, ""), "Error:") {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSpace(text))
+}
+
+var (
+	errorLine = regexp.MustCompile(`(?m)^Error: `)
+	debugLine = regexp.MustCompile(`(?m)^helm\.go:\d+: .*\[debug\]`) // what Helm 3 adds with HELM_DEBUG
+)
+
+// The kinds of a source of charts, of a helm that asked one. A chart that is rendered can say the same.
+var sourceMessages = []struct {
+	text string
+	kind error
+}{
+	{"no cached repo found", errdef.ErrRepoNotFound},
+	{"no repositories found", errdef.ErrRepoNotFound},
+	{"no repo named", errdef.ErrRepoNotFound},
+	{"no repositories configured", errdef.ErrRepoNotFound},
+	{"is not a valid chart repository or cannot be reached", errdef.ErrRepoNotFound},
+	{"no chart name found", errdef.ErrChartNotFound},
+	{"no chart version found", errdef.ErrChartNotFound},
+	{"404: name unknown", errdef.ErrChartNotFound},
+}
+
+// credentialsRefused is what a source of charts says that wants others.
+var credentialsRefused = regexp.MustCompile(`failed to fetch \S+ : 40[13]\b|basic credential not found|response status code 40[13]\b|login attempt to \S+ failed with status: 40[13]\b`)
+
+// The same for texts with a variable part in their middle.
+var sourcePatterns = []struct {
+	text *regexp.Regexp
+	kind error
+}{
+	{regexp.MustCompile(`repo(sitory)? \S+ not found`), errdef.ErrRepoNotFound},
+	{regexp.MustCompile(`failed to fetch \S+/index\.yaml : 404\b`), errdef.ErrRepoNotFound},
+	{regexp.MustCompile(`failed to fetch \S+ : 404\b`), errdef.ErrChartNotFound},
+	{regexp.MustCompile(`chart ".*" .*not found in .* (index|repository)`), errdef.ErrChartNotFound},
+	{regexp.MustCompile(`fetchreference.*: not found|\S+/\S+: not found$`), errdef.ErrChartNotFound},
+	{regexp.MustCompile(`could not locate a version matching|unable to locate any tags`), errdef.ErrChartNotFound},
+}
+
+// permanent texts win over the transient ones: an unreachable cluster is worth another try, but
+// not when its certificate is wrong.
+var permanent = regexp.MustCompile(strings.Join([]string{
+	`unknown flag`, `invalid argument`, `invalid release name`, `execution error at`, `parse error at`,
+	`values don't meet the specifications of the schema`, `chart requires kubeversion`, `missing in charts/ directory`,
+	`no matches for kind`, `exists and cannot be imported`, `forbidden`, `unauthorized`, `x509:`, `too long`,
+	`asked for the client to provide credentials`, `scheme ".*" not supported`, `failed to fetch .* : 40[134]\b`,
+	`namespaces? ".*" not found`, `server gave http response to https client`,
+}, "|"))
+
+// transient texts are those of a network or a server that may do better in a second.
+var transient = regexp.MustCompile(strings.Join([]string{
+	`connection refused`, `connection reset by peer`, `broken pipe`, `i/o timeout`, `no route to host`, `network is unreachable`,
+	`\beof\b`, `tls handshake timeout`, `http2: (client conn|transport|timeout)`, `use of closed (network )?connection`, `timeout awaiting response headers`, `transport connection broken`, `goaway`, `stream error.*internal_error`,
+	`temporary failure in name resolution`, `client\.timeout exceeded`, `server closed idle connection`, `connection timed out`,
+	`transport is closing`, `apiserver is shutting down`, `server misbehaving`, `error when reading response body`, `the server is currently unable to handle the request`, `(^|[\s:])apiserver not ready`,
+	`unable to return a response in the time allotted`, `has received too many requests`, `toomanyrequests`,
+	`etcdserver: (leader changed|request timed out|no leader)`, `failed to fetch .* : (5\d\d|429|408)\b`, `\b50[0234] (internal|bad gateway|service|gateway)`,
+	`response status code (5\d\d|429|408)\b`,
+	`an error on the server .* has prevented the request`, `empty index.yaml file`, `(?m:failed to delete release: \S+$)`, `the object has been modified`, `request canceled while waiting for connection`,
+	// What helm says of a signal. One of ours is known by the context that ended; this is somebody else's.
+	`context canceled`,
+}, "|"))
+
+// Meaning reads helm's stderr: the kind of failure, nil when no row knows it, and whether the
+// same command may succeed in a moment. source tells that it asked a source of charts.
+func Meaning(stderr string, source bool) (kind error, again bool) {
+	text := strings.ToLower(failureText(stderr))
+	again = passing(text) && !permanent.MatchString(text)
+	said := verdict(stderr)
+	for _, v := range verdicts {
+		if v.text.MatchString(said) {
+			return v.kind, again
+		}
+	}
+	if !source {
+		return nil, again
+	}
+	if credentialsRefused.MatchString(text) {
+		return errdef.ErrUnauthorized, again
+	}
+	for _, m := range sourceMessages {
+		if strings.Contains(text, m.text) {
+			return m.kind, again
+		}
+	}
+	for _, m := range sourcePatterns {
+		if m.text.MatchString(strings.TrimSpace(text)) {
+			return m.kind, again
+		}
+	}
+	return nil, again
+}
+
+// passing tells a fault of a network or a server from other failures. A Helm 4 that loses its
+// connection while it waits calls every object not ready, of unknown status, before the time is over.
+func passing(text string) bool {
+	blind := strings.Contains(text, "not ready. status: unknown") && !strings.Contains(text, "context deadline exceeded")
+	return blind || transient.MatchString(text)
+}

@@ -1,0 +1,85 @@
+package helmtext
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRecordRemoved(t *testing.T) {
+	for scene, want := range map[string]bool{
+		"not-gone": true, "post-delete-hook-failed": true,
+		"pre-delete-hook-failed": false, "uninstall-not-found": false, "cluster-connection-refused": false,
+	} {
+		files, err := filepath.Glob("testdata/stderr/*/" + scene + ".txt")
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Equal(t, want, RecordRemoved(string(text)), file)
+		}
+	}
+	assert.False(t, RecordRemoved("Error: uninstallation completed with 2 error(s): timed out; uninstall: Failed to purge the release: EOF"))
+}
+
+// Helm tells with --debug alone why it could not delete objects.
+func TestDeletionReason(t *testing.T) {
+	for _, version := range []string{"v3.22.0", "v4.3.1"} {
+		text, err := os.ReadFile("testdata/stderr/" + version + "/forbidden-uninstall-debug.txt")
+		require.NoError(t, err)
+		assert.True(t, DeletionFailed(string(text)))
+		why, ok := DeletionReason(string(text))
+		assert.True(t, ok)
+		assert.Equal(t, `failed to delete release: configmaps "plain" is forbidden: `+
+			`User "no-delete" cannot delete resource "configmaps" in API group "" in the namespace "team"`, Reason(why))
+		_, again := Meaning(why, false)
+		assert.False(t, again)
+
+		text, err = os.ReadFile("testdata/stderr/" + version + "/forbidden-uninstall.txt")
+		require.NoError(t, err)
+		assert.True(t, DeletionFailed(string(text)))
+		_, ok = DeletionReason(string(text))
+		assert.False(t, ok, "it does not say why")
+	}
+	_, ok := DeletionReason("Error: release: not found")
+	assert.False(t, ok)
+}
+
+// What helm says before it has recorded a release.
+func TestRecordedNothing(t *testing.T) {
+	for scene, want := range map[string]bool{
+		"forbidden-record": true, "forbidden-install": true, "unknown-kind": true, "foreign-object": true, "record-too-long": true,
+		"forbidden-hook": false, "illegal-object": false, "not-ready": false, "name-taken": false, "cluster-eof": false,
+	} {
+		for _, version := range []string{"v3.22.0", "v4.3.1"} {
+			text, err := os.ReadFile("testdata/stderr/" + version + "/" + scene + ".txt")
+			require.NoError(t, err)
+			assert.Equal(t, want, RecordedNothing(string(text)), "%s: %s", version, text)
+		}
+	}
+}
+
+// What helm prints on stdout of objects that it left.
+func TestSkippedObjects(t *testing.T) {
+	assert.True(t, SkippedObjects("2 resource(s) were not deleted because their ownership could not be verified:"))
+	assert.True(t, SkippedObjects("1 resource(s) are Not owned by this release"))
+	assert.False(t, SkippedObjects(`release "web" uninstalled`))
+}
+
+func TestHookFailed(t *testing.T) {
+	for _, test := range []struct{ scene, event string }{
+		{"pre-install-hook-failed", "pre-install"}, {"pre-install-hook-timeout", "pre-install"}, {"post-install-hook-failed", "post-install"},
+	} {
+		for _, version := range []string{"v3.22.0", "v4.3.1"} {
+			text, err := os.ReadFile("testdata/stderr/" + version + "/" + test.scene + ".txt")
+			require.NoError(t, err)
+			for _, event := range []string{"pre-install", "post-install"} {
+				assert.Equal(t, event == test.event, HookFailed(string(text), event), "%s: %s", event, text)
+			}
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package helmtext
+
+import (
+	"regexp"
+	"strings"
+)
+
+var localFault = regexp.MustCompile(`no space left on device|disk quota exceeded|permission denied|read-only file system`)
+
+// LocalFault tells a helm that could not write what it had fetched: the fault is this machine's.
+func LocalFault(stderr string) bool { return localFault.MatchString(stderr) }
+
+// NamesChartFile tells a helm that failed and names a file of the chart.
+func NamesChartFile(stderr, chart string) bool { return strings.Contains(stderr, chart+"/") }
+
+var pushedDigest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+
+// PushedDigest is the digest that helm gives of what it pushed, "" where it gives none.
+func PushedDigest(said string) string { return pushedDigest.FindString(said) }
+
+// LintMessage is one finding of lint.
+type LintMessage struct{ Severity, Path, Text string }
+
+var lintLine = regexp.MustCompile(`^\[(INFO|WARNING|ERROR)\] ([^:]*): ?(.*)$`)
+
+// LintMessages reads the findings that lint prints; a text can go on over several lines.
+func LintMessages(out string) []LintMessage {
+	var all []LintMessage
+	open := false
+	for _, line := range strings.Split(out, "\n") {
+		m := lintLine.FindStringSubmatch(line)
+		switch {
+		case m != nil:
+			all = append(all, LintMessage{m[1], m[2], m[3]})
+			open = true
+		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "==>"):
+			open = false
+		case open:
+			all[len(all)-1].Text += "\n" + line
+		}
+	}
+	return all
+}

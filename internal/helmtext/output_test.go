@@ -1,0 +1,63 @@
+package helmtext
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestLintMessages(t *testing.T) {
+	// As Helm 3.22 and 4.3 print it.
+	const out = `==> Linting ./web
+[INFO] Chart.yaml: icon is recommended
+[ERROR] templates/: template: web/templates/x.yaml:1:9: executing "web/templates/x.yaml" at <.Values.a.b>: nil pointer
+  evaluating interface {}.b
+[WARNING] templates/x.yaml: object name does not conform: "X"
+
+Error: 1 chart(s) linted, 1 chart(s) failed
+`
+	want := []LintMessage{
+		{"INFO", "Chart.yaml", "icon is recommended"},
+		{"ERROR", "templates/", "template: web/templates/x.yaml:1:9: executing \"web/templates/x.yaml\" at <.Values.a.b>: nil pointer\n  evaluating interface {}.b"},
+		{"WARNING", "templates/x.yaml", `object name does not conform: "X"`},
+	}
+	if got := LintMessages(out); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	if got := LintMessages(""); got != nil {
+		t.Errorf("of nothing: %+v", got)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for out, want := range map[string]string{
+		"v3.22.0+g1234567\n":           "v3.22.0+g1234567",
+		"WARNING: x\nv4.3.1\n":         "v4.3.1",
+		"Client: v2.17.0+ga690bad\n":   "v2.17.0+ga690bad",
+		"Error: unknown command \"x\"": "",
+	} {
+		if got := Version(out); got != want {
+			t.Errorf("Version(%q) = %q, want %q", out, got, want)
+		}
+	}
+}
+
+func TestPushedDigest(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	if got := PushedDigest("Pushed: h/web:1.0.0\nDigest: " + digest + "\n"); got != digest {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLocalFault(t *testing.T) {
+	for stderr, want := range map[string]bool{
+		"Error: write /tmp/web.tgz: no space left on device":   true,
+		"Error: open /home/web.tgz: permission denied":         true,
+		"Error: failed to fetch https://h/web.tgz : 404":       false,
+		"Error: looks like \"https://h\" is not a valid chart": false,
+	} {
+		if got := LocalFault(stderr); got != want {
+			t.Errorf("LocalFault(%q) = %t", stderr, got)
+		}
+	}
+}

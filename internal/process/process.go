@@ -1,0 +1,134 @@
+// Package process runs one process of another program within bounds: of its output, its memory, its
+// processor time, what it fetches, and how long it may take. It ends the process and what that started
+// when the context ends or a bound is exceeded, and says how it ended. It knows nothing of the program:
+// what an exceeded bound is called, and what the program says, is for the caller.
+package process
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"sync/atomic"
+	"time"
+)
+
+// Command is a process to run, and its bounds.
+type Command struct {
+	Path    string
+	Args    []string // after the path
+	Env     []string
+	Stdin   *os.File   // nil is an empty one
+	Inherit []*os.File // open in the process as descriptor 3 and up
+
+	// Grace is how long a process may take to end that was told to, before it is killed with all it started.
+	Grace time.Duration
+	// AtMost is how long the process may take from its start, 0 being no limit; then it is told to end,
+	// and Late is what it exceeded.
+	AtMost time.Duration
+	Late   error
+	// Limits are watched while it runs; nil for none. A process that exceeds one is killed: it may not
+	// listen to a signal.
+	Limits *Limits
+
+	MaxStdout int // bytes kept, from the beginning
+	// OverStdout is what a process exceeds that prints more than MaxStdout; it is killed. Where it is nil
+	// the output does not count: the excess is dropped, and exit code 0 is a success also where output
+	// was lost.
+	OverStdout error
+
+	MaxStderr int    // bytes kept, from the end
+	CutMark   string // stands for the beginning of stderr where that is not kept
+}
+
+// Result is how a process ended.
+type Result struct {
+	Stdout   []byte
+	Stderr   string
+	ExitCode int    // -1 when a signal ended the process or it never started
+	Signal   string // the signal that ended it, "" when it exited by itself
+	Stopped  bool   // the context ended or a limit was exceeded before it ended
+	Exceeded error  // the limit, as the Command calls it; nil when it kept all, or the context ended first
+	// Err is nil when the process succeeded: it exited with code 0 and its output is complete, also when
+	// it was told to end meanwhile. Else it is why it could not be started, or what ended it.
+	Err  error
+	Took time.Duration
+}
+
+// exceeded is the cause of a context that ended because of a limit.
+type exceeded struct{ error }
+
+// Run runs a process to its end.
+func Run(ctx context.Context, c Command) Result {
+	if c.AtMost > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.AtMost, exceeded{c.Late})
+		defer cancel()
+	}
+	// Ending ctx ends the process by SIGTERM to its group.
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	kill := func(why error) {
+		end(exceeded{why})
+		killGroup(cmd)
+	}
+	stdout, stderr := &headBuffer{max: c.MaxStdout}, &tailBuffer{max: c.MaxStderr, mark: c.CutMark}
+	if c.OverStdout != nil {
+		stdout.full = func() { kill(c.OverStdout) }
+	}
+	cmd.Env, cmd.ExtraFiles = c.Env, c.Inherit
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if c.Stdin != nil {
+		cmd.Stdin = c.Stdin
+	}
+	ownProcessGroup(cmd)
+	var stopped atomic.Bool
+	var last *time.Timer
+	cmd.Cancel = func() error {
+		stopped.Store(true)
+		last = time.AfterFunc(c.Grace, func() { killGroup(cmd) })
+		return terminateGroup(cmd)
+	}
+	// A grandchild that keeps the pipes open must not keep the caller: past this the pipes close.
+	cmd.WaitDelay = c.Grace + time.Second
+
+	start := time.Now()
+	err := cmd.Start()
+	if err == nil {
+		endWatch := func() {}
+		if c.Limits != nil {
+			endWatch = c.Limits.watch(ctx, cmd.Process.Pid, kill)
+		}
+		awaitExit(ctx, cmd)
+		err = cmd.Wait()
+		endWatch()
+		if stopped.Load() {
+			last.Stop()
+			killGroup(cmd)
+		}
+	}
+
+	r := Result{
+		Stdout: stdout.buf.Bytes(), Stderr: stderr.String(), ExitCode: -1, Signal: signalOf(cmd.ProcessState), Took: time.Since(start),
+	}
+	if cmd.ProcessState != nil {
+		r.ExitCode = cmd.ProcessState.ExitCode()
+	}
+	if over := (exceeded{}); errors.As(context.Cause(ctx), &over) {
+		r.Exceeded = over.error
+	}
+	overflowed := c.OverStdout != nil && stdout.dropped > 0
+	r.Stopped = stopped.Load() || r.Exceeded != nil || overflowed
+	// Exit 0 with complete output is a success even when the context ended meanwhile.
+	complete := c.OverStdout == nil || !overflowed && (err == nil || stopped.Load() && errors.Is(err, ctx.Err()))
+	switch {
+	case r.ExitCode == 0 && complete:
+	case err != nil:
+		r.Err = err
+	default: // it printed too much
+		r.Err = cmp.Or(r.Exceeded, context.Cause(ctx))
+	}
+	return r
+}

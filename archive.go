@@ -47,10 +47,10 @@ type chartContent struct {
 // content of the chart's own values.yaml, as "helm show values" prints it: the defaults of its dependencies are not in
 // it. A chart without the file has no values, which is not an error.
 //
-// The chart need not be trusted: it is read as a stream, nothing is unpacked to disk, and links, devices, paths out of
-// the chart's folder and files that are there twice are refused (ErrBadChart), as is more than 100 MiB of
-// content, 32 MiB of archive, 16 MiB in one file, 1 MiB in values.yaml, 10,000 files or a compression ratio of 200
-// (ErrOutputTooLarge). ErrChartNotFound: there is nothing at the path, or no chart.
+// The chart need not be trusted: it is read as a stream and nothing is unpacked to disk. Refused are devices, paths out
+// of the chart's folder, files that are there twice, and links, but for those in a folder that stay in it
+// (ErrBadChart); and more than 100 MiB of content, 32 MiB of archive, 16 MiB in one file, 1 MiB in values.yaml, 10,000
+// files or a compression ratio of 200 (ErrOutputTooLarge). ErrChartNotFound: there is nothing at the path, or no chart.
 func ArchiveValues(path string) (Values, error) {
 	content, err := readChart(path, path, defaultChartLimits)
 	if err != nil {

@@ -94,27 +94,26 @@ func (w *workflow) addCalls(caller string, steps *yamlnode.Node) {
 func (f *imageFinder) fillFromWorkflow(c *cursor, texts []filling) []filling {
 	w := f.workflowOf(c.object)
 	expansion := &workflowExpansion{finder: f, workflow: w, seen: make(map[workflowState]bool)}
-	template, call := c.template()
+	template, call := f.templateOf(c)
 	for _, x := range texts {
-		switch name := scalar(get(template, "name")); {
-		case call != nil:
+		if call != nil {
 			expansion.ofCall(template, *call, x)
-		default:
-			expansion.ofTemplate(name, x)
+		} else {
+			expansion.ofTemplate(scalar(f.get(template, "name")), x)
 		}
 	}
 	return expansion.texts
 }
 
-// template finds the template of an Argo workflow around c, and the call where it is written into one.
-func (c *cursor) template() (*yamlnode.Node, *templateCall) {
+// templateOf finds the template of an Argo workflow around c, and the call where it is written into one.
+func (f *imageFinder) templateOf(c *cursor) (*yamlnode.Node, *templateCall) {
 	for at := c; at != nil && at != c.object.root; at = at.parent {
 		switch {
 		case at.key == "templates" && at.index >= 0, at.parent.key == "storedTemplates":
 			return at.node, nil
 		case at.key == "inline" && at.index < 0:
-			outer, _ := at.parent.template()
-			return at.node, &templateCall{at.parent.node, scalar(get(outer, "name"))}
+			outer, _ := f.templateOf(at.parent)
+			return at.node, &templateCall{at.parent.node, scalar(f.get(outer, "name"))}
 		}
 	}
 	return nil, nil
@@ -148,7 +147,11 @@ func (e *workflowExpansion) ofTemplate(name string, x filling) {
 	}
 	e.seen[state] = true
 	calls := w.calls[name]
-	if len(calls) == 0 || e.depth > maxCalls || !inputParameter.MatchString(x.text) && !loopItem.MatchString(x.text) {
+	if !f.spend(x.text) {
+		e.texts = append(e.texts, x)
+		return
+	}
+	if len(calls) == 0 || e.depth > maxCalls || len(x.text) > maxFilled || !inputParameter.MatchString(x.text) && !loopItem.MatchString(x.text) {
 		x, _ = f.replace(x, inputParameter, func(input string) filling {
 			if v := w.argument(f)(input); name == w.entrypoint && v.text != "" {
 				return v
@@ -172,10 +175,14 @@ func (e *workflowExpansion) ofTemplate(name string, x filling) {
 // ofCall expands a text of a template for one of the calls of it.
 func (e *workflowExpansion) ofCall(template *yamlnode.Node, call templateCall, x filling) {
 	w, f := e.workflow, e.finder
-	arguments := get(get(call.node, "arguments"), "parameters")
+	if !f.spend(x.text) {
+		e.texts = append(e.texts, x)
+		return
+	}
+	arguments := f.get(f.get(call.node, "arguments"), "parameters")
 	x, complete := f.replace(x, inputParameter, func(name string) filling {
-		if argument := f.named(arguments, name); get(argument, "value") != nil {
-			return w.object.value(get(argument, "value"))
+		if value := f.get(f.named(arguments, name), "value"); value != nil {
+			return w.object.value(value)
 		}
 		return w.input(f, template, name)
 	})
@@ -198,7 +205,7 @@ func (e *workflowExpansion) ofItems(call templateCall, x filling) {
 		text, complete := f.replace(x, loopItem, func(name string) filling {
 			value := item
 			if name != "" {
-				value = get(item, name)
+				value = f.get(item, name)
 			}
 			v := w.object.value(value)
 			if !own {
@@ -224,7 +231,7 @@ func (w *workflow) argument(f *imageFinder) func(name string) filling {
 	return func(name string) filling {
 		for _, parameters := range w.arguments {
 			if parameter := f.named(parameters, name); parameter != nil {
-				return w.object.value(get(parameter, "value"))
+				return w.object.value(f.get(parameter, "value"))
 			}
 		}
 		return filling{}
@@ -233,28 +240,27 @@ func (w *workflow) argument(f *imageFinder) func(name string) filling {
 
 // input gives the value that a template has for one of its inputs, if nobody gives another.
 func (w *workflow) input(f *imageFinder, template *yamlnode.Node, name string) filling {
-	parameter := f.named(get(get(template, "inputs"), "parameters"), name)
-	if v := w.object.value(get(parameter, "value")); v.text != "" {
+	parameter := f.named(f.get(f.get(template, "inputs"), "parameters"), name)
+	if v := w.object.value(f.get(parameter, "value")); v.text != "" {
 		return v
 	}
-	return w.object.value(get(parameter, "default"))
+	return w.object.value(f.get(parameter, "default"))
 }
 
 // items lists what a step or task loops over, if the manifest says it. own tells that they are nodes of the manifest,
 // and not read from a text.
 func (w *workflow) items(f *imageFinder, step *yamlnode.Node) (items []*yamlnode.Node, own bool) {
-	if list := resolve(get(step, "withItems")); list != nil && list.Kind == yamlnode.SequenceNode {
+	if list := resolve(f.get(step, "withItems")); list != nil && list.Kind == yamlnode.SequenceNode {
 		return list.Content, true
 	}
-	text, _ := f.replace(w.object.value(get(step, "withParam")), workflowParameter, w.argument(f))
+	text, _ := f.replace(w.object.value(f.get(step, "withParam")), workflowParameter, w.argument(f))
 	if text.node == nil || !strings.HasPrefix(strings.TrimSpace(text.text), "[") {
 		return nil, false
 	}
 	items, known := f.jsonLists[text.node]
 	if !known {
-		var list yamlnode.Node
-		if yamlnode.Unmarshal([]byte(text.text), &list) == nil {
-			items = content(&list).Content
+		if lists, err := w.object.root.src.doc.pass.Parse([]byte(text.text)); err == nil && len(lists) > 0 {
+			items = content(lists[0]).Content
 		}
 		if f.jsonLists == nil {
 			f.jsonLists = make(map[*yamlnode.Node][]*yamlnode.Node)

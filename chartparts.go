@@ -5,6 +5,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 const (
@@ -53,7 +58,7 @@ func (p *chartParts) add(name string, size int64, open func() (io.ReadCloser, er
 	limit := p.limits.file
 	switch name {
 	case chartFile, requirementsFile, valuesFile:
-		limit = min(limit, maxYAMLSize)
+		limit = min(limit, safeyaml.MaxSize)
 	case schemaFile:
 	default:
 		if p.extra == nil || !p.extra(name) {
@@ -108,42 +113,96 @@ func (p *chartParts) content(what string) (*chartContent, error) {
 var versionControl = map[string]bool{".git": true, ".hg": true, ".svn": true, ".bzr": true}
 
 // readFolder reads a chart that is not packaged. Helm follows every symbolic link in one, so a chart could have
-// it read any file of this machine into a template: a link that leaves the folder is refused, and so are a link to a
-// folder and whatever is no file.
+// it read any file of this machine into a template: a link that leaves the folder is refused, and so is whatever is
+// neither a file nor a folder. A link within the folder is followed, and counts as what it leads to.
 func (p *chartParts) readFolder(dir, what string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("chart folder: %w", err)
 	}
 	defer root.Close()
-
-	total := int64(0)
-	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil || name == ".":
-			return err
-		case entry.IsDir() && versionControl[entry.Name()]:
-			return fs.SkipDir
-		case entry.IsDir():
-			return p.count()
-		}
-		info, err := root.Stat(name) // follows a link, within the folder only
-		if err != nil && entry.Type()&fs.ModeSymlink != 0 {
-			return fmt.Errorf("the link %s leads out of the folder or to nothing: %w", name, err)
-		}
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%s is not a file, and neither a folder of the chart", name)
-		}
-		if total += info.Size(); total > p.limits.total {
-			return tooLarge("the folder", total, p.limits.total, "bytes")
-		}
-		return p.add(name, info.Size(), func() (io.ReadCloser, error) { return root.Open(name) })
-	})
-	if err != nil {
+	if err := (&folderReader{root: root, parts: p}).folder(".", ".", nil); err != nil {
 		return unsound(what, err)
 	}
 	return nil
+}
+
+// folderReader reads the files of a chart's folder into parts.
+type folderReader struct {
+	root  *os.Root
+	parts *chartParts
+	total int64
+}
+
+// folder reads a folder. name is its path as Helm has it, and place where it is within the root, which is another one
+// behind an absolute link. above are the folders around it.
+func (f *folderReader) folder(name, place string, above []fs.FileInfo) error {
+	info, err := f.root.Stat(place)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(above, func(a fs.FileInfo) bool { return os.SameFile(a, info) }) {
+		return fmt.Errorf("the link %.200s leads to a folder that it is in", name)
+	}
+	entries, err := fs.ReadDir(f.root.FS(), place)
+	if err != nil {
+		return err
+	}
+	above = append(slices.Clip(above), info)
+	for _, entry := range entries {
+		if err := f.entry(path.Join(name, entry.Name()), path.Join(place, entry.Name()), entry, above); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *folderReader) entry(name, place string, entry fs.DirEntry, above []fs.FileInfo) error {
+	if len(name) > maxEntryPath {
+		return fmt.Errorf("it has a path of %d bytes", len(name))
+	}
+	info, err := f.root.Stat(place) // follows a link, within the folder only
+	if err != nil && entry.Type()&fs.ModeSymlink != 0 {
+		if place = f.absolute(place); place != "" {
+			info, err = f.root.Stat(place)
+		}
+		if err != nil {
+			return fmt.Errorf("the link %.200s leads out of the folder, to nothing or over too many links: %w", name, err)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir() && versionControl[entry.Name()]:
+		return nil
+	case info.IsDir():
+		if err := f.parts.count(); err != nil {
+			return err
+		}
+		return f.folder(name, place, above)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%.200s is neither a file nor a folder", name)
+	}
+	if f.total += info.Size(); f.total > f.parts.limits.total {
+		return tooLarge("the folder", f.total, f.parts.limits.total, "bytes")
+	}
+	return f.parts.add(name, info.Size(), func() (io.ReadCloser, error) { return f.root.Open(place) })
+}
+
+// absolute gives where within the folder an absolute link leads, "" if it leads out. It looks at the text of the link
+// alone, and asks nothing outside of the folder.
+func (f *folderReader) absolute(link string) string {
+	target, err := f.root.Readlink(link)
+	if err != nil || !filepath.IsAbs(target) {
+		return ""
+	}
+	top, err := filepath.Abs(f.root.Name())
+	if err != nil {
+		return ""
+	}
+	place, err := filepath.Rel(top, target)
+	if err != nil || !filepath.IsLocal(place) {
+		return ""
+	}
+	return filepath.ToSlash(place)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -38,43 +39,84 @@ func TestReadChartFolder(t *testing.T) {
 	assert.Equal(t, []string{".helmignore", "Chart.yaml", "charts/dep/Chart.yaml", "charts/dep/values.yaml", "templates/a.yaml", "values.yaml"}, got.Files)
 }
 
-func TestReadChartFolderLinks(t *testing.T) {
+// linkedFolder makes a chart folder with a link in it. The target may begin with the folder itself as $chart.
+func linkedFolder(t *testing.T, link, target string) string {
+	t.Helper()
+	dir := folderOf(t, map[string]string{
+		"Chart.yaml": demoChart, "files/values.yaml": demoValues, "shared/templates/a.yaml": "kind: A\n", "shared/Chart.yaml": "name: dep\nversion: 1.0.0\n",
+	})
+	path := filepath.Join(dir, link)
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	if err := os.Symlink(strings.Replace(target, "$chart", dir, 1), path); err != nil {
+		t.Skip("no symbolic links here: ", err)
+	}
+	return dir
+}
+
+// Links that stay in the folder are followed, as Helm does.
+func TestReadChartFolderFollowsLinks(t *testing.T) {
+	for _, tt := range []struct {
+		name, link, target string
+		files              []string // that it adds
+	}{
+		{"to a file", "values.yaml", "files/values.yaml", []string{"values.yaml"}},
+		{"to a file, absolute", "values.yaml", "$chart/files/values.yaml", []string{"values.yaml"}},
+		{"to a folder", "charts/dep", "../shared", []string{"charts/dep/Chart.yaml", "charts/dep/templates/a.yaml"}},
+		{"to a folder, absolute", "charts/dep", "$chart/shared", []string{"charts/dep/Chart.yaml", "charts/dep/templates/a.yaml"}},
+		{"to a folder further down", "templates", "shared/templates", []string{"templates/a.yaml"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := linkedFolder(t, tt.link, tt.target)
+			got, err := readChart(dir, dir, defaultChartLimits)
+			require.NoError(t, err)
+			assert.ElementsMatch(t, append(tt.files, "Chart.yaml", "files/values.yaml", "shared/Chart.yaml", "shared/templates/a.yaml"), got.Files)
+			assert.Equal(t, tt.link == "values.yaml", got.Values["replicas"] == int64(2))
+		})
+	}
+}
+
+func TestReadChartFolderRefusesLinks(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret.yaml")
 	require.NoError(t, os.WriteFile(secret, []byte("password: x\n"), 0o600))
-	link := func(target, name string) (string, error) {
-		dir := folderOf(t, map[string]string{"Chart.yaml": demoChart, "files/values.yaml": demoValues})
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		if err := os.Symlink(target, path); err != nil {
-			t.Skip("no symbolic links here: ", err)
-		}
-		_, err := readChart(dir, dir, defaultChartLimits)
-		return dir, err
-	}
-
-	dir, err := link("files/values.yaml", "values.yaml")
-	require.NoError(t, err, "a link within the folder is followed, as Helm does")
-	values, err := ArchiveValues(dir)
-	require.NoError(t, err)
-	assert.Equal(t, int64(2), values["replicas"])
-
-	tests := []struct{ name, target, link, says string }{
-		{"absolute", secret, "values.yaml", "leads out"},
-		{"relative", "../../../" + filepath.Base(secret), "values.yaml", "leads out"},
-		{"in templates", secret, "templates/x.yaml", "leads out"},
-		{"to nothing", "missing", "x", "leads out"},
+	for _, tt := range []struct{ name, link, target, says string }{
+		{"absolute", "values.yaml", secret, "leads out"},
+		{"relative", "values.yaml", "../../../" + filepath.Base(secret), "leads out"},
+		{"in templates", "templates/x.yaml", secret, "leads out"},
+		{"to nothing", "x", "missing", "leads out"},
+		{"to nothing, absolute", "x", "$chart/missing", "leads out"},
+		{"out and in again", "x", "../demo/files", "leads out"},
+		{"absolute, out of the folder", "x", "$chart/../..", "leads out"},
 		{"to itself", "x", "x", "leads out"},
-		{"to a folder", "files", "x", "not a file"},
-		{"to the folder above", "..", "x", "leads out"},
-		{"to a device", "/dev/null", "values.yaml", "leads out"},
-	}
-	for _, tt := range tests {
+		{"to a folder outside", "x", filepath.Dir(secret), "leads out"},
+		{"to the folder above", "x", "..", "leads out"},
+		{"to the folder it is in", "files/x", ".", "a folder that it is in"},
+		{"to the chart", "charts/x", "..", "a folder that it is in"},
+		{"to the chart, absolute", "charts/x", "$chart", "a folder that it is in"},
+		{"to a device", "values.yaml", "/dev/null", "leads out"},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := link(tt.target, tt.link)
+			dir := linkedFolder(t, tt.link, tt.target)
+			_, err := readChart(dir, dir, defaultChartLimits)
 			require.ErrorIs(t, err, ErrBadChart)
 			assert.ErrorContains(t, err, tt.says)
 		})
 	}
+}
+
+// Each way to a file counts: a few links can make very many.
+func TestReadChartFolderLinksOfLinks(t *testing.T) {
+	dir := folderOf(t, map[string]string{"Chart.yaml": demoChart, "f0/x": ""})
+	for i := 1; i <= 7; i++ {
+		folder := filepath.Join(dir, fmt.Sprint("f", i))
+		require.NoError(t, os.Mkdir(folder, 0o700))
+		for _, name := range []string{"a", "b", "c", "d"} {
+			if err := os.Symlink(fmt.Sprint("../f", i-1), filepath.Join(folder, name)); err != nil {
+				t.Skip("no symbolic links here: ", err)
+			}
+		}
+	}
+	_, err := readChart(dir, dir, defaultChartLimits)
+	require.ErrorIs(t, err, ErrOutputTooLarge)
 }
 
 func TestReadChartFolderLimits(t *testing.T) {

@@ -21,6 +21,9 @@ func (r *gpuReader) readClaim(c *cursor) {
 	r.claims[c.object.Kind+"/"+c.object.Name] = deviceRequests(resolve(spec))
 }
 
+// maxDeviceRequests is how many requests Kubernetes takes in one claim.
+const maxDeviceRequests = 32
+
 // deviceRequests reads the spec of a claim. The fields of a request are at its key exactly since v1beta2, before that
 // in the request itself; v1alpha2 had one class for the whole claim.
 func deviceRequests(spec *yamlnode.Node) []deviceRequest {
@@ -32,7 +35,7 @@ func deviceRequests(spec *yamlnode.Node) []deviceRequest {
 		return nil
 	}
 	var requests []deviceRequest
-	for _, item := range list.Content {
+	for _, item := range list.Content[:min(len(list.Content), maxDeviceRequests)] {
 		var choices []*yamlnode.Node
 		if first := resolve(get(item, "firstAvailable")); first != nil && first.Kind == yamlnode.SequenceNode {
 			choices = first.Content
@@ -44,7 +47,7 @@ func deviceRequests(spec *yamlnode.Node) []deviceRequest {
 		var request deviceRequest
 		for _, choice := range choices {
 			c := DeviceChoice{DeviceClass: scalar(get(choice, "deviceClassName")), Count: 1, All: scalar(get(choice, "allocationMode")) == "All"}
-			if n, ok := integer(choice, "count"); ok && n > 0 {
+			if n, ok := integer(get(choice, "count")); ok && n > 0 {
 				c.Count = n
 			}
 			if c.DeviceClass != "" {

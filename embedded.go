@@ -17,10 +17,8 @@ func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int)
 	if c.src.depth >= maxEmbedded {
 		return nil
 	}
-	if w.visits -= len(text.Value); w.visits < 0 {
-		return errTooAliased // the same text at many places
-	}
 	for doc := range Manifest(text.Value).documents() {
+		doc.pass = c.src.doc.pass
 		nodes, err := doc.nodes()
 		var blotted []byte
 		original := doc.text

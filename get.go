@@ -1,15 +1,18 @@
 package helmexec
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // GetOptions is for the Get calls. Revision 0 is the latest.
@@ -30,7 +33,8 @@ type Hook struct {
 }
 
 // GetValues gives the values that the caller of the install or upgrade gave; with all, those of the
-// chart below them, as the templates saw them. Starts one helm process.
+// chart below them, as the templates saw them. A release without any has empty ones, not nil. Starts
+// one helm process.
 //
 // Errors: ErrReleaseNotFound.
 func (h *Helm) GetValues(ctx context.Context, release string, all bool, opts GetOptions) (Values, error) {
@@ -47,11 +51,24 @@ func (h *Helm) GetValues(ctx context.Context, release string, all bool, opts Get
 	if err != nil {
 		return nil, err
 	}
-	values := Values{}
-	if err := json.Unmarshal(out, &values); err != nil {
+	values, err := parseGetValues(out)
+	if err != nil {
 		return nil, badOutput("get values", err)
 	}
 	return values, nil
+}
+
+// parseGetValues reads the values of a release. Helm prints null where there are none.
+func parseGetValues(out []byte) (Values, error) {
+	var table map[string]any
+	decoder := safeyaml.UseNumber(json.NewDecoder(bytes.NewReader(out)))
+	if err := decoder.Decode(&table); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errors.New("something follows the values")
+	}
+	return normalizeTable(table), nil
 }
 
 // GetManifest gives the objects of a release as they were applied, without hooks. Starts one helm

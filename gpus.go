@@ -3,7 +3,7 @@ package helmexec
 import (
 	"bytes"
 	"cmp"
-	"errors"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -95,18 +95,26 @@ type GPUWarning struct {
 //
 // Documents that cannot be read are reported in the error, together with the report of the others.
 func (m Manifest) GPUs(opts GPUOptions) (*GPUReport, error) {
+	return m.gpus(context.Background(), opts)
+}
+
+func (m Manifest) gpus(ctx context.Context, opts GPUOptions) (*GPUReport, error) {
 	reader := &gpuReader{
 		opts: opts, rules: slices.Concat(opts.Rules, gpuRules),
 		report: &GPUReport{Totals: make(map[string]int64)}, claims: make(map[string][]deviceRequest),
 	}
-	var errs []error
-	for doc := range m.documents() {
-		if reader.mayMatter(doc) {
-			errs = append(errs, walk(doc, reader.visit))
+	err := m.read(ctx, func(doc *document) error {
+		if !reader.mayMatter(doc) && doc.skim() {
+			return nil
 		}
+		reader.annotations = make(map[*cursor]string)
+		return walk(doc, reader.visit)
+	})
+	if ctx.Err() != nil {
+		return nil, contextError(ctx)
 	}
 	reader.finish()
-	return reader.report, errors.Join(errs...)
+	return reader.report, err
 }
 
 type gpuReader struct {
@@ -114,6 +122,8 @@ type gpuReader struct {
 	rules  []GPURule
 	report *GPUReport
 	claims map[string][]deviceRequest // by claimKey
+
+	annotations map[*cursor]string // of this document, what gpuAnnotation found
 }
 
 // gpuWords are in every document that says something about accelerators.
@@ -122,10 +132,9 @@ var gpuWords = [][]byte{
 	[]byte("/dev/"), []byte("esourceClaim"), []byte("lassName"), []byte("resourcesPerNode"), []byte("gpu"), []byte("instanceType"), []byte("deviceName"),
 }
 
+// mayMatter tells from the bytes of a document whether it can say something about accelerators, if its keys are spelled
+// as they read.
 func (r *gpuReader) mayMatter(doc *document) bool {
-	if hidesKeys(doc.text) {
-		return true
-	}
 	if !slices.ContainsFunc(gpuWords, func(word []byte) bool { return bytes.Contains(doc.text, word) }) {
 		return false
 	}
@@ -193,7 +202,7 @@ func (c *cursor) inPod() bool {
 	if !c.isContainer() || c.parent == nil {
 		return false
 	}
-	containers := resolve(get(c.parent.node, "containers"))
+	containers := resolve(c.parent.get("containers"))
 	return containers != nil && containers.Kind == yamlnode.SequenceNode || isArgoWorkflow(c.object)
 }
 

@@ -39,15 +39,17 @@ func (r *gpuReader) gpuAnnotation(c *cursor) string {
 	if c.parent == nil {
 		return ""
 	}
-	metadata := get(c.parent.node, "metadata")
-	for _, key := range []string{"gpu-fraction", "gpu-memory", "gpu-fraction-num-devices"} {
-		for _, field := range []string{"annotations", "labels"} {
-			if scalar(get(get(metadata, field), key)) != "" {
-				return key
+	found, known := r.annotations[c.parent]
+	if !known {
+		metadata := c.parent.get("metadata")
+		for _, key := range []string{"gpu-fraction-num-devices", "gpu-memory", "gpu-fraction"} {
+			if scalar(get(get(metadata, "annotations"), key)) != "" || scalar(get(get(metadata, "labels"), key)) != "" {
+				found = key
 			}
 		}
+		r.annotations[c.parent] = found
 	}
-	return ""
+	return found
 }
 
 // checkOtherMeans warns of custom resources that ask for accelerators by something other than a resource.

@@ -108,7 +108,7 @@ func (f *imageFinder) scanAll(c *cursor, path, key string, node *yamlnode.Node, 
 				continue
 			}
 			f.readPair(c, path, key, node)
-			f.scanAll(c, strings.TrimPrefix(path+"."+key, "."), key, node.Content[i+1], depth+1)
+			f.scanAll(c, joinPath(path, key), key, node.Content[i+1], depth+1)
 		}
 	}
 }
@@ -132,11 +132,14 @@ func (f *imageFinder) readPair(c *cursor, path, key string, mapping *yamlnode.No
 			continue
 		}
 		n := imageNodes{name: resolve(f.get(mapping, key)), tag: resolve(f.get(mapping, stem+pair.tag)), registry: resolve(f.get(mapping, stem+pair.registry))}
+		if len(scalar(n.name))+len(scalar(n.tag)) > maxReference {
+			continue
+		}
 		if name := scalar(n.name); name == "" || scalar(n.tag) == "" || isOther(name) || hasVersion(name) || isTemplate(name+scalar(n.tag)) {
 			continue
 		}
 		if _, err := f.parse(scalar(n.name) + versionOf(scalar(n.tag))); err == nil {
-			f.join(c, strings.TrimPrefix(path+"."+key, "."), n, classHint, "")
+			f.join(c, joinPath(path, key), n, classHint, "")
 			return
 		}
 	}
@@ -194,7 +197,9 @@ func lineBefore(text string, position int) string {
 	return before[strings.LastIndexByte(before, '\n')+1:]
 }
 
+// mentionsImage reports text that speaks of images. Of a key, under which many things may stand, the end counts.
 func mentionsImage(text string) bool {
+	text = text[max(0, len(text)-maxPathPart):]
 	return strings.Contains(text, "mage") || strings.Contains(text, "IMAGE")
 }
 

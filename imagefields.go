@@ -203,18 +203,20 @@ func (f *imageFinder) scalarsAt(mapping *yamlnode.Node, key string) []*yamlnode.
 	return items
 }
 
-// get finds the value of a key in a mapping of a cursor. It indexes a large mapping, in which each of many fields may
-// be looked up with several others.
+// get finds the value of a key in a mapping. It indexes a mapping that is large, or may be by its merges: each of many
+// fields may be looked up with several others, and each of many images take something from it.
 func (f *imageFinder) get(mapping *yamlnode.Node, key string) *yamlnode.Node {
 	const large = 128
-	if len(mapping.Content) < large {
+	mapping = resolve(mapping)
+	if mapping == nil || mapping.Kind != yamlnode.MappingNode || len(mapping.Content) < large && !merges(mapping) {
 		return get(mapping, key)
 	}
 	index := f.indexes[mapping]
 	if index == nil {
-		index = make(map[string]*yamlnode.Node, len(mapping.Content)/2)
-		for i := 0; i+1 < len(mapping.Content); i += 2 {
-			index[keyOf(mapping.Content[i])] = mapping.Content[i+1]
+		fields := effective(mapping).Content
+		index = make(map[string]*yamlnode.Node, len(fields)/2)
+		for i := 0; i+1 < len(fields); i += 2 {
+			index[keyOf(fields[i])] = fields[i+1]
 		}
 		f.remember(mapping, index)
 	}

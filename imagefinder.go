@@ -1,7 +1,7 @@
 package helmexec
 
 import (
-	"errors"
+	"context"
 	"slices"
 	"strings"
 
@@ -45,26 +45,27 @@ const (
 )
 
 // findImages walks the documents which can hold an image, or with hints those which can hold text like one.
-func (m Manifest) findImages(opts ImageOptions, hints bool) ([]foundImage, error) {
+func (m Manifest) findImages(ctx context.Context, opts ImageOptions, hints bool) ([]foundImage, error) {
 	finder := &imageFinder{opts: opts, hints: hints, exclude: opts.Exclude, rules: imageRules, words: builtinImageWords, parsed: make(map[string]parsedReference)}
 	if len(opts.Rules) > 0 {
 		finder.rules = slices.Concat(opts.Rules, imageRules)
 		finder.words = newImageWords(slices.Concat(finder.rules, compositeRules))
 	}
-	var errs []error
-	for doc := range m.documents() {
-		if finder.mayMatter(doc) {
-			finder.documentState = documentState{
-				hintTries: maxHintTries, fills: minFills + len(doc.text)/8, fieldVisits: minFills + 4*len(doc.text),
-			}
-			start := len(finder.found)
-			errs = append(errs, walk(doc, finder.visit))
-			if hints {
-				finder.dropHints(start)
-			}
+	err := m.read(ctx, func(doc *document) error {
+		if !finder.mayMatter(doc) && doc.skim() {
+			return nil
 		}
-	}
-	return finder.found, errors.Join(errs...)
+		finder.documentState = documentState{
+			hintTries: maxHintTries, fills: minFills + len(doc.text)/8, fieldVisits: minFills + 4*len(doc.text),
+		}
+		start := len(finder.found)
+		err := walk(doc, finder.visit)
+		if hints {
+			finder.dropHints(start)
+		}
+		return err
+	})
+	return finder.found, err
 }
 
 // dropHints drops the hints in what was found from start on which stand where an image is due too, or hold what an
@@ -128,6 +129,9 @@ type parsedReference struct {
 const maxParsed = 4096
 
 func (f *imageFinder) parse(image string) (Reference, error) {
+	if len(image) > maxReference {
+		return ParseReference(image)
+	}
 	if p, found := f.parsed[image]; found {
 		return p.ref, p.err
 	}
@@ -138,11 +142,8 @@ func (f *imageFinder) parse(image string) (Reference, error) {
 	return ref, err
 }
 
-// mayMatter tells from the bytes of a document whether it can hold an image.
+// mayMatter tells from the bytes of a document whether it can hold an image, if its keys are spelled as they read.
 func (f *imageFinder) mayMatter(doc *document) bool {
-	if hidesKeys(doc.text) {
-		return true
-	}
 	named := f.hints || containsWord(doc.text, f.words.fields)
 	apiVersion, kind := doc.scanIdentity()
 	if kind == "" {
@@ -299,7 +300,7 @@ func (f *imageFinder) applyRule(c *cursor, rule *ImageRule, used *usedFields) {
 	if used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
 		return
 	}
-	if rule.of != "" && (c.parent == nil || scalar(get(c.parent.node, "type")) != rule.of) {
+	if rule.of != "" && (c.parent == nil || scalar(c.parent.get("type")) != rule.of) {
 		return
 	}
 	used.add(field)

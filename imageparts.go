@@ -51,7 +51,7 @@ func (f *imageFinder) join(c *cursor, field string, n imageNodes, class imageCla
 	if last == nil {
 		last, role, n.repository = n.repository, partRepository, nil
 	}
-	name := scalar(last)
+	name := shortened(scalar(last), maxReference) // many images may share a part
 	text := strings.TrimSuffix(name, "/")
 	if text == "" {
 		return false
@@ -64,7 +64,7 @@ func (f *imageFinder) join(c *cursor, field string, n imageNodes, class imageCla
 		if scalar(node) != "" {
 			parts = append(parts, imagePart{role: role, node: node, end: len(scalar(node))})
 		}
-		return scalar(node)
+		return shortened(scalar(node), maxReference)
 	}
 	prefix := ""
 	for _, part := range []struct {

@@ -1,6 +1,9 @@
 package helmexec
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // ImageOptions chooses among the images of a manifest. Its zero value takes every image that a cluster pulls.
 type ImageOptions struct {
@@ -51,10 +54,17 @@ type ImageReport struct {
 //
 // Documents that cannot be read are reported in the error, and the images of the others are returned all the same.
 func (m Manifest) Images(opts ImageOptions) ([]string, error) {
+	return m.images(context.Background(), opts)
+}
+
+func (m Manifest) images(ctx context.Context, opts ImageOptions) ([]string, error) {
 	if opts.Exclude == nil {
 		opts.Exclude = DefaultExclude
 	}
-	found, err := m.findImages(opts, false)
+	found, err := m.findImages(ctx, opts, false)
+	if ctx.Err() != nil {
+		return nil, contextError(ctx)
+	}
 	var uses []ImageUse
 	for _, f := range found {
 		if f.class == classImage {
@@ -86,7 +96,14 @@ func (f *foundImage) use(opts ImageOptions) ImageUse {
 // ImageReport returns each use of an image with its place, and apart from the sure ones those that are invalid,
 // unresolved or only hints. Its error is that of Images.
 func (m Manifest) ImageReport(opts ImageOptions) (*ImageReport, error) {
-	found, err := m.findImages(opts, true)
+	return m.imageReport(context.Background(), opts)
+}
+
+func (m Manifest) imageReport(ctx context.Context, opts ImageOptions) (*ImageReport, error) {
+	found, err := m.findImages(ctx, opts, true)
+	if ctx.Err() != nil {
+		return nil, contextError(ctx)
+	}
 	report := &ImageReport{}
 	for _, f := range found {
 		switch use := f.use(opts); f.class {

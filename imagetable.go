@@ -169,8 +169,11 @@ func containsWord(text []byte, words [][]byte) bool {
 	return slices.ContainsFunc(words, func(word []byte) bool { return bytes.Contains(text, word) })
 }
 
-// isImageWord reports the name of a field, or the way to one, that has "mage" in it wherever it is found.
-func isImageWord(field string) bool { return strings.Contains(field, "mage") }
+// isImageWord reports the name of a field, or the way to one, that has "mage" in it wherever it is found. Of a name
+// longer than any the end counts: many things may stand below it.
+func isImageWord(field string) bool {
+	return strings.Contains(field[max(0, len(field)-maxPathPart):], "mage")
+}
 
 // scope says which rules hold for an object.
 type scope int

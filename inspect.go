@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -34,7 +35,7 @@ type Inspection struct {
 // remembered.
 //
 // Errors: as Template; a manifest with a bad document gives what is known of the others, and one
-// error for the document.
+// error for the document; the context's, also when it ends while the manifest is read.
 func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (*Inspection, error) {
 	ch, m, err := h.rendered(ctx, chart, opts.Render)
 	if err != nil {
@@ -42,11 +43,14 @@ func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (
 	}
 	in := &Inspection{Info: ch.info(), Manifest: m, Objects: map[string][]ObjectRef{}}
 	var errs [3]error
-	in.Report, errs[0] = m.ImageReport(opts.Images)
-	in.Images, _ = m.Images(opts.Images) // the error is that of the report
-	in.GPUs, errs[1] = m.GPUs(opts.GPUs)
+	in.Report, errs[0] = m.imageReport(ctx, opts.Images)
+	in.Images, _ = m.images(ctx, opts.Images) // the error is that of the report
+	in.GPUs, errs[1] = m.gpus(ctx, opts.GPUs)
 	var places []Place
-	places, errs[2] = m.Index()
+	places, errs[2] = m.index(ctx)
+	if ctx.Err() != nil {
+		return nil, contextError(ctx)
+	}
 	namespace := cmp.Or(opts.Render.Namespace, h.cfg.Namespace)
 	for _, place := range places {
 		ref := place.Object.in(namespace)
@@ -76,7 +80,9 @@ func oncePerDocument(errs []error) error {
 			case interface{ Unwrap() []error }:
 				add(err.Unwrap())
 			default:
-				all = append(all, err)
+				if !slices.Contains(all, err) { // the readers stop by the same error at too many bad documents
+					all = append(all, err)
+				}
 			}
 		}
 	}

@@ -2,8 +2,10 @@ package helmexec
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -254,4 +256,73 @@ func TestOncePerDocument(t *testing.T) {
 	got := oncePerDocument([]error{errors.Join(errors.Join(first), second), again, nil, other})
 	assert.Equal(t, errors.Join(first, second, other), got)
 	assert.Equal(t, 2, bytes.Count([]byte(got.Error()), []byte("manifest document")))
+}
+
+// lateContext ends without telling those that wait for it: only who asks learns of it.
+type lateContext struct {
+	context.Context
+	ended atomic.Bool
+}
+
+func (c *lateContext) Err() error {
+	if c.ended.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// What reads a manifest stops when the context ends after the render.
+func TestReadingARenderEndsWithTheContext(t *testing.T) {
+	h, _ := withRenderer(t, Config{}, inspected)
+	for name, read := range map[string]func(context.Context, TemplateOptions) error{
+		"Chart2Images": func(ctx context.Context, opts TemplateOptions) error {
+			images, err := h.Chart2Images(ctx, inspectedChart, opts, ImageOptions{})
+			assert.Nil(t, images)
+			return err
+		},
+		"Chart2GPUs": func(ctx context.Context, opts TemplateOptions) error {
+			report, err := h.Chart2GPUs(ctx, inspectedChart, opts, GPUOptions{})
+			assert.Nil(t, report)
+			return err
+		},
+		"Inspect": func(ctx context.Context, opts TemplateOptions) error {
+			inspection, err := h.Inspect(ctx, inspectedChart, InspectOptions{Render: opts})
+			assert.Nil(t, inspection)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := &lateContext{Context: t.Context()}
+			err := read(ctx, TemplateOptions{Transform: func(m Manifest) (Manifest, error) {
+				ctx.ended.Store(true)
+				return m, nil
+			}})
+			require.ErrorIs(t, err, context.Canceled)
+		})
+	}
+}
+
+// A transform that takes long does not keep a render from ending with its context.
+func TestTemplateDoesNotWaitForATransform(t *testing.T) {
+	h, _ := withRenderer(t, Config{}, inspected)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	goOn := make(chan struct{})
+	defer close(goOn)
+	answers(t, func() {
+		_, err := h.Template(ctx, inspectedChart, TemplateOptions{Transform: func(m Manifest) (Manifest, error) {
+			cancel()
+			<-goOn
+			return m, nil
+		}})
+		assert.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+func TestTemplateSurvivesAPanic(t *testing.T) {
+	h, _ := withRenderer(t, Config{}, inspected)
+	_, err := h.Template(t.Context(), inspectedChart, TemplateOptions{Transform: func(m Manifest) (Manifest, error) { return m[:cap(m)+1], nil }})
+	require.ErrorContains(t, err, "panic: runtime error: slice bounds out of range")
+	_, err = h.Template(t.Context(), inspectedChart, TemplateOptions{Transform: func(Manifest) (Manifest, error) { return Manifest("- a\n"), nil }})
+	require.ErrorIs(t, err, ErrBadManifest)
 }

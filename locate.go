@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // scalarText tells where in the stream the text of a scalar stands. Between two of its segments text and stream run
@@ -103,29 +105,42 @@ func (s *source) offset(line, column int) (int, bool) {
 	if line < 1 || line > len(s.lines) {
 		return 0, false
 	}
-	from := place{line: line, column: 1, at: s.lines[line-1]}
-	if s.last.line == line && s.last.column <= column {
-		from = s.last // a document on one line would take quadratic time otherwise
-	}
-	for ; from.column < column; from.column++ {
-		if from.at >= len(s.text) {
-			return 0, false
+	// A document can stand on one line, and what is looked up in any order: the way to every so many columns is kept.
+	const step = 256
+	at, column := s.lines[line-1], max(column, 1)-1
+	if column >= step {
+		known := s.columns[line]
+		for len(known) < column/step {
+			from := at
+			if len(known) > 0 {
+				from = known[len(known)-1]
+			}
+			known = append(known, skipRunes(s.text, from, step))
 		}
-		_, size := utf8.DecodeRune(s.text[from.at:])
-		from.at += size
+		if s.columns == nil {
+			s.columns = make(map[int][]int)
+		}
+		s.columns[line] = known
+		at = known[column/step-1]
 	}
-	s.last = from
-	return from.at, from.at < len(s.text)
+	at = skipRunes(s.text, at, column%step)
+	return at, at < len(s.text)
 }
 
-// place is a position by line and column, and by bytes.
-type place struct{ line, column, at int }
+// skipRunes gives the place behind some characters, the end of the text if there are fewer.
+func skipRunes(text []byte, at, n int) int {
+	for ; n > 0 && at < len(text); n-- {
+		_, size := utf8.DecodeRune(text[at:])
+		at += size
+	}
+	return at
+}
 
 // lineStarts lists where the lines of a text start, by the line breaks of YAML 1.1, which the parser counts.
 func lineStarts(text []byte) []int {
 	starts := []int{0}
-	if strings.HasPrefix(string(text[:min(len(text), 3)]), string(byteOrderMark)) {
-		starts[0] = len(byteOrderMark)
+	if strings.HasPrefix(string(text[:min(len(text), 3)]), string(safeyaml.ByteOrderMark)) {
+		starts[0] = len(safeyaml.ByteOrderMark)
 	}
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {

@@ -1,6 +1,8 @@
 package helmexec
 
 import (
+	"slices"
+
 	yamlnode "go.yaml.in/yaml/v3"
 )
 
@@ -28,38 +30,24 @@ func keyOf(key *yamlnode.Node) string {
 	return key.Value
 }
 
-// get finds the value of a key in a mapping, the last one if it repeats, or else in what the mapping merges in.
-// It gives nil for what is no mapping.
+// get finds the value of a key in a mapping, as it counts where the key repeats or is merged in: what stands last. It
+// gives nil for what is no mapping.
 func get(node *yamlnode.Node, key string) *yamlnode.Node {
-	mappings := maxMerged
-	return getMerged(node, key, &mappings)
-}
-
-// maxMerges bounds how many merges deep a mapping is followed, maxMerged how many mappings one look-up reads.
-const (
-	maxMerges = 8
-	maxMerged = 64
-)
-
-func getMerged(node *yamlnode.Node, key string, mappings *int) *yamlnode.Node {
 	node = resolve(node)
-	if *mappings--; node == nil || node.Kind != yamlnode.MappingNode || *mappings < 0 {
+	if node == nil || node.Kind != yamlnode.MappingNode {
 		return nil
 	}
-	merge := -1
 	for i := len(node.Content) - 2; i >= 0; i -= 2 {
-		if node.Content[i].Tag == mergeTag {
-			merge = i
-		} else if keyOf(node.Content[i]) == key {
-			return node.Content[i+1]
+		if node.Content[i].Tag != mergeTag {
+			if keyOf(node.Content[i]) == key {
+				return node.Content[i+1]
+			}
+			continue
 		}
-	}
-	if merge < 0 {
-		return nil
-	}
-	for _, source := range mergeSources(node.Content[merge+1]) {
-		if value := getMerged(source, key, mappings); value != nil || *mappings < 0 {
-			return value
+		for _, source := range mergeSources(node.Content[i+1]) {
+			if value := get(source, key); value != nil {
+				return value
+			}
 		}
 	}
 	return nil
@@ -67,7 +55,18 @@ func getMerged(node *yamlnode.Node, key string, mappings *int) *yamlnode.Node {
 
 const mergeTag = "!!merge"
 
-// mergeSources lists the mappings that the value of a merge key names: one, or a list of them.
+// merges reports a mapping that others are merged into.
+func merges(m *yamlnode.Node) bool {
+	for i := 0; i < len(m.Content); i += 2 {
+		if m.Content[i].Tag == mergeTag {
+			return true
+		}
+	}
+	return false
+}
+
+// mergeSources lists the mappings that the value of a merge key names: one, or a list of them, of which the first counts
+// most.
 func mergeSources(value *yamlnode.Node) []*yamlnode.Node {
 	if value = resolve(value); value.Kind == yamlnode.SequenceNode {
 		return value.Content
@@ -84,43 +83,35 @@ func scalar(node *yamlnode.Node) string {
 	return node.Value
 }
 
-// effective gives the mapping as it counts: of repeated keys the last, with the fields of merge keys (`<<`) added.
-// A mapping without either is returned as it is.
-func (w *walker) effective(m *yamlnode.Node, merges int) *yamlnode.Node {
+// effective gives the mapping as it counts: with the fields of merge keys (`<<`), and each key once. Of equal keys the
+// last one counts, also where a merge stands behind a key. A mapping without either is returned as it is.
+func effective(m *yamlnode.Node) *yamlnode.Node {
 	if !needsFolding(m) {
 		return m
 	}
 	folded := *m
 	folded.Content = nil
 	at := make(map[string]int, len(m.Content)/2)
-	add := func(key, value *yamlnode.Node, override bool) {
-		if i, found := at[keyOf(key)]; !found {
-			at[keyOf(key)] = len(folded.Content)
-			folded.Content = append(folded.Content, key, value)
-		} else if override {
-			folded.Content[i], folded.Content[i+1] = key, value
+	var fold func(m *yamlnode.Node)
+	fold = func(m *yamlnode.Node) {
+		if m = resolve(m); m.Kind != yamlnode.MappingNode {
+			return
 		}
-	}
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if m.Content[i].Tag != mergeTag {
-			add(m.Content[i], m.Content[i+1], true)
-		}
-	}
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if m.Content[i].Tag != mergeTag || merges == 0 {
-			continue
-		}
-		for _, source := range mergeSources(m.Content[i+1]) {
-			if source = resolve(source); source.Kind != yamlnode.MappingNode || w.visits < 0 {
-				continue
-			}
-			source = w.effective(source, merges-1)
-			w.visits -= 1 + len(source.Content)
-			for j := 0; j+1 < len(source.Content); j += 2 {
-				add(source.Content[j], source.Content[j+1], false)
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			key, value := m.Content[i], m.Content[i+1]
+			if key.Tag == mergeTag {
+				for _, source := range slices.Backward(mergeSources(value)) {
+					fold(source)
+				}
+			} else if i, found := at[keyOf(key)]; found {
+				folded.Content[i], folded.Content[i+1] = key, value
+			} else {
+				at[keyOf(key)] = len(folded.Content)
+				folded.Content = append(folded.Content, key, value)
 			}
 		}
 	}
+	fold(m)
 	return &folded
 }
 

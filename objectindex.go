@@ -2,7 +2,7 @@ package helmexec
 
 import (
 	"bytes"
-	"errors"
+	"context"
 
 	yamlnode "go.yaml.in/yaml/v3"
 )
@@ -11,27 +11,25 @@ import (
 // than Objects, because it reads only what names an object. Path and Container of the places are empty.
 //
 // Documents that cannot be read are reported in the error, as far as what names them cannot be read.
-func (m Manifest) Index() ([]Place, error) {
+func (m Manifest) Index() ([]Place, error) { return m.index(context.Background()) }
+
+func (m Manifest) index(ctx context.Context) ([]Place, error) {
 	var places []Place
-	var errs []error
-	for doc := range m.documents() {
+	err := m.read(ctx, func(doc *document) error {
 		node, err := doc.header()
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		if err == nil {
+			places = appendPlaces(places, doc, node)
 		}
-		visits := minVisits
-		places = appendPlaces(places, doc, node, &visits)
-	}
-	return places, errors.Join(errs...)
+		return err
+	})
+	return places, err
 }
 
-// appendPlaces adds the object that a node describes, or the items of the List. The number of visits is bounded
-// because an alias can put a List into itself.
-func appendPlaces(places []Place, doc *document, node *yamlnode.Node, visits *int) []Place {
+// appendPlaces adds the object that a node describes, or the items of the List.
+func appendPlaces(places []Place, doc *document, node *yamlnode.Node) []Place {
 	node = resolve(node)
 	ref, hooks := identify(node)
-	if *visits--; ref.Kind == "" || *visits < 0 {
+	if ref.Kind == "" {
 		return places
 	}
 	items := listItems(node, ref.Kind)
@@ -39,7 +37,7 @@ func appendPlaces(places []Place, doc *document, node *yamlnode.Node, visits *in
 		return append(places, Place{Object: ref, Document: doc.number, Line: doc.line + max(node.Line, 1) - 1, Hooks: hooks})
 	}
 	for _, item := range items.Content {
-		places = appendPlaces(places, doc, item, visits)
+		places = appendPlaces(places, doc, item)
 	}
 	return places
 }
@@ -50,7 +48,7 @@ func (d *document) header() (*yamlnode.Node, error) {
 	apiVersion, kind := d.scanIdentity()
 	if kind != "" && !bytes.HasSuffix([]byte(kind), []byte("List")) {
 		if text, line, ok := d.metadata(); ok {
-			part := &document{text: append([]byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\n"), text...)}
+			part := &document{pass: d.pass, text: append([]byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\n"), text...)}
 			if nodes, err := part.nodes(); err == nil && len(nodes) == 1 {
 				node := content(nodes[0])
 				node.Line = line

@@ -44,20 +44,28 @@ const (
 	minFills  = 1000
 )
 
+// spend takes what it costs to look for expressions in a text from what is left for the document. It reports whether
+// there was enough.
+func (f *imageFinder) spend(text string) bool {
+	f.fills -= 1 + len(text)/100
+	return f.fills >= 0
+}
+
 // fillIn replaces the placeholders of a text by what the objects around c say of them. It gives each text that comes
 // out, and in missing the reason why there may be others that cannot be told.
 func (f *imageFinder) fillIn(c *cursor, image string) (filled []filling, missing string) {
 	pending := []filling{{text: image}}
 	at := c
-	for at != nil && at.object != nil && len(image) <= maxFilled {
+	for at != nil && at.object != nil && len(image) <= maxFilled && f.fills > 0 {
 		o := at.object
+		f.fills -= len(pending)
 		switch {
 		case isArgoWorkflow(o):
 			pending = f.fillFromWorkflow(at, pending)
 		case o.Kind == "Template" && (o.Group == "" || o.Group == "template.openshift.io"):
-			parameters := resolve(get(o.root.node, "parameters"))
+			parameters := f.get(o.root.node, "parameters")
 			f.substitute(pending, openShiftParameter, func(name string) filling {
-				return o.value(get(f.named(parameters, name), "value"))
+				return o.value(f.get(f.named(parameters, name), "value"))
 			})
 		case o.Group == "kro.run":
 			f.hintDefault(o, image)
@@ -69,8 +77,13 @@ func (f *imageFinder) fillIn(c *cursor, image string) (filled []filling, missing
 		at = o.root.parent
 	}
 	for _, x := range pending {
-		if left := placeholder.FindString(x.text); left != "" {
-			missing = "nothing in the manifest says what " + left + " stands for"
+		// A value too long for an image may be that of many placeholders: it is not searched again and again.
+		left := ""
+		if x.node == nil || len(x.text) <= maxFilled {
+			left = placeholder.FindString(x.text)
+		}
+		if left != "" {
+			missing = "nothing in the manifest says what " + shortened(left, maxPathPart) + " stands for"
 		} else {
 			filled = append(filled, x)
 		}
@@ -125,12 +138,12 @@ func (f *imageFinder) replace(x filling, pattern *regexp.Regexp, value func(name
 				name = from[at[group]:at[group+1]]
 			}
 		}
-		if f.fills--; f.fills < 0 {
+		if !f.spend(x.text) {
 			return x, false
 		}
 		v := value(name)
 		if expression == from && v.text != "" {
-			return v, true
+			return v, len(v.text) <= maxFilled
 		}
 		if v.text == "" || len(x.text)+len(v.text) > maxFilled {
 			complete = false
@@ -180,20 +193,20 @@ func (f *imageFinder) parameterValue(c *cursor, name string) filling {
 	var otherwise filling
 	for at := c; at != nil && at.object == c.object && f.fills > 0; at = at.parent {
 		f.fills--
-		if f.named(get(get(at.node, "matrix"), "params"), name) != nil {
+		if f.named(f.get(f.get(at.node, "matrix"), "params"), name) != nil {
 			return filling{} // several values
 		}
-		declared := f.named(get(at.node, "params"), name)
+		declared := f.named(f.get(at.node, "params"), name)
 		if declared == nil {
-			declared = f.named(get(at.node, "parameters"), name)
+			declared = f.named(f.get(at.node, "parameters"), name)
 		}
-		if value := c.object.value(get(declared, "value")); value.text != "" {
+		if value := c.object.value(f.get(declared, "value")); value.text != "" {
 			if at.parent != nil && at.parent.object == c.object && isTemplate(value.text) {
 				value, _ = f.replace(value, parameter, func(name string) filling { return f.parameterValue(at.parent, name) })
 			}
 			return value
 		}
-		if value := c.object.value(get(declared, "default")); value.text != "" && otherwise.text == "" {
+		if value := c.object.value(f.get(declared, "default")); value.text != "" && otherwise.text == "" {
 			otherwise = value
 		}
 	}
@@ -204,7 +217,7 @@ func (f *imageFinder) parameterValue(c *cursor, name string) filling {
 func (f *imageFinder) at(o *object, path string) *yamlnode.Node {
 	node := o.root.node
 	for _, key := range strings.Split(path, ".") {
-		node = resolve(get(node, key))
+		node = resolve(f.get(node, key))
 	}
 	return node
 }
@@ -254,6 +267,9 @@ func (f *imageFinder) hintDefault(o *object, image string) {
 	filled, complete := f.replace(filling{text: image}, kroField, func(field string) filling {
 		path := "spec.schema.spec." + field
 		node := f.at(o, path)
+		if len(scalar(node)) > maxFilled {
+			return filling{}
+		}
 		at := kroDefault.FindStringSubmatchIndex(scalar(node))
 		if at == nil {
 			return filling{}

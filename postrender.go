@@ -19,8 +19,9 @@ import (
 
 // Transform changes a manifest before it is installed. It gets the objects in one stream, and what
 // it returns is what helm installs; an error, or a panic, ends the install before anything is made.
-// Helm waits for it, and so does the call, also when its context ends meanwhile. Ready ones are
-// RetagImages, AddLabels, AddTolerations and AddNodeSelector; Transforms joins several.
+// Helm waits for it. When the context of the call ends meanwhile the call does not: the transform goes
+// on by itself until it returns, and what it returns is dropped. Ready ones are RetagImages, AddLabels,
+// AddTolerations and AddNodeSelector; Transforms joins several.
 type Transform = func(Manifest) (Manifest, error)
 
 // Transforms applies transforms one after the other.
@@ -104,7 +105,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	go func() {
 		defer close(done)
 		defer say.Close() // the script waits no longer
-		failed = answerTransforms(dir, hear, say, t, h.cfg.Limits.RenderOutput)
+		failed = answerTransforms(ctx, dir, hear, say, t, h.cfg.Limits.RenderOutput)
 	}()
 	renderer := transformName
 	if !d.PostRendererIsPlugin {
@@ -128,9 +129,9 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	return out, err
 }
 
-// answerTransforms transforms what the script puts down, each time it says so, until hear is closed
-// or the transform fails.
-func answerTransforms(dir string, hear io.Reader, say io.Writer, t Transform, limit int64) error {
+// answerTransforms transforms what the script puts down, each time it says so, until hear is closed,
+// the context ends or the transform fails.
+func answerTransforms(ctx context.Context, dir string, hear io.Reader, say io.Writer, t Transform, limit int64) error {
 	line := make([]byte, len("ready\n"))
 	for {
 		if _, err := io.ReadFull(hear, line); err != nil {
@@ -148,7 +149,10 @@ func answerTransforms(dir string, hear io.Reader, say io.Writer, t Transform, li
 		if err != nil {
 			return err
 		}
-		changed, err := caught(t, m)
+		changed, err := caught(ctx, t, m)
+		if errors.Is(err, errAbandoned) {
+			return nil // helm is told by the context
+		}
 		if err != nil {
 			return err
 		}
@@ -161,21 +165,37 @@ func answerTransforms(dir string, hear io.Reader, say io.Writer, t Transform, li
 	}
 }
 
-// caught applies a transform that another's chart may drive into a panic. It runs on a goroutine of
-// ours, where nobody else could recover it.
-func caught(t Transform, m Manifest) (changed Manifest, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+// errAbandoned says that a context ended while a transform was running.
+var errAbandoned = errors.New("the context ended before the transform did")
+
+// caught applies a transform that another's chart may drive into a panic, or into more work than the
+// context has time for.
+func caught(ctx context.Context, t Transform, m Manifest) (Manifest, error) {
+	type outcome struct {
+		changed Manifest
+		err     error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() {
+			if p := recover(); p != nil { // nobody else could recover it on this goroutine
+				o = outcome{err: fmt.Errorf("panic: %v", p)}
+			}
+			done <- o
+		}()
+		if o.changed, o.err = t(m); o.err != nil {
+			o.changed = nil
+		} else if _, err := o.changed.Objects(); err != nil {
+			o = outcome{err: fmt.Errorf("what it made of the manifest: %w", err)}
 		}
 	}()
-	if changed, err = t(m); err != nil {
-		return nil, err
+	select {
+	case o := <-done:
+		return o.changed, o.err
+	case <-ctx.Done():
+		return nil, errAbandoned
 	}
-	if _, err := changed.Objects(); err != nil {
-		return nil, fmt.Errorf("what it made of the manifest: %w", err)
-	}
-	return changed, nil
 }
 
 // refuseHooks refuses a chart whose hooks Helm 3 would run untransformed: it does not pass them

@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/helmtest"
 )
 
 // rendering is one run of helm as the post-renderer sees it: pipes and a folder for the manifest.
@@ -47,7 +49,7 @@ func (r *rendering) answer(t Transform) (end func() error) {
 	failed := make(chan error, 1)
 	go func() {
 		defer r.say.Close()
-		failed <- answerTransforms(r.dir, r.hear, r.say, t, maxStdout)
+		failed <- answerTransforms(r.t.Context(), r.dir, r.hear, r.say, t, maxStdout)
 	}()
 	return func() error {
 		r.hear.Close()
@@ -161,7 +163,7 @@ func TestPostRenderOverTheCap(t *testing.T) {
 
 // What the script cannot write is no matter of size.
 func TestPostRenderWithoutAFile(t *testing.T) {
-	err := answerTransforms(t.TempDir(), strings.NewReader("ready\n"), &bytes.Buffer{}, nil, maxStdout)
+	err := answerTransforms(t.Context(), t.TempDir(), strings.NewReader("ready\n"), &bytes.Buffer{}, nil, maxStdout)
 	require.ErrorIs(t, err, os.ErrNotExist)
 	assert.NotErrorIs(t, err, ErrRenderTooLarge)
 }
@@ -203,4 +205,30 @@ func TestTransformsRunInTheirOrder(t *testing.T) {
 	})(nil)
 	require.ErrorIs(t, err, cause)
 	assert.Nil(t, m)
+}
+
+// An install ends with its context although its transform goes on.
+func TestInstallDoesNotWaitForATransform(t *testing.T) {
+	fake := helmtest.New(t)
+	// A helm that runs its post-renderer, the plugin.
+	helm := filepath.Join(t.TempDir(), "helm")
+	require.NoError(t, os.WriteFile(helm, []byte(`#!/bin/sh
+[ "$1" = install ] || exec `+fake.Binary+` "$@"
+echo 'kind: A' | "$HELM_PLUGINS/`+transformName+`/post-render" || { echo 'Error: INSTALLATION FAILED: error while running post render' >&2; exit 1; }
+`), 0o700))
+	h := drive(t, fake, Config{})
+	h.binary = helm
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	goOn := make(chan struct{})
+	defer close(goOn)
+	answers(t, func() {
+		_, err := h.runTransformed(ctx, invocation{args: args{"install"}}, func(m Manifest) (Manifest, error) {
+			cancel()
+			<-goOn
+			return m, nil
+		}, "web", "chart")
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.NotErrorIs(t, err, errTransform)
+	})
 }

@@ -88,12 +88,20 @@ func (h *Helm) readRecord(ctx context.Context, t target, release string, revisio
 	if err != nil {
 		return nil, err
 	}
-	var rec record
-	if err := json.Unmarshal(out, &rec); err != nil {
+	rec, err := parseRecord(out)
+	if err != nil {
 		return nil, badOutput("get all", err)
 	}
+	return rec, nil
+}
+
+func parseRecord(out []byte) (*record, error) {
+	var rec record
+	if err := json.Unmarshal(out, &rec); err != nil {
+		return nil, err
+	}
 	// The template ends every list with a null.
-	rec.Hooks = rec.Hooks[:max(0, len(rec.Hooks)-1)]
+	rec.Hooks = slices.DeleteFunc(rec.Hooks, func(t *hook) bool { return t == nil })
 	return &rec, nil
 }
 

@@ -3,6 +3,7 @@ package helmexec
 import (
 	_ "crypto/sha256" // the digest algorithms of references
 	_ "crypto/sha512"
+	"fmt"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -16,8 +17,14 @@ type Reference struct {
 	Digest     string // such as sha256:…
 }
 
+// maxReference is more than any reference takes: 255 bytes each for registry and repository, 128 for the tag, and a digest.
+const maxReference = 1024
+
 // ParseReference reads an image reference by the rules of container runtimes (github.com/distribution/reference).
 func ParseReference(image string) (Reference, error) {
+	if len(image) > maxReference {
+		return Reference{}, fmt.Errorf("%d bytes are too many for a reference", len(image))
+	}
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		return Reference{}, err

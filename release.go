@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -182,6 +183,10 @@ type HistoryOptions struct {
 
 // History gives the revisions of a release, the oldest first. Starts one helm process.
 //
+// Helm names no namespace in a history. Release.Namespace is the one that the call asked for: opts.Namespace,
+// Config.Namespace, or HELM_NAMESPACE where that reaches helm. It is empty where nobody named one and helm took the
+// kubeconfig's own; Status tells that.
+//
 // Errors: ErrReleaseNotFound.
 func (h *Helm) History(ctx context.Context, release string, opts HistoryOptions) ([]Release, error) {
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
@@ -204,6 +209,28 @@ func (h *Helm) history(ctx context.Context, t target, release string, max int) (
 	if err != nil {
 		return nil, err
 	}
+	releases, err := parseHistory(out)
+	if err != nil {
+		return nil, badOutput("history", err)
+	}
+	for i := range releases {
+		releases[i].Name, releases[i].Namespace = release, h.namespaceOf(t)
+	}
+	return releases, nil
+}
+
+// namespaceOf is the namespace that a command is told, by a flag or by its environment; "" if it is told none.
+func (h *Helm) namespaceOf(t target) string {
+	namespace := ""
+	for _, variable := range h.env { // the last one counts
+		if value, found := strings.CutPrefix(variable, "HELM_NAMESPACE="); found {
+			namespace = value
+		}
+	}
+	return cmp.Or(t.namespace, namespace)
+}
+
+func parseHistory(out []byte) ([]Release, error) {
 	var rows []struct {
 		Revision           int
 		Updated            helmTime
@@ -212,16 +239,15 @@ func (h *Helm) history(ctx context.Context, t target, release string, max int) (
 		AppVersion         string `json:"app_version"`
 	}
 	if err := json.Unmarshal(out, &rows); err != nil {
-		return nil, badOutput("history", err)
+		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, badOutput("history", errors.New("no revisions in it"))
+		return nil, errors.New("no revisions in it")
 	}
 	releases := make([]Release, 0, len(rows))
 	for _, r := range rows {
 		rel := Release{
-			Name: release, Namespace: t.namespace, Revision: r.Revision, Status: r.Status,
-			AppVersion: r.AppVersion, Description: r.Description, Updated: r.Updated.Time,
+			Revision: r.Revision, Status: r.Status, AppVersion: r.AppVersion, Description: r.Description, Updated: r.Updated.Time,
 		}
 		rel.ChartName, rel.ChartVersion = splitChart(r.Chart)
 		releases = append(releases, rel)

@@ -20,32 +20,37 @@ func replicas(c *cursor) (count int64, perNode, template bool) {
 	if isArgoWorkflow(c.object) {
 		return 1, false, false // its parallelism is a limit, and how often a template runs shows in the running
 	}
-	count = 1
-	from := ""
-	for at := c; at != nil; at = at.parent {
-		count = multiply(count, levelReplicas(at.node, from))
-		from = at.key
+	return multiply(c.levelReplicas(""), c.replicasAbove()), false, false
+}
+
+// replicasAbove multiplies the counts on the way from the object to the mapping.
+func (c *cursor) replicasAbove() int64 {
+	if c.parent == nil {
+		return 1
 	}
-	return count, false, false
+	if !c.counted {
+		c.counted, c.above = true, multiply(c.parent.levelReplicas(c.key), c.parent.replicasAbove())
+	}
+	return c.above
 }
 
 // levelReplicas is the count that one mapping gives to what is below its key from.
-func levelReplicas(node *yamlnode.Node, from string) int64 {
+func (c *cursor) levelReplicas(from string) int64 {
 	// A group of one leader and size-1 workers (LeaderWorkerSet). Without a template of its own the leader is made
 	// of the workers'.
-	if size, ok := integer(node, "size"); ok && from == "workerTemplate" {
-		if get(node, "leaderTemplate") != nil {
+	if size, ok := integer(c.get("size")); ok && from == "workerTemplate" {
+		if c.get("leaderTemplate") != nil {
 			size--
 		}
 		return max(0, size)
 	}
 	count := int64(1)
 	for _, field := range replicaFields {
-		n, ok := integer(node, field)
+		n, ok := integer(c.get(field))
 		if !ok {
 			continue
 		}
-		if completions, limited := integer(node, "completions"); limited && field == "parallelism" {
+		if completions, limited := integer(c.get("completions")); limited && field == "parallelism" {
 			n = min(n, completions)
 		}
 		if field == "minReplicas" {
@@ -54,26 +59,27 @@ func levelReplicas(node *yamlnode.Node, from string) int64 {
 		count = n
 		break
 	}
-	if workers, ok := integer(node, "workerReplicas"); ok && from == "workerTemplate" {
+	if workers, ok := integer(c.get("workerReplicas")); ok && from == "workerTemplate" {
 		count = multiply(count, workers)
 	}
-	if hosts, ok := integer(node, "numOfHosts"); ok { // Ray: the pods of one replica
+	if hosts, ok := integer(c.get("numOfHosts")); ok { // Ray: the pods of one replica
 		count = multiply(count, hosts)
 	}
-	if nodes, ok := integer(resolve(get(node, "multinode")), "nodeCount"); ok { // Dynamo: the pods of one replica
+	if nodes, ok := integer(get(c.get("multinode"), "nodeCount")); ok { // Dynamo: the pods of one replica
 		count = multiply(count, nodes)
 	}
-	node = resolve(get(node, "multiNode")) // NIM: the pods of one replica
-	if nodes, ok := integer(node, "size"); ok {
+	node := c.get("multiNode") // NIM: the pods of one replica
+	if nodes, ok := integer(get(node, "size")); ok {
 		count = multiply(count, nodes)
-	} else if nodes, ok := integer(resolve(get(node, "parallelism")), "pipeline"); ok {
+	} else if nodes, ok := integer(get(get(node, "parallelism"), "pipeline")); ok {
 		count = multiply(count, nodes)
 	}
 	return count
 }
 
-func integer(node *yamlnode.Node, key string) (int64, bool) {
-	n, err := strconv.ParseInt(scalar(get(node, key)), 10, 64)
+// integer reads a whole number that is not negative.
+func integer(node *yamlnode.Node) (int64, bool) {
+	n, err := strconv.ParseInt(scalar(node), 10, 64)
 	return n, err == nil && n >= 0
 }
 

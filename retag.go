@@ -3,6 +3,7 @@ package helmexec
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,7 +44,7 @@ type Retagged struct {
 // values that are folded over several lines, and what rewrite gives no valid reference for.
 // A document that cannot be read stays as it is, and is reported in the error.
 func (m Manifest) Retag(rewrite func(Reference) Reference, opts RetagOptions) (Manifest, *RetagReport, error) {
-	found, err := m.findImages(opts.ImageOptions, opts.Hints)
+	found, err := m.findImages(context.Background(), opts.ImageOptions, opts.Hints)
 	report := &RetagReport{}
 	edits := &editor{manifest: m, edits: make(map[int]edit), valid: make(map[Reference]bool)}
 	for _, f := range found {

@@ -43,23 +43,25 @@ func (ch *Chart) info() *ChartInfo {
 // Chart2Images gives the images that a cluster pulls for a chart, sorted and unique. The chart is
 // rendered once, by one helm process beside those of Fetch, or none when the render is remembered.
 //
-// Errors: as Template; a manifest with a bad document gives the images of the others and an error.
+// Errors: as Template; a manifest with a bad document gives the images of the others and an error;
+// the context's, also when it ends while the manifest is read.
 func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOptions, opts ImageOptions) ([]string, error) {
 	_, m, err := h.rendered(ctx, chart, render)
 	if err != nil {
 		return nil, err
 	}
-	return m.Images(opts)
+	return m.images(ctx, opts)
 }
 
 // Chart2GPUs tells what accelerators a chart asks for. The chart is rendered once, by one helm
 // process beside those of Fetch, or none when the render is remembered.
 //
-// Errors: as Template; a manifest with a bad document gives the answer of the others and an error.
+// Errors: as Template; a manifest with a bad document gives the answer of the others and an error;
+// the context's, also when it ends while the manifest is read.
 func (h *Helm) Chart2GPUs(ctx context.Context, chart string, render TemplateOptions, opts GPUOptions) (*GPUReport, error) {
 	_, m, err := h.rendered(ctx, chart, render)
 	if err != nil {
 		return nil, err
 	}
-	return m.GPUs(opts)
+	return m.gpus(ctx, opts)
 }

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"context"
 	"strings"
 	"unicode/utf8"
 
@@ -11,11 +12,14 @@ import (
 // parser: block mappings and lists, scalars on one line, literal block scalars, flow collections on one line. It
 // gives up (ok is false) on everything else, which includes every error, and on whatever it is not sure about. What it
 // accepts it reads like the general parser does, without comments and without other tags than null.
-func parseSimple(text []byte) (root *yamlnode.Node, ok bool) {
-	p := &simpleParser{text: string(text), line: 1}
-	if !p.isReadable() {
+//
+// It gives up when the context ends.
+func parseSimple(ctx context.Context, text []byte) (root *yamlnode.Node, ok bool) {
+	letters, ok := lettersOf(text)
+	if !ok || letters.returns {
 		return nil, false
 	}
+	p := &simpleParser{ctx: ctx, text: string(text), line: 1, wide: letters.wide}
 	indent, found := p.nextContent()
 	if !found || indent != 0 || p.failed {
 		return nil, false
@@ -28,6 +32,7 @@ func parseSimple(text []byte) (root *yamlnode.Node, ok bool) {
 }
 
 type simpleParser struct {
+	ctx       context.Context
 	text      string
 	at        int   // in text
 	line      int   // from 1
@@ -39,32 +44,14 @@ type simpleParser struct {
 	spare     []yamlnode.Node
 }
 
+// place is a position by line and column, and by bytes.
+type place struct{ line, column, at int }
+
 // bounds below those of the general parser, which gives its own errors
 const (
 	maxSimpleDepth = 100
 	maxSimpleKey   = 1000
 )
-
-// isReadable refuses texts with characters or line breaks that YAML treats in some way of their own.
-func (p *simpleParser) isReadable() bool {
-	for i := 0; i < len(p.text); {
-		c := p.text[i]
-		if c < utf8.RuneSelf {
-			if c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
-				return false
-			}
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(p.text[i:])
-		if r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r >= 0xfffd {
-			return false
-		}
-		p.wide = true
-		i += size
-	}
-	return true
-}
 
 func (p *simpleParser) fail() *yamlnode.Node {
 	p.failed = true
@@ -75,6 +62,7 @@ func (p *simpleParser) fail() *yamlnode.Node {
 func (p *simpleParser) node(kind yamlnode.Kind, at int) *yamlnode.Node {
 	if len(p.spare) == 0 {
 		p.spare = make([]yamlnode.Node, 64)
+		p.failed = p.failed || p.ctx.Err() != nil
 	}
 	n := &p.spare[0]
 	p.spare = p.spare[1:]
@@ -151,7 +139,7 @@ func (p *simpleParser) endLine(indent int) {
 
 // below reads what starts on this line, deeper than the collection of the given indent that it is in.
 func (p *simpleParser) below(indent, next, depth int) *yamlnode.Node {
-	if rest := p.rest(); p.atDash() || p.keyLength(rest) >= 0 || rest[0] == '|' {
+	if rest := p.rest(); p.atDash() || keyLength(rest) >= 0 || rest[0] == '|' {
 		return p.block(next, depth+1)
 	}
 	return p.value(indent, depth)
@@ -199,7 +187,7 @@ func (p *simpleParser) item(indent, depth int) *yamlnode.Node {
 		}
 		return p.null()
 	}
-	if p.atDash() || p.keyLength(rest) >= 0 {
+	if p.atDash() || keyLength(rest) >= 0 {
 		return p.block(p.at-p.lineStart, depth+1)
 	}
 	return p.value(indent, depth)
@@ -209,7 +197,7 @@ func (p *simpleParser) mapping(indent, depth int) *yamlnode.Node {
 	mapping := p.node(yamlnode.MappingNode, p.at)
 	mapping.Content = make([]*yamlnode.Node, 0, 8)
 	for !p.failed {
-		length := p.keyLength(p.rest())
+		length := keyLength(p.rest())
 		if length < 0 || p.atDash() {
 			break
 		}
@@ -255,17 +243,20 @@ func (p *simpleParser) skipSpaces() {
 }
 
 // keyLength gives the length of the key that a line starts with, -1 if it starts with none.
-func (p *simpleParser) keyLength(line string) int {
-	if line == "" {
+func keyLength[T string | []byte](line T) int {
+	if len(line) == 0 {
 		return -1
 	}
-	if line[0] == '"' || line[0] == '\'' {
-		end := strings.IndexByte(line[1:], line[0]) + 1
-		if end < 1 || strings.IndexByte(line[:end], '\\') >= 0 || len(line) <= end+1 || line[end+1] != ':' ||
-			len(line) > end+2 && line[end+2] != ' ' {
-			return -1
+	if quote := line[0]; quote == '"' || quote == '\'' {
+		for i := 1; i < len(line) && line[i] != '\\'; i++ {
+			if line[i] == quote {
+				if i+1 < len(line) && line[i+1] == ':' && (i+2 == len(line) || line[i+2] == ' ') {
+					return i + 1
+				}
+				break
+			}
 		}
-		return end + 1
+		return -1
 	}
 	if !isPlainStart(line) {
 		return -1
@@ -303,11 +294,11 @@ func (p *simpleParser) key(length int) *yamlnode.Node {
 }
 
 // isPlainStart reports what may start a scalar without quotes.
-func isPlainStart(text string) bool {
-	switch c := text[0]; {
-	case strings.IndexByte("!&*|>%@`{}[],#\"'", c) >= 0:
+func isPlainStart[T string | []byte](text T) bool {
+	switch text[0] {
+	case '!', '&', '*', '|', '>', '%', '@', '`', '{', '}', '[', ']', ',', '#', '"', '\'':
 		return false
-	case c == '-' || c == '?' || c == ':':
+	case '-', '?', ':':
 		return len(text) > 1 && strings.IndexByte(" \t,[]{}", text[1]) < 0
 	}
 	return true
@@ -317,6 +308,8 @@ func plainTag(text string) string {
 	switch text {
 	case "", "~", "null", "Null", "NULL":
 		return "!!null"
+	case "<<":
+		return mergeTag
 	}
 	return "!!str"
 }

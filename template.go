@@ -73,7 +73,11 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	if err != nil || opts.Transform == nil {
 		return Manifest(out), err
 	}
-	return opts.Transform(out)
+	m, err := caught(ctx, opts.Transform, out)
+	if errors.Is(err, errAbandoned) {
+		err = contextError(ctx)
+	}
+	return m, err
 }
 
 // templateInvocation checks the options before anything is fetched.
@@ -145,7 +149,8 @@ func valuesInput(files []string, values Values) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = all.overlay(v)
+		all.overlay(v)
 	}
-	return all.overlay(values).encode()
+	all.overlay(values)
+	return all.encode()
 }

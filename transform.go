@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // RetagImages returns a transform that rewrites every image by Retag. It fails if one could not be rewritten, unless
@@ -131,40 +133,70 @@ func eachObject(check func() error, change func(object map[string]any)) func(Man
 			}
 		}
 		var out bytes.Buffer
-		var errs []error
-		for doc := range m.documents() {
+		err := m.read(context.Background(), func(doc *document) error {
 			var object map[string]any
-			err := yaml.Unmarshal(doc.text, &object, func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d })
-			if err != nil {
-				errs = append(errs, doc.fail(err))
-				continue
+			if err := doc.pass.Decode(doc.text, &object, safeyaml.UseNumber); err != nil {
+				return doc.fail(err)
 			}
 			if object == nil {
-				continue
+				return nil
 			}
 			for _, item := range appendObjects(nil, object) {
 				change(item)
 			}
+			if room := minIndentation + indentationPerByte*len(doc.text); indentation(object, 0, room) > room {
+				return doc.fail(errTooIndented)
+			}
 			text, err := yaml.Marshal(object)
 			if err != nil {
-				errs = append(errs, doc.fail(err))
-				continue
+				return doc.fail(err)
 			}
 			out.WriteString("---\n")
 			out.Write(leadingComments(doc.text))
 			out.Write(text)
-		}
-		if err := errors.Join(errs...); err != nil {
+			return nil
+		})
+		if err != nil {
 			return nil, err
 		}
 		return out.Bytes(), nil
 	}
 }
 
+// A document that is written anew may grow by its indentation, but not without bounds.
+const (
+	minIndentation     = 64 << 10
+	indentationPerByte = 16
+)
+
+var errTooIndented = fmt.Errorf("nested so deeply that its indentation takes more than its text: %w", ErrOutputTooLarge)
+
+// indentation is about how many spaces it takes to write a value as YAML in block style, counted up to a little over
+// the limit: what is nested deeply and takes few bytes in flow style can take thousands of times as many.
+func indentation(value any, depth, limit int) int {
+	spaces := 2 * depth
+	below := func(value any) {
+		if spaces <= limit {
+			spaces += indentation(value, depth+1, limit-spaces)
+		}
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		for _, value := range value {
+			below(value)
+		}
+	case []any:
+		for _, item := range value {
+			below(item)
+		}
+	}
+	return spaces
+}
+
 // leadingComments gives the comments before the content of a document, such as the template it was made from.
 func leadingComments(text []byte) []byte {
 	var comments []byte
-	for line := range bytes.Lines(bytes.TrimPrefix(text, byteOrderMark)) {
+	for line := range bytes.Lines(bytes.TrimPrefix(text, safeyaml.ByteOrderMark)) {
 		switch trimmed := bytes.TrimSpace(line); {
 		case len(trimmed) == 0:
 		case trimmed[0] == '#':

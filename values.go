@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"context"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // Values are the values of a chart, or those a user gives over them.
@@ -36,36 +38,31 @@ type Values map[string]any
 // The result tells what the chart will see. It is not a substitute for over in an Install: a key that is missing there
 // gets the chart's default again.
 func (v Values) Merge(over Values) Values {
-	return coalesce(v, over, true)
+	return coalesce(normalizeTable(v), normalizeTable(over), true)
 }
 
-// coalesce merges over onto the defaults of a chart. top says that they are the outermost maps, where Helm treats a
-// null on both sides as a deletion; further down it keeps it.
+// coalesce puts the defaults of a chart under over, in place. top says that they are the outermost maps, where Helm
+// treats a null on both sides as a deletion; further down it keeps it.
 func coalesce(defaults, over map[string]any, top bool) map[string]any {
-	out := make(map[string]any, len(defaults)+len(over))
-	for key, value := range over {
-		out[key] = normalize(value)
-	}
 	for key, value := range defaults {
-		value = normalize(value)
-		wanted, given := out[key]
+		wanted, given := over[key]
 		switch {
 		case given && wanted == nil:
 			if value != nil || top {
-				delete(out, key)
+				delete(over, key)
 			}
 		case value == nil:
 		case !given:
-			out[key] = withoutNulls(value)
+			over[key] = withoutNulls(value)
 		default:
 			table, ok := wanted.(map[string]any)
 			base, isTable := value.(map[string]any)
 			if ok && isTable {
-				out[key] = coalesce(base, table, false)
+				coalesce(base, table, false)
 			}
 		}
 	}
-	return out
+	return over
 }
 
 // withoutNulls removes the nulls of a table and the tables in it, in place.
@@ -82,22 +79,20 @@ func withoutNulls(value any) any {
 	return value
 }
 
-// overlay is one layer of a user's values over another, as Helm combines several --values: like Merge, but a null is
+// overlay lays a layer of a user's values over v, in place, as Helm combines several --values: like Merge, but a null is
 // kept, for it is meant for the chart's default.
-func (v Values) overlay(over Values) Values {
-	return overlayTable(normalizeTable(v), normalizeTable(over))
-}
+func (v Values) overlay(over map[string]any) { overlayTable(v, normalizeTable(over)) }
 
-func overlayTable(base, over map[string]any) map[string]any {
+func overlayTable(base, over map[string]any) {
 	for key, value := range over {
-		if table, ok := value.(map[string]any); ok {
-			if under, ok := base[key].(map[string]any); ok {
-				value = overlayTable(under, table)
-			}
+		table, isTable := value.(map[string]any)
+		under, wasTable := base[key].(map[string]any)
+		if isTable && wasTable {
+			overlayTable(under, table)
+		} else {
+			base[key] = value
 		}
-		base[key] = value
 	}
-	return base
 }
 
 // normalize makes of a value what reading it from YAML would have made, sharing nothing with it: tables are
@@ -194,17 +189,18 @@ var notInYAML = regexp.MustCompile(`[\x{7f}-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)
 // parseValues reads values as Helm does. An empty text and one of comments give no values. The documents of a stream
 // are laid over one another as Helm 4 does it; Helm 3 reads the first alone.
 func parseValues(what string, data []byte) (Values, error) {
-	if len(data) > maxYAMLSize {
+	if len(data) > safeyaml.MaxSize {
 		return nil, fmt.Errorf("%w: %s has %d bytes, more than the %d that values may have",
-			ErrOutputTooLarge, what, len(data), maxYAMLSize)
+			ErrOutputTooLarge, what, len(data), safeyaml.MaxSize)
 	}
 	values := Values{}
-	for _, doc := range splitYAML(data) {
+	pass := safeyaml.NewPass(context.Background(), len(data))
+	for _, doc := range safeyaml.Split(data) {
 		var table map[string]any
-		if err := unmarshalYAML(what, doc, &table); err != nil {
-			return nil, err
+		if err := pass.Decode(doc, &table, safeyaml.UseNumber); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
 		}
-		values = values.overlay(table)
+		values.overlay(table)
 	}
 	return values, nil
 }
@@ -226,7 +222,7 @@ func readValuesFile(path string) (Values, error) {
 		return nil, fmt.Errorf("%w: values file: %w", ErrInvalidArgument, err)
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxYAMLSize+1))
+	data, err := io.ReadAll(io.LimitReader(file, safeyaml.MaxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("values file: %w", err)
 	}

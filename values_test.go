@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 func ExampleValues_Merge() {
@@ -113,7 +115,8 @@ func TestValuesMergeOfGoTypes(t *testing.T) {
 }
 
 func TestValuesOverlay(t *testing.T) {
-	got := mustParse(t, `{a: {b: 1, c: 2}, d: 3, e: {f: 1}}`).overlay(mustParse(t, `{a: {b: null}, d: null, e: 4, g: {h: null}}`))
+	got := mustParse(t, `{a: {b: 1, c: 2}, d: 3, e: {f: 1}}`)
+	got.overlay(mustParse(t, `{a: {b: null}, d: null, e: 4, g: {h: null}}`))
 	assert.Equal(t, mustParse(t, `{a: {b: null, c: 2}, d: null, e: 4, g: {h: null}}`), got, "nulls stay: they are meant for the chart")
 }
 
@@ -160,7 +163,7 @@ func TestParseValuesRefuses(t *testing.T) {
 		{"not yaml", "a: [1\n", ErrInvalidArgument, "line"},
 		{"infinity", "a: .inf\n", ErrInvalidArgument, "unsupported value"},
 		{"an anchor in itself", "a: &x [*x]\n", ErrInvalidArgument, "contains itself"},
-		{"too large", "a: " + strings.Repeat("x", maxYAMLSize), ErrOutputTooLarge, "1048576"},
+		{"too large", "a: " + strings.Repeat("x", safeyaml.MaxSize), ErrOutputTooLarge, "1048576"},
 		{"billion laughs", "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + laughs(9), ErrOutputTooLarge, "aliases expand"},
 		// 100 KB of text repeated 100,000 times: few nodes, ten gigabytes
 		{"a long text repeated", "a: &a " + long + "\nb: [" + strings.Repeat("*a,", 100_000) + "]\n", ErrOutputTooLarge, "aliases expand"},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
@@ -53,18 +52,13 @@ func (p Place) IsTest() bool {
 	return len(p.Hooks) > 0
 }
 
-// bounds on what one document may cost. Aliases make a small text describe a huge tree.
+// bounds on what one document may cost, beside those on its aliases
 const (
-	maxDepth         = 500
-	maxVisitsPerByte = 8
-	minVisits        = 1 << 16
-	maxEmbedded      = 4 // YAML in a string in YAML
+	maxDepth    = 500
+	maxEmbedded = 4 // YAML in a string in YAML
 )
 
-var (
-	errTooDeep    = fmt.Errorf("nested more than %d levels deep: %w", maxDepth, ErrOutputTooLarge)
-	errTooAliased = fmt.Errorf("aliases expand it too far: %w", ErrOutputTooLarge)
-)
+var errTooDeep = fmt.Errorf("nested more than %d levels deep: %w", maxDepth, ErrOutputTooLarge)
 
 // source is the text that the positions of nodes refer to: a document, or a string inside it that holds YAML.
 type source struct {
@@ -77,7 +71,7 @@ type source struct {
 	depth  int
 
 	lines   []int                          // where its lines start, once something was located
-	last    place                          // the last place that was looked up
+	columns map[int][]int                  // by line, where columns 257, 513 and so on are, as far as looked up
 	located map[*yamlnode.Node]*scalarText // what was located
 }
 
@@ -100,63 +94,6 @@ type object struct {
 	scope  scope
 	config bool // data for programs: any of its text may be a hint
 	root   *cursor
-	outer  *object // which carries this one; nil for a document's own
-}
-
-// cursor is a mapping under walk, with the way to it.
-type cursor struct {
-	parent *cursor
-	key    string // in parent; for an item of a list the key of the list
-	index  int    // in the list, -1 where it is no item
-	node   *yamlnode.Node
-	object *object
-	src    *source
-}
-
-// path spells the way from the object's root to a field of the mapping.
-func (c *cursor) path(field string) string {
-	var parts []string
-	for ; c != nil && c != c.object.root; c = c.parent {
-		part := c.key
-		if c.index >= 0 {
-			part += "[" + strconv.Itoa(c.index) + "]"
-		}
-		parts = append(parts, part)
-	}
-	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
-		parts[i], parts[j] = parts[j], parts[i]
-	}
-	if field != "" {
-		parts = append(parts, field)
-	}
-	return strings.Join(parts, ".")
-}
-
-func (c *cursor) place(field string, node *yamlnode.Node) Place {
-	name := ""
-	for at := c; at != nil && name == ""; at = at.parent {
-		if at.isContainer() {
-			name = scalar(get(at.node, "name"))
-			break
-		}
-	}
-	return Place{
-		Object: c.object.ObjectRef, Document: c.src.doc.number, Line: c.src.line(node),
-		Path: c.path(field), Container: name, Hooks: c.object.hooks,
-	}
-}
-
-// containerLists are the lists of containers in pod specs and in Argo's templates.
-var containerLists = map[string]bool{
-	"containers": true, "initContainers": true, "ephemeralContainers": true, "sidecars": true,
-}
-
-// isContainer reports a mapping that Kubernetes or Argo defines as a container.
-func (c *cursor) isContainer() bool {
-	if c.index >= 0 {
-		return containerLists[c.key]
-	}
-	return (c.key == "container" || c.key == "script") && c.parent != nil
 }
 
 // visitor is called with each mapping of an object, the outer ones first. It returns false to leave out what is below.
@@ -164,8 +101,7 @@ type visitor func(*cursor) bool
 
 // walker visits the mappings of one document that can matter to images and accelerators.
 type walker struct {
-	visit  visitor
-	visits int
+	visit visitor
 }
 
 // walk parses a document and visits it.
@@ -174,8 +110,7 @@ func walk(doc *document, visit visitor) error {
 	errs := []error{err}
 	src := &source{doc: doc, text: doc.text, start: doc.offset, first: doc.line}
 	for _, node := range nodes {
-		w := &walker{visit: visit, visits: max(minVisits, maxVisitsPerByte*len(doc.text))}
-		if err := w.root(node, src); err != nil {
+		if err := (&walker{visit: visit}).root(node, src); err != nil {
 			errs = append(errs, doc.fail(err))
 		}
 	}
@@ -198,10 +133,10 @@ func (w *walker) mapping(c *cursor, depth int) error {
 	if depth > maxDepth {
 		return errTooDeep
 	}
-	c.node = w.effective(c.node, maxMerges)
-	if w.visits -= 1 + len(c.node.Content); w.visits < 0 {
-		return errTooAliased
+	if err := c.src.doc.pass.Context().Err(); err != nil {
+		return err
 	}
+	c.node = effective(c.node)
 	if describesObject(c) {
 		if skip, err := w.enter(c, depth); skip || err != nil {
 			return err
@@ -244,9 +179,6 @@ func (w *walker) sequence(c *cursor, key string, first int, list *yamlnode.Node,
 	if depth > maxDepth {
 		return errTooDeep
 	}
-	if w.visits -= 1 + len(list.Content); w.visits < 0 {
-		return errTooAliased
-	}
 	for i, item := range list.Content {
 		var err error
 		switch item = resolve(item); item.Kind {
@@ -281,14 +213,14 @@ func (w *walker) enter(c *cursor, depth int) (skip bool, err error) {
 		return true, nil
 	}
 	if items := listItems(c.node, ref.Kind); items != nil {
-		return true, w.sequence(&cursor{index: -1, node: c.node, src: c.src, object: c.object}, "items", 0, items, depth+1)
+		return true, w.sequence(c, "items", 0, items, depth+1)
 	}
-	outer := c.object
-	if outer != nil {
-		hooks = outer.hooks
+	carried := c.object != nil
+	if carried {
+		hooks = c.object.hooks
 	}
-	c.object = &object{ObjectRef: ref, hooks: hooks, scope: scopeOf(ref.Group, ref.Kind), root: c, outer: outer}
-	if outer == nil && get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
+	c.object = &object{ObjectRef: ref, hooks: hooks, scope: scopeOf(ref.Group, ref.Kind), root: c}
+	if !carried && get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
 		// A document with a kind and no metadata is the configuration file of a program.
 		c.object.scope, c.object.config = scopeTyped, true
 	}
@@ -304,8 +236,12 @@ func identify(node *yamlnode.Node) (ref ObjectRef, hooks []string) {
 	ref.Namespace = scalar(get(metadata, "namespace"))
 	ref.Name = cmp.Or(scalar(get(metadata, "name")), scalar(get(metadata, "generateName")))
 	if events := scalar(get(get(metadata, "annotations"), "helm.sh/hook")); events != "" {
-		for _, event := range strings.Split(events, ",") {
-			hooks = append(hooks, strings.TrimSpace(event))
+		seen := make(map[string]bool)
+		for event := range strings.SplitSeq(events, ",") {
+			if event = strings.TrimSpace(event); !seen[event] {
+				seen[event] = true
+				hooks = append(hooks, event)
+			}
 		}
 	}
 	return ref, hooks

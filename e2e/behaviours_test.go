@@ -15,6 +15,7 @@ var behaviours = []struct {
 	{"chart that is not there", chartThatIsNotThere},
 	{"images of the charts", imagesOfTheCharts},
 	{"chart is shown, rendered, pulled", chartIsShownRenderedPulled},
+	{"chart folder with links", chartFolderWithLinks},
 
 	{"install of every source", installOfEverySource},
 	{"install, look, uninstall", installLookUninstall},
@@ -53,6 +54,7 @@ var behaviours = []struct {
 	{"tests of a release", testsOfARelease},
 	{"progress is told", progressIsTold},
 	{"what is installed is transformed", whatIsInstalledIsTransformed},
+	{"cancelled while it is transformed", cancelledWhileItIsTransformed},
 	{"fits is what the scheduler does", fitsIsWhatTheSchedulerDoes},
 
 	{"name is taken", nameIsTaken},

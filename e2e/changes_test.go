@@ -280,6 +280,25 @@ func whatIsInstalledIsTransformed(b *bed) {
 	b.wantErr(err, helmexec.ErrReleaseNotFound)
 }
 
+// cancelledWhileItIsTransformed: nobody waits for a transform that hangs.
+func cancelledWhileItIsTransformed(b *bed) {
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	goOn := make(chan struct{})
+	defer close(goOn)
+	_, err := b.h.Install(ctx, "web", sutChart, helmexec.InstallOptions{UntouchedHooks: true, Transform: func(m helmexec.Manifest) (helmexec.Manifest, error) {
+		cancel()
+		<-goOn
+		return m, nil
+	}})
+	b.wantErr(err, context.Canceled)
+	_, err = b.h.Status(b.ctx, "web", helmexec.StatusOptions{})
+	b.wantErr(err, helmexec.ErrReleaseNotFound)
+	if left, err := b.objects(b.ctx); err != nil || len(left) != 0 {
+		b.Errorf("there are %q (%v)", left, err)
+	}
+}
+
 // fitsIsWhatTheSchedulerDoes on nodes of 2 and 3 GPUs, which no other behaviour asks for.
 func fitsIsWhatTheSchedulerDoes(b *bed) {
 	const resource = "amd.com/gpu"

@@ -151,6 +151,39 @@ func imagesOfTheCharts(b *bed) {
 	b.wantErr(err, nil, "tag is required")
 }
 
+// chartFolderWithLinks: links within the chart's folder are followed, and none that leads out.
+func chartFolderWithLinks(b *bed) {
+	configMap := func(name string) string {
+		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n"
+	}
+	chart := b.folder(map[string]string{
+		"dep/Chart.yaml": "apiVersion: v2\nname: dep\nversion: 1.0.0\n", "dep/templates/a.yaml": configMap("of-the-dependency"),
+		"shared/b.yaml": configMap("shared-{{ .Template.Name | base }}"),
+	})
+	b.must(os.Mkdir(filepath.Join(chart, "charts"), 0o700))
+	for link, target := range map[string]string{
+		"charts/dep": "../dep", "templates": "shared", "shared/c.yaml": filepath.Join(chart, "shared/b.yaml"),
+	} {
+		b.must(os.Symlink(target, filepath.Join(chart, link)))
+	}
+	m, err := b.h.Template(b.ctx, chart, helmexec.TemplateOptions{})
+	b.must(err)
+	places, err := m.Index()
+	b.must(err)
+	var names []string
+	for _, place := range places {
+		names = append(names, place.Object.Name)
+	}
+	slices.Sort(names)
+	if want := []string{"of-the-dependency", "shared-b.yaml", "shared-c.yaml"}; !slices.Equal(names, want) {
+		b.Errorf("rendered %q, want %q", names, want)
+	}
+
+	b.must(os.Symlink("../..", filepath.Join(chart, "shared/out")))
+	_, err = b.h.Template(b.ctx, chart, helmexec.TemplateOptions{})
+	b.wantErr(err, helmexec.ErrBadChart, "shared/out leads out of the folder")
+}
+
 func chartIsShownRenderedPulled(b *bed) {
 	address := b.repo.URL + "/sut"
 	metadata, err := b.h.ShowChart(b.ctx, address, helmexec.ChartOptions{})

@@ -16,11 +16,11 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // Versions lists the versions of a chart that a known repository has, the newest first, by the index at
@@ -119,7 +119,7 @@ func versionsIn(f *os.File, name string, limit int64) ([]chart.Version, error) {
 	var versions []chart.Version
 	block, plain := cutIndex(f, name)
 	// A block can refer to an anchor before it.
-	if !plain || len(block) > maxIndexYAML || yaml.Unmarshal(block, &versions) != nil {
+	if !plain || len(block) > maxIndexYAML || safeyaml.NewPass(context.Background(), len(block)).Decode(block, &versions) != nil {
 		if versions, err = parseIndex(f, name); err != nil {
 			return nil, fmt.Errorf("index of the repository: %w", err)
 		}
@@ -148,7 +148,7 @@ func parseIndex(f io.ReadSeeker, name string) ([]chart.Version, error) {
 		return nil, errdef.TooLarge("an index that is not laid out as Helm does it", int64(len(text)), maxIndexYAML, "bytes")
 	}
 	var index struct{ Entries map[string][]chart.Version }
-	err = yaml.Unmarshal(text, &index)
+	err = safeyaml.NewPass(context.Background(), len(text)).Decode(text, &index)
 	return index.Entries[name], err
 }
 

@@ -144,23 +144,22 @@ func (f *imageFinder) parse(image string) (Reference, error) {
 
 // mayMatter tells from the bytes of a document whether it can hold an image, if its keys are spelled as they read.
 func (f *imageFinder) mayMatter(doc *document) bool {
-	named := f.hints || containsWord(doc.text, f.words.fields)
 	apiVersion, kind := doc.scanIdentity()
-	if kind == "" {
-		return named || containsWord(doc.text, f.words.groups)
-	}
 	group, _ := splitAPIVersion(apiVersion)
-	switch scopeOf(group, kind) {
-	case scopeNothing:
-		return false
-	case scopeConfig:
-		return f.hints
-	case scopeTyped:
-		if !strings.HasSuffix(kind, "List") {
-			return named
+	fields, groups := f.words.fields, f.words.groups
+	if kind != "" {
+		switch scopeOf(group, kind) {
+		case scopeNothing:
+			return false
+		case scopeConfig:
+			return f.hints
+		case scopeTyped:
+			if !strings.HasSuffix(kind, "List") {
+				groups = nil
+			}
 		}
 	}
-	return named || containsWord(doc.text, f.words.groups)
+	return f.hints || containsWord(doc.text, fields) || containsWord(doc.text, groups)
 }
 
 // visit reads one mapping.

@@ -3,6 +3,7 @@ package helmexec
 import (
 	"bytes"
 	"context"
+	"strings"
 )
 
 // skim checks a document of the kind that nearly all charts consist of, several times as fast as parseSimple: it makes
@@ -206,6 +207,10 @@ func (s *skimmer) plainText(at int) bool {
 	return !s.tabs || bytes.IndexByte(text, '\t') < 0
 }
 
+// skimmedEscapes are what may stand behind a backslash between double quotes. The parser also knows numbers, which have
+// digits behind them.
+const skimmedEscapes = "\"'\\ 0abtnvfreN_LP\r\n"
+
 // quoted reads a scalar in quotes.
 func (s *skimmer) quoted(at int) bool {
 	quote := s.text[at]
@@ -220,7 +225,7 @@ func (s *skimmer) quoted(at int) bool {
 		}
 		if quote == '"' {
 			if i := bytes.IndexByte(s.text[at:closing], '\\'); i >= 0 {
-				if at += i + 2; simpleEscapes[s.text[at-1]] == 0 {
+				if at += i + 2; at > len(s.text) || strings.IndexByte(skimmedEscapes, s.text[at-1]) < 0 {
 					return false
 				}
 				continue

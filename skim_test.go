@@ -30,6 +30,7 @@ func TestSkim(t *testing.T) {
 		{"a list that is not indented", "a:\n- 1\n- b: 2\n  c:\n  - 3\nd: 4\n", true},
 		{"nothing below a key", "a:\nb:\n  c:\nd: 1\n", true},
 		{"text over lines", "a: b c\n  d 'e' - f\n\n  g\nh: 'i\n  j ''k\n  '\nl: \"m\n\n n\"\n", true},
+		{"escapes", "a: \"b\\ c\\e\\\n  d\\\r\n  \\_\"\ne: 1\n", true},
 		{"text on the next line", "a:\n  b\nc:\n  'd'\ne:\n- f\n", true},
 		{"block scalars", "a: |+\n\n  b: [\n   c\n\nd: >-\n  e\nf: |\ng: |-\n    \n", true},
 		{"flow collections", "a: {b: [c, {d: e}],\n  f: g}\nh: []\ni: {}\n", true},
@@ -56,6 +57,8 @@ func TestSkim(t *testing.T) {
 		{"a merge", "<<: {a: b}\n", false},
 		{"a tag", "a: !b c\n", false},
 		{"a directive", "%YAML 1.1\n---\na: b\n", false},
+		{"an unknown escape", "a: \"\\c\"\n", false},
+		{"an escape at the end", "a: \"\\", false},
 		{"an escape that hides letters", "a: \"\\x62\"\n", false},
 		{"a key with an escape", "\"\\x61\": b\n", false},
 		{"a block scalar less deep than a line before", "a: |\n    \n  b\n", false},
@@ -107,6 +110,7 @@ func FuzzSkim(f *testing.F) {
 		}
 	}
 	for _, seed := range []string{
+		"a: \"\\ \\0\\a\\b\\t\\n\\v\\f\\r\\e\\N\\_\\L\\P\\'\\\n  \\\r\n \"\n",
 		"a: b\n  c\n\n  d # e\nf: 'g\n\n  h'\ni: \"j\\\"\n k\"\n",
 		"a:\n- b\n- - c\n  -\n    d: e\n    f:\n    - g\n- h: |\n    i\n\n  j: >+\n\n   k\nl:\n  m\n",
 		"a: {b: [c, \"d\", 'e'], \"f\":g}\r\nh: []\r\ni: |-\r\n   j\r\n",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/redact"
@@ -112,17 +113,17 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 //
 // Errors: ErrInvalidArgument for a repository that wants a token, ErrChartNotFound, ErrBadChart,
 // ErrRepoNotFound, ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
-func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
-	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
-		return fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, chart)
+func (h *Helm) DependencyBuild(ctx context.Context, folder string) error {
+	if fi, err := os.Stat(folder); err != nil || !fi.IsDir() {
+		return fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, folder)
 	}
-	chart, err := filepath.Abs(chart)
+	folder, err := filepath.Abs(folder)
 	if err != nil {
 		return err
 	}
 	var named []string
 	if h.cfg.Home != UserHome {
-		content, err := readChart(chart, chart, defaultChartLimits)
+		content, err := chart.Read(folder, chart.Options{})
 		if err != nil {
 			return err
 		}
@@ -130,5 +131,5 @@ func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
 			named = append(named, d.Repository)
 		}
 	}
-	return h.store.BuildDependencies(ctx, chart, named)
+	return h.store.BuildDependencies(ctx, folder, named)
 }

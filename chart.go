@@ -4,12 +4,39 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/home"
 )
+
+// What a chart says of itself; see package chart, which reads it.
+type (
+	// Metadata is what is in a Chart.yaml.
+	Metadata = chart.Metadata
+	// Maintainer is a person or group to ask about a chart.
+	Maintainer = chart.Maintainer
+	// Dependency is a chart that another depends on.
+	Dependency = chart.Dependency
+	// Values are the values of a chart, or those a user gives over them.
+	Values = chart.Values
+	// ChartVersion is one version of a chart in a repository's index. All of it is what the index says.
+	ChartVersion = chart.Version
+)
+
+// ArchiveValues reads the values of a chart, an archive (.tgz) or a folder, without a helm process. They are the
+// content of the chart's own values.yaml, as "helm show values" prints it: the defaults of its dependencies are not in
+// it. A chart without the file has no values, which is not an error. The chart need not be trusted; [chart.Read] says
+// what is refused (ErrBadChart), and [chart.Limits] what is too much (ErrOutputTooLarge). ErrChartNotFound: there is
+// nothing at the path, or no chart.
+func ArchiveValues(path string) (Values, error) {
+	content, err := chart.Read(path, chart.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return content.Values, nil
+}
 
 // SourceOptions is how a registry or the host of an archive is reached. A chart repository is
 // reached as AddRepo was told.
@@ -64,17 +91,10 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 	if err != nil {
 		return nil, err
 	}
-	c := ch.Chart.(*chartContent)
 	return &Chart{
-		Path: ch.Path, Ref: ch.Ref, Repo: ch.Repo, Metadata: c.Metadata, Values: c.Values, Schema: c.Schema, Digest: ch.Digest,
-		bringsCRDs: slices.ContainsFunc(c.Files, bringsCRDs),
+		Path: ch.Path, Ref: ch.Ref, Repo: ch.Repo, Metadata: ch.Metadata, Values: ch.Values, Schema: ch.Schema, Digest: ch.Digest,
+		bringsCRDs: ch.HasCRDs(),
 	}, nil
-}
-
-func (h *Helm) chartLimits() chartLimits {
-	limits := defaultChartLimits
-	limits.compressed = h.cfg.Limits.Archive
-	return limits
 }
 
 // Pull puts the archive of a chart into the folder dir under the name that its source gives it,

@@ -68,7 +68,7 @@ func parseGetValues(out []byte) (Values, error) {
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, errors.New("something follows the values")
 	}
-	return normalizeTable(table), nil
+	return Values(table).Normal(), nil
 }
 
 // GetManifest gives the objects of a release as they were applied, without hooks. Starts one helm

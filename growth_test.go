@@ -45,61 +45,6 @@ func TestGrowthOfMoreManifests(t *testing.T) {
 	}, pods)
 }
 
-func TestGrowthOfValues(t *testing.T) {
-	growth.Check(t, []growth.Reader{
-		{Name: "parseValues and Merge", Read: func(text string) {
-			values, _ := parseValues("values", []byte(text))
-			_ = values.Merge(values)
-		}},
-		{Name: "encode", Read: func(text string) {
-			values, _ := parseValues("values", []byte(text))
-			_, _ = values.encode()
-		}},
-	}, growth.YAML)
-}
-
-func TestGrowthOfMetadata(t *testing.T) {
-	growth.Check(t, []growth.Reader{
-		{Name: "Chart.yaml", Read: func(text string) { _, _ = parseMetadata(chartFile, []byte(demoChart+text)) }},
-		{Name: "requirements.yaml", Read: func(text string) { _ = new(Metadata).addRequirements(requirementsFile, []byte(text)) }},
-	}, growth.YAML)
-}
-
-func TestGrowthOfCharts(t *testing.T) {
-	chart := func(name string, files func(text string) []entry) growth.Reader {
-		return growth.Reader{Name: name, Read: func(text string) { _, _ = readBytes(archiveOf(t, files(text)...), defaultChartLimits) }}
-	}
-	growth.Check(t, []growth.Reader{
-		chart("Chart.yaml", func(text string) []entry { return []entry{file("demo/Chart.yaml", demoChart+text)} }),
-		chart("values", func(text string) []entry {
-			return []entry{file("demo/Chart.yaml", demoChart), file("demo/values.yaml", text), file("demo/values.schema.json", text)}
-		}),
-	}, []growth.Shape{
-		growth.Repeated("tiny documents", "", "a: 1\n---\n", ""),
-		growth.Nested("nested mappings", "a: ", "{a: ", "x", "}", "\n"),
-		{Name: "a long text by many aliases", Make: func(n int) string {
-			return "a: &a " + strings.Repeat("x", n/2) + "\nb: [" + strings.Repeat("*a, ", n/8) + "]\n"
-		}},
-		growth.Repeated("a long text", "a: ", "x", "\n"),
-	})
-}
-
-func TestGrowthOfFileNames(t *testing.T) {
-	growth.Check(t, []growth.Reader{{Name: "archive", Read: func(text string) {
-		entries := []entry{file("demo/Chart.yaml", demoChart)}
-		for name := range strings.Lines(text) {
-			entries = append(entries, file("demo/"+strings.TrimSpace(name), ""))
-		}
-		_, _ = readBytes(archiveOf(t, entries...), defaultChartLimits)
-	}}}, []growth.Shape{
-		growth.Numbered("files", "", "f{i}\n", ""),
-		growth.Repeated("equal files", "", "f\n", ""),
-		growth.Repeated("folders", "", "a/", "f\n"),
-		growth.Repeated("dots", "", "./", "f\n"),
-		growth.Numbered("files below folders", "", "a/b/c/d{i}/e\n", ""),
-	})
-}
-
 func TestGrowthOfOutputs(t *testing.T) {
 	growth.Check(t, []growth.Reader{
 		{Name: "parseList", Read: func(text string) { _, _ = parseList([]byte(text)) }},
@@ -153,8 +98,6 @@ func TestDeepNesting(t *testing.T) {
 			require.ErrorIs(t, err, ErrBadManifest)
 			_, err = Manifest(text).Index()
 			require.ErrorIs(t, err, ErrBadManifest)
-			_, err = parseValues("values", []byte(text))
-			require.Error(t, err)
 			_, err = parseGetValues([]byte(text))
 			require.Error(t, err)
 			_, err = parseRecord([]byte(text))

@@ -124,7 +124,7 @@ func New(cfg Config) (*Helm, error) {
 		return nil, err
 	}
 	h.store = fetch.New(fetch.Config{
-		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env, Read: h.readContent,
+		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env,
 		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache},
 	})
 	h.env = childEnv(os.Environ(), cfg, h.home.Path())

@@ -115,7 +115,7 @@ func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]stri
 	}
 	// Helm refuses to render an object that is there and another's: this one never is.
 	about["name"] = "look-" + strings.ToLower(rand.Text())
-	values, err := about.encode()
+	values, err := about.JSON()
 	if err != nil {
 		return nil, err
 	}

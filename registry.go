@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -79,7 +80,7 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 	if !ok || !registryHost.MatchString(host) || strings.ContainsAny(registry, " @?#") {
 		return "", "", errdef.Invalidf("registry %q: want oci://host[:port]/path", redact.Address(registry))
 	}
-	ch, err := readChart(archive, archive, h.chartLimits())
+	ch, err := chart.Read(archive, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}})
 	if err != nil {
 		return "", "", err
 	}

@@ -3,7 +3,6 @@ package helmexec
 import (
 	"context"
 
-	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/fetch"
 )
 
@@ -83,9 +82,6 @@ func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
 type SearchOptions struct {
 	Refresh bool // fetch the repository's index first
 }
-
-// ChartVersion is one version of a chart in a repository's index. All of it is what the index says.
-type ChartVersion = chart.Version
 
 // Search lists the versions of a chart that a known repository has, the newest first. Starts no
 // helm process, one with Refresh.

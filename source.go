@@ -40,16 +40,3 @@ func (s sources) UpdateFlags(ctx context.Context) ([]string, error) {
 	d, err := s.h.dialect(ctx)
 	return d.UpdateFails, err
 }
-
-// readContent reads a chart for the store.
-func (h *Helm) readContent(path, what string) (fetch.Content, error) {
-	c, err := readChart(path, what, h.chartLimits())
-	if err != nil {
-		return fetch.Content{}, err
-	}
-	digest := c.Digest
-	if digest != "" {
-		digest = "sha256:" + digest
-	}
-	return fetch.Content{Name: c.Metadata.Name, Version: c.Metadata.Version, Digest: digest, Chart: c}, nil
-}

@@ -1,4 +1,3 @@
-// Package chart describes charts of Helm.
 package chart
 
 import "time"

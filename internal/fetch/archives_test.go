@@ -63,7 +63,7 @@ func TestKept(t *testing.T) {
 	s := newStore(t, Config{})
 	src := source{chart: "web"}
 	ch := keep(t, s, "web", 24*time.Hour)
-	if got := s.kept(t.Context(), src, ch.Digest); got == nil || got.Name != "web" {
+	if got := s.kept(t.Context(), src, ch.Digest); got == nil || got.Metadata.Name != "web" {
 		t.Fatalf("got %+v", got)
 	}
 	if info, err := os.Stat(ch.Path); err != nil || time.Since(info.ModTime()) > 23*time.Hour {

@@ -5,7 +5,6 @@
 package fetch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/home"
 	"github.com/sut-bench/helmexec/internal/redact"
@@ -29,15 +29,6 @@ type Config struct {
 	UserRepositories bool
 	// Env is what the caller adds to the environment of helm.
 	Env map[string]string
-	// Read reads and checks a chart, which errors name what.
-	Read func(path, what string) (Content, error)
-}
-
-// Content is what is in a chart.
-type Content struct {
-	Name, Version string
-	Digest        string // "sha256:…" of the archive; "" for a folder
-	Chart         any    // the whole, as Config.Read has it
 }
 
 // Limits are in bytes.
@@ -88,7 +79,6 @@ type Store struct {
 	helm     Helm
 	limits   Limits
 	env      map[string]string
-	read     func(path, what string) (Content, error)
 	private  bool     // each repository has a folder in the home
 	users    *place   // of the repositories of the user, nil until helm was asked; guarded by a turn
 	failures sync.Map // repository name → the refresh that failed last
@@ -96,7 +86,7 @@ type Store struct {
 
 // New makes a Store.
 func New(cfg Config) *Store {
-	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, read: cfg.Read, private: !cfg.UserRepositories}
+	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories}
 }
 
 // Source is how a registry or the host of an archive is reached.
@@ -144,7 +134,7 @@ type Chart struct {
 	Path string
 	Ref  string // without version and secrets: "repo/chart", "oci://…", a URL or the path
 	Repo string // the name of its repository, "" for none
-	Content
+	*chart.Chart
 }
 
 // Fetch makes a chart of any address a file on this machine: the one that is there, one that is kept,
@@ -221,17 +211,17 @@ func (s *Store) openPath(src source) (*Chart, error) {
 
 // open reads what is at a path, which is to be the chart of an address.
 func (s *Store) open(src source, path string) (*Chart, error) {
-	content, err := s.read(path, cmp.Or(src.shown, path))
+	content, err := chart.Read(path, chart.Options{Name: src.shown, Limits: chart.Limits{Archive: s.limits.Archive}})
 	if err != nil {
 		return nil, err
 	}
-	if src.chart != "" && content.Name != src.chart {
-		return nil, fmt.Errorf("%w: %s holds a chart named %q", errdef.ErrChartNotFound, src.shown, content.Name)
+	if src.chart != "" && content.Metadata.Name != src.chart {
+		return nil, fmt.Errorf("%w: %s holds a chart named %q", errdef.ErrChartNotFound, src.shown, content.Metadata.Name)
 	}
-	if pinned(src.version) && !sameVersion(content.Version, src.version) {
-		return nil, fmt.Errorf("%w: %s %s holds version %q", errdef.ErrChartNotFound, src.shown, src.version, content.Version)
+	if pinned(src.version) && !sameVersion(content.Metadata.Version, src.version) {
+		return nil, fmt.Errorf("%w: %s %s holds version %q", errdef.ErrChartNotFound, src.shown, src.version, content.Metadata.Version)
 	}
-	return &Chart{Path: path, Ref: redact.Address(src.ref), Repo: src.repo, Content: content}, nil
+	return &Chart{Path: path, Ref: redact.Address(src.ref), Repo: src.repo, Chart: content}, nil
 }
 
 // identify makes the repository of a chart known, where the address has its URL, and reads what is kept

@@ -2,17 +2,15 @@ package fetch
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/chartrepo"
 	"github.com/sut-bench/helmexec/internal/home"
 )
@@ -26,23 +24,7 @@ func newStore(t *testing.T, cfg Config) *Store {
 		require.NoError(t, err)
 	}
 	cfg.Limits.Cache = cmp.Or(cfg.Limits.Cache, 1<<30)
-	cfg.Read = readKept
 	return New(cfg)
-}
-
-// packed are the charts that keep made, by their digests.
-var packed sync.Map
-
-// readKept knows what keep made.
-func readKept(path, _ string) (Content, error) {
-	text, err := os.ReadFile(path)
-	sum := sha256.Sum256(text)
-	digest := "sha256:" + hex.EncodeToString(sum[:])
-	name, ok := packed.Load(digest)
-	if err != nil || !ok {
-		return Content{}, errors.Join(err, errors.New("not a chart"))
-	}
-	return Content{Name: name.(string), Version: "1.0.0", Digest: digest}, nil
 }
 
 // keep puts a chart among the archives and makes it as old as it says.
@@ -51,11 +33,10 @@ func keep(t *testing.T, s *Store, name string, age time.Duration) *Chart {
 	archive, err := chartrepo.Package(map[string]string{"Chart.yaml": "apiVersion: v2\nname: " + name + "\nversion: 1.0.0\n"})
 	require.NoError(t, err)
 	digest := "sha256:" + archive.Digest
-	packed.Store(digest, name)
 	path := s.archive(digest)
 	when := time.Now().Add(-age)
 	require.NoError(t, errors.Join(os.WriteFile(path, archive.Data, 0o600), os.Chtimes(path, when, when)))
-	return &Chart{Path: path, Content: Content{Digest: digest}}
+	return &Chart{Path: path, Chart: &chart.Chart{Digest: digest}}
 }
 
 // know makes a repository known.

@@ -1,4 +1,4 @@
-package helmexec
+package chart
 
 import (
 	"fmt"

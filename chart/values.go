@@ -1,21 +1,13 @@
-package helmexec
+package chart
 
 import (
 	"bytes"
-	"context"
 	"encoding"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"reflect"
 	"regexp"
 	"strconv"
-	"strings"
-
-	"github.com/sut-bench/helmexec/internal/errdef"
-	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // Values are the values of a chart, or those a user gives over them.
@@ -95,8 +87,11 @@ func overlayTable(base, over map[string]any) {
 	}
 }
 
+// Normal is a copy that holds only the types above, and shares nothing with v. What JSON refuses stays as it is.
+func (v Values) Normal() Values { return normalizeTable(v) }
+
 // normalize makes of a value what reading it from YAML would have made, sharing nothing with it: tables are
-// map[string]any, lists []any. What cannot be written is returned as it is, and encode refuses it.
+// map[string]any, lists []any. What cannot be written is returned as it is, and JSON refuses it.
 func normalize(value any) any {
 	switch value := value.(type) {
 	case nil, bool, string, int, int64, uint64, float64:
@@ -169,13 +164,13 @@ func number(n json.Number) any {
 	return n.String()
 }
 
-// encode writes the values for "helm --values -": as JSON, which is YAML that leaves nothing to guess (a text such as
+// JSON writes the values for "helm --values -": as JSON, which is YAML that leaves nothing to guess (a text such as
 // "no" or "1e3" stays text, no line can look like a document separator). The newline at the end is needed: Helm 4 can
 // drop an unterminated last line.
-func (v Values) encode() ([]byte, error) {
+func (v Values) JSON() ([]byte, error) {
 	text, err := json.Marshal(normalizeTable(v))
 	if err != nil {
-		return nil, fmt.Errorf("%w: values: %w", ErrInvalidArgument, err)
+		return nil, fmt.Errorf("%w: values: %w", ErrInvalid, err)
 	}
 	text = notInYAML.ReplaceAllFunc(text, func(c []byte) []byte {
 		return fmt.Appendf(nil, `\u%04x`, []rune(string(c))[0])
@@ -185,69 +180,3 @@ func (v Values) encode() ([]byte, error) {
 
 // notInYAML are the characters that JSON may hold as they are and YAML only escaped.
 var notInYAML = regexp.MustCompile(`[\x{7f}-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)
-
-// parseValues reads values as Helm does. An empty text and one of comments give no values. The documents of a stream
-// are laid over one another as Helm 4 does it; Helm 3 reads the first alone.
-func parseValues(what string, data []byte) (Values, error) {
-	if len(data) > safeyaml.MaxSize {
-		return nil, fmt.Errorf("%w: %s has %d bytes, more than the %d that values may have",
-			ErrOutputTooLarge, what, len(data), safeyaml.MaxSize)
-	}
-	values := Values{}
-	pass := safeyaml.NewPass(context.Background(), len(data))
-	for _, doc := range safeyaml.Split(data) {
-		var table map[string]any
-		if err := pass.Decode(doc, &table, safeyaml.UseNumber); err != nil {
-			return nil, fmt.Errorf("%s: %w", what, err)
-		}
-		values.overlay(table)
-	}
-	return values, nil
-}
-
-// readValuesFile reads a local file of values.
-func readValuesFile(path string) (Values, error) {
-	if err := checkValuesPath(path); err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: values file: %w", ErrInvalidArgument, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: values file %s is not a regular file", ErrInvalidArgument, path)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: values file: %w", ErrInvalidArgument, err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, safeyaml.MaxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("values file: %w", err)
-	}
-	values, err := parseValues("values file "+path, data)
-	if err != nil && !errors.Is(err, ErrOutputTooLarge) {
-		err = errdef.Invalidf("%w", err)
-	}
-	return values, err
-}
-
-// checkValuesPath refuses what helm would not read as a local file: "-" is its stdin, and a path with a scheme is
-// fetched, also one that a plugin serves.
-func checkValuesPath(path string) error {
-	switch {
-	case strings.TrimSpace(path) == "":
-		return fmt.Errorf("%w: the path of a values file is empty", ErrInvalidArgument)
-	case strings.TrimSpace(path) == "-":
-		return fmt.Errorf("%w: values file %q: stdin is not read; give the values as Values", ErrInvalidArgument, path)
-	case schemePattern.MatchString(path):
-		scheme, _, _ := strings.Cut(path, ":")
-		return fmt.Errorf("%w: a values file is a local path, not a URL (scheme %.20q); write ./ before a file name with a colon",
-			ErrInvalidArgument, scheme)
-	}
-	return nil
-}
-
-// schemePattern matches what net/url takes for a scheme; one letter is a drive of Windows.
-var schemePattern = regexp.MustCompile(`^\s*[a-zA-Z][a-zA-Z0-9+.-]+:`)

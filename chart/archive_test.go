@@ -1,4 +1,4 @@
-package helmexec
+package chart
 
 import (
 	"archive/tar"
@@ -76,11 +76,11 @@ func demo(more ...entry) []entry {
 	return append([]entry{file("demo/Chart.yaml", demoChart), file("demo/values.yaml", demoValues)}, more...)
 }
 
-func readBytes(archive []byte, limits chartLimits) (*chartContent, error) {
+func readBytes(archive []byte, limits Limits) (*Chart, error) {
 	return readArchive(bytes.NewReader(archive), limits)
 }
 
-func TestReadChartArchive(t *testing.T) {
+func TestReadArchive(t *testing.T) {
 	archive := archiveOf(t,
 		special("demo", tar.Header{Typeflag: tar.TypeDir}),
 		file("demo/charts/dep/Chart.yaml", "apiVersion: v2\nname: dep\nversion: 9.9.9\n"),
@@ -92,10 +92,10 @@ func TestReadChartArchive(t *testing.T) {
 		file("demo/values.yaml", "\xef\xbb\xbf"+demoValues),
 		file("demo/values.schema.json", `{"type": "object"}`),
 	)
-	got, err := readBytes(archive, defaultChartLimits)
+	got, err := readBytes(archive, Limits{})
 	require.NoError(t, err)
 	sum := sha256.Sum256(archive)
-	assert.Equal(t, &chartContent{
+	assert.Equal(t, &Chart{
 		Metadata: &Metadata{APIVersion: "v2", Name: "demo", Version: "0.1.0", AppVersion: "1.1",
 			Dependencies: []Dependency{{Name: "dep", Version: "9.9.9",
 				ImportValues: []any{map[string]any{"child": "a", "parent": "b"}, "c"}}},
@@ -104,11 +104,11 @@ func TestReadChartArchive(t *testing.T) {
 		Schema: []byte(`{"type": "object"}`),
 		Files: []string{"charts/dep/Chart.yaml", "charts/dep/values.yaml", "charts/dep/values.schema.json", "templates/Chart.yaml",
 			"Chart.yaml", "values.yaml", "values.schema.json"},
-		Digest: hex.EncodeToString(sum[:]),
+		Digest: "sha256:" + hex.EncodeToString(sum[:]),
 	}, got)
 }
 
-func TestReadChartArchiveAccepts(t *testing.T) {
+func TestReadArchiveAccepts(t *testing.T) {
 	tests := []struct {
 		name    string
 		entries []entry
@@ -127,7 +127,7 @@ func TestReadChartArchiveAccepts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := readBytes(archiveOf(t, tt.entries...), defaultChartLimits)
+			got, err := readBytes(archiveOf(t, tt.entries...), Limits{})
 			require.NoError(t, err)
 			assert.Equal(t, "demo", got.Metadata.Name)
 			assert.NotNil(t, got.Values)
@@ -139,7 +139,7 @@ func TestReadChartArchiveAccepts(t *testing.T) {
 	}
 }
 
-func TestReadChartArchiveRefuses(t *testing.T) {
+func TestReadArchiveRefuses(t *testing.T) {
 	chart := func(text string) []entry { return []entry{file("demo/Chart.yaml", text)} }
 	tests := []struct {
 		name    string
@@ -147,52 +147,52 @@ func TestReadChartArchiveRefuses(t *testing.T) {
 		kind    error
 		says    string
 	}{
-		{"symbolic link", demo(special("demo/templates/x", tar.Header{Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"})), ErrBadChart, "symbolic link"},
-		{"link as values", []entry{file("demo/Chart.yaml", demoChart), special("demo/values.yaml", tar.Header{Typeflag: tar.TypeSymlink, Linkname: "../../x"})}, ErrBadChart, "symbolic link"},
-		{"hard link", demo(special("demo/x", tar.Header{Typeflag: tar.TypeLink, Linkname: "demo/Chart.yaml"})), ErrBadChart, "hard link"},
-		{"device", demo(special("demo/x", tar.Header{Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 5})), ErrBadChart, "device"},
-		{"pipe", demo(special("demo/x", tar.Header{Typeflag: tar.TypeFifo})), ErrBadChart, "pipe"},
-		{"absolute path", demo(file("/etc/passwd", "")), ErrBadChart, "absolute"},
-		{"absolute below the top folder", demo(file("demo//etc/passwd", "")), ErrBadChart, "absolute"},
-		{"a drive", demo(file("C:/x", "")), ErrBadChart, "absolute"},
-		{"a drive below the top folder", demo(file("demo/c:/x", "")), ErrBadChart, "absolute"},
-		{"up", demo(file("demo/../../x", "")), ErrBadChart, "leads out"},
-		{"up and back", demo(file("demo/templates/../x", "")), ErrBadChart, "leads out"},
-		{"up at the start", []entry{file("../Chart.yaml", demoChart)}, ErrBadChart, "leads out"},
-		{"up at the end", demo(special("demo/templates/..", tar.Header{Typeflag: tar.TypeDir})), ErrBadChart, "leads out"},
-		{"up by backslash", demo(file(`demo\..\..\x`, "")), ErrBadChart, "leads out"},
-		{"both separators", demo(file(`demo/x\values.yaml`, "evil: true\n")), ErrBadChart, "mixes"},
-		{"a file at the top", demo(file("Chart.yaml", demoChart)), ErrBadChart, "more than one top folder"},
-		{"a file as the top", []entry{file("demo", "")}, ErrBadChart, "outside"},
-		{"two top folders", demo(file("other/Chart.yaml", demoChart)), ErrBadChart, "more than one top folder"},
-		{"a path without end", demo(file("demo/"+strings.Repeat("a/", 4096)+"a", "")), ErrBadChart, "path of 8198 bytes"},
-		{"values twice", demo(file("demo/values.yaml", "evil: true\n")), ErrBadChart, `two files "values.yaml"`},
-		{"values twice by another path", demo(file("demo/./values.yaml", "evil: true\n")), ErrBadChart, `two files "values.yaml"`},
-		{"a template twice", demo(file("demo/templates/a", ""), file("demo/templates/a", "")), ErrBadChart, "two files"},
-		{"no files", nil, ErrChartNotFound, "no Chart.yaml"},
-		{"no Chart.yaml", []entry{file("demo/values.yaml", "")}, ErrChartNotFound, "no Chart.yaml"},
-		{"Chart.yaml of a dependency only", []entry{file("demo/charts/x/Chart.yaml", demoChart)}, ErrChartNotFound, "no Chart.yaml"},
-		{"empty Chart.yaml", chart(""), ErrBadChart, "no name"},
-		{"Chart.yaml is no YAML", chart("a: [1"), ErrBadChart, "Chart.yaml"},
-		{"Chart.yaml is a list", chart("- a"), ErrBadChart, "Chart.yaml"},
-		{"huge Chart.yaml", chart(demoChart + "#" + strings.Repeat(" ", safeyaml.MaxSize)), ErrOutputTooLarge, `file "Chart.yaml"`},
-		{"aliases in Chart.yaml", chart(demoChart + "x: &a [x,x,x,x,x,x,x,x,x,x]\n" + laughs(9)), ErrOutputTooLarge, "aliases"},
-		{"aliases in values.yaml", []entry{file("demo/Chart.yaml", demoChart), file("demo/values.yaml", "a: &a [x,x,x,x,x,x,x,x,x,x]\n"+laughs(9))}, ErrOutputTooLarge, "values.yaml: its aliases"},
-		{"values are a list", []entry{file("demo/Chart.yaml", demoChart), file("demo/values.yaml", "- a\n")}, ErrBadChart, "values.yaml"},
-		{"name is a dot", chart("name: .\nversion: 1.0.0\n"), ErrBadChart, `"."`},
-		{"name is two dots", chart("name: ..\nversion: 1.0.0\n"), ErrBadChart, `".."`},
-		{"name with a slash", chart("name: ../../x\nversion: 1.0.0\n"), ErrBadChart, "name of a chart"},
-		{"name with a backslash", chart(`name: a\b` + "\nversion: 1.0.0\n"), ErrBadChart, "name of a chart"},
-		{"name with a control character", chart(`name: "a\x1b[31m"` + "\nversion: 1.0.0\n"), ErrBadChart, "name of a chart"},
-		{"a long name", chart("name: " + strings.Repeat("a", 201) + "\nversion: 1.0.0\n"), ErrBadChart, "201 bytes"},
-		{"another name by requirements.yaml", demo(file("demo/requirements.yaml", "name: other\n")), ErrBadChart, "another name"},
-		{"no version", chart("name: demo\n"), ErrBadChart, "no version"},
-		{"version", chart("name: demo\nversion: latest\n"), ErrBadChart, "semantic version"},
-		{"type", chart(demoChart + "type: other\n"), ErrBadChart, "neither application nor library"},
+		{"symbolic link", demo(special("demo/templates/x", tar.Header{Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"})), ErrBad, "symbolic link"},
+		{"link as values", []entry{file("demo/Chart.yaml", demoChart), special("demo/values.yaml", tar.Header{Typeflag: tar.TypeSymlink, Linkname: "../../x"})}, ErrBad, "symbolic link"},
+		{"hard link", demo(special("demo/x", tar.Header{Typeflag: tar.TypeLink, Linkname: "demo/Chart.yaml"})), ErrBad, "hard link"},
+		{"device", demo(special("demo/x", tar.Header{Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 5})), ErrBad, "device"},
+		{"pipe", demo(special("demo/x", tar.Header{Typeflag: tar.TypeFifo})), ErrBad, "pipe"},
+		{"absolute path", demo(file("/etc/passwd", "")), ErrBad, "absolute"},
+		{"absolute below the top folder", demo(file("demo//etc/passwd", "")), ErrBad, "absolute"},
+		{"a drive", demo(file("C:/x", "")), ErrBad, "absolute"},
+		{"a drive below the top folder", demo(file("demo/c:/x", "")), ErrBad, "absolute"},
+		{"up", demo(file("demo/../../x", "")), ErrBad, "leads out"},
+		{"up and back", demo(file("demo/templates/../x", "")), ErrBad, "leads out"},
+		{"up at the start", []entry{file("../Chart.yaml", demoChart)}, ErrBad, "leads out"},
+		{"up at the end", demo(special("demo/templates/..", tar.Header{Typeflag: tar.TypeDir})), ErrBad, "leads out"},
+		{"up by backslash", demo(file(`demo\..\..\x`, "")), ErrBad, "leads out"},
+		{"both separators", demo(file(`demo/x\values.yaml`, "evil: true\n")), ErrBad, "mixes"},
+		{"a file at the top", demo(file("Chart.yaml", demoChart)), ErrBad, "more than one top folder"},
+		{"a file as the top", []entry{file("demo", "")}, ErrBad, "outside"},
+		{"two top folders", demo(file("other/Chart.yaml", demoChart)), ErrBad, "more than one top folder"},
+		{"a path without end", demo(file("demo/"+strings.Repeat("a/", 4096)+"a", "")), ErrBad, "path of 8198 bytes"},
+		{"values twice", demo(file("demo/values.yaml", "evil: true\n")), ErrBad, `two files "values.yaml"`},
+		{"values twice by another path", demo(file("demo/./values.yaml", "evil: true\n")), ErrBad, `two files "values.yaml"`},
+		{"a template twice", demo(file("demo/templates/a", ""), file("demo/templates/a", "")), ErrBad, "two files"},
+		{"no files", nil, ErrNotFound, "no Chart.yaml"},
+		{"no Chart.yaml", []entry{file("demo/values.yaml", "")}, ErrNotFound, "no Chart.yaml"},
+		{"Chart.yaml of a dependency only", []entry{file("demo/charts/x/Chart.yaml", demoChart)}, ErrNotFound, "no Chart.yaml"},
+		{"empty Chart.yaml", chart(""), ErrBad, "no name"},
+		{"Chart.yaml is no YAML", chart("a: [1"), ErrBad, "Chart.yaml"},
+		{"Chart.yaml is a list", chart("- a"), ErrBad, "Chart.yaml"},
+		{"huge Chart.yaml", chart(demoChart + "#" + strings.Repeat(" ", safeyaml.MaxSize)), ErrTooLarge, `file "Chart.yaml"`},
+		{"aliases in Chart.yaml", chart(demoChart + "x: &a [x,x,x,x,x,x,x,x,x,x]\n" + laughs(9)), ErrTooLarge, "aliases"},
+		{"aliases in values.yaml", []entry{file("demo/Chart.yaml", demoChart), file("demo/values.yaml", "a: &a [x,x,x,x,x,x,x,x,x,x]\n"+laughs(9))}, ErrTooLarge, "values.yaml: its aliases"},
+		{"values are a list", []entry{file("demo/Chart.yaml", demoChart), file("demo/values.yaml", "- a\n")}, ErrBad, "values.yaml"},
+		{"name is a dot", chart("name: .\nversion: 1.0.0\n"), ErrBad, `"."`},
+		{"name is two dots", chart("name: ..\nversion: 1.0.0\n"), ErrBad, `".."`},
+		{"name with a slash", chart("name: ../../x\nversion: 1.0.0\n"), ErrBad, "name of a chart"},
+		{"name with a backslash", chart(`name: a\b` + "\nversion: 1.0.0\n"), ErrBad, "name of a chart"},
+		{"name with a control character", chart(`name: "a\x1b[31m"` + "\nversion: 1.0.0\n"), ErrBad, "name of a chart"},
+		{"a long name", chart("name: " + strings.Repeat("a", 201) + "\nversion: 1.0.0\n"), ErrBad, "201 bytes"},
+		{"another name by requirements.yaml", demo(file("demo/requirements.yaml", "name: other\n")), ErrBad, "another name"},
+		{"no version", chart("name: demo\n"), ErrBad, "no version"},
+		{"version", chart("name: demo\nversion: latest\n"), ErrBad, "semantic version"},
+		{"type", chart(demoChart + "type: other\n"), ErrBad, "neither application nor library"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := readBytes(archiveOf(t, tt.entries...), defaultChartLimits)
+			_, err := readBytes(archiveOf(t, tt.entries...), Limits{})
 			require.ErrorIs(t, err, tt.kind)
 			assert.ErrorContains(t, err, tt.says)
 			assert.ErrorContains(t, err, "demo.tgz")
@@ -200,7 +200,7 @@ func TestReadChartArchiveRefuses(t *testing.T) {
 	}
 }
 
-func TestReadChartArchiveRefusesDamage(t *testing.T) {
+func TestReadArchiveRefusesDamage(t *testing.T) {
 	// Random bytes, so that the archive is long enough to be cut anywhere.
 	noise := make([]byte, 10_000)
 	rand.New(rand.NewSource(1)).Read(noise)
@@ -223,17 +223,17 @@ func TestReadChartArchiveRefusesDamage(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := readBytes(tt.archive, defaultChartLimits)
-			require.ErrorIs(t, err, ErrBadChart)
+			_, err := readBytes(tt.archive, Limits{})
+			require.ErrorIs(t, err, ErrBad)
 			assert.ErrorContains(t, err, tt.says)
 		})
 	}
 }
 
-func TestReadChartArchiveLimits(t *testing.T) {
+func TestReadArchiveLimits(t *testing.T) {
 	noise := make([]byte, 20_000)
 	rand.New(rand.NewSource(1)).Read(noise)
-	small := chartLimits{compressed: 10_000, total: 100_000, file: 50_000, files: 10, ratio: 1000}
+	small := Limits{Archive: 10_000, Content: 100_000, File: 50_000, Files: 10, Ratio: 1000}
 	many := demo()
 	for i := range 9 {
 		many = append(many, special(fmt.Sprintf("demo/%d", i), tar.Header{Typeflag: tar.TypeDir}))
@@ -241,7 +241,7 @@ func TestReadChartArchiveLimits(t *testing.T) {
 	tests := []struct {
 		name    string
 		archive []byte
-		limits  chartLimits
+		limits  Limits
 		says    string
 	}{
 		{"compressed", archiveOf(t, demo(file("demo/noise", string(noise)))...), small, "the archive has"},
@@ -250,22 +250,22 @@ func TestReadChartArchiveLimits(t *testing.T) {
 		{"total", archiveOf(t, demo(file("demo/x", strings.Repeat("x", 49_000)), file("demo/y", strings.Repeat("y", 50_000)))...), small, "the unpacked archive has"},
 		{"total behind the end of the tar", gzipped(t, tarOf(t, demo()...), make([]byte, 100_000)), small, "the unpacked archive has"},
 		{"files", archiveOf(t, many...), small, "11 files and folders"},
-		{"a bomb", archiveOf(t, demo(file("demo/x", strings.Repeat("x", 10<<20)))...), defaultChartLimits, "over 200 times as much"},
-		{"a bomb in a second gzip member", append(archiveOf(t, demo()...), gzipped(t, make([]byte, 10<<20))...), defaultChartLimits, "over 200 times as much"},
+		{"a bomb", archiveOf(t, demo(file("demo/x", strings.Repeat("x", 10<<20)))...), Limits{}, "over 200 times as much"},
+		{"a bomb in a second gzip member", append(archiveOf(t, demo()...), gzipped(t, make([]byte, 10<<20))...), Limits{}, "over 200 times as much"},
 		{"a bomb in a header", archiveOf(t, demo(special("demo/x", tar.Header{Typeflag: tar.TypeReg,
-			PAXRecords: map[string]string{"HELM.x": strings.Repeat("x", 900_000)}}), file("demo/y", strings.Repeat("y", 300_000)))...), defaultChartLimits, "over 200 times as much"},
+			PAXRecords: map[string]string{"HELM.x": strings.Repeat("x", 900_000)}}), file("demo/y", strings.Repeat("y", 300_000)))...), Limits{}, "over 200 times as much"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := readBytes(tt.archive, tt.limits)
-			require.ErrorIs(t, err, ErrOutputTooLarge)
+			require.ErrorIs(t, err, ErrTooLarge)
 			assert.ErrorContains(t, err, tt.says)
 		})
 	}
 }
 
 // An archive that claims, or even holds, 2 GiB is given up on within the limits, without reading or keeping it.
-func TestReadChartArchiveStopsEarly(t *testing.T) {
+func TestReadArchiveStopsEarly(t *testing.T) {
 	r, w := io.Pipe()
 	wrote := make(chan int64, 1)
 	go func() {
@@ -282,44 +282,44 @@ func TestReadChartArchiveStopsEarly(t *testing.T) {
 		}
 		wrote <- counted.n
 	}()
-	limits := defaultChartLimits
-	limits.file, limits.compressed = 4<<30, 1<<20
+	limits := Limits{}
+	limits.File, limits.Archive = 4<<30, 1<<20
 	_, err := readArchive(r, limits)
 	r.Close()
-	require.ErrorIs(t, err, ErrOutputTooLarge)
-	assert.Less(t, <-wrote, limits.compressed+2<<20)
+	require.ErrorIs(t, err, ErrTooLarge)
+	assert.Less(t, <-wrote, limits.Archive+2<<20)
 }
 
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-func TestArchiveValues(t *testing.T) {
+func TestReadFromDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "demo.tgz")
 	require.NoError(t, os.WriteFile(path, archiveOf(t, demo()...), 0o600))
-	got, err := ArchiveValues(path)
+	got, err := Read(path, Options{})
 	require.NoError(t, err)
-	assert.Equal(t, Values{"replicas": int64(2), "image": map[string]any{"tag": int64(1)}}, got)
+	assert.Equal(t, Values{"replicas": int64(2), "image": map[string]any{"tag": int64(1)}}, got.Values)
 
-	folder, err := ArchiveValues("testdata/charts/stack")
+	folder, err := Read("../testdata/charts/stack", Options{})
 	require.NoError(t, err)
-	assert.Equal(t, map[string]any{"enabled": true, "maxMemory": "128mb"}, folder["cache"], "without the defaults of the dependency")
+	assert.Equal(t, map[string]any{"enabled": true, "maxMemory": "128mb"}, folder.Values["cache"], "without the defaults of the dependency")
 
 	for _, path := range []string{"testdata/missing", "http://127.0.0.1/demo.tgz", ""} {
-		_, err := ArchiveValues(path)
-		assert.ErrorIs(t, err, ErrChartNotFound, path)
+		_, err := Read(path, Options{})
+		assert.ErrorIs(t, err, ErrNotFound, path)
 	}
-	_, err = ArchiveValues("testdata/charts")
-	require.ErrorIs(t, err, ErrChartNotFound)
+	_, err = Read("../testdata/charts", Options{})
+	require.ErrorIs(t, err, ErrNotFound)
 	assert.ErrorContains(t, err, "no Chart.yaml")
 }
 
-func FuzzReadChartArchive(f *testing.F) {
+func FuzzReadArchive(f *testing.F) {
 	f.Add(tarOf(f, demo()...))
 	f.Add(tarOf(f, file(`demo\Chart.yaml`, demoChart), special("demo/x", tar.Header{Typeflag: tar.TypeSymlink, Linkname: "/"})))
 	f.Add(tarOf(f, special("g", tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"path": "x"}})))
 	f.Add([]byte("\x1f\x8b\x08"))
-	limits := chartLimits{compressed: 1 << 20, total: 1 << 20, file: 1 << 19, files: 100, ratio: 200}
+	limits := Limits{Archive: 1 << 20, Content: 1 << 20, File: 1 << 19, Files: 100, Ratio: 200}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, archive := range [][]byte{data, gzipped(t, data)} {
 			got, err := readBytes(archive, limits)
@@ -328,7 +328,7 @@ func FuzzReadChartArchive(f *testing.F) {
 				continue
 			}
 			require.NoError(t, got.Metadata.validate())
-			require.LessOrEqual(t, len(got.Files), limits.files)
+			require.LessOrEqual(t, len(got.Files), limits.Files)
 			for _, name := range got.Files {
 				require.True(t, filepath.IsLocal(filepath.FromSlash(name)), "%q stays in the folder", name)
 			}
@@ -336,10 +336,10 @@ func FuzzReadChartArchive(f *testing.F) {
 	})
 }
 
-func readArchive(r io.Reader, limits chartLimits) (*chartContent, error) {
-	parts := newChartParts(limits)
+func readArchive(r io.Reader, limits Limits) (*Chart, error) {
+	parts := newParts(limits.withDefaults(), nil)
 	if err := parts.readArchive("demo.tgz", r); err != nil {
 		return nil, err
 	}
-	return parts.content("demo.tgz")
+	return parts.chart("demo.tgz")
 }

@@ -1,4 +1,4 @@
-package helmexec
+package chart
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
@@ -19,11 +20,11 @@ const (
 	schemaFile       = "values.schema.json"
 )
 
-// chartParts gathers the files of one chart, whether they come from an archive or from a folder. Paths are relative to
+// parts gathers the files of one chart, whether they come from an archive or from a folder. Paths are relative to
 // the chart's folder, so that the files of a dependency (charts/x/Chart.yaml) are none of this chart's.
-type chartParts struct {
-	limits  chartLimits
-	extra   func(name string) bool // files to be read beside those that describe the chart
+type parts struct {
+	limits  Limits
+	extra   func(name string) bool // files to be read beside those that describe the chart; nil for none
 	texts   map[string][]byte      // of the files that are read
 	seen    map[string]bool
 	files   []string
@@ -31,21 +32,21 @@ type chartParts struct {
 	digest  string // of the archive
 }
 
-func newChartParts(limits chartLimits) *chartParts {
-	return &chartParts{limits: limits, texts: map[string][]byte{}, seen: map[string]bool{}}
+func newParts(limits Limits, extra func(name string) bool) *parts {
+	return &parts{limits: limits, extra: extra, texts: map[string][]byte{}, seen: map[string]bool{}}
 }
 
 // count counts a file or folder.
-func (p *chartParts) count() error {
+func (p *parts) count() error {
 	p.entries++
-	if p.entries > p.limits.files {
-		return tooLarge("the chart", int64(p.entries), int64(p.limits.files), "files and folders")
+	if p.entries > p.limits.Files {
+		return errdef.TooLarge("the chart", int64(p.entries), int64(p.limits.Files), "files and folders")
 	}
 	return nil
 }
 
 // add takes one file, and opens and reads it if it is one that matters here.
-func (p *chartParts) add(name string, size int64, open func() (io.ReadCloser, error)) error {
+func (p *parts) add(name string, size int64, open func() (io.ReadCloser, error)) error {
 	if err := p.count(); err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (p *chartParts) add(name string, size int64, open func() (io.ReadCloser, er
 	p.seen[name] = true
 	p.files = append(p.files, name)
 
-	limit := p.limits.file
+	limit := p.limits.File
 	switch name {
 	case chartFile, requirementsFile, valuesFile:
 		limit = min(limit, safeyaml.MaxSize)
@@ -66,7 +67,7 @@ func (p *chartParts) add(name string, size int64, open func() (io.ReadCloser, er
 		}
 	}
 	if size > limit {
-		return tooLarge(fmt.Sprintf("file %.200q", name), size, limit, "bytes")
+		return errdef.TooLarge(fmt.Sprintf("file %.200q", name), size, limit, "bytes")
 	}
 	if open == nil {
 		return nil
@@ -81,16 +82,16 @@ func (p *chartParts) add(name string, size int64, open func() (io.ReadCloser, er
 		return err
 	}
 	if int64(len(text)) > limit {
-		return tooLarge(fmt.Sprintf("file %.200q", name), int64(len(text)), limit, "bytes")
+		return errdef.TooLarge(fmt.Sprintf("file %.200q", name), int64(len(text)), limit, "bytes")
 	}
 	p.texts[name] = text
 	return nil
 }
 
-// content makes sense of the files; what names the chart in errors.
-func (p *chartParts) content(what string) (*chartContent, error) {
+// chart makes sense of the files; what names it in errors.
+func (p *parts) chart(what string) (*Chart, error) {
 	if !p.seen[chartFile] {
-		return nil, fmt.Errorf("%w: %s has no Chart.yaml in its top folder", ErrChartNotFound, what)
+		return nil, fmt.Errorf("%w: %s has no Chart.yaml in its top folder", ErrNotFound, what)
 	}
 	metadata, err := parseMetadata(chartFile, p.texts[chartFile])
 	if err != nil {
@@ -105,7 +106,7 @@ func (p *chartParts) content(what string) (*chartContent, error) {
 	if err != nil {
 		return nil, unsound(what, err)
 	}
-	return &chartContent{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files, Digest: p.digest}, nil
+	return &Chart{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files, Digest: p.digest}, nil
 }
 
 // versionControl are folders that no chart means to contain, and that would exceed its limits. Helm leaves them out by
@@ -115,7 +116,7 @@ var versionControl = map[string]bool{".git": true, ".hg": true, ".svn": true, ".
 // readFolder reads a chart that is not packaged. Helm follows every symbolic link in one, so a chart could have
 // it read any file of this machine into a template: a link that leaves the folder is refused, and so is whatever is
 // neither a file nor a folder. A link within the folder is followed, and counts as what it leads to.
-func (p *chartParts) readFolder(dir, what string) error {
+func (p *parts) readFolder(dir, what string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("chart folder: %w", err)
@@ -130,7 +131,7 @@ func (p *chartParts) readFolder(dir, what string) error {
 // folderReader reads the files of a chart's folder into parts.
 type folderReader struct {
 	root  *os.Root
-	parts *chartParts
+	parts *parts
 	total int64
 }
 
@@ -183,8 +184,8 @@ func (f *folderReader) entry(name, place string, entry fs.DirEntry, above []fs.F
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%.200s is neither a file nor a folder", name)
 	}
-	if f.total += info.Size(); f.total > f.parts.limits.total {
-		return tooLarge("the folder", f.total, f.parts.limits.total, "bytes")
+	if f.total += info.Size(); f.total > f.parts.limits.Content {
+		return errdef.TooLarge("the folder", f.total, f.parts.limits.Content, "bytes")
 	}
 	return f.parts.add(name, info.Size(), func() (io.ReadCloser, error) { return f.root.Open(place) })
 }

@@ -1,4 +1,4 @@
-package helmexec
+package chart
 
 import (
 	"fmt"
@@ -25,12 +25,12 @@ func folderOf(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-func TestReadChartFolder(t *testing.T) {
+func TestReadFolder(t *testing.T) {
 	dir := folderOf(t, map[string]string{
 		"Chart.yaml": demoChart, "values.yaml": demoValues, "charts/dep/Chart.yaml": "name: dep\nversion: 1.0.0\n",
 		"charts/dep/values.yaml": "replicas: 99\n", "templates/a.yaml": "", ".git/HEAD": "", ".helmignore": ".git/\n",
 	})
-	got, err := readChart(dir, dir, defaultChartLimits)
+	got, err := Read(dir, Options{})
 	require.NoError(t, err)
 	assert.Equal(t, "demo", got.Metadata.Name)
 	assert.Equal(t, int64(2), got.Values["replicas"])
@@ -54,7 +54,7 @@ func linkedFolder(t *testing.T, link, target string) string {
 }
 
 // Links that stay in the folder are followed, as Helm does.
-func TestReadChartFolderFollowsLinks(t *testing.T) {
+func TestReadFolderFollowsLinks(t *testing.T) {
 	for _, tt := range []struct {
 		name, link, target string
 		files              []string // that it adds
@@ -67,7 +67,7 @@ func TestReadChartFolderFollowsLinks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := linkedFolder(t, tt.link, tt.target)
-			got, err := readChart(dir, dir, defaultChartLimits)
+			got, err := Read(dir, Options{})
 			require.NoError(t, err)
 			assert.ElementsMatch(t, append(tt.files, "Chart.yaml", "files/values.yaml", "shared/Chart.yaml", "shared/templates/a.yaml"), got.Files)
 			assert.Equal(t, tt.link == "values.yaml", got.Values["replicas"] == int64(2))
@@ -75,7 +75,7 @@ func TestReadChartFolderFollowsLinks(t *testing.T) {
 	}
 }
 
-func TestReadChartFolderRefusesLinks(t *testing.T) {
+func TestReadFolderRefusesLinks(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret.yaml")
 	require.NoError(t, os.WriteFile(secret, []byte("password: x\n"), 0o600))
 	for _, tt := range []struct{ name, link, target, says string }{
@@ -96,15 +96,15 @@ func TestReadChartFolderRefusesLinks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := linkedFolder(t, tt.link, tt.target)
-			_, err := readChart(dir, dir, defaultChartLimits)
-			require.ErrorIs(t, err, ErrBadChart)
+			_, err := Read(dir, Options{})
+			require.ErrorIs(t, err, ErrBad)
 			assert.ErrorContains(t, err, tt.says)
 		})
 	}
 }
 
 // Each way to a file counts: a few links can make very many.
-func TestReadChartFolderLinksOfLinks(t *testing.T) {
+func TestReadFolderLinksOfLinks(t *testing.T) {
 	dir := folderOf(t, map[string]string{"Chart.yaml": demoChart, "f0/x": ""})
 	for i := 1; i <= 7; i++ {
 		folder := filepath.Join(dir, fmt.Sprint("f", i))
@@ -115,12 +115,12 @@ func TestReadChartFolderLinksOfLinks(t *testing.T) {
 			}
 		}
 	}
-	_, err := readChart(dir, dir, defaultChartLimits)
-	require.ErrorIs(t, err, ErrOutputTooLarge)
+	_, err := Read(dir, Options{})
+	require.ErrorIs(t, err, ErrTooLarge)
 }
 
-func TestReadChartFolderLimits(t *testing.T) {
-	limits := chartLimits{total: 1000, file: 600, files: 10}
+func TestReadFolderLimits(t *testing.T) {
+	limits := Limits{Content: 1000, File: 600, Files: 10}
 	tests := []struct {
 		name  string
 		files map[string]string
@@ -133,19 +133,19 @@ func TestReadChartFolderLimits(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.files["Chart.yaml"] = demoChart
-			_, err := readChart(folderOf(t, tt.files), "demo", limits)
-			require.ErrorIs(t, err, ErrOutputTooLarge)
+			_, err := Read(folderOf(t, tt.files), Options{Name: "demo", Limits: limits})
+			require.ErrorIs(t, err, ErrTooLarge)
 			assert.ErrorContains(t, err, tt.says)
 		})
 	}
 }
 
 // A chart says the same of itself as a folder and packaged.
-func TestReadChartOfTestdata(t *testing.T) {
+func TestReadOfTestdata(t *testing.T) {
 	for _, name := range []string{"webapp", "gpu-inference", "argo-benchmark", "stack", "broken-template"} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join("testdata", "charts", name)
-			folder, err := readChart(dir, dir, defaultChartLimits)
+			dir := filepath.Join("..", "testdata", "charts", name)
+			folder, err := Read(dir, Options{})
 			require.NoError(t, err)
 			assert.Equal(t, name, folder.Metadata.Name)
 			assert.NotEmpty(t, folder.Metadata.AppVersion)
@@ -153,9 +153,9 @@ func TestReadChartOfTestdata(t *testing.T) {
 
 			packaged, err := chartrepo.PackageDir(dir, "")
 			require.NoError(t, err)
-			archive, err := readBytes(packaged.Data, defaultChartLimits)
+			archive, err := readBytes(packaged.Data, Limits{})
 			require.NoError(t, err)
-			assert.Equal(t, packaged.Digest, archive.Digest)
+			assert.Equal(t, "sha256:"+packaged.Digest, archive.Digest)
 			assert.ElementsMatch(t, folder.Files, archive.Files)
 			archive.Digest, archive.Files = "", folder.Files
 			assert.Equal(t, folder, archive)

@@ -65,12 +65,14 @@ var argvCases = []struct {
 		return err
 	}},
 	{"rollback, defaults", func(ctx context.Context, h *Helm, in argvInput) error {
-		return h.Rollback(ctx, "web", RollbackOptions{})
+		_, err := h.Rollback(ctx, "web", RollbackOptions{})
+		return err
 	}},
 	{"rollback, all options", func(ctx context.Context, h *Helm, in argvInput) error {
-		return h.Rollback(ctx, "web", RollbackOptions{
+		_, err := h.Rollback(ctx, "web", RollbackOptions{
 			Revision: 1, Wait: true, WaitForJobs: true, Timeout: time.Minute, NoHooks: true, Kubeconfig: in.file, KubeContext: "here",
 		})
+		return err
 	}},
 	{"uninstall, defaults", func(ctx context.Context, h *Helm, in argvInput) error {
 		_, err := h.Uninstall(ctx, "web", UninstallOptions{})
@@ -118,11 +120,11 @@ var argvCases = []struct {
 		return err
 	}},
 	{"get values, defaults", func(ctx context.Context, h *Helm, in argvInput) error {
-		_, err := h.GetValues(ctx, "web", false, GetOptions{})
+		_, err := h.GetValues(ctx, "web", ValuesOptions{})
 		return err
 	}},
 	{"get values, all options", func(ctx context.Context, h *Helm, in argvInput) error {
-		_, err := h.GetValues(ctx, "web", true, GetOptions{Revision: 1, Kubeconfig: in.file, KubeContext: "here"})
+		_, err := h.GetValues(ctx, "web", ValuesOptions{All: true, Revision: 1, Kubeconfig: in.file, KubeContext: "here"})
 		return err
 	}},
 	{"test, defaults", func(ctx context.Context, h *Helm, in argvInput) error {
@@ -317,8 +319,8 @@ func TestNothingFromOutsideBecomesAFlag(t *testing.T) {
 		"release of uninstall": func() error { _, err := h.Uninstall(t.Context(), evil, UninstallOptions{}); return err },
 		"release of status":    func() error { _, err := h.Status(t.Context(), evil, StatusOptions{}); return err },
 		"release of history":   func() error { _, err := h.History(t.Context(), evil, HistoryOptions{}); return err },
-		"release of rollback":  func() error { return h.Rollback(t.Context(), evil, RollbackOptions{}) },
-		"release of values":    func() error { _, err := h.GetValues(t.Context(), evil, true, GetOptions{}); return err },
+		"release of rollback":  func() error { _, err := h.Rollback(t.Context(), evil, RollbackOptions{}); return err },
+		"release of values":    func() error { _, err := h.GetValues(t.Context(), evil, ValuesOptions{All: true}); return err },
 		"release of test":      func() error { _, err := h.Test(t.Context(), evil, TestOptions{}); return err },
 		"release of template": func() error {
 			_, err := h.Template(t.Context(), chart, TemplateOptions{ReleaseName: evil})

@@ -46,7 +46,7 @@ func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release 
 		if err != nil || !isNotice || json.Unmarshal(text, &n) != nil {
 			continue
 		}
-		if lock, err := filelock.Try(filepath.Join(h.locks(), name+".lock"), filelock.Exclusive); err == nil {
+		if lock, err := h.host.tryLock(filepath.Join(h.locks(), name+".lock"), filelock.Exclusive); err == nil {
 			_ = os.Remove(file) // of a runner that was killed, with its helm
 			lock.Release()
 			continue

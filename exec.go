@@ -115,7 +115,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		defer done()
 		c.Stdin = in
 	}
-	result := process.Run(ctx, c)
+	result := h.host.run(ctx, c)
 	var failure *Error
 	if result.Err != nil {
 		failure = inv.failure(ctx, result, shown, safe)

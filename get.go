@@ -15,7 +15,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
-// GetOptions is for the Get calls. Revision 0 is the latest.
+// GetOptions is for Status and the Get calls. Revision 0 is the latest.
 type GetOptions struct {
 	Namespace               string
 	Revision                int
@@ -32,18 +32,26 @@ type Hook struct {
 	Manifest Manifest
 }
 
-// GetValues gives the values that the caller of the install or upgrade gave; with all, those of the
-// chart below them, as the templates saw them. A release without any has empty ones, not nil. Starts
-// one helm process.
+// ValuesOptions is for GetValues. Revision 0 is the latest.
+type ValuesOptions struct {
+	// All gives the chart's own values below those of the caller, as the templates saw them.
+	All                     bool
+	Namespace               string
+	Revision                int
+	Kubeconfig, KubeContext string
+}
+
+// GetValues gives the values that the caller of the install or upgrade gave. A release without any has
+// empty ones, not nil. Starts one helm process.
 //
 // Errors: ErrReleaseNotFound.
-func (h *Helm) GetValues(ctx context.Context, release string, all bool, opts GetOptions) (Values, error) {
+func (h *Helm) GetValues(ctx context.Context, release string, opts ValuesOptions) (Values, error) {
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err
 	}
 	a := args{"get", "values", "--output=json"}
-	a.is("--all", all)
+	a.is("--all", opts.All)
 	a.number("--revision", opts.Revision)
 	a.add(t.flags()...)
 	a.add("--", release)
@@ -104,14 +112,6 @@ func (h *Helm) GetHooks(ctx context.Context, release string, opts GetOptions) ([
 		return nil, err
 	}
 	return rec.hooks(), nil
-}
-
-// GetMetadata gives what is recorded of a release beside its content: chart, versions, status,
-// labels. It is Status for any revision under Helm's name for it. Starts one helm process.
-//
-// Errors: ErrReleaseNotFound.
-func (h *Helm) GetMetadata(ctx context.Context, release string, opts GetOptions) (*Release, error) {
-	return h.Status(ctx, release, StatusOptions(opts))
 }
 
 func (h *Helm) get(ctx context.Context, release string, opts GetOptions) (*record, error) {

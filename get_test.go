@@ -23,7 +23,7 @@ func TestGetValues(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h, fake := withFake(t, Config{})
 			fake.On("get values", helmtest.Reply{Stdout: test.output})
-			got, err := h.GetValues(t.Context(), "web", false, GetOptions{})
+			got, err := h.GetValues(t.Context(), "web", ValuesOptions{})
 			require.NoError(t, err)
 			assert.Equal(t, test.want, got)
 		})
@@ -31,7 +31,7 @@ func TestGetValues(t *testing.T) {
 	for _, output := range []string{"", "[]", "{", "{} {}"} {
 		h, fake := withFake(t, Config{})
 		fake.On("get values", helmtest.Reply{Stdout: output})
-		_, err := h.GetValues(t.Context(), "web", false, GetOptions{})
+		_, err := h.GetValues(t.Context(), "web", ValuesOptions{})
 		require.ErrorContains(t, err, "helm get values: what it printed cannot be read", "%q", output)
 	}
 }

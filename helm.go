@@ -21,7 +21,7 @@ import (
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
 // log-ins, plugins and HELM_* variables. Use it for a tool on a person's machine; a service that
 // handles charts of strangers wants a private home.
-const UserHome = "user"
+const UserHome = "\x00user" // a name that no folder can have
 
 // Config says how helm is driven. The zero value works: "helm" on PATH and a private home.
 type Config struct {
@@ -71,6 +71,7 @@ type Helm struct {
 	waiting chan struct{} // one for each of those that may wait for long
 
 	maxStdout int // bytes kept of what one process prints
+	host      host
 
 	store *fetch.Store // repositories and archives, in the home
 
@@ -114,6 +115,7 @@ func New(cfg Config) (*Helm, error) {
 		version: newOnce[Version](),
 
 		maxStdout: maxStdout,
+		host:      thisHost(),
 	}
 	h.renders.limit = cmp.Or(cfg.RememberRenders, 64<<20)
 	dir := cfg.Home

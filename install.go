@@ -120,7 +120,7 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 	}
 	defer op.end()
 	op.crds = crds.names()
-	c := &change{h: h, op: op, opts: opts, chart: ch, stdin: stdin, settle: &settleInstall, taken: ErrReleaseExists}
+	c := &change{h: h, op: op, opts: opts, chart: ch, stdin: stdin, table: &settleInstall, taken: ErrReleaseExists}
 	c.beside = slices.Concat(crds.own, crds.sub)
 	if opts.CreateNamespace && t.namespace != "" {
 		c.beside = append(c.beside, namespaceMade(t.namespace))
@@ -128,12 +128,12 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 	c.args = func(opts InstallOptions) args { return installArgs(t, opts, stdin != nil) }
 	c.clear = func(ctx context.Context, rec *record) error {
 		how := triedOK // what comes late is the next try's
-		if c.lastTry {
+		if c.tries.left == 1 {
 			how = triedLost
 		}
 		done, err := c.uninstallRest(ctx, how, rec)
 		if err == nil {
-			c.kept = append(c.kept, done.Remains...)
+			c.left = append(c.left, done.Remains...)
 		}
 		return err
 	}
@@ -193,12 +193,14 @@ func (c *change) uninstallRest(ctx context.Context, how tried, rec *record) (*Un
 	timeout := max(cmp.Or(c.opts.Timeout, helmTimeout), 2*c.h.cfg.GracePeriod)
 	if !c.until.IsZero() {
 		// A hook, the objects and a hook each take it at most, and the record says when all is over.
-		timeout = min(timeout, max(time.Until(c.until)/3, time.Second)).Round(time.Second)
+		timeout = min(timeout, max(c.until.Sub(c.h.host.now())/3, time.Second)).Round(time.Second)
 	}
-	return c.h.remove(ctx, c.op.target, c.op.release, rec, UninstallOptions{
-		Wait: !c.ended, Timeout: timeout, IgnoreNotFound: true, noHooksOnFailure: true, strict: true, inherit: c.op.inherited(),
-		recheck: how == triedNotReady, cutShort: how == triedStopped || how == triedLost,
-	})
+	r := removal{
+		target: c.op.target, release: c.op.release, opts: UninstallOptions{Wait: !c.ended, Timeout: timeout},
+		skipHooks: true, ownOnly: true, inherit: c.op.inherited(),
+		verify: how == triedNotReady, cutShort: how == triedStopped || how == triedLost,
+	}
+	return r.carryOut(ctx, c.h, rec)
 }
 
 // giveUpInstall ends an install that made something and failed for good: first why, then the
@@ -215,5 +217,5 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 		return left
 	}
 	failed.Status, failed.Remains, failed.removed = "", kept.Remains, kept.Release != nil
-	return c.told(ctx, failed)
+	return c.withRemains(ctx, failed)
 }

@@ -73,7 +73,7 @@ func jobQueries(jobID string) (named, labelled ListOptions) {
 //
 // Errors: as List.
 func (h *Helm) Overdue(ctx context.Context, opts JobOptions) ([]Release, error) {
-	return h.list(ctx, opts, ListOptions{Selector: labelDeadline + "<" + unixLabel(time.Now())})
+	return h.list(ctx, opts, ListOptions{Selector: labelDeadline + "<" + unixLabel(h.host.now())})
 }
 
 // list is List with retries, for the clean-up must not end at the first lost connection.
@@ -109,10 +109,10 @@ func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Releas
 	all.SetLimit(opts.Parallel)
 	for i, r := range releases {
 		all.Go(func() error {
-			results[i], failures[i] = h.Uninstall(ctx, r.Name, UninstallOptions{
+			results[i], failures[i] = h.uninstall(ctx, r.Name, UninstallOptions{
 				Namespace: r.Namespace, Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
-				Wait: opts.Wait, Timeout: opts.Timeout, IgnoreNotFound: true, noHooksOnFailure: true, ofJob: jobID,
-			})
+				Wait: opts.Wait, Timeout: opts.Timeout, IgnoreNotFound: true,
+			}, removal{skipHooks: true, job: jobID})
 			return nil
 		})
 	}
@@ -132,10 +132,10 @@ func (h *Helm) awaitHelm(ctx context.Context, t target, rec *record) (*record, e
 	if err != nil {
 		return nil, err
 	}
-	asker := &operation{home: home, locks: h.locks()}
+	asker := &operation{host: h.host, home: home, locks: h.locks()}
 	for pause := time.Second; rec.Status.Pending(); pause = min(2*pause, maxPause) {
 		r := rec.release()
-		if r.Labels[labelUntil] == "" || !asker.mayLive(r, time.Now()) {
+		if r.Labels[labelUntil] == "" || !asker.mayLive(r, h.host.now()) {
 			break
 		}
 		if !sleep(ctx, pause) {

@@ -2,7 +2,6 @@ package helmexec
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -114,7 +113,7 @@ func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]stri
 		return nil, err
 	}
 	// Helm refuses to render an object that is there and another's: this one never is.
-	about["name"] = "look-" + strings.ToLower(rand.Text())
+	about["name"] = "look-" + strings.ToLower(h.host.newID())
 	values, err := about.JSON()
 	if err != nil {
 		return nil, err

@@ -304,23 +304,8 @@ func podBlockers(o liveObject, add func(container, reason, message string)) {
 	}
 	found := false
 	for i, c := range slices.Concat(o.Status.InitContainerStatuses, o.Status.ContainerStatuses) {
-		switch {
-		case c.Ready:
-		case c.State.Waiting != nil && c.State.Waiting.Reason != "" && c.State.Waiting.Reason != "PodInitializing":
-			message := withoutPod.ReplaceAllString(c.State.Waiting.Message, "")
-			if last := c.LastState.Terminated; last != nil {
-				message = strings.TrimSpace(fmt.Sprintf("%s (exit code %d, %d restarts)", message, last.ExitCode, c.RestartCount))
-			}
-			add(c.Name, c.State.Waiting.Reason, message)
-			found = true
-		case c.State.Terminated != nil && c.State.Terminated.ExitCode != 0:
-			add(c.Name, cmp.Or(c.State.Terminated.Reason, "Error"), fmt.Sprintf("%s (exit code %d)", c.State.Terminated.Message, c.State.Terminated.ExitCode))
-			found = true
-		case c.State.Running != nil && i < len(o.Status.InitContainerStatuses):
-			add(c.Name, "NotReady", "an init container that still runs")
-			found = true
-		case c.State.Running != nil:
-			add(c.Name, "NotReady", "running and not ready: its readiness or startup probe does not pass")
+		if reason, message := c.blocker(i < len(o.Status.InitContainerStatuses)); reason != "" {
+			add(c.Name, reason, message)
 			found = true
 		}
 	}
@@ -336,6 +321,26 @@ func podBlockers(o liveObject, add func(container, reason, message string)) {
 	if o.Status.Phase == "Failed" || o.Status.Phase == "Pending" {
 		add("", cmp.Or(o.Status.Reason, o.Status.Phase), o.Status.Message)
 	}
+}
+
+// blocker says why a container keeps its pod from being ready, "" where it does not.
+func (c containerStatus) blocker(isInit bool) (reason, message string) {
+	switch {
+	case c.Ready:
+	case c.State.Waiting != nil && c.State.Waiting.Reason != "" && c.State.Waiting.Reason != "PodInitializing":
+		message := withoutPod.ReplaceAllString(c.State.Waiting.Message, "")
+		if last := c.LastState.Terminated; last != nil {
+			message = strings.TrimSpace(fmt.Sprintf("%s (exit code %d, %d restarts)", message, last.ExitCode, c.RestartCount))
+		}
+		return c.State.Waiting.Reason, message
+	case c.State.Terminated != nil && c.State.Terminated.ExitCode != 0:
+		return cmp.Or(c.State.Terminated.Reason, "Error"), fmt.Sprintf("%s (exit code %d)", c.State.Terminated.Message, c.State.Terminated.ExitCode)
+	case c.State.Running != nil && isInit:
+		return "NotReady", "an init container that still runs"
+	case c.State.Running != nil:
+		return "NotReady", "running and not ready: its readiness or startup probe does not pass"
+	}
+	return "", ""
 }
 
 // withoutPod takes the pod out of what the kubelet says of a container: it is known, and the same

@@ -3,7 +3,6 @@ package helmexec
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -55,6 +54,7 @@ func unixLabel(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
 // operation is one install or upgrade through all its tries.
 type operation struct {
+	host    host
 	release string
 	target  target
 	label   string   // labelInstall or labelUpgrade
@@ -65,7 +65,7 @@ type operation struct {
 	// Two locks, which helm inherits, so that they last as long as any helm of the operation,
 	// whatever becomes of its runner. own is of the operation's id: there is one runner of it at a
 	// time. using is of the release, shared among all that work on it and closed to its uninstall.
-	own   *filelock.Lock
+	own   lock
 	lock  string // the name of the file of own
 	using func() // frees the lock of the release
 	files []*os.File
@@ -75,9 +75,9 @@ type operation struct {
 // or the helm that a killed runner left behind, is at work on it, or an uninstall on its release.
 func (h *Helm) begin(ctx context.Context, release string, t target, label, id, job string) (*operation, error) {
 	if id == "" {
-		id = rand.Text()
+		id = h.host.newID()
 	}
-	op := &operation{release: release, target: t, label: label, id: labelValueOf(id), locks: h.locks()}
+	op := &operation{host: h.host, release: release, target: t, label: label, id: labelValueOf(id), locks: h.locks()}
 	var err error
 	if op.home, err = h.homeID(); err != nil {
 		return nil, err
@@ -125,9 +125,9 @@ func (h *Helm) lockRelease(ctx context.Context, t target, release string, shared
 }
 
 // takeLock waits for a lock that keeps others from a release. ErrReleaseBusy says that ctx ended first.
-func (h *Helm) takeLock(ctx context.Context, t target, release string, mode filelock.Mode, name ...string) (*filelock.Lock, error) {
+func (h *Helm) takeLock(ctx context.Context, t target, release string, mode filelock.Mode, name ...string) (lock, error) {
 	path := home.LockFile(h.locks(), strings.Join(name, "\x00"))
-	lock, err := filelock.Take(ctx, path, mode)
+	lock, err := h.host.takeLock(ctx, path, mode)
 	switch {
 	case errors.Is(err, filelock.ErrHeld):
 		return nil, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrReleaseBusy,
@@ -147,7 +147,7 @@ func (h *Helm) homeID() (string, error) {
 	file := h.home.Path("id")
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		mine := []byte(rand.Text())
+		mine := []byte(h.host.newID())
 		tmp := h.home.Path("tmp", "id-"+string(mine))
 		if err := os.WriteFile(tmp, mine, 0o600); err != nil {
 			return "", err
@@ -165,8 +165,7 @@ func (h *Helm) homeID() (string, error) {
 	} else if err != nil {
 		return "", err
 	}
-	host, _ := os.Hostname()
-	sum := sha256.Sum256([]byte(strings.TrimSpace(string(text)) + "\x00" + host))
+	sum := sha256.Sum256([]byte(strings.TrimSpace(string(text)) + "\x00" + h.host.name()))
 	return hex.EncodeToString(sum[:12]), nil
 }
 
@@ -174,7 +173,7 @@ func (h *Helm) homeID() (string, error) {
 func (op *operation) labels(opts InstallOptions, base int, until time.Time) string {
 	all := map[string]string{op.label: op.id, labelHome: op.home, labelLock: op.lock, labelUntil: unixLabel(until)}
 	if op.label == labelUpgrade {
-		all[labelBase], all[labelTry] = strconv.Itoa(base), rand.Text()
+		all[labelBase], all[labelTry] = strconv.Itoa(base), op.host.newID()
 	}
 	for k, v := range opts.Labels {
 		all[k] = v
@@ -225,7 +224,7 @@ func (op *operation) isHeld(lock string) (bool, error) {
 		return false, nil
 	}
 	// Shared, so that two who ask at once do not take each other for its holder.
-	l, err := filelock.Try(filepath.Join(op.locks, lock), filelock.Shared|filelock.Existing)
+	l, err := op.host.tryLock(filepath.Join(op.locks, lock), filelock.Shared|filelock.Existing)
 	switch {
 	case err == nil:
 		l.Release()

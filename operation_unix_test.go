@@ -214,7 +214,7 @@ func TestMayLive(t *testing.T) {
 	}
 	assert.FileExists(t, filepath.Join(h.locks(), other.lock), "who only asks removes nothing")
 
-	asker := &operation{home: op.home, locks: h.home.Path("id")} // a file, so that the lock cannot be asked
+	asker := &operation{host: thisHost(), home: op.home, locks: h.home.Path("id")} // a file, so that the lock cannot be asked
 	assert.True(t, asker.mayLive(record(op.home, other.lock, later), now), "the time decides")
 	assert.False(t, asker.mayLive(record(op.home, other.lock, before), now), "the time decides")
 }

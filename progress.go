@@ -28,7 +28,7 @@ func (h *Helm) watch(ctx context.Context, op *operation, opts InstallOptions) (s
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	start := time.Now()
+	start := h.host.now()
 	go func() {
 		defer close(done)
 		for sleep(ctx, interval) {
@@ -37,7 +37,7 @@ func (h *Helm) watch(ctx context.Context, op *operation, opts InstallOptions) (s
 				continue // not recorded yet, or the network is down: the next look may tell
 			}
 			p := progressOf(objects)
-			p.Elapsed = time.Since(start)
+			p.Elapsed = h.host.now().Sub(start)
 			opts.Progress(p)
 		}
 	}()

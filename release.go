@@ -143,12 +143,8 @@ func splitChart(joined string) (name, version string) {
 	return joined, ""
 }
 
-// StatusOptions is for Status. Revision 0 is the latest.
-type StatusOptions struct {
-	Namespace               string
-	Revision                int
-	Kubeconfig, KubeContext string
-}
+// StatusOptions is for Status.
+type StatusOptions = GetOptions
 
 // Status gives one revision of a release as Helm records it. Starts one helm process, whose cost
 // does not grow with the number of releases.

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,14 +61,42 @@ func (r Remain) String() string {
 	return r.ObjectRef.String() + " (" + strings.Join(notes, "; ") + ")"
 }
 
-// objects lists what a record says the release is made of, and its record itself.
-func (r *record) objects(why string) []Remain {
-	return manifestObjects(Manifest(r.Manifest), r.Namespace, RemainNotRemoved, func(map[string]any) (string, bool) { return why, true })
+// inventory is what a release is made of, by its record or, where nobody could read that, by what its
+// chart renders to.
+type inventory struct {
+	name, namespace string
+	revision        int
+	manifest        Manifest
+	hooks           []*hook
+	crds            []Remain
+	madeNamespace   bool
+	failing         bool // not all went well
+}
+
+func (r *record) inventory() *inventory {
+	labels := r.labels()
+	i := &inventory{
+		name: r.Name, namespace: r.Namespace, revision: r.Revision, manifest: Manifest(r.Manifest), hooks: r.Hooks,
+		madeNamespace: labels[labelNamespace] != "",
+		failing:       r.Status != StatusDeployed && r.Status != StatusSuperseded && r.Status != StatusUninstalled,
+	}
+	for _, crd := range r.CRDs {
+		i.crds = append(i.crds, crdObjects(Manifest(crd))...)
+	}
+	for _, name := range unpackNames(labels) {
+		i.crds = append(i.crds, crdNamed(name))
+	}
+	return i
+}
+
+// objects lists what is in the manifest.
+func (i *inventory) objects(why string) []Remain {
+	return manifestObjects(i.manifest, i.namespace, RemainNotRemoved, func(map[string]any) (string, bool) { return why, true })
 }
 
 // objectsToGo lists what an uninstall removes: all but what the chart says to keep.
-func (r *record) objectsToGo(why string) []Remain {
-	return manifestObjects(Manifest(r.Manifest), r.Namespace, RemainNotRemoved, func(o map[string]any) (string, bool) {
+func (i *inventory) objectsToGo(why string) []Remain {
+	return manifestObjects(i.manifest, i.namespace, RemainNotRemoved, func(o map[string]any) (string, bool) {
 		_, kept := keptByPolicy(o)
 		return why, !kept
 	})
@@ -82,27 +111,20 @@ func recordSecret(release, namespace string, revision int, why string) Remain {
 	}
 }
 
-// keptByDesign lists what stays when the release is uninstalled, or may: it is to be looked for. failed
+// keptByDesign lists what stays when the release is uninstalled, or may: it is to be looked for. failing
 // tells that an uninstall of it has failed.
-func (r *record) keptByDesign(noHooks, failed bool) []Remain {
+func (i *inventory) keptByDesign(noHooks, failing bool) []Remain {
 	var all []Remain
-	failed = failed || r.Status != StatusDeployed && r.Status != StatusSuperseded && r.Status != StatusUninstalled
-	for _, hk := range r.Hooks {
-		if why := hk.stays(noHooks, failed); why != "" {
-			all = append(all, manifestObjects(Manifest(hk.Manifest), r.Namespace, RemainHook, func(map[string]any) (string, bool) { return why, true })...)
+	for _, hk := range i.hooks {
+		if why := hk.stays(noHooks, failing || i.failing); why != "" {
+			all = append(all, manifestObjects(Manifest(hk.Manifest), i.namespace, RemainHook, func(map[string]any) (string, bool) { return why, true })...)
 		}
 	}
-	all = append(all, manifestObjects(Manifest(r.Manifest), r.Namespace, RemainPolicy, keptByPolicy)...)
-	all = append(all, volumeClaims(Manifest(r.Manifest), r.Namespace)...)
-	for _, crd := range r.CRDs {
-		all = append(all, crdObjects(Manifest(crd))...)
-	}
-	labels := r.labels()
-	for _, name := range unpackNames(labels) {
-		all = append(all, crdNamed(name))
-	}
-	if labels[labelNamespace] != "" {
-		all = append(all, namespaceMade(r.Namespace))
+	all = append(all, manifestObjects(i.manifest, i.namespace, RemainPolicy, keptByPolicy)...)
+	all = append(all, volumeClaims(i.manifest, i.namespace)...)
+	all = append(all, i.crds...)
+	if i.madeNamespace {
+		all = append(all, namespaceMade(i.namespace))
 	}
 	return all
 }
@@ -143,16 +165,20 @@ func keptByPolicy(o map[string]any) (why string, kept bool) {
 // stays tells why a hook's object may still be there after the release is gone, "" when it is not.
 // Helm does not track hook objects: whether one is deleted is up to its delete policy and to how
 // it ended. Delete hooks run after the record is read, and are taken to succeed. Where anything failed, no
-// policy is relied on: Helm applies it after the last hook of an event, and deleting can be what failed.
-func (t *hook) stays(noHooks, failed bool) string {
+// policy and no record is relied on: Helm applies a policy after the last hook of an event, deleting can be
+// what failed, and so can recording that a hook runs.
+func (t *hook) stays(noHooks, failing bool) string {
 	phase := t.Phase
-	if (!noHooks || failed) && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")) {
+	switch {
+	case (!noHooks || failing) && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")):
 		phase = "Succeeded"
+	case failing && !t.has(t.Events, "test"):
+		phase = cmp.Or(phase, "Unknown")
 	}
 	switch {
 	case phase == "": // it never ran
 		return ""
-	case failed:
+	case failing:
 	case phase == "Succeeded" && t.has(t.DeletePolicies, "hook-succeeded"), phase == "Failed" && t.has(t.DeletePolicies, "hook-failed"):
 		return ""
 	}
@@ -277,8 +303,11 @@ func number64(v any) (float64, bool) {
 // remainsOf names what an install may have left when that could not be removed: by its record
 // where it was read, else by what the chart renders to, which needs no cluster, and by what helm said
 // of how far it came.
-func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *record, opts InstallOptions, stdin []byte, said error) []Remain {
-	if rec == nil {
+func (c *change) remainsOf(ctx context.Context, rec *record) []Remain {
+	var made *inventory
+	if rec != nil {
+		made = rec.inventory()
+	} else {
 		if ctx.Err() != nil {
 			// The time of grace went by in looking. This needs no cluster, and little time.
 			var cancel context.CancelFunc
@@ -286,19 +315,19 @@ func (h *Helm) remainsOf(ctx context.Context, op *operation, ch *Chart, rec *rec
 			defer cancel()
 		}
 		var err error
-		if rec, err = h.renderedRecord(ctx, op, ch, opts, stdin, said); err != nil {
-			return []Remain{recordSecret(op.release, op.target.namespace, 1, "")}
+		if made, err = c.rendered(ctx); err != nil {
+			return []Remain{recordSecret(c.op.release, c.op.target.namespace, 1, "")}
 		}
 	}
-	all := append(rec.keptByDesign(false, false), recordSecret(rec.Name, rec.Namespace, rec.Revision, ""))
-	return append(all, rec.objects("")...)
+	all := append(made.keptByDesign(false, false), recordSecret(made.name, made.namespace, made.revision, ""))
+	return append(all, made.objects("")...)
 }
 
-// renderedRecord is what the record of a first revision would say that nobody could read: helm runs
-// the hooks before an install, then makes all objects, then waits, then runs the hooks after it.
-func (h *Helm) renderedRecord(ctx context.Context, op *operation, ch *Chart, opts InstallOptions, stdin []byte, said error) (*record, error) {
-	render := TemplateOptions{ReleaseName: op.release, SkipTests: true}
-	m, err := h.render(ctx, ch, invocation{args: templateArgs(helmtext.Dialect{}, op.target, render, stdin != nil), stdin: stdin}, render)
+// rendered is what an install makes: helm runs the hooks before an install, then makes all objects, then
+// waits, then runs the hooks after it.
+func (c *change) rendered(ctx context.Context) (*inventory, error) {
+	render := TemplateOptions{ReleaseName: c.op.release, SkipTests: true}
+	m, err := c.h.render(ctx, c.chart, invocation{args: templateArgs(helmtext.Dialect{}, c.op.target, render, c.stdin != nil), stdin: c.stdin}, render)
 	if err != nil {
 		return nil, err
 	}
@@ -306,41 +335,41 @@ func (h *Helm) renderedRecord(ctx context.Context, op *operation, ch *Chart, opt
 	objectsMade := true
 	var e *Error
 	switch {
-	case said == nil:
+	case c.openErr == nil:
 		phases["post-install"] = "Succeeded"
-	case !errors.As(said, &e):
+	case !errors.As(c.openErr, &e):
 	case helmtext.HookFailed(e.Stderr, "pre-install"):
 		phases["pre-install"], objectsMade = "Running", false
 	case helmtext.HookFailed(e.Stderr, "post-install"):
 		phases["post-install"] = "Running"
 	}
-	rec := &record{Name: op.release, Namespace: op.target.namespace, Revision: 1}
-	if opts.CreateNamespace {
-		rec.Labels = append(rec.Labels, &struct{ Key, Value string }{labelNamespace, "true"})
-	}
+	made := &inventory{name: c.op.release, namespace: c.op.target.namespace, revision: 1, madeNamespace: c.opts.CreateNamespace, failing: true}
 	objects, _ := m.Objects()
 	for _, o := range objects {
 		text, err := yaml.Marshal(o)
 		if err != nil {
 			return nil, err
 		}
-		doc := hexText("---\n" + string(text))
+		doc := "---\n" + string(text)
 		events, isHook := annotation(o, "helm.sh/hook")
 		kind, _ := field(o, "kind").(string)
 		switch {
-		case isHook && !opts.NoHooks:
+		case isHook && !c.opts.NoHooks:
 			policies, _ := annotation(o, "helm.sh/hook-delete-policy")
-			hk := &hook{Kind: hexText(kind), Events: hexText(strings.ReplaceAll(events, ",", " ")), DeletePolicies: hexText(strings.ReplaceAll(policies, ",", " ")), Manifest: doc}
+			hk := &hook{
+				Kind: hexText(kind), Events: hexText(strings.ReplaceAll(events, ",", " ")), Manifest: hexText(doc),
+				DeletePolicies: hexText(strings.ReplaceAll(policies, ",", " ")),
+			}
 			for event, phase := range phases {
 				if hk.has(hk.Events, event) {
 					hk.Phase = phase
 				}
 			}
-			rec.Hooks = append(rec.Hooks, hk)
+			made.hooks = append(made.hooks, hk)
 		case isHook:
 		case objectsMade:
-			rec.Manifest += doc
+			made.manifest = append(made.manifest, doc...)
 		}
 	}
-	return rec, nil
+	return made, nil
 }

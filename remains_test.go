@@ -43,7 +43,8 @@ func TestHooksThatStay(t *testing.T) {
 		{"runs after what failed", "Job", "[post-delete]", "[hook-succeeded]", "", true, true, untracked},
 		{"succeeded, and what came after it failed", "Job", "[pre-install]", "[hook-succeeded]", "Succeeded", false, true, untracked},
 		{"failed, and deleting it can be what did", "Job", "[pre-install]", "[hook-failed]", "Failed", false, true, untracked},
-		{"never ran, and something failed", "Job", "[pre-upgrade]", "[]", "", false, true, ""},
+		{"that it ran is not recorded, and something failed", "Job", "[post-install]", "[]", "", false, true, untracked},
+		{"a test, which an install does not run", "Job", "[test]", "[]", "", false, true, ""},
 		{"a CRD", "CustomResourceDefinition", "[pre-install]", "[]", "Succeeded", false, false, crd},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -138,7 +139,7 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.rec.Namespace, test.rec.Status = "team", StatusDeployed
-			assert.Equal(t, test.want, remainNames(test.rec.keptByDesign(false, false)))
+			assert.Equal(t, test.want, remainNames(test.rec.inventory().keptByDesign(false, false)))
 		})
 	}
 }
@@ -162,8 +163,8 @@ apiVersion: v1
 kind: Secret
 metadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}
 `}
-	assert.Equal(t, []string{"Secret team/kept", "Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objects("")))
-	assert.Equal(t, []string{"Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.objectsToGo("")))
+	assert.Equal(t, []string{"Secret team/kept", "Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.inventory().objects("")))
+	assert.Equal(t, []string{"Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.inventory().objectsToGo("")))
 }
 
 // Names go into labels, whatever their number and length, and come back.

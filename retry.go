@@ -67,3 +67,32 @@ func lastError(ctx context.Context, last error) error {
 	}
 	return fmt.Errorf("%w; the last try said: %w", contextError(ctx), last)
 }
+
+// tries counts the tries of one call.
+type tries struct {
+	left  int
+	pause backoff.BackOff
+}
+
+func (h *Helm) tries() *tries {
+	return &tries{left: h.cfg.Retry.Tries, pause: h.cfg.Retry.BackOff()}
+}
+
+// another pauses and tells whether a further try is due.
+func (t *tries) another(ctx context.Context) bool {
+	t.left--
+	d := t.pause.NextBackOff()
+	return t.left > 0 && d != backoff.Stop && sleep(ctx, d)
+}
+
+// sleep tells whether d went by before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -158,7 +158,10 @@ func TestWhichCommandsAreTriedAgain(t *testing.T) {
 		}, true},
 		{"install", func(h *Helm) error { _, err := h.Install(t.Context(), "new", chart, InstallOptions{}); return err }, true},
 		{"upgrade", func(h *Helm) error { _, err := h.Upgrade(t.Context(), "web", chart, UpgradeOptions{}); return err }, true},
-		{"rollback", func(h *Helm) error { return h.Rollback(t.Context(), "web", RollbackOptions{Revision: 1}) }, true},
+		{"rollback", func(h *Helm) error {
+			_, err := h.Rollback(t.Context(), "web", RollbackOptions{Revision: 1})
+			return err
+		}, true},
 		{"uninstall", func(h *Helm) error { _, err := h.Uninstall(t.Context(), "web", UninstallOptions{}); return err }, true},
 		{"test", func(h *Helm) error { _, err := h.Test(t.Context(), "web", TestOptions{}); return err }, false},
 		{"list", func(h *Helm) error { _, err := h.List(t.Context(), ListOptions{}); return err }, false},

@@ -2,7 +2,6 @@ package helmexec
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -16,15 +15,15 @@ import (
 // settleGone brings the objects of a release to an end whose record is gone, when removing it may
 // have left some: those that nobody deleted are swept, and with Wait those that are going are waited
 // for. It returns what is left. early tells that helm broke off, and had not given up.
-func (h *Helm) settleGone(ctx context.Context, t target, rec *record, opts UninstallOptions, until time.Time, early bool) ([]Remain, error) {
-	if rec.Partial {
+func (r *removal) settleGone(ctx context.Context, early bool) ([]Remain, error) {
+	if r.rec.Partial {
 		return nil, errors.New("its record was too large to read: what it was made of is not known")
 	}
-	tries := h.tries()
-	for {
-		seen, err := h.look(ctx, t, rec.Name, rec.objectsToGo("was still there"))
+	objects := r.rec.inventory().objectsToGo("was still there")
+	for tries := r.h.tries(); ; {
+		seen, err := r.h.look(ctx, r.target, r.release, objects)
 		if err != nil {
-			return rec.objectsToGo("was still there"), err
+			return objects, err
 		}
 		var left, staying []Remain
 		for _, s := range seen {
@@ -39,12 +38,12 @@ func (h *Helm) settleGone(ctx context.Context, t target, rec *record, opts Unins
 		case len(left) == 0, !early:
 			return left, nil
 		case len(staying) > 0:
-			if err := h.sweep(ctx, t, rec, staying, opts); !tries.another(ctx) {
+			if err := r.sweep(ctx, staying); !tries.another(ctx) {
 				return left, err
 			}
-		case !opts.Wait:
+		case !r.opts.Wait:
 			return nil, nil
-		case time.Now().After(until):
+		case r.h.host.now().After(r.until):
 			return left, nil
 		case !sleep(ctx, time.Second):
 			return left, contextError(ctx)
@@ -55,19 +54,19 @@ func (h *Helm) settleGone(ctx context.Context, t target, rec *record, opts Unins
 // onItsWay lists what a helm that is dead may have asked for without an answer: whatever stands between
 // it and the API server may deliver that later, and then it belongs to nobody. Helm asks for a hook, or
 // for the objects of one kind, and waits for the answers before it goes on.
-func (h *Helm) onItsWay(ctx context.Context, t target, rec *record) []Remain {
+func (r *removal) onItsWay(ctx context.Context) []Remain {
 	const why = "may still be on its way"
 	var hooks []Remain
-	objects := rec.objects(why)
-	for _, hk := range rec.Hooks {
+	objects := r.rec.inventory().objects(why)
+	for _, hk := range r.rec.Hooks {
 		if hk.Phase == "Running" || hk.Phase == "Unknown" {
-			hooks = append(hooks, manifestObjects(Manifest(hk.Manifest), rec.Namespace, RemainHook, func(map[string]any) (string, bool) { return why, true })...)
+			hooks = append(hooks, manifestObjects(Manifest(hk.Manifest), r.rec.Namespace, RemainHook, func(map[string]any) (string, bool) { return why, true })...)
 		}
 		if hk.has(hk.Events, "pre-install") && hk.Phase != "Succeeded" {
 			objects = nil // helm did not come to them
 		}
 	}
-	seen, err := h.look(ctx, t, rec.Name, slices.Concat(hooks, objects))
+	seen, err := r.h.look(ctx, r.target, r.release, slices.Concat(hooks, objects))
 	if err != nil {
 		return nil
 	}
@@ -75,7 +74,7 @@ func (h *Helm) onItsWay(ctx context.Context, t target, rec *record) []Remain {
 	for _, s := range seen {
 		there[s.ObjectRef] = true
 	}
-	missing := func(r Remain) bool { return !there[r.ObjectRef] }
+	missing := func(o Remain) bool { return !there[o.ObjectRef] }
 	var late []Remain
 	for _, hk := range hooks {
 		if missing(hk) {
@@ -93,19 +92,20 @@ func (h *Helm) onItsWay(ctx context.Context, t target, rec *record) []Remain {
 
 // sweepLate waits for a while for objects that may arrive after their release was removed, and removes
 // them. It returns those that did not come, or did not go.
-func (h *Helm) sweepLate(ctx context.Context, t target, rec *record, late []Remain, opts UninstallOptions) ([]Remain, error) {
+func (r *removal) sweepLate(ctx context.Context) ([]Remain, error) {
+	late := r.late
 	if len(late) == 0 {
 		return nil, nil
 	}
-	patience := h.cfg.GracePeriod / 2
-	if !opts.cutShort {
+	patience := r.h.cfg.GracePeriod / 2
+	if !r.cutShort {
 		patience = min(patience, 2*time.Second) // its helm has been dead for a while
 	}
 	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var failed error
 	for pause := 100 * time.Millisecond; len(late) > 0 && sleep(wait, pause); pause = min(2*pause, 2*time.Second) {
-		seen, err := h.look(wait, t, rec.Name, late)
+		seen, err := r.h.look(wait, r.target, r.release, late)
 		if err != nil {
 			if wait.Err() == nil {
 				failed = err
@@ -122,13 +122,13 @@ func (h *Helm) sweepLate(ctx context.Context, t target, rec *record, late []Rema
 		if len(came) == 0 {
 			continue
 		}
-		if failed = h.sweep(ctx, t, rec, came, opts); failed == nil {
-			late = slices.DeleteFunc(late, func(r Remain) bool {
-				return slices.ContainsFunc(came, func(c Remain) bool { return c.ObjectRef == r.ObjectRef })
+		if failed = r.sweep(ctx, came); failed == nil {
+			late = slices.DeleteFunc(late, func(o Remain) bool {
+				return slices.ContainsFunc(came, func(c Remain) bool { return c.ObjectRef == o.ObjectRef })
 			})
 		}
 	}
-	if failed == nil && !opts.cutShort {
+	if failed == nil && !r.cutShort {
 		return nil, nil
 	}
 	return late, failed
@@ -136,32 +136,33 @@ func (h *Helm) sweepLate(ctx context.Context, t target, rec *record, late []Rema
 
 // sweep removes objects of a release that has no record any more. A release of the same name, made
 // of these objects alone, adopts them, for they still carry its name, and is uninstalled.
-func (h *Helm) sweep(ctx context.Context, t target, rec *record, objects []Remain, opts UninstallOptions) error {
-	chart, err := h.sweepChart(rec, objects)
+func (r *removal) sweep(ctx context.Context, objects []Remain) error {
+	chart, err := r.h.sweepChart(r.rec, objects)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(chart)
-	d, err := h.dialect(ctx)
+	d, err := r.h.dialect(ctx)
 	if err != nil {
 		return err
 	}
-	labels := rec.labels()
-	labels[labelSweep] = strings.ToLower(rand.Text())
+	labels := r.rec.labels()
+	labels[labelSweep] = strings.ToLower(r.h.host.newID())
 	install := args{"install", "--no-hooks", "--labels=" + joinLabels(labels)}
-	install = append(append(install, t.flags()...), "--", rec.Name, chart)
+	install = append(append(install, r.target.flags()...), "--", r.release, chart)
+	opts := r.opts
 	opts.NoHooks, opts.KeepHistory = true, false
-	_, installErr := h.run(ctx, invocation{args: install, mutates: true, inherit: opts.inherit})
+	_, installErr := r.h.run(ctx, invocation{args: install, mutates: true, inherit: r.inherit})
 	if installErr != nil {
 		// It may have been recorded all the same; or the name is another's by now.
-		switch found, err := h.record(ctx, t, rec.Name, 0); {
+		switch found, err := r.h.record(ctx, r.target, r.release, 0); {
 		case err != nil && !errors.Is(err, ErrReleaseNotFound):
 			return errors.Join(installErr, err)
 		case err != nil, found.labels()[labelSweep] != labels[labelSweep]:
 			return installErr
 		}
 	}
-	_, err = h.run(ctx, invocation{args: uninstallArgs(d, t, rec.Name, opts), mutates: true, inherit: opts.inherit})
+	_, err = r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, opts, r.explain), mutates: true, inherit: r.inherit})
 	if errors.Is(err, ErrReleaseNotFound) {
 		return installErr
 	}

@@ -29,15 +29,6 @@ type UninstallOptions struct {
 	Description    string
 
 	Kubeconfig, KubeContext string
-
-	ofJob            string // this job's release alone
-	noHooksOnFailure bool
-	explain          bool       // why objects were not deleted, which helm tells with --debug alone
-	queued           bool       // it may wait for long, and is no clean-up
-	recheck          bool       // the record was read a while ago
-	cutShort         bool       // the helm that wrote the record was stopped, or lost its connection
-	strict           bool       // this revision only: it is an operation's own clean-up
-	inherit          []*os.File // the lock that lives as long as this helm
 }
 
 // UninstallResult tells what an uninstall did.
@@ -62,6 +53,11 @@ type UninstallResult struct {
 // hook failed, with the objects; the error of ctx; or helm's own, as when a pre-delete hook fails,
 // with the status in which the release is left.
 func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOptions) (*UninstallResult, error) {
+	return h.uninstall(ctx, release, opts, removal{})
+}
+
+// uninstall is Uninstall as a removal has it, which says how.
+func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOptions, r removal) (*UninstallResult, error) {
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err
@@ -74,7 +70,7 @@ func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOpti
 		return nil, err
 	}
 	defer free()
-	opts.inherit, opts.queued = files, opts.Wait
+	r.target, r.release, r.opts, r.inherit, r.waits = t, release, opts, files, opts.Wait
 	var rec *record
 	err = h.retry(ctx, func() (err error) {
 		if rec, err = h.record(ctx, t, release, 0); err == nil {
@@ -86,15 +82,15 @@ func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOpti
 	case errors.Is(err, ErrReleaseNotFound) && opts.IgnoreNotFound:
 		return &UninstallResult{}, nil
 	case err != nil:
-		e := &ReleaseError{Release: release, Namespace: t.namespace, Err: err}
+		e := r.error(nil, err)
 		if errors.Is(err, ErrReleaseNotFound) {
 			e.Kind = ErrReleaseNotFound
 		}
 		return nil, e
-	case opts.ofJob != "" && !ofJob(opts.ofJob, release, rec.labels()[labelJob]):
+	case r.job != "" && !ofJob(r.job, release, rec.labels()[labelJob]):
 		return &UninstallResult{}, nil
 	}
-	return h.remove(ctx, t, release, rec, opts)
+	return r.carryOut(ctx, h, rec)
 }
 
 // removal carries one uninstall through its tries.
@@ -102,105 +98,60 @@ type removal struct {
 	h       *Helm
 	target  target
 	release string
-	rec     *record // what is to be removed
 	opts    UninstallOptions
+	inherit []*os.File // locks that live as long as helm
+	waits   bool       // helm may wait for long, and is no clean-up
+
+	job       string // this job's release alone
+	skipHooks bool   // where a delete hook may be what fails
+	ownOnly   bool   // this revision alone: it is an operation's own clean-up
+	cutShort  bool   // the helm that wrote the record was stopped, or lost its connection
+	verify    bool   // the record was read a while ago
+
+	rec     *record // what is to be removed
 	result  *UninstallResult
 	until   time.Time // when waiting for the objects ends
-	touched bool      // an earlier try may have removed something
-	failing bool      // an earlier try failed, which may have run the delete hooks
-	fresh   bool      // the record was read a moment ago
+	touched bool      // a try may have removed something
+	failing bool      // a try has failed, which may have run the delete hooks
+	explain bool      // why objects were not deleted, which helm tells with --debug alone
 	late    []Remain  // what a dead helm may have asked for, and was not there yet
 	last    error     // of the last try
 }
 
-// remove uninstalls a release whose record has been read.
-func (h *Helm) remove(ctx context.Context, t target, release string, rec *record, opts UninstallOptions) (*UninstallResult, error) {
+// carryOut uninstalls a release whose record has been read.
+func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*UninstallResult, error) {
 	d, err := h.dialect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &removal{h: h, target: t, release: release, opts: opts, until: time.Now().Add(cmp.Or(opts.Timeout, helmTimeout))}
+	r.h, r.until = h, h.host.now().Add(cmp.Or(r.opts.Timeout, helmTimeout))
 	r.of(rec)
-	if opts.cutShort || rec.Status.Pending() && !opts.strict {
-		r.late = h.onItsWay(ctx, t, rec)
+	if r.cutShort || rec.Status.Pending() && !r.ownOnly {
+		r.late = r.onItsWay(ctx)
 	}
 	for tries := h.tries(); ; {
-		var out []byte
-		var err error
-		if (r.opts.recheck || r.touched) && !r.fresh {
-			// Meanwhile another may have removed it, and installed a release of its own.
-			var now *record
-			switch now, err = h.record(ctx, t, release, 0); {
-			case err == nil && !r.opts.strict && now.follows(r.rec):
-				r.of(now) // upgraded meanwhile, and to go all the same
-			case errors.Is(err, ErrReleaseNotFound) && r.touched:
-				return r.gone(ctx, r.last)
-			case err == nil && !now.same(r.rec), errors.Is(err, ErrReleaseNotFound):
-				if !r.touched {
-					r.result.Release = nil // somebody else has removed it
-				}
-				return r.done(ctx)
-			}
+		how, err := r.try(ctx, d)
+		later, cancel := graceContext(ctx, h.cfg.GracePeriod)
+		defer cancel()
+		o := r.observe(later, how, err)
+		next := settleUninstall[o.how][o.found]
+		if next == nextAgain && !tries.another(ctx) {
+			next, err = nextNoHooks, lastError(ctx, err)
 		}
-		if err == nil {
-			r.opts.recheck, r.fresh = false, false
-			out, err = h.run(ctx, invocation{args: uninstallArgs(d, t, release, r.opts), mutates: true, waits: r.opts.queued, inherit: r.opts.inherit})
-		}
-		var e *Error
-		said := ""
-		if errors.As(err, &e) {
-			if r.opts.explain {
-				e.explainDeletion()
-			}
-			said = e.Stderr
-		}
-		lost := r.touched
-		r.touched = r.touched || !errors.Is(err, ErrClusterUnreachable)
 		switch {
-		case err == nil && !helmtext.SkippedObjects(string(out)):
+		case next == nextDone:
 			return r.done(ctx)
-		case err == nil:
-			return r.gone(ctx, nil)
-		case errors.Is(err, ErrReleaseNotFound), lost && helmtext.AlreadyDeleted(said):
-			if !lost {
-				r.result.Release = nil
-			}
-			return r.gone(ctx, r.last)
-		}
-		r.last = err
-		again := h.cfg.Retry.Retryable(err)
-		if !errors.Is(err, ErrClusterUnreachable) {
-			later, cancel := graceContext(ctx, h.cfg.GracePeriod)
-			now, lookErr := r.look(later)
-			switch {
-			case lookErr != nil && (!again || helmtext.RecordRemoved(said)):
-				defer cancel()
-				if helmtext.RecordRemoved(said) {
-					return r.gone(later, err)
-				}
-				return nil, r.failed(later, nil, err)
-			case lookErr == nil && (now == nil || !now.same(r.rec) && !now.follows(r.rec)):
-				defer cancel()
-				if helmtext.PurgedByAnother(said) {
-					r.result.Release, r.last = nil, nil
-				}
-				return r.gone(later, r.last)
-			case lookErr == nil && !again && (r.opts.NoHooks || !r.opts.noHooksOnFailure || !r.rec.hasHook("pre-delete") || ctx.Err() != nil):
-				defer cancel()
-				return nil, r.failed(later, now, err)
-			}
-			cancel()
+		case next == nextFinish && err == nil:
+			return r.finish(ctx)
+		case next == nextFinish:
+			return r.finish(later)
+		case next == nextNoHooks && r.skipHooks && !r.opts.NoHooks && r.rec.hasHook("pre-delete") && ctx.Err() == nil:
+			// It may be the hook alone that fails: a webhook of the chart's own can be down.
+			r.opts.NoHooks, r.verify = true, o.rec == nil
+		case next != nextAgain:
+			return nil, r.fail(later, o.rec, err)
 		}
 		r.failing = true
-		r.opts.explain = r.opts.explain || helmtext.DeletionFailed(said)
-		switch {
-		case again && tries.another(ctx):
-		case r.opts.noHooksOnFailure && !r.opts.NoHooks && r.rec.hasHook("pre-delete") && ctx.Err() == nil:
-			// It may be the hook alone that fails: a webhook of the chart's own can be down.
-			r.opts.NoHooks, r.fresh = true, !again
-		default:
-			return nil, r.failed(ctx, nil, lastError(ctx, err))
-		}
 		r.of(r.rec)
 	}
 }
@@ -208,44 +159,125 @@ func (h *Helm) remove(ctx context.Context, t target, release string, rec *record
 // of says which record is to be removed.
 func (r *removal) of(rec *record) {
 	r.rec = rec
-	r.result = &UninstallResult{Release: rec.release(), Remains: rec.keptByDesign(r.opts.NoHooks, r.failing)}
+	r.result = &UninstallResult{Release: rec.release(), Remains: rec.inventory().keptByDesign(r.opts.NoHooks, r.failing)}
 }
 
-// look reads the record again after a try; nil when it is gone.
-func (r *removal) look(ctx context.Context) (now *record, err error) {
-	err = r.h.retry(ctx, func() (err error) {
+// try runs helm once, where the release is still there and nobody else's.
+func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
+	if r.verify {
+		if how, over, err := r.overtaken(ctx); over {
+			return how, err
+		}
+	}
+	out, err := r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, r.opts, r.explain), mutates: true, waits: r.waits, inherit: r.inherit})
+	before := r.touched
+	r.touched = before || !errors.Is(err, ErrClusterUnreachable)
+	r.verify = r.touched
+	var e *Error
+	said := ""
+	if errors.As(err, &e) {
+		if r.explain {
+			e.explainDeletion()
+		}
+		said = e.Stderr
+	}
+	switch {
+	case err == nil && helmtext.SkippedObjects(string(out)):
+		return triedSkipped, nil
+	case err == nil:
+		return triedOK, nil
+	case errors.Is(err, ErrReleaseNotFound), before && helmtext.AlreadyDeleted(said):
+		if !before {
+			r.result.Release = nil
+		}
+		return triedGone, nil
+	}
+	r.last, r.explain = err, r.explain || helmtext.DeletionFailed(said)
+	if helmtext.RecordRemoved(said) {
+		return triedPurged, err
+	}
+	return r.h.howItEnded(err), err
+}
+
+// overtaken reads the record again before a try: another may have removed the release meanwhile, and
+// installed one of its own. over tells that no helm is to run.
+func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err error) {
+	now, err := r.h.record(ctx, r.target, r.release, 0)
+	switch {
+	case err == nil && !r.ownOnly && now.follows(r.rec):
+		r.of(now) // upgraded, and to go all the same
+		return triedOK, false, nil
+	case err == nil && now.same(r.rec):
+		return triedOK, false, nil
+	case errors.Is(err, ErrReleaseNotFound) && r.touched:
+		return triedGone, true, nil
+	case err == nil, errors.Is(err, ErrReleaseNotFound):
+		if !r.touched {
+			r.result.Release = nil
+		}
+		return triedOK, true, nil
+	}
+	r.last = err
+	return r.h.howItEnded(err), true, err
+}
+
+// observe looks for the record after a try that failed.
+func (r *removal) observe(ctx context.Context, how tried, err error) observation {
+	o := observation{err: err, how: how}
+	switch {
+	case err == nil:
+		return o
+	case errors.Is(err, ErrClusterUnreachable):
+		o.found = foundUnknown
+		return o
+	}
+	var now *record
+	o.lookErr = r.h.retry(ctx, func() (err error) {
 		now, err = r.h.record(ctx, r.target, r.release, 0)
 		return err
 	})
+	var e *Error
 	switch {
-	case errors.Is(err, ErrReleaseNotFound), err == nil && r.opts.KeepHistory && now.Status == StatusUninstalled && now.same(r.rec):
-		return nil, nil
-	case err != nil:
-		return nil, err
+	case errors.Is(o.lookErr, ErrReleaseNotFound), o.lookErr == nil && r.replacedBy(now):
+		if o.lookErr = nil; errors.As(err, &e) && helmtext.PurgedByAnother(e.Stderr) {
+			r.result.Release, r.last = nil, nil
+		}
+	case o.lookErr != nil:
+		o.found = foundUnknown
+	default:
+		o.found, o.rec = foundFailed, now
 	}
-	return now, nil
+	return o
 }
 
-// gone ends a removal whose record is gone. err is what helm said last, nil when it ended well or
-// another has finished the removal.
-func (r *removal) gone(ctx context.Context, err error) (*UninstallResult, error) {
+// replacedBy tells whether a record that is found says that the release is gone.
+func (r *removal) replacedBy(now *record) bool {
+	if now.same(r.rec) {
+		return r.opts.KeepHistory && now.Status == StatusUninstalled
+	}
+	return !now.follows(r.rec)
+}
+
+// finish ends a removal whose record is gone. What helm said last is forgotten where another has finished
+// the removal.
+func (r *removal) finish(ctx context.Context) (*UninstallResult, error) {
 	// Helm stops waiting at the first lost connection.
-	early := err == nil || r.h.cfg.Retry.Retryable(err)
-	left, lookErr := r.h.settleGone(ctx, r.target, r.rec, r.opts, r.until, early)
+	early := r.last == nil || r.h.cfg.Retry.Retryable(r.last)
+	left, lookErr := r.settleGone(ctx, early)
 	// Time was up for helm, and not for the objects: all that can be wrong is a hook.
 	allWell := early || r.opts.NoHooks || !r.rec.hasHook("post-delete")
 	if allWell && len(left) == 0 && lookErr == nil {
 		return r.done(ctx)
 	}
-	r.result.Remains = r.h.present(ctx, r.target, r.rec.keptByDesign(r.opts.NoHooks, true))
-	e := r.error(ErrNotGone, errors.Join(err, lookErr))
-	e.Remains = distinct(append(left, r.result.Remains...))
+	kept := r.h.present(ctx, r.target, r.rec.inventory().keptByDesign(r.opts.NoHooks, true))
+	e := r.error(ErrNotGone, errors.Join(r.last, lookErr))
+	e.Remains = distinct(append(left, kept...))
 	return nil, e
 }
 
 // done ends a removal that went well, with a look for what arrives late.
 func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
-	late, err := r.h.sweepLate(ctx, r.target, r.rec, r.late, r.opts)
+	late, err := r.sweepLate(ctx)
 	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
 	if len(late) == 0 {
 		return r.result, nil
@@ -255,13 +287,14 @@ func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
 	return nil, e
 }
 
-// failed ends a removal whose record is still there: now, or unknown when that is nil.
-func (r *removal) failed(ctx context.Context, now *record, err error) *ReleaseError {
+// fail ends a removal whose record is still there: now, or unknown when that is nil.
+func (r *removal) fail(ctx context.Context, now *record, err error) *ReleaseError {
 	e := r.error(nil, err)
 	e.Status = r.rec.Status
 	if now != nil {
 		e.Status = now.Status
-		e.Remains = r.h.present(ctx, r.target, slices.Concat(r.rec.objectsToGo("not removed"), r.rec.keptByDesign(r.opts.NoHooks, true)))
+		made := r.rec.inventory()
+		e.Remains = r.h.present(ctx, r.target, slices.Concat(made.objectsToGo("not removed"), made.keptByDesign(r.opts.NoHooks, true)))
 	}
 	return e
 }
@@ -270,7 +303,7 @@ func (r *removal) error(kind, err error) *ReleaseError {
 	return &ReleaseError{Release: r.release, Namespace: r.target.namespace, Kind: kind, Err: err}
 }
 
-func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions) []string {
+func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions, explain bool) []string {
 	a := args{"uninstall"}
 	if opts.Wait {
 		// Foreground deletion keeps an owner until what it owns is gone, so that waiting for the
@@ -281,7 +314,7 @@ func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallO
 	a.is("--no-hooks", opts.NoHooks)
 	a.is("--keep-history", opts.KeepHistory)
 	a.str("--description", opts.Description)
-	a.is("--debug", opts.explain)
+	a.is("--debug", explain)
 	a.add(t.flags()...)
 	return append(a, "--", release)
 }

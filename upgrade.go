@@ -3,9 +3,6 @@ package helmexec
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
@@ -110,28 +107,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 		return nil, err
 	}
 	defer op.end()
-	c := &change{h: h, op: op, opts: common, chart: ch, stdin: stdin, settle: &settleUpgrade, taken: ErrReleaseBusy}
-	gone := false // its record is there only as history
-	c.args = func(now InstallOptions) args {
-		again := opts
-		again.Timeout = now.Timeout
-		a := upgradeArgs(t, again, stdin != nil)
-		a.is("--install", gone)
-		return a
-	}
-	c.clear = func(ctx context.Context, rec *record) error { return h.rollBackPending(ctx, op, rec) }
-	c.giveUp = func(ctx context.Context, how tried, rec *record, err error) error {
-		failed := c.whyFailed(ctx, how, rec, err)
-		if !opts.RollbackOnFailure && !rec.Status.Pending() {
-			return failed
-		}
-		if backErr := h.rollBackPending(ctx, op, rec); backErr != nil {
-			failed.also, failed.Kind, failed.Err = failed.Kind, ErrLeftBehind, errors.Join(err, backErr)
-			return failed
-		}
-		failed.Status = StatusDeployed
-		return failed
-	}
+	c := h.upgradeOf(op, ch, opts, common, stdin)
 	found, rec, err := c.lookUp(ctx)
 	switch {
 	case err != nil:
@@ -150,8 +126,34 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 	case found == foundNothing:
 		return nil, c.failure(ErrReleaseNotFound, nil, nil)
 	}
-	gone = opts.Install && rec != nil && rec.Status == StatusUninstalled
+	c.historyOnly = opts.Install && rec != nil && rec.Status == StatusUninstalled
 	return c.carryOut(ctx)
+}
+
+// upgradeOf is the change that an upgrade makes.
+func (h *Helm) upgradeOf(op *operation, ch *Chart, opts UpgradeOptions, common InstallOptions, stdin []byte) *change {
+	c := &change{h: h, op: op, opts: common, chart: ch, stdin: stdin, table: &settleUpgrade, taken: ErrReleaseBusy}
+	c.args = func(now InstallOptions) args {
+		again := opts
+		again.Timeout = now.Timeout
+		a := upgradeArgs(op.target, again, stdin != nil)
+		a.is("--install", c.historyOnly)
+		return a
+	}
+	c.clear = func(ctx context.Context, rec *record) error { return h.rollBackPending(ctx, op, rec) }
+	c.giveUp = func(ctx context.Context, how tried, rec *record, err error) error {
+		failed := c.whyFailed(ctx, how, rec, err)
+		if !opts.RollbackOnFailure && !rec.Status.Pending() {
+			return failed
+		}
+		if backErr := h.rollBackPending(ctx, op, rec); backErr != nil {
+			failed.also, failed.Kind, failed.Err = failed.Kind, ErrLeftBehind, errors.Join(err, backErr)
+			return failed
+		}
+		failed.Status = StatusDeployed
+		return failed
+	}
+	return c
 }
 
 // onDisk leaves out what says where a chart is got from.
@@ -167,140 +169,4 @@ func upgradeArgs(t target, opts UpgradeOptions, values bool) args {
 	common := opts.install()
 	common.CreateNamespace = false // a flag of --install alone
 	return append(a, changeArgs(t, common, values)...)
-}
-
-// rollBackPending puts the last deployed revision back, over a failed or pending one.
-func (h *Helm) rollBackPending(ctx context.Context, op *operation, rec *record) error {
-	return h.retry(ctx, func() error {
-		revisions, err := h.history(ctx, op.target, rec.Name, 0)
-		if err != nil {
-			return err
-		}
-		for _, r := range slices.Backward(revisions) {
-			if r.Status == StatusDeployed {
-				_, err := h.run(ctx, invocation{args: rollbackArgs(op.target, rec.Name, r.Revision, RollbackOptions{}), mutates: true, inherit: op.inherited()})
-				return err
-			}
-		}
-		return fmt.Errorf("release %s has no deployed revision to go back to", rec.Name)
-	})
-}
-
-// RollbackOptions is for Rollback.
-type RollbackOptions struct {
-	Namespace string
-	// Revision to go back to; 0 is the last one before the latest that was deployed. (Helm itself takes
-	// the one before the latest, also where that failed or a dead helm left it half made.)
-	Revision          int
-	Wait, WaitForJobs bool
-	Timeout           time.Duration
-	NoHooks           bool
-
-	Kubeconfig, KubeContext string
-}
-
-// Rollback makes a new revision with the content of an earlier one. Starts two helm processes when
-// nothing goes wrong: one reads the history, so that a further try after a lost one goes back to
-// the same revision, and a rollback that succeeded unseen is found. When ctx ends on the way, what
-// helm was at is brought to an end within Config.GracePeriod, for a revision that stays pending
-// would block every later change.
-//
-// Errors, each a *ReleaseError: ErrReleaseNotFound, also for a revision that is not in the history;
-// ErrNotReady with the reasons; ErrLeftBehind when the release stays pending; the error of ctx; or
-// helm's own.
-func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOptions) error {
-	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
-	if err != nil {
-		return err
-	}
-	if opts.Timeout < 0 || opts.Revision < 0 {
-		return errdef.Invalidf("rollback: Timeout and Revision cannot be negative")
-	}
-	fail := func(kind, err error) *ReleaseError {
-		return &ReleaseError{Release: release, Namespace: t.namespace, Kind: kind, Err: err}
-	}
-	files, free, err := h.lockRelease(ctx, t, release, true)
-	if err != nil {
-		return err
-	}
-	defer free()
-	latest := func(ctx context.Context) (revisions []Release, err error) {
-		err = h.retry(ctx, func() (err error) {
-			revisions, err = h.history(ctx, t, release, 0)
-			return err
-		})
-		return revisions, err
-	}
-	before, err := latest(ctx)
-	if err != nil {
-		kind := error(nil)
-		if errors.Is(err, ErrReleaseNotFound) {
-			kind = ErrReleaseNotFound
-		}
-		return fail(kind, err)
-	}
-	last := before[len(before)-1].Revision
-	to := opts.Revision
-	for _, r := range before[:len(before)-1] {
-		if opts.Revision == 0 && (r.Status == StatusSuperseded || r.Status == StatusDeployed) {
-			to = r.Revision
-		}
-	}
-	switch {
-	case to == 0:
-		return fail(ErrReleaseNotFound, fmt.Errorf("no revision before revision %d was deployed", last))
-	case !slices.ContainsFunc(before, func(r Release) bool { return r.Revision == to }):
-		return fail(ErrReleaseNotFound, fmt.Errorf("no revision %d in its history", to))
-	}
-	tries := h.tries()
-	for {
-		_, err := h.run(ctx, invocation{args: rollbackArgs(t, release, to, opts), mutates: true, waits: true, inherit: files})
-		if err == nil {
-			return nil
-		}
-		how := h.howItEnded(err)
-		later, cancel := graceContext(ctx, h.cfg.GracePeriod)
-		defer cancel()
-		now, lookErr := latest(later)
-		if lookErr != nil {
-			return fail(ErrLeftBehind, errors.Join(err, lookErr))
-		}
-		head := now[len(now)-1]
-		made := head.Revision > last && (head.Description == "Rollback to "+strconv.Itoa(to) || head.Status == StatusPendingRollback)
-		switch {
-		case made && head.Status == StatusDeployed:
-			return nil
-		case how == triedNotReady && made:
-			e := fail(ErrNotReady, err)
-			e.Status = head.Status
-			if rec, err := h.record(later, t, release, 0); err == nil {
-				e.Blockers = h.blockers(later, t, rec)
-			}
-			return e
-		case how == triedStopped && head.Status == StatusPendingRollback:
-			opts.Wait, opts.WaitForJobs = false, false
-			if _, endErr := h.run(later, invocation{args: rollbackArgs(t, release, to, opts), mutates: true, inherit: files}); endErr != nil {
-				e := fail(ErrLeftBehind, errors.Join(err, endErr))
-				e.Status = head.Status
-				return e
-			}
-			return fail(nil, err)
-		case how != triedLost && how != triedUnreachable || !tries.another(ctx):
-			e := fail(nil, lastError(ctx, err))
-			if e.Status = head.Status; head.Status == StatusPendingRollback {
-				e.Kind = ErrLeftBehind
-			}
-			return e
-		}
-	}
-}
-
-func rollbackArgs(t target, release string, revision int, opts RollbackOptions) []string {
-	a := args{"rollback"}
-	a.is("--wait", opts.Wait || opts.WaitForJobs)
-	a.is("--wait-for-jobs", opts.WaitForJobs)
-	a.duration("--timeout", opts.Timeout)
-	a.is("--no-hooks", opts.NoHooks)
-	a.add(t.flags()...)
-	return append(a, "--", release, strconv.Itoa(revision))
 }

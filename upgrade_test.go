@@ -151,13 +151,15 @@ func TestRollbackPassesOverWhatWasNeverDeployed(t *testing.T) {
 	for i, status := range []string{"superseded", "pending-upgrade", "failed", "deployed"} {
 		fake.SetRelease(helmtest.Release{Name: "web", Revision: i + 1, Status: status})
 	}
-	require.NoError(t, h.Rollback(t.Context(), "web", RollbackOptions{}))
+	back, err := h.Rollback(t.Context(), "web", RollbackOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, StatusDeployed, back.Status)
 	assert.Equal(t, "1", fake.Calls("rollback")[0].Arg(1))
 
 	fake.RemoveRelease("", "web")
 	fake.SetRelease(helmtest.Release{Name: "web", Status: "failed"})
 	fake.SetRelease(helmtest.Release{Name: "web", Revision: 2})
-	err := h.Rollback(t.Context(), "web", RollbackOptions{})
+	_, err = h.Rollback(t.Context(), "web", RollbackOptions{})
 	require.ErrorIs(t, err, ErrReleaseNotFound)
 	assert.ErrorContains(t, err, "no revision before revision 2 was deployed")
 }

@@ -17,10 +17,15 @@ func hookThat(event, fault string) helmexec.Values {
 	return helmexec.Values{"hook": map[string]any{"event": event, "fault": fault}}
 }
 
+func (b *bed) rollback(opts helmexec.RollbackOptions) error {
+	_, err := b.h.Rollback(b.ctx, "web", opts)
+	return err
+}
+
 func upgradeAndRollBack(b *bed) {
 	_, err := b.h.Upgrade(b.ctx, "web", sutChart, helmexec.UpgradeOptions{})
 	b.wantErr(err, helmexec.ErrReleaseNotFound, "web")
-	b.wantErr(b.h.Rollback(b.ctx, "web", helmexec.RollbackOptions{}), helmexec.ErrReleaseNotFound)
+	b.wantErr(b.rollback(helmexec.RollbackOptions{}), helmexec.ErrReleaseNotFound)
 
 	first := helmexec.UpgradeOptions{Install: true, OperationID: "first", Wait: true, Timeout: patient}
 	rel, err := b.h.Upgrade(b.ctx, "web", sutChart, first)
@@ -38,7 +43,7 @@ func upgradeAndRollBack(b *bed) {
 			b.Errorf("upgraded to %+v, want Recovered %v", rel, recovered)
 		}
 	}
-	values, err := b.h.GetValues(b.ctx, "web", false, helmexec.GetOptions{})
+	values, err := b.h.GetValues(b.ctx, "web", helmexec.ValuesOptions{})
 	b.must(err)
 	if values["greeting"] != "hi" || len(values) != 1 {
 		b.Errorf("values are %v", values)
@@ -50,13 +55,13 @@ func upgradeAndRollBack(b *bed) {
 		b.Errorf("the install finds %+v", rel)
 	}
 
-	b.must(b.h.Rollback(b.ctx, "web", helmexec.RollbackOptions{Wait: true, Timeout: patient}))
+	b.must(b.rollback(helmexec.RollbackOptions{Wait: true, Timeout: patient}))
 	history, err := b.h.History(b.ctx, "web", helmexec.HistoryOptions{})
 	b.must(err)
 	if len(history) != 3 || history[2].Description != "Rollback to 1" || history[2].Status != helmexec.StatusDeployed {
 		b.Errorf("history is %+v", history)
 	}
-	b.wantErr(b.h.Rollback(b.ctx, "web", helmexec.RollbackOptions{Revision: 9}), helmexec.ErrReleaseNotFound, "9")
+	b.wantErr(b.rollback(helmexec.RollbackOptions{Revision: 9}), helmexec.ErrReleaseNotFound, "9")
 }
 
 // failedUpgrade stays by default, for the next upgrade works over it, or goes back.

@@ -10,7 +10,7 @@ func TestGrowthOfMessages(t *testing.T) {
 	growth.Check(t, []growth.Reader{
 		{Name: "messages", Read: func(text string) {
 			_, _ = Meaning(text, true)
-			_, _, _ = verdict(text), NotReadyInTime(text), SawNothing(text)
+			_, _, _ = RecordedNothing(text), NotReadyInTime(text), SawNothing(text)
 			_ = Advice(Failure{Args: []string{"pull"}, Stderr: text})
 		}},
 	}, growth.Words)

@@ -39,7 +39,7 @@ func TestProcessesThatEndAtOnce(t *testing.T) {
 		t.Skip(err)
 	}
 	crowd(t, 100, func() {
-		assert.NoError(t, Run(t.Context(), Command{Path: binary, OverStdout: errOver}).Err)
+		assert.NoError(t, Run(t.Context(), Command{Path: binary, OverStdout: errOver, Grace: tooLong}).Err)
 	})
 }
 

@@ -20,6 +20,7 @@ var (
 	nameOfTried = map[tried]string{
 		triedOK: "exit 0", triedTaken: "name taken", triedUnreachable: "cluster unreachable", triedLost: "lost",
 		triedNotReady: "not ready", triedRefused: "refused", triedStopped: "stopped",
+		triedGone: "no release", triedSkipped: "objects passed over", triedPurged: "the record removed all the same",
 	}
 	nameOfFound = map[found]string{
 		foundNothing: "nothing", foundDeployed: "deployed", foundFailed: "failed", foundDead: "left by a dead helm",
@@ -28,6 +29,7 @@ var (
 	nameOfNext = map[next]string{
 		nextDone: "success", nextAgain: "try again", nextClearAgain: "remove it and try again", nextClearFail: "say why, remove it, fail",
 		nextFail: "fail", nextTaken: "fail, the name is taken", nextWait: "wait",
+		nextFinish: "bring the objects to an end", nextNoHooks: "try without hooks, or fail",
 	}
 )
 
@@ -145,6 +147,41 @@ func TestSettlementNeverHarms(t *testing.T) {
 					assert.False(t, n == nextAgain || n == nextClearAgain, "%s, %s: tried again", cell, nameOfFound[what])
 				}
 			}
+		}
+	}
+}
+
+// What a rollback and an uninstall do after a try, line by line.
+func TestSettlementOfRollbackAndUninstall(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		table *settlement
+		how   []tried
+		found found
+		want  next
+		why   string
+	}{
+		{"rollback", &settleRollback, allTried, foundDeployed, nextDone, "the revision is there, however the try ended"},
+		{"rollback", &settleRollback, allTried, foundNothing, nextFail, "the release was removed meanwhile"},
+		{"rollback", &settleRollback, allTried, foundLive, nextFail, "never found: the lock keeps others away"},
+		{"rollback", &settleRollback, []tried{triedOK, triedUnreachable, triedLost}, foundForeign, nextAgain, "nothing was recorded"},
+		{"rollback", &settleRollback, []tried{triedOK, triedUnreachable, triedLost}, foundDead, nextAgain, "a further one works over it"},
+		{"rollback", &settleRollback, []tried{triedUnreachable, triedLost}, foundUnknown, nextAgain, "the same one again does no harm"},
+		{"rollback", &settleRollback, []tried{triedNotReady, triedRefused, triedTaken}, foundFailed, nextFail, "it would fail again"},
+		{"rollback", &settleRollback, []tried{triedStopped}, foundDead, nextClearFail, "a pending revision blocks every change"},
+
+		{"uninstall", &settleUninstall, []tried{triedOK}, foundNothing, nextDone, "helm was content"},
+		{"uninstall", &settleUninstall, []tried{triedSkipped, triedGone, triedLost, triedPurged, triedRefused, triedNotReady, triedStopped}, foundNothing, nextFinish, "objects may be left"},
+		{"uninstall", &settleUninstall, []tried{triedLost}, foundFailed, nextAgain, "the network may be back"},
+		{"uninstall", &settleUninstall, []tried{triedLost, triedUnreachable}, foundUnknown, nextAgain, "the network may be back"},
+		{"uninstall", &settleUninstall, []tried{triedRefused, triedNotReady, triedPurged}, foundFailed, nextNoHooks, "a hook may be what fails"},
+		{"uninstall", &settleUninstall, []tried{triedPurged}, foundUnknown, nextFinish, "helm said that the record is gone"},
+		{"uninstall", &settleUninstall, []tried{triedRefused, triedNotReady, triedStopped}, foundUnknown, nextFail, "nobody can say what there is"},
+		{"uninstall", &settleUninstall, []tried{triedStopped}, foundFailed, nextFail, "the caller has had enough"},
+	} {
+		for _, how := range test.how {
+			assert.Equal(t, nameOfNext[test.want], nameOfNext[test.table[how][test.found]],
+				"%s, %s, %s: %s", test.name, nameOfTried[how], nameOfFound[test.found], test.why)
 		}
 	}
 }

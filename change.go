@@ -1,0 +1,378 @@
+package helmexec
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
+)
+
+// change carries one install or upgrade through its tries.
+type change struct {
+	h     *Helm
+	op    *operation
+	opts  InstallOptions
+	chart *Chart
+	stdin []byte
+	args  func(InstallOptions) args // without labels and positionals
+	table *settlement
+	taken error // the kind of nextTaken
+	tries *tries
+
+	latest  int       // the latest revision seen, once looked
+	looked  bool      // latest is known
+	ended   bool      // the caller's context has
+	until   time.Time // on the record of the last try: when it is over
+	open    bool      // a try may have made something that has not been seen since
+	openErr error     // of the last such try
+	again   bool      // a try was repeated because helm could not see what it had made
+	// historyOnly: an upgrade finds its release uninstalled, with its history kept.
+	historyOnly bool
+	failed      struct {
+		updated string    // of the record that was found failed
+		since   time.Time // when it was first found so
+	}
+	left   []Remain // what clearing the way left by design
+	beside []Remain // what helm makes beside the release and never removes: CRDs, the namespace
+	// clear makes way for a further try.
+	clear func(context.Context, *record) error
+	// giveUp ends a change that was recorded and failed for good.
+	giveUp func(context.Context, tried, *record, error) error
+}
+
+// carryOut tries until the change is settled.
+func (c *change) carryOut(ctx context.Context) (*Release, error) {
+	// A record carries the time by which the helm that wrote it has ended, so there is one.
+	longest := time.Hour + 4*c.opts.Timeout
+	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("%w: over %v", errOverlong, longest))
+	defer cancel()
+	c.tries = c.h.tries()
+	for {
+		err := c.try(ctx)
+		// Its time begins here: a helm that had to be killed has used up its own.
+		later, cancel := graceContext(ctx, c.h.cfg.GracePeriod)
+		c.ended = ctx.Err() != nil
+		o := c.observe(later, err)
+		rel, again, err := c.act(ctx, later, c.decide(ctx, later, &o), &o)
+		cancel()
+		if !again {
+			return rel, err
+		}
+	}
+}
+
+// observe reads how a try ended and what is recorded.
+func (c *change) observe(ctx context.Context, err error) observation {
+	o := observation{err: err, how: c.h.howItEnded(err)}
+	wasOpen := c.open
+	// Helm asks for the cluster before it does anything.
+	if !errors.Is(err, ErrClusterUnreachable) && o.how != triedTaken {
+		c.open, c.openErr = true, err
+	}
+	if c.open || o.how == triedTaken {
+		o.found, o.rec, o.lookErr = c.lookUp(ctx)
+	}
+	if o.found == foundUnknown && o.how == triedRefused && !wasOpen && recordedNothing(err) {
+		o.found = foundNothing // who may not read records can be told so by helm alone
+	}
+	if o.how == triedNotReady && o.found == foundFailed && !c.again && !c.opts.KeepFailed && c.tries.left > 1 && c.ready(ctx, err) {
+		o.how, c.again = triedLost, true
+	}
+	return o
+}
+
+// decide says what follows, once helms that may live have ended and what they had sent has arrived.
+// nextWait is its answer where the caller's context ended before that.
+func (c *change) decide(ctx, later context.Context, o *observation) next {
+	next := c.table[o.how][o.found]
+	for pause := time.Second; next == nextWait; pause = min(2*pause, maxPause) {
+		if !sleep(ctx, pause) {
+			return nextWait
+		}
+		if o.found, o.rec, o.lookErr = c.lookUp(later); o.found != foundUnknown {
+			next = c.table[o.how][o.found]
+		}
+	}
+	c.open = c.open && o.found == foundUnknown
+	last := next == nextFail || next == nextAgain && c.tries.left == 1
+	if last && c.nothingNew(o.found) && killed(o.err) {
+		c.lookForLate(later, o)
+		if o.late = c.nothingNew(o.found); !o.late {
+			next = c.table[o.how][o.found]
+		}
+	}
+	return next
+}
+
+// act does what follows. again tells that another try is due.
+func (c *change) act(ctx, later context.Context, next next, o *observation) (rel *Release, again bool, err error) {
+	switch next {
+	case nextDone:
+		rel := o.rec.release()
+		rel.Recovered = o.err != nil
+		return rel, false, nil
+	case nextWait:
+		return nil, false, c.failure(ErrReleaseBusy, o.rec, errors.Join(contextError(ctx), o.err))
+	case nextTaken:
+		taken := c.failure(c.taken, o.rec, o.err)
+		if c.taken == ErrReleaseExists {
+			taken.JobID = o.rec.labels()[labelJob]
+		}
+		return nil, false, c.withRemains(later, taken)
+	case nextClearFail:
+		return nil, false, c.giveUp(later, o.how, o.rec, o.err)
+	case nextClearAgain:
+		if clearErr := c.clear(later, o.rec); clearErr != nil {
+			return nil, false, c.leftBehind(later, o.rec, errors.Join(o.err, clearErr))
+		}
+		o.found, o.rec = foundNothing, nil
+	case nextFail:
+		if o.how == triedTaken && o.lookErr != nil {
+			// By whom decides between a success and ErrReleaseExists, so it is neither.
+			o.err = fmt.Errorf("the name is in use, and by whom could not be found out: %w", o.lookErr)
+		}
+		return nil, false, c.fail(later, o)
+	}
+	if o.err == nil {
+		o.err, c.open = ErrNotRecorded, o.found == foundNothing && next == nextAgain
+	}
+	if c.tries.another(ctx) {
+		return nil, true, nil
+	}
+	o.err = lastError(ctx, o.err)
+	if o.found == foundFailed {
+		return nil, false, c.giveUp(later, o.how, o.rec, o.err)
+	}
+	if !o.late {
+		o.rec = nil // it is as it was before, or was removed
+	}
+	return nil, false, c.fail(later, o)
+}
+
+// fail ends a change with nothing to remove, or no telling.
+func (c *change) fail(ctx context.Context, o *observation) error {
+	switch {
+	case c.open:
+		return c.leftBehind(ctx, o.rec, errors.Join(o.err, o.lookErr))
+	case o.late:
+		return c.leftOnItsWay(ctx, o.rec, o.err)
+	}
+	return c.withRemains(ctx, c.failure(nil, o.rec, o.err))
+}
+
+// try runs helm once.
+func (c *change) try(ctx context.Context) error {
+	// A helm whose runner was killed is stopped by nobody: its own timeout, which counts for each
+	// hook and for waiting, is what ends it.
+	end, _ := ctx.Deadline()
+	timeout := min(cmp.Or(c.opts.Timeout, helmTimeout), max(end.Sub(c.h.host.now()).Round(time.Second), time.Second))
+	until := c.h.host.now().Add(4 * timeout)
+	if end.After(until) {
+		until = end
+	}
+	opts := c.opts
+	if timeout != helmTimeout || opts.Timeout != 0 {
+		opts.Timeout = timeout
+	}
+	a := c.args(opts)
+	c.until = until.Add(4 * c.h.cfg.GracePeriod)
+	a.str("--labels", c.op.labels(opts, c.latest, c.until))
+	limits, asNow := c.h.rendering(), *c
+	limits.MoreCPUTime = asNow.recorded
+	inv := invocation{args: a, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
+	defer c.h.watch(ctx, c.op, c.opts)()
+	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)
+	return err
+}
+
+// recorded tells whether the try that runs has recorded the release, or that nobody can say so now.
+func (c *change) recorded(ctx context.Context) bool {
+	rec, err := c.h.record(ctx, c.op.target, c.op.release, 0)
+	if err == nil {
+		rec, err = c.ours(ctx, rec)
+	}
+	if err != nil {
+		return !errors.Is(err, ErrReleaseNotFound)
+	}
+	return rec != nil
+}
+
+// lookUp finds what is recorded under the name, and whose it is.
+func (c *change) lookUp(ctx context.Context) (found, *record, error) {
+	var rec *record
+	err := c.h.retry(ctx, func() (err error) {
+		rec, err = c.h.record(ctx, c.op.target, c.op.release, 0)
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrReleaseNotFound):
+		c.looked, c.latest = true, 0
+		return foundNothing, nil, nil
+	case err != nil:
+		return foundUnknown, nil, err
+	}
+	ours, err := c.ours(ctx, rec)
+	if err != nil {
+		return foundUnknown, nil, err
+	}
+	c.looked, c.latest = true, rec.Revision
+	if ours == nil {
+		return foundForeign, rec, nil
+	}
+	now := c.h.host.now()
+	if ours.Status == StatusFailed && c.failed.updated != ours.Updated {
+		c.failed.updated, c.failed.since = ours.Updated, now
+	}
+	what := c.op.found(ours.release(), now, c.failed.since)
+	if ours.Revision != rec.Revision && what != foundDeployed {
+		return foundForeign, rec, nil // it did not succeed, and others have gone on from there
+	}
+	return what, ours, nil
+}
+
+// ours finds the revision that this operation made, nil when there is none. Others may have made
+// revisions before and after it, and those after an upgrade inherit its labels. At the first look only
+// what the labels of the latest revision lead to counts; later ones go back to what was seen before.
+func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
+	rec := latest
+	for {
+		labels := rec.labels()
+		mine := labels[c.op.label] == c.op.id
+		switch {
+		case mine && (c.op.label == labelInstall || labels[labelBase] == strconv.Itoa(rec.Revision-1)):
+			return rec, nil
+		case !mine && (c.op.label == labelInstall || !c.looked || rec.Revision-1 <= c.latest):
+			return nil, nil
+		}
+		var before *record
+		err := c.h.retry(ctx, func() (err error) {
+			before, err = c.h.record(ctx, c.op.target, c.op.release, rec.Revision-1)
+			return err
+		})
+		switch {
+		case mine && (errors.Is(err, ErrReleaseNotFound) || err == nil && before.labels()[labelTry] != labels[labelTry]):
+			return rec, nil
+		case errors.Is(err, ErrReleaseNotFound):
+			return nil, nil // no longer in the history
+		case err != nil:
+			return nil, err
+		}
+		rec = before
+	}
+}
+
+// nothingNew tells that what is found is as it was before the try.
+func (c *change) nothingNew(found found) bool {
+	return found == foundNothing || found == foundForeign && c.op.label == labelUpgrade
+}
+
+// killed tells that helm was given no time for a last word. One that was over a limit was still rendering,
+// and had sent nothing.
+func killed(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Signal == syscall.SIGKILL.String() && !errors.Is(err, ErrRenderFailed)
+}
+
+// lookForLate looks for some of the time of grace for the record that a killed helm had sent on its
+// way: whatever stands between it and the API server may deliver that later.
+func (c *change) lookForLate(ctx context.Context, o *observation) {
+	ctx, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/2)
+	defer cancel()
+	for pause := 100 * time.Millisecond; c.nothingNew(o.found) && sleep(ctx, pause); pause = min(2*pause, time.Second) {
+		found, rec, err := c.lookUp(ctx)
+		if o.lookErr = err; found != foundUnknown {
+			o.found, o.rec = found, rec
+		}
+	}
+}
+
+// ready tells whether a try that said otherwise left everything ready: a helm whose connection went
+// silent waits to the end of its time for objects that it cannot see.
+func (c *change) ready(ctx context.Context, tried error) bool {
+	var e *Error
+	if !errors.As(tried, &e) || !helmtext.SawNothing(e.Stderr) {
+		return false
+	}
+	objects, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
+	p := progressOf(objects)
+	return err == nil && p.Total > 0 && p.Ready == p.Total && p.Blocker == nil
+}
+
+func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
+	if kind == nil && errors.Is(err, ErrNamespaceNotFound) {
+		kind = ErrNamespaceNotFound
+	}
+	e := &ReleaseError{Release: c.op.release, Namespace: c.op.target.namespace, Kind: kind, Err: err}
+	if rec != nil {
+		e.Status = rec.Status
+	}
+	return e
+}
+
+// withRemains adds to a failure what its tries left by design: objects that clearing the way for further
+// tries did not remove, and what helm makes before it records anything.
+func (c *change) withRemains(ctx context.Context, e *ReleaseError) *ReleaseError {
+	left := c.left
+	if c.openErr != nil {
+		left = slices.Concat(left, c.beside)
+	}
+	e.Remains = distinct(append(e.Remains, c.h.present(ctx, c.op.target, left)...))
+	return e
+}
+
+// whyFailed is the failure of a change whose record is there, with what keeps it from being ready.
+func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err error) *ReleaseError {
+	failed := c.failure(nil, rec, err)
+	switch how {
+	case triedNotReady:
+		failed.Kind = ErrNotReady
+		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
+	case triedStopped:
+		if c.opts.Wait || c.opts.WaitForJobs {
+			// Most of the time of grace belongs to the clean-up.
+			brief, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/5)
+			defer cancel()
+			failed.Blockers = c.h.blockers(brief, c.op.target, rec)
+		}
+	}
+	return failed
+}
+
+// leftBehind names what an install may have left: what its record says, or what the chart renders
+// to when the record cannot be read. After an upgrade it is the release itself that is left.
+func (c *change) leftBehind(ctx context.Context, rec *record, err error) *ReleaseError {
+	e := c.failure(ErrLeftBehind, rec, err)
+	if c.op.label == labelInstall {
+		left := c.remainsOf(ctx, rec)
+		e.Remains = c.h.present(ctx, c.op.target, slices.Concat(left, c.left, c.beside))
+	}
+	if failed := (*ReleaseError)(nil); errors.As(err, &failed) {
+		e.Status = failed.Status                                   // it may have gone since rec was read
+		e.Remains = distinct(append(e.Remains, failed.Remains...)) // some may come yet
+	}
+	return e
+}
+
+// leftOnItsWay is the failure of a change whose helm was killed and is not seen to have recorded
+// anything. The record comes first, so nothing but that can still arrive.
+func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *ReleaseError {
+	e := c.withRemains(ctx, c.failure(ErrLeftBehind, rec, err))
+	e.Remains = append(e.Remains, recordSecret(c.op.release, c.op.target.namespace, c.latest+1, "may still be on its way"))
+	return e
+}
+
+// helmTimeout is helm's own default for --timeout.
+const helmTimeout = 5 * time.Minute
+
+// settlingTime is how long a runner on another host is left alone with a release that is found
+// failed: it is about to remove it.
+const settlingTime = 2 * time.Minute
+
+// errOverlong ends a change that has no end of its own.
+var errOverlong = fmt.Errorf("the change takes too long: %w", context.DeadlineExceeded)

@@ -1,0 +1,170 @@
+package helmexec
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
+)
+
+// All that changes a release is done in one way: a try is made, what became of it is looked up, and a table
+// says what follows from the two.
+
+// tried is how a try ended, as far as helm's own words tell.
+type tried int
+
+const (
+	triedOK          tried = iota // exit 0
+	triedTaken                    // the name is in use
+	triedUnreachable              // the cluster did not answer before anything was done
+	triedLost                     // the connection or the process was lost on the way
+	triedNotReady                 // objects were made and waiting for them ended
+	triedRefused                  // it failed for good
+	triedStopped                  // the caller's context ended
+	triedGone                     // an uninstall found no release
+	triedSkipped                  // an uninstall exited 0, and passed over objects
+	triedPurged                   // an uninstall failed, and went on to remove the record
+	endsOfTries
+)
+
+// found is what is recorded afterwards under the name.
+type found int
+
+const (
+	foundNothing  found = iota
+	foundDeployed       // this operation's release, as wanted, or upgraded since
+	foundFailed         // this operation's, failed; of an uninstall, the release that is to go
+	foundDead           // this operation's, pending or being removed, by a helm that is dead
+	foundLive           // this operation's, unfinished, by a helm on another host that may live
+	foundForeign        // of another operation
+	foundUnknown        // looking failed
+	kindsOfFound
+)
+
+// next is what follows from the two.
+type next int
+
+const (
+	nextFail       next = iota // fail; there is nothing to remove, or no telling
+	nextDone                   // success
+	nextAgain                  // another try
+	nextClearAgain             // remove what is there, then another try
+	nextClearFail              // say why, remove what is there, fail
+	nextTaken                  // fail: the name is another's
+	nextWait                   // look again in a while
+	nextFinish                 // the record is gone: bring the objects to an end
+	nextNoHooks                // another try without the delete hooks, where that may help; else fail
+)
+
+// settlement is the whole of recovery: what to do after a try, given how it ended and what is found.
+type settlement [endsOfTries][kindsOfFound]next
+
+// A deployed release of this operation is a success however the try ended. A live helm is always
+// waited for, since changing the record below it orphans its objects. A release of somebody else
+// is never touched.
+var settleInstall = settlement{
+	//                 nothing    deployed  failed          dead            live      foreign    unknown
+	triedOK:          {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextFail},
+	triedTaken:       {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextFail},
+	triedUnreachable: {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextAgain},
+	triedLost:        {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextAgain},
+	triedNotReady:    {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextTaken, nextFail},
+	triedRefused:     {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
+	triedStopped:     {nextFail, nextDone, nextClearFail, nextClearFail, nextFail, nextFail, nextFail},
+}
+
+// For an upgrade "foreign" is the release as it was before: the try recorded nothing. A failed
+// revision does not block a further try, a pending one does.
+var settleUpgrade = settlement{
+	//                 nothing    deployed  failed         dead            live      foreign    unknown
+	triedOK:          {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextFail},
+	triedTaken:       {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextTaken, nextFail},
+	triedUnreachable: {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextAgain},
+	triedLost:        {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextAgain},
+	triedNotReady:    {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
+	triedRefused:     {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
+	triedStopped:     {nextFail, nextDone, nextClearFail, nextClearFail, nextFail, nextFail, nextFail},
+}
+
+// A rollback has no label to know its revision by: it is a later one that says so. One that is pending
+// was left by a dead helm, for nobody else changes the release meanwhile; a further rollback works over it.
+var settleRollback = settlement{
+	//                 nothing   deployed  failed     dead           live  foreign    unknown
+	triedOK:          {nextFail, nextDone, nextFail, nextAgain, nextFail, nextAgain, nextFail},
+	triedUnreachable: {nextFail, nextDone, nextAgain, nextAgain, nextFail, nextAgain, nextAgain},
+	triedLost:        {nextFail, nextDone, nextAgain, nextAgain, nextFail, nextAgain, nextAgain},
+	triedTaken:       {nextFail, nextDone, nextFail, nextFail, nextFail, nextFail, nextFail},
+	triedNotReady:    {nextFail, nextDone, nextFail, nextFail, nextFail, nextFail, nextFail},
+	triedRefused:     {nextFail, nextDone, nextFail, nextFail, nextFail, nextFail, nextFail},
+	triedStopped:     {nextFail, nextDone, nextFail, nextClearFail, nextFail, nextFail, nextFail},
+}
+
+// Of an uninstall "failed" is the release that is to go. A record that is gone, or another's, leaves the
+// objects to be looked after; where helm was content, nobody looks.
+var settleUninstall = settlement{
+	triedOK:          {foundNothing: nextDone},
+	triedSkipped:     {foundNothing: nextFinish},
+	triedGone:        {foundNothing: nextFinish},
+	triedUnreachable: {foundUnknown: nextAgain},
+	triedLost:        {foundNothing: nextFinish, foundFailed: nextAgain, foundUnknown: nextAgain},
+	triedPurged:      {foundNothing: nextFinish, foundFailed: nextNoHooks, foundUnknown: nextFinish},
+	triedRefused:     {foundNothing: nextFinish, foundFailed: nextNoHooks, foundUnknown: nextFail},
+	triedNotReady:    {foundNothing: nextFinish, foundFailed: nextNoHooks, foundUnknown: nextFail},
+	triedTaken:       {foundNothing: nextFinish, foundFailed: nextNoHooks, foundUnknown: nextFail},
+	triedStopped:     {foundNothing: nextFinish, foundFailed: nextFail, foundUnknown: nextFail},
+}
+
+// observation is what is known after a try.
+type observation struct {
+	err     error // of the try
+	how     tried
+	found   found
+	rec     *record // what is found, nil where that is nothing
+	lookErr error   // why nobody could look
+	late    bool    // helm was killed, and what it had sent may still arrive
+}
+
+// howItEnded reads the error of a try.
+func (h *Helm) howItEnded(err error) tried {
+	var e *Error
+	switch {
+	case err == nil:
+		return triedOK
+	case !errors.As(err, &e) && !errors.Is(err, errTransform) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
+		return triedStopped // before helm started
+	case e == nil:
+		return triedRefused
+	case e != nil && e.cause != nil && (errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, errOverlong)):
+		return triedStopped
+	case errors.Is(err, ErrRenderTooLarge), errors.Is(err, ErrRenderTimeout):
+		return triedRefused // it takes as much next time, whatever Retry says
+	case errors.Is(err, ErrReleaseExists), errors.Is(err, ErrReleaseBusy):
+		return triedTaken
+	case h.cfg.Retry.Retryable(err) && errors.Is(err, ErrClusterUnreachable):
+		return triedUnreachable
+	case h.cfg.Retry.Retryable(err):
+		return triedLost
+	case helmtext.NotReadyInTime(e.Stderr):
+		return triedNotReady
+	}
+	return triedRefused
+}
+
+// found reads what a record of the operation means to it. A record that failed was found so since then.
+func (op *operation) found(r *Release, now, since time.Time) found {
+	switch {
+	case r.Status == StatusUninstalled, r.Status == StatusUninstalling && op.label == labelUpgrade:
+		// Its history was kept on purpose, and so was the name; or somebody is removing it.
+		return foundForeign
+	case r.Labels[labelSweep] != "":
+		return foundDead
+	case r.Status == StatusDeployed, r.Status == StatusSuperseded, r.Revision > 1 && op.label == labelInstall:
+		return foundDeployed
+	case r.Status == StatusFailed && (!op.mayLive(r, now) || now.Sub(since) > settlingTime):
+		return foundFailed
+	case op.mayLive(r, now):
+		return foundLive
+	}
+	return foundDead
+}

@@ -1,7 +1,7 @@
-// Package fetch makes files on this machine of the charts of repositories, registries and web servers.
-// It keeps repositories with their credentials and indexes, and archives by their digests, in a home
-// that any number of processes may share. What asks a source is helm, which it drives through an
-// interface, and where a source wants credentials a relay of its own.
+// Package fetch downloads charts from repositories, registries and web servers. It keeps repositories with
+// their credentials and indexes, and archives by their digests, in a home that any number of processes may
+// share. Helm asks the sources, through an interface, and where a source wants credentials through a relay
+// of this package. It knows no release, and not how a process runs.
 package fetch
 
 import (
@@ -137,8 +137,9 @@ type Chart struct {
 	*chart.Chart
 }
 
-// Fetch makes a chart of any address a file on this machine: the one that is there, one that is kept,
-// or one that helm pulls. Callers who ask for the same at the same time share one refresh and one pull.
+// Fetch finds the chart at any address and gives its file on this machine: the one that is there, one that
+// is kept, or one that helm pulls. Callers who ask for the same at the same time share one refresh and one
+// pull.
 func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Chart, err error) {
 	defer func() { err = redact.Legible(err) }()
 	asked := time.Now()

@@ -251,7 +251,7 @@ func newArgvRun(t *testing.T, version string) argvRun {
 	fake.AddArchive("web-1.2.3.tgz", archive)
 	_, err := h.AddRepo(t.Context(), "https://known.example/charts", RepoOptions{Name: "known"})
 	require.NoError(t, err)
-	names := strings.NewReplacer(h.state, "HOME", in.chart, "CHART", in.file, "FILE", in.dir, "DIR", in.digest, "@DIGEST", recordTemplate, "TEMPLATE")
+	names := strings.NewReplacer(h.home.Path(), "HOME", in.chart, "CHART", in.file, "FILE", in.dir, "DIR", in.digest, "@DIGEST", recordTemplate, "TEMPLATE")
 	return argvRun{h, fake, in, names}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/home"
 )
 
 // notice says what an operation of this home is at work on, from before its helm starts. It stands beside
@@ -30,7 +31,7 @@ func (op *operation) announce(job string) error {
 	if err != nil {
 		return err
 	}
-	return writeFileAtomic(noticeFile(op.own.Path()), text)
+	return home.WriteFile(noticeFile(op.own.Path()), text)
 }
 
 // atWork lists the releases of a job that operations of this home are at work on.

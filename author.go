@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/redact"
@@ -114,87 +113,23 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 //
 // Errors: ErrInvalidArgument for a repository that wants a token, ErrChartNotFound, ErrBadChart,
 // ErrRepoNotFound, ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
-func (h *Helm) DependencyBuild(ctx context.Context, chart string) error {
-	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
-		return fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, chart)
+func (h *Helm) DependencyBuild(ctx context.Context, folder string) error {
+	if fi, err := os.Stat(folder); err != nil || !fi.IsDir() {
+		return fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, folder)
 	}
-	chart, err := filepath.Abs(chart)
+	folder, err := filepath.Abs(folder)
 	if err != nil {
 		return err
 	}
-	inv := invocation{args: []string{"dependency", "build", "--", chart}, reports: true}
-	tmp, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "dependencies-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	if h.private() {
-		config := filepath.Join(tmp, "repositories.yaml")
-		if inv.secrets, err = h.dependencyRepos(chart, config); err != nil {
+	var named []string
+	if h.cfg.Home != UserHome {
+		content, err := chart.Read(folder, chart.Options{})
+		if err != nil {
 			return err
 		}
-		inv.env = []string{
-			"HELM_REPOSITORY_CONFIG=" + config, "HELM_REPOSITORY_CACHE=" + filepath.Join(tmp, "index"),
-			"HELM_CONTENT_CACHE=" + filepath.Join(tmp, "content"),
+		for _, d := range content.Metadata.Dependencies {
+			named = append(named, d.Repository)
 		}
 	}
-	return h.fetching(ctx, inv, tmp, h.cfg.Limits.Index)
-}
-
-// dependencyRepos writes the file of repositories that helm wants, of those that the chart's
-// dependencies name: helm refreshes all that are in it. secrets are their passwords.
-func (h *Helm) dependencyRepos(chart, config string) (secrets []string, err error) {
-	content, err := readChart(chart, chart, defaultChartLimits)
-	if err != nil {
-		return nil, err
-	}
-	named := func(r repoEntry) bool {
-		return slices.ContainsFunc(content.Metadata.Dependencies, func(d Dependency) bool {
-			u, err := parseRepoURL(d.Repository)
-			return d.Repository == "@"+r.Name || d.Repository == "alias:"+r.Name || err == nil && u.String() == r.URL
-		})
-	}
-	all := []repoEntry{}
-	for _, file := range h.repoFiles() {
-		entries, err := readRepositories(file)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			if !named(e) {
-				continue
-			}
-			if e.Token != "" {
-				return nil, errdef.Invalidf("dependency build: repository %s wants a token, which helm cannot send: put its charts into %s with Pull", e.shown(), filepath.Join(chart, "charts"))
-			}
-			secrets = append(secrets, e.Password)
-			all = append(all, e)
-		}
-	}
-	return secrets, writeRepositories(config, all...)
-}
-
-// SearchOptions is for Search.
-type SearchOptions struct {
-	Refresh bool // fetch the repository's index first
-}
-
-// Search lists the versions of a chart that a known repository has, the newest first. Starts no
-// helm process, one with Refresh.
-//
-// Errors: ErrRepoNotFound, ErrChartNotFound; with Refresh ErrUnauthorized.
-func (h *Helm) Search(ctx context.Context, repo, chart string, opts SearchOptions) ([]ChartVersion, error) {
-	if !repoName.MatchString(repo) || !chartName.MatchString(chart) {
-		return nil, errdef.Invalidf("search: %q in repository %q: want the names of a repository and of a chart", chart, repo)
-	}
-	if opts.Refresh {
-		if err := h.refresh(ctx, repo, time.Now()); err != nil {
-			return nil, err
-		}
-	}
-	versions, err := h.versions(ctx, repo, chart)
-	if err == nil && len(versions) == 0 {
-		err = fmt.Errorf("%w: repository %s has no chart %q", ErrChartNotFound, h.shownRepo(ctx, repo), chart)
-	}
-	return versions, err
+	return h.store.BuildDependencies(ctx, folder, named)
 }

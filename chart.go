@@ -1,23 +1,42 @@
 package helmexec
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"time"
 
-	"github.com/Masterminds/semver/v3"
-
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
-	"github.com/sut-bench/helmexec/internal/redact"
+	"github.com/sut-bench/helmexec/internal/fetch"
+	"github.com/sut-bench/helmexec/internal/home"
 )
+
+// What a chart says of itself; see package chart, which reads it.
+type (
+	// Metadata is what is in a Chart.yaml.
+	Metadata = chart.Metadata
+	// Maintainer is a person or group to ask about a chart.
+	Maintainer = chart.Maintainer
+	// Dependency is a chart that another depends on.
+	Dependency = chart.Dependency
+	// Values are the values of a chart, or those a user gives over them.
+	Values = chart.Values
+	// ChartVersion is one version of a chart in a repository's index. All of it is what the index says.
+	ChartVersion = chart.Version
+)
+
+// ArchiveValues reads the values of a chart, an archive (.tgz) or a folder, without a helm process. They are the
+// content of the chart's own values.yaml, as "helm show values" prints it: the defaults of its dependencies are not in
+// it. A chart without the file has no values, which is not an error. The chart need not be trusted; [chart.Read] says
+// what is refused (ErrBadChart), and [chart.Limits] what is too much (ErrOutputTooLarge). ErrChartNotFound: there is
+// nothing at the path, or no chart.
+func ArchiveValues(path string) (Values, error) {
+	content, err := chart.Read(path, chart.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return content.Values, nil
+}
 
 // SourceOptions is how a registry or the host of an archive is reached. A chart repository is
 // reached as AddRepo was told.
@@ -25,16 +44,6 @@ type SourceOptions struct {
 	PlainHTTP                 bool // an OCI registry without TLS
 	InsecureSkipTLSVerify     bool
 	CAFile, CertFile, KeyFile string
-}
-
-func (o SourceOptions) flags() []string {
-	var a args
-	a.is("--plain-http", o.PlainHTTP)
-	a.is("--insecure-skip-tls-verify", o.InsecureSkipTLSVerify)
-	a.str("--ca-file", o.CAFile)
-	a.str("--cert-file", o.CertFile)
-	a.str("--key-file", o.KeyFile)
-	return a
 }
 
 // ChartOptions says which version of a chart, and how to reach it.
@@ -77,142 +86,15 @@ type Chart struct {
 //
 // Errors: ErrInvalidArgument, ErrRepoNotFound, ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
-func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (_ *Chart, err error) {
-	defer func() { err = redact.Legible(err) }()
-	asked := time.Now()
-	src, err := parseAddress(address)
+func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
+	ch, err := h.store.Fetch(ctx, address, fetch.Options{Version: opts.Version, Refresh: opts.Refresh, Source: fetch.Source(opts.Source)})
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case opts.Version == "" || opts.Version == src.version:
-	case src.version != "":
-		return nil, errdef.Invalidf("chart address %q names version %s and the options %s: give one", redact.Address(address), src.version, opts.Version)
-	case src.kind == fromArchive || src.kind == fromDisk:
-		return nil, errdef.Invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", redact.Address(address), opts.Version)
-	default:
-		src.version = opts.Version
-		if err := checkVersion(src.version); err != nil {
-			return nil, errdef.Invalidf("chart address %q: %w", redact.Address(address), err)
-		}
-	}
-	src.shown = redact.Address(src.ref)
-	switch src.kind {
-	case fromDisk:
-		path, err := filepath.Abs(src.ref)
-		if err != nil {
-			return nil, errdef.Invalidf("chart path %q: %v", src.ref, err)
-		}
-		src.ref = path
-		ch, err := h.openChart(src, path)
-		if errors.Is(err, fs.ErrNotExist) && strings.Contains(filepath.Base(path), ":") {
-			err = fmt.Errorf("%w (a path takes no version)", err)
-		}
-		return ch, err
-	case fromRepo:
-		return h.fetchFromRepo(ctx, src, opts, asked)
-	}
-	// A URL or a range of versions can mean another archive tomorrow.
-	exact := src.kind == fromOCI && (src.digest != "" || pinned(src.version)) && !opts.Refresh
-	return h.cached(ctx, src.ref+" "+src.version+src.digest, src, func(p pin) bool {
-		return exact || !p.At.Before(asked)
-	}, func(dest string) (invocation, error) {
-		if src.kind == fromOCI {
-			return invocation{args: pullArgs(src.ref, src.version, src.digest, dest, opts.Source)}, nil
-		}
-		return h.stageURL(src, dest, opts.Source)
-	}, "")
-}
-
-func (h *Helm) fetchFromRepo(ctx context.Context, src chartSource, opts ChartOptions, asked time.Time) (*Chart, error) {
-	if src.repoURL != "" {
-		var err error
-		if src.repo, err = h.AddRepo(ctx, src.repoURL, RepoOptions{}); err != nil {
-			return nil, err
-		}
-	}
-	src.ref = src.repo + "/" + src.chart
-	// A name can be given to another repository one day, its URL is what it is.
-	from, err := h.known(ctx, src.repo)
-	if err != nil {
-		return nil, err
-	}
-	src.shown = from.shown() + "/" + src.chart
-	key := func(version string) string { return from.Name + " " + from.URL + "/" + src.chart + " " + version }
-	if pinned(src.version) && !opts.Refresh {
-		if p, ok := h.readPin(key(src.version)); ok {
-			if ch := h.kept(ctx, src, p.Digest); ch != nil {
-				return ch, nil
-			}
-		}
-	}
-	fresh := opts.Refresh || !pinned(src.version)
-	if fresh {
-		// Starts no process where the repository was added just now.
-		if err := h.refresh(ctx, src.repo, asked); err != nil {
-			return nil, err
-		}
-	}
-	entry, err := h.find(ctx, src)
-	if errors.Is(err, ErrChartNotFound) && !fresh {
-		// It may have been published after the index was fetched.
-		if err := h.refresh(ctx, src.repo, asked); err != nil {
-			return nil, err
-		}
-		entry, err = h.find(ctx, src)
-	}
-	if err != nil {
-		return nil, err
-	}
-	src.version = entry.Version
-	return h.cached(ctx, key(entry.Version), src, func(p pin) bool {
-		if digest := entry.digest(); digest != "" {
-			return p.Digest == digest
-		}
-		return !opts.Refresh || !p.At.Before(asked)
-	}, func(dest string) (invocation, error) {
-		return h.stageEntry(ctx, src, from.URL, entry, dest)
-	}, entry.digest())
-}
-
-// openChart reads what is at path.
-func (h *Helm) openChart(src chartSource, path string) (*Chart, error) {
-	a, err := readChart(path, cmp.Or(src.shown, path), h.chartLimits())
-	if err != nil {
-		return nil, err
-	}
-	digest := a.Digest
-	if digest != "" {
-		digest = "sha256:" + digest
-	}
-	if src.chart != "" && a.Metadata.Name != src.chart {
-		return nil, fmt.Errorf("%w: %s holds a chart named %q", ErrChartNotFound, src.shown, a.Metadata.Name)
-	}
-	if pinned(src.version) && !sameVersion(a.Metadata.Version, src.version) {
-		return nil, fmt.Errorf("%w: %s %s holds version %q", ErrChartNotFound, src.shown, src.version, a.Metadata.Version)
-	}
-	ref := redact.Address(src.ref)
 	return &Chart{
-		Path: path, Ref: ref, Repo: src.repo, Metadata: a.Metadata, Values: a.Values, Schema: a.Schema, Digest: digest,
-		bringsCRDs: slices.ContainsFunc(a.Files, bringsCRDs),
+		Path: ch.Path, Ref: ch.Ref, Repo: ch.Repo, Metadata: ch.Metadata, Values: ch.Values, Schema: ch.Schema, Digest: ch.Digest,
+		bringsCRDs: ch.HasCRDs(),
 	}, nil
-}
-
-func (h *Helm) chartLimits() chartLimits {
-	limits := defaultChartLimits
-	limits.compressed = h.cfg.Limits.Archive
-	return limits
-}
-
-func pullArgs(ref, version, digest, dir string, opts SourceOptions) []string {
-	a := args{"pull", "--destination=" + dir}
-	if digest != "" {
-		ref += "@" + digest
-	} else {
-		a.str("--version", version)
-	}
-	a.add(opts.flags()...)
-	return append(a, "--", ref)
 }
 
 // Pull puts the archive of a chart into the folder dir under the name that its source gives it,
@@ -232,27 +114,7 @@ func (h *Helm) Pull(ctx context.Context, chart, dir string, opts ChartOptions) (
 		return "", errdef.Invalidf("pull: %s is a folder and has no archive", ch.Ref)
 	}
 	path = filepath.Join(dir, ch.Metadata.Name+"-"+ch.Metadata.Version+".tgz")
-	return path, copyFileAtomic(ch.Path, path)
-}
-
-// copyFileAtomic copies through a temporary file beside the destination, so that the rename stays
-// on one file system.
-func copyFileAtomic(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(to), ".pull-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(out.Name())
-	_, err = io.Copy(out, in)
-	if err := errors.Join(err, out.Chmod(fs.FileMode(0o644)), out.Close()); err != nil {
-		return err
-	}
-	return os.Rename(out.Name(), to)
+	return path, home.CopyFile(ch.Path, path)
 }
 
 // ShowChart gives a chart's metadata, its Chart.yaml. Starts the processes of Fetch and no more.
@@ -276,11 +138,4 @@ func (h *Helm) ShowValues(ctx context.Context, chart string, opts ChartOptions) 
 		return nil, err
 	}
 	return ch.Values, nil
-}
-
-// sameVersion compares two versions; a tag of a registry has "_" for "+".
-func sameVersion(a, b string) bool {
-	va, errA := semver.NewVersion(a)
-	vb, errB := semver.NewVersion(strings.ReplaceAll(b, "_", "+"))
-	return errA == nil && errB == nil && va.Equal(vb)
 }

@@ -1,12 +1,11 @@
 package helmexec
 
 import (
-	"bytes"
 	"fmt"
-	"maps"
-	"path"
 	"slices"
 	"strings"
+
+	"github.com/sut-bench/helmexec/chart"
 )
 
 const crdKind = "CustomResourceDefinition"
@@ -23,71 +22,17 @@ func (h *Helm) crdsOf(ch *Chart) (crds chartCRDs, err error) {
 	if !ch.bringsCRDs {
 		return crds, nil
 	}
-	parts := newChartParts(h.chartLimits())
-	parts.extra = bringsCRDs
-	if err := parts.read(ch.Path, ch.Ref); err != nil {
-		return crds, err
+	files, err := chart.ReadCRDs(ch.Path, chart.Options{Name: ch.Ref, Limits: chart.Limits{Archive: h.cfg.Limits.Archive}})
+	for _, file := range files.Own {
+		crds.own = append(crds.own, crdObjects(file)...)
 	}
-	err = crds.add(parts, false, 0)
+	for _, file := range files.Sub {
+		crds.sub = append(crds.sub, crdObjects(file)...)
+	}
 	if names := len(strings.Join(crds.names(), nameSeparator)); err == nil && names > maxPackedNames {
 		err = fmt.Errorf("chart %s: %w: its subcharts bring %d CRDs", ch.Ref, ErrOutputTooLarge, len(crds.sub))
 	}
 	return crds, err
-}
-
-// add sorts the files of a chart, or of one packed in it.
-func (c *chartCRDs) add(parts *chartParts, packed bool, depth int) error {
-	for _, name := range slices.Sorted(maps.Keys(parts.texts)) {
-		text := parts.texts[name]
-		if !bringsCRDs(name) {
-			continue
-		}
-		if !isPackedChart(name) {
-			to := &c.own
-			if packed || !strings.HasPrefix(name, "crds/") {
-				to = &c.sub
-			}
-			*to = append(*to, crdObjects(text)...)
-			continue
-		}
-		if depth == maxSubcharts {
-			return fmt.Errorf("%w: charts are packed in it more than %d deep", ErrBadChart, maxSubcharts)
-		}
-		inner := newChartParts(parts.limits)
-		inner.extra = bringsCRDs
-		if err := inner.readArchive(name, bytes.NewReader(text)); err != nil {
-			return err
-		}
-		if err := c.add(inner, true, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxSubcharts is how deep charts are packed in each other that are read here.
-const maxSubcharts = 8
-
-// bringsCRDs tells whether a file of a chart is one of CRDs, or can hold some: as Helm reads a chart, the
-// YAML and JSON in crds, in the same folder of what is in charts, and in what is packed there.
-func bringsCRDs(name string) bool {
-	for strings.HasPrefix(name, "charts/") {
-		if isPackedChart(name) {
-			return true
-		}
-		rest := strings.TrimPrefix(name, "charts/")
-		folder, below, _ := strings.Cut(rest, "/")
-		if strings.HasPrefix(folder, "_") || strings.HasPrefix(folder, ".") {
-			return false
-		}
-		name = below
-	}
-	return strings.HasPrefix(name, "crds/") && slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
-}
-
-func isPackedChart(name string) bool {
-	folder, file := path.Split(name)
-	return path.Base(folder) == "charts" && path.Ext(file) == ".tgz" && !strings.HasPrefix(file, "_") && !strings.HasPrefix(file, ".")
 }
 
 // names are those of the CRDs of subcharts.

@@ -14,7 +14,8 @@
 // oci:// reference, the URL of an archive, the name of a repository that [Helm.AddRepo] made known,
 // or a path; [Helm.Chart2Info] lists the forms. A version follows behind a colon. Whatever takes a
 // chart takes any of them. [Helm.Fetch] makes it a file in the cache of the home, and what is given
-// that file's path sees the same bytes again, whatever the repository serves by then.
+// that file's path sees the same bytes again, whatever the repository serves by then. Package chart reads
+// such a file, or a folder, without helm.
 //
 // # Exactly once
 //

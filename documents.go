@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // document is one document of a stream, not parsed yet.
@@ -18,7 +20,7 @@ type document struct {
 	line   int    // of the stream, from 1, at which text starts
 	offset int    // of text in the stream
 	text   []byte // without the marker lines around it
-	pass   *reading
+	pass   *safeyaml.Pass
 }
 
 // maxBad is how many unreadable documents of a manifest are reported. Each costs far more than its few bytes.
@@ -29,7 +31,7 @@ var errTooManyBad = fmt.Errorf("%w: more than %d documents; those behind them we
 // read visits the documents in their order and joins the errors. It ends with the context's error when that ends, and
 // stops when too many documents are bad.
 func (m Manifest) read(ctx context.Context, visit func(*document) error) error {
-	pass := newReading(ctx, len(m))
+	pass := safeyaml.NewPass(ctx, len(m))
 	var errs []error
 	for doc := range m.documents() {
 		doc.pass = pass
@@ -71,10 +73,10 @@ func (d *document) fail(err error) error {
 // nodes parses the document. Nearly always it is one node; a document with line breaks that only YAML knows (a lone
 // carriage return) may hold several, and none may get lost.
 func (d *document) nodes() ([]*yamlnode.Node, error) {
-	if node, ok := parseSimple(d.pass.ctx, d.text); ok {
+	if node, ok := parseSimple(d.pass.Context(), d.text); ok {
 		return []*yamlnode.Node{node}, nil
 	}
-	nodes, err := d.pass.parse(d.text)
+	nodes, err := d.pass.Parse(d.text)
 	if err != nil {
 		err = d.fail(err)
 	}
@@ -109,8 +111,6 @@ func (m Manifest) documents() func(yield func(*document) bool) {
 	}
 }
 
-var byteOrderMark = []byte("\ufeff")
-
 // markers finds the marker lines of a stream, one after the other. It remembers how far it has looked for each of the
 // two, since there may be many of one and few of the other.
 type markers struct {
@@ -122,8 +122,8 @@ type markers struct {
 // share its line with content (`--- {}`) or with a comment.
 func (m *markers) after(start int) (end, next int) {
 	if start == 0 {
-		if bytes.HasPrefix(m.text, byteOrderMark) {
-			start = len(byteOrderMark)
+		if bytes.HasPrefix(m.text, safeyaml.ByteOrderMark) {
+			start = len(safeyaml.ByteOrderMark)
 		}
 		if m.marks(start) {
 			return start, start + 3
@@ -160,7 +160,7 @@ func (m *markers) marks(at int) bool {
 
 // isBlank reports whether the text holds nothing but white space, comments and directives.
 func isBlank(text []byte) bool {
-	text = bytes.TrimPrefix(text, byteOrderMark)
+	text = bytes.TrimPrefix(text, safeyaml.ByteOrderMark)
 	for len(text) > 0 {
 		line := text
 		if end := bytes.IndexByte(text, '\n'); end >= 0 {
@@ -182,7 +182,7 @@ func isBlank(text []byte) bool {
 // parsed.
 func (d *document) scanIdentity() (apiVersion, kind string) {
 	var versions, kinds int
-	text := bytes.TrimPrefix(d.text, byteOrderMark)
+	text := bytes.TrimPrefix(d.text, safeyaml.ByteOrderMark)
 	first := true
 	for len(text) > 0 {
 		line := text
@@ -219,16 +219,10 @@ func (d *document) scanIdentity() (apiVersion, kind string) {
 			kind, kinds = plainScalar(value), kinds+1
 		}
 	}
-	if versions != 1 || kinds != 1 || apiVersion == "" || kind == "" || hasOddBreaks(d.text) {
+	if versions != 1 || kinds != 1 || apiVersion == "" || kind == "" || safeyaml.HasOddBreaks(d.text) {
 		return "", ""
 	}
 	return apiVersion, kind
-}
-
-// hasOddBreaks reports line breaks other than LF and CRLF: YAML 1.1 has four more.
-func hasOddBreaks(text []byte) bool {
-	return bytes.Count(text, []byte{'\r'}) != bytes.Count(text, []byte("\r\n")) ||
-		bytes.Contains(text, []byte("\u0085")) || bytes.Contains(text, []byte("\u2028")) || bytes.Contains(text, []byte("\u2029"))
 }
 
 func isPlainWord(b []byte) bool {

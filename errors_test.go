@@ -176,10 +176,11 @@ func TestErrorsArePrintable(t *testing.T) {
 			return err
 		}, `/nowhere/\u202egnp`},
 		{"an index", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
-			dir := repoDirIn(h.repoPath("odd"), "odd")
-			require.NoError(t, os.MkdirAll(filepath.Dir(dir.index), 0o700))
-			require.NoError(t, writeRepositories(dir.config, repoEntry{Name: "odd", URL: "https://odd.example"}))
-			require.NoError(t, os.WriteFile(dir.index, []byte("entries: {web: !!int \""+spelled+"\"}\n"), 0o600))
+			dir := h.home.Path("repositories", "odd")
+			require.NoError(t, errors.Join(
+				os.MkdirAll(filepath.Join(dir, "index"), 0o700),
+				os.WriteFile(filepath.Join(dir, "repositories.yaml"), []byte("repositories: [{name: odd, url: \"https://odd.example\"}]\n"), 0o600),
+				os.WriteFile(filepath.Join(dir, "index", "odd-index.yaml"), []byte("entries: {web: !!int \""+spelled+"\"}\n"), 0o600)))
 			_, err := h.Search(t.Context(), "odd", "web", SearchOptions{})
 			require.Error(t, err)
 			return err
@@ -221,16 +222,7 @@ func TestWaitForARenderIsPrintable(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer cancel()
-		assert.Eventually(t, func() bool {
-			h.gates.Lock()
-			defer h.gates.Unlock()
-			for _, g := range h.gates.of {
-				if g.callers == 2 {
-					return true
-				}
-			}
-			return false
-		}, tooLong, time.Millisecond)
+		assert.Eventually(t, func() bool { return h.home.Waiting() == 1 }, tooLong, time.Millisecond)
 	}()
 	_, err := h.Inspect(ctx, path, InspectOptions{})
 	require.ErrorContains(t, err, "waiting for another caller")

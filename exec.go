@@ -2,18 +2,18 @@ package helmexec
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/process"
 	"github.com/sut-bench/helmexec/internal/redact"
@@ -44,8 +44,8 @@ type invocation struct {
 	stderr *string // set to the end of stderr when helm succeeds
 	// subject is what an error names in place of the first positional, which is a name of our making.
 	subject string
-	via     *relay // what stands between helm and a repository
-	login   login  // what becomes of the credentials for the source that it asks
+	via     *fetch.Relay // what stands between helm and a repository
+	login   fetch.Login  // what becomes of the credentials for the source that it asks
 
 	// mutates marks a command that changes the cluster. Its output is not worth its life: what
 	// exceeds the cap is dropped, and the process goes on.
@@ -56,15 +56,6 @@ type invocation struct {
 	reports bool
 }
 
-// login tells whether a source of charts gets credentials.
-type login int
-
-const (
-	loginNone     login = iota
-	loginGiven          // it does
-	loginWithheld       // there are some, and they are for another host
-)
-
 // source tells a helm that asks a source of charts, and has no chart to render.
 func (inv invocation) source() bool {
 	return slices.Contains([]string{"repo", "pull", "push", "registry", "dependency"}, inv.args[0])
@@ -73,7 +64,7 @@ func (inv invocation) source() bool {
 // redactor makes what helm says fit for logs and errors.
 func (inv invocation) redactor() func(string) string {
 	without := redact.Redactor(inv.secrets)
-	return func(s string) string { return redact.Printable(without(inv.via.speak(s))) }
+	return func(s string) string { return redact.Printable(without(inv.via.Speak(s))) }
 }
 
 // run is the one way a helm process runs. It returns stdout. The error, when the process was
@@ -82,7 +73,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
-	if err := h.checkPlugins(); err != nil {
+	if err := h.home.CheckPlugins(); err != nil {
 		return nil, err
 	}
 	release, err := h.acquire(ctx, inv.waits)
@@ -167,7 +158,7 @@ func (inv invocation) failure(ctx context.Context, result process.Result, shown 
 	if e.cause == nil && e.Signal == "" {
 		e.advice = helmtext.Advice(helmtext.Failure{
 			Args: inv.args, Stderr: e.Stderr, Kind: e.kind, Subject: inv.subject,
-			CredentialsGiven: inv.login == loginGiven, CredentialsWithheld: inv.login == loginWithheld, RedirectedAway: inv.via.ledAway(),
+			CredentialsGiven: inv.login == fetch.LoginGiven, CredentialsWithheld: inv.login == fetch.LoginWithheld, RedirectedAway: inv.via.LedAway(),
 		})
 	}
 	return e
@@ -177,7 +168,7 @@ func (inv invocation) failure(ctx context.Context, result process.Result, shown 
 // outlives it would take a part of the values, or none, for all. The file has no name any more where
 // the system allows that.
 func (h *Helm) inputFile(content []byte) (f *os.File, done func(), err error) {
-	f, err = os.CreateTemp(filepath.Join(h.state, "tmp"), "stdin-")
+	f, err = os.CreateTemp(h.home.Path("tmp"), "stdin-")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -208,15 +199,7 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
 }
 
-// contextError is the end of ctx as an error: context.Canceled or context.DeadlineExceeded, with
-// the cause where the caller gave one.
-func contextError(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", ctx.Err(), cause)
-}
+func contextError(ctx context.Context) error { return errdef.ContextError(ctx) }
 
 // args collects flags in a fixed order, each as one word, so that no value is taken for a flag.
 type args []string

@@ -4,7 +4,10 @@ package helmexec
 
 import (
 	"context"
+	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -153,4 +156,17 @@ func TestGrandchildAfterASuccess(t *testing.T) {
 func noneRuns(t *testing.T, fake *helmtest.Fake) {
 	t.Helper()
 	require.Eventually(t, func() bool { return fake.Running() == 0 }, tooLong, 5*time.Millisecond, "a process goes on")
+}
+
+// What is opened to others after New is refused before the next helm starts.
+func TestHomeThatIsOpenedLater(t *testing.T) {
+	for _, sub := range []string{"", "plugins"} {
+		dir := t.TempDir()
+		require.NoError(t, errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)))
+		h, fake := withFake(t, Config{Home: dir})
+		require.NoError(t, os.Chmod(h.home.Path(sub), 0o777))
+		_, err := h.Version(t.Context())
+		require.ErrorIs(t, err, ErrInvalidArgument)
+		assert.Empty(t, fake.Calls())
+	}
 }

@@ -44,6 +44,16 @@ func drive(t *testing.T, fake *helmtest.Fake, cfg Config) *Helm {
 	return h
 }
 
+// withoutHelm makes a Helm that has a home and never starts its helm.
+func withoutHelm(t *testing.T) *Helm {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	h, err := New(Config{Binary: self, Home: t.TempDir()})
+	require.NoError(t, err)
+	return h
+}
+
 // chartFolder writes a chart of no templates.
 func chartFolder(t *testing.T, name, version string) string {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // GetOptions is for Status and the Get calls. Revision 0 is the latest.
@@ -68,14 +69,14 @@ func (h *Helm) GetValues(ctx context.Context, release string, opts ValuesOptions
 // parseGetValues reads the values of a release. Helm prints null where there are none.
 func parseGetValues(out []byte) (Values, error) {
 	var table map[string]any
-	decoder := useNumber(json.NewDecoder(bytes.NewReader(out)))
+	decoder := safeyaml.UseNumber(json.NewDecoder(bytes.NewReader(out)))
 	if err := decoder.Decode(&table); err != nil {
 		return nil, err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, errors.New("something follows the values")
 	}
-	return normalizeTable(table), nil
+	return Values(table).Normal(), nil
 }
 
 // GetManifest gives the objects of a release as they were applied, without hooks. Starts one helm

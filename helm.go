@@ -11,10 +11,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/fetch"
+	"github.com/sut-bench/helmexec/internal/home"
 )
 
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
@@ -64,7 +65,7 @@ type Config struct {
 type Helm struct {
 	cfg     Config
 	binary  string        // absolute path
-	state   string        // this package's own folder: repositories, archives, locks
+	home    *home.Home    // what this package writes
 	env     []string      // the environment of every helm process
 	slots   chan struct{} // one for each helm process
 	waiting chan struct{} // one for each of those that may wait for long
@@ -72,12 +73,10 @@ type Helm struct {
 	maxStdout int // bytes kept of what one process prints
 	host      host
 
-	version once[Version]
-	shared  once[repoDir] // of a UserHome: where helm keeps its repositories
+	store *fetch.Store // repositories and archives, in the home
 
-	renders  renderMemory
-	gates    gates    // turns among the callers of this process, by what they are at work on
-	failures sync.Map // repository name → the refresh that failed last
+	version once[Version]
+	renders renderMemory
 }
 
 // New looks up the binary and makes the home. It starts no process.
@@ -114,16 +113,23 @@ func New(cfg Config) (*Helm, error) {
 		slots:   make(chan struct{}, cfg.MaxProcesses),
 		waiting: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
 		version: newOnce[Version](),
-		shared:  newOnce[repoDir](),
 
 		maxStdout: maxStdout,
 		host:      thisHost(),
 	}
 	h.renders.limit = cmp.Or(cfg.RememberRenders, 64<<20)
-	if h.state, err = stateDir(cfg.Home); err != nil {
+	dir := cfg.Home
+	if dir == UserHome {
+		dir = "" // what is not helm's own has its place all the same
+	}
+	if h.home, err = home.Open(dir); err != nil {
 		return nil, err
 	}
-	h.env = childEnv(os.Environ(), cfg, h.state)
+	h.store = fetch.New(fetch.Config{
+		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env,
+		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache},
+	})
+	h.env = childEnv(os.Environ(), cfg, h.home.Path())
 	return h, nil
 }
 

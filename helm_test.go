@@ -122,7 +122,7 @@ func TestHomeDefaultsToTheUsersCache(t *testing.T) {
 		require.NoError(t, err)
 		userCache, err := os.UserCacheDir()
 		require.NoError(t, err)
-		assert.Equal(t, filepath.Join(userCache, "helmexec"), h.state)
+		assert.Equal(t, filepath.Join(userCache, "helmexec"), h.home.Path())
 	}
 	t.Setenv("XDG_CACHE_HOME", "")
 	t.Setenv("HOME", "")

@@ -106,7 +106,7 @@ func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions)
 		return ch, m, err
 	}
 	key := sha256.Sum256([]byte(strings.Join(append(inv.args, ch.Digest, opts.ReleaseName, string(inv.stdin)), "\x00")))
-	leave, err := h.turn(ctx, "render "+hex.EncodeToString(key[:]))
+	leave, err := h.home.Turn(ctx, "render "+hex.EncodeToString(key[:]))
 	if err != nil {
 		return nil, nil, err
 	}

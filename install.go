@@ -98,7 +98,7 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 	if err != nil {
 		return nil, err
 	}
-	defer h.hold(ctx, ch)()
+	defer h.store.Hold(ctx, ch.Path)()
 	if opts.DryRun {
 		return h.dryRun(ctx, t, append(installArgs(t, opts, stdin != nil), d.DryRun), stdin, release, ch, opts.Transform)
 	}

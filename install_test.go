@@ -256,7 +256,7 @@ func TestInstall(t *testing.T) {
 			assert.Equal(t, test.commands, strings.Join(fake.Commands(), ", "))
 			left, _ := fake.Release("", "web")
 			assert.Equal(t, test.left, left.Status, "what is left")
-			locks, _ := dirNames(h.state + "/operations")
+			locks, _ := dirNames(h.home.Path() + "/operations")
 			assert.Empty(t, locks, "the lock files are removed")
 			if test.errs == nil && test.says == nil {
 				require.NoError(t, err)

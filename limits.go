@@ -28,7 +28,7 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		Index: cmp.Or(l.Index, 128<<20), Archive: cmp.Or(l.Archive, defaultChartLimits.compressed),
+		Index: cmp.Or(l.Index, 128<<20), Archive: cmp.Or(l.Archive, 32<<20),
 		Memory: cmp.Or(l.Memory, 1536<<20), Time: cmp.Or(l.Time, 2*time.Minute), Cache: cmp.Or(l.Cache, 4<<30),
 		RenderMemory: cmp.Or(l.RenderMemory, 1<<30), RenderOutput: cmp.Or(l.RenderOutput, maxStdout), RenderTime: cmp.Or(l.RenderTime, time.Minute),
 	}

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // scalarText tells where in the stream the text of a scalar stands. Between two of its segments text and stream run
@@ -137,8 +139,8 @@ func skipRunes(text []byte, at, n int) int {
 // lineStarts lists where the lines of a text start, by the line breaks of YAML 1.1, which the parser counts.
 func lineStarts(text []byte) []int {
 	starts := []int{0}
-	if strings.HasPrefix(string(text[:min(len(text), 3)]), string(byteOrderMark)) {
-		starts[0] = len(byteOrderMark)
+	if strings.HasPrefix(string(text[:min(len(text), 3)]), string(safeyaml.ByteOrderMark)) {
+		starts[0] = len(safeyaml.ByteOrderMark)
 	}
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {

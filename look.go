@@ -104,7 +104,7 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 
 // ask renders lookChart with the real cluster, and gives what it says by its keys.
 func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]string, error) {
-	chart, err := h.ownFiles(ctx, "look", lookChart)
+	chart, err := h.home.Files(ctx, "look", lookChart)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]stri
 	}
 	// Helm refuses to render an object that is there and another's: this one never is.
 	about["name"] = "look-" + strings.ToLower(h.host.newID())
-	values, err := about.encode()
+	values, err := about.JSON()
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (m Manifest) Objects() ([]map[string]any, error) {
 	var objects []map[string]any
 	err := m.read(context.Background(), func(doc *document) error {
 		var value any
-		if err := doc.pass.decode(doc.text, &value); err != nil {
+		if err := doc.pass.Decode(doc.text, &value); err != nil {
 			return doc.fail(err)
 		}
 		switch value := value.(type) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/home"
 )
 
 // The labels that an operation puts on the release record. An upgrade inherits labels, so the
@@ -125,7 +126,7 @@ func (h *Helm) lockRelease(ctx context.Context, t target, release string, shared
 
 // takeLock waits for a lock that keeps others from a release. ErrReleaseBusy says that ctx ended first.
 func (h *Helm) takeLock(ctx context.Context, t target, release string, mode filelock.Mode, name ...string) (lock, error) {
-	path := lockPath(h.locks(), strings.Join(name, "\x00"))
+	path := home.LockFile(h.locks(), strings.Join(name, "\x00"))
 	lock, err := h.host.takeLock(ctx, path, mode)
 	switch {
 	case errors.Is(err, filelock.ErrHeld):
@@ -138,16 +139,16 @@ func (h *Helm) takeLock(ctx context.Context, t target, release string, mode file
 }
 
 // locks is the folder of the locks that keep others from a release.
-func (h *Helm) locks() string { return filepath.Join(h.state, "operations") }
+func (h *Helm) locks() string { return h.home.Path("operations") }
 
 // homeID names this home on this host. A pending release with the same name was written by a helm
 // whose lock can be asked.
 func (h *Helm) homeID() (string, error) {
-	file := filepath.Join(h.state, "id")
+	file := h.home.Path("id")
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		mine := []byte(h.host.newID())
-		tmp := filepath.Join(h.state, "tmp", "id-"+string(mine))
+		tmp := h.home.Path("tmp", "id-"+string(mine))
 		if err := os.WriteFile(tmp, mine, 0o600); err != nil {
 			return "", err
 		}

@@ -155,7 +155,7 @@ func TestHelmInheritsTheLock(t *testing.T) {
 	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{})
 	require.NoError(t, err)
 	for _, lock := range []string{held, using} {
-		assert.Equal(t, filepath.Join(h.state, "operations"), filepath.Dir(lock))
+		assert.Equal(t, h.home.Path("operations"), filepath.Dir(lock))
 		assert.True(t, strings.HasSuffix(lock, ".lock"), lock)
 	}
 	_, err = os.Stat(held)
@@ -212,9 +212,9 @@ func TestMayLive(t *testing.T) {
 	} {
 		assert.Equal(t, test.want, op.mayLive(test.rec, now), test.name)
 	}
-	assert.True(t, there(filepath.Join(h.locks(), other.lock)), "who only asks removes nothing")
+	assert.FileExists(t, filepath.Join(h.locks(), other.lock), "who only asks removes nothing")
 
-	asker := &operation{host: thisHost(), home: op.home, locks: filepath.Join(h.state, "id")} // a file, so that the lock cannot be asked
+	asker := &operation{host: thisHost(), home: op.home, locks: h.home.Path("id")} // a file, so that the lock cannot be asked
 	assert.True(t, asker.mayLive(record(op.home, other.lock, later), now), "the time decides")
 	assert.False(t, asker.mayLive(record(op.home, other.lock, before), now), "the time decides")
 }

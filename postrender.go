@@ -60,7 +60,7 @@ const transformPlugin = `{"apiVersion":"v1","type":"postrenderer/v1","name":"` +
 // transformer makes the post-renderer's files and gives the folder to be named as HELM_PLUGINS. Helm 3
 // runs the script in it, Helm 4 the plugin around it.
 func (h *Helm) transformer(ctx context.Context) (plugins string, err error) {
-	return h.ownFiles(ctx, "transform", map[string]string{
+	return h.home.Files(ctx, "transform", map[string]string{
 		transformName + "/plugin.yaml": transformPlugin,
 		transformName + "/post-render": transformScript,
 	})
@@ -84,7 +84,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(filepath.Join(h.state, "tmp"), "manifest-")
+	dir, err := h.home.MkdirTemp("manifest-")
 	if err != nil {
 		return nil, err
 	}

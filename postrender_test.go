@@ -29,7 +29,7 @@ type rendering struct {
 
 func newRendering(t *testing.T) *rendering {
 	t.Helper()
-	plugins, err := cacheOf(t, Limits{}).transformer(t.Context())
+	plugins, err := withoutHelm(t).transformer(t.Context())
 	require.NoError(t, err)
 	r := &rendering{t: t, script: filepath.Join(plugins, transformName, "post-render"), dir: t.TempDir()}
 	r.hear, r.ready, err = os.Pipe()
@@ -169,7 +169,7 @@ func TestPostRenderWithoutAFile(t *testing.T) {
 }
 
 func TestTransformer(t *testing.T) {
-	h := cacheOf(t, Limits{})
+	h := withoutHelm(t)
 	plugins, err := h.transformer(t.Context())
 	require.NoError(t, err)
 	script, err := os.Stat(filepath.Join(plugins, transformName, "post-render"))

@@ -5,7 +5,9 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -31,13 +33,13 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 	if opts.Username == "" || opts.Password == "" {
 		return errdef.Invalidf("registry login: Username and Password are needed")
 	}
-	unlock, err := h.lock(ctx, "registry credentials")
+	unlock, err := h.home.Lock(ctx, "registry credentials")
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	a := args{"registry", "login", "--username=" + opts.Username, "--password-stdin"}
-	for _, flag := range opts.Source.flags() {
+	for _, flag := range fetch.Source(opts.Source).Flags() {
 		if flag == "--insecure-skip-tls-verify" {
 			flag = "--insecure" // as login spells it
 		}
@@ -45,7 +47,7 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 	}
 	a.add("--", host)
 	return h.retry(ctx, func() error {
-		_, err := h.run(ctx, invocation{args: a, stdin: []byte(opts.Password), secrets: []string{opts.Password}, login: loginGiven})
+		_, err := h.run(ctx, invocation{args: a, stdin: []byte(opts.Password), secrets: []string{opts.Password}, login: fetch.LoginGiven})
 		return err
 	})
 }
@@ -57,7 +59,7 @@ func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
 	if !registryHost.MatchString(host) {
 		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", redact.Address(host))
 	}
-	unlock, err := h.lock(ctx, "registry credentials")
+	unlock, err := h.home.Lock(ctx, "registry credentials")
 	if err != nil {
 		return err
 	}
@@ -78,7 +80,7 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 	if !ok || !registryHost.MatchString(host) || strings.ContainsAny(registry, " @?#") {
 		return "", "", errdef.Invalidf("registry %q: want oci://host[:port]/path", redact.Address(registry))
 	}
-	ch, err := h.openChart(chartSource{kind: fromDisk, ref: archive}, archive)
+	ch, err := chart.Read(archive, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}})
 	if err != nil {
 		return "", "", err
 	}
@@ -86,7 +88,7 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 		return "", "", errdef.Invalidf("push: %s is a folder: make an archive of it with Package", archive)
 	}
 	a := args{"push"}
-	a.add(opts.flags()...)
+	a.add(fetch.Source(opts).Flags()...)
 	a.add("--", archive, registry)
 	var said string
 	err = h.retry(ctx, func() error {

@@ -2,7 +2,6 @@ package helmexec
 
 import (
 	"context"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,64 +10,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/helmtest"
 )
-
-func TestNameOfRepo(t *testing.T) {
-	name := func(address string) string {
-		u, err := parseRepoURL(address)
-		require.NoError(t, err, address)
-		return nameOfRepo(u)
-	}
-	for address, readable := range map[string]string{
-		"http://127.0.0.1:8080/charts":                         "127.0.0.1-8080-charts",
-		"https://charts.example":                               "charts.example",
-		"https://charts.example/a_b/C%20d":                     "charts.example-a-b-c-d",
-		"http://[::1]:8080/charts":                             "1-8080-charts",
-		"http://例/图表":                                          "repo",
-		"https://" + strings.Repeat("long.", 20) + "example/x": strings.TrimRight(strings.Repeat("long.", 20)[:48], "."),
-	} {
-		got := name(address)
-		cut := strings.LastIndexByte(got, '-')
-		assert.Equal(t, readable, got[:cut], address)
-		assert.Regexp(t, `^[0-9a-f]{16}$`, got[cut+1:])
-		assert.Regexp(t, repoName, got, "legal in a chart reference")
-		assert.LessOrEqual(t, len(got), 65)
-	}
-	seen := map[string]string{}
-	for _, address := range []string{
-		"http://charts.example", "https://charts.example", "http://charts.example:8080", "http://charts.example/8080",
-		"http://charts.example/a-b", "http://charts.example/a/b", "http://charts.example/A/b",
-	} {
-		got := name(address)
-		assert.Empty(t, seen[got], "%s has the name of %s", address, seen[got])
-		seen[got] = address
-	}
-}
-
-func TestRepoURLSpellings(t *testing.T) {
-	for _, same := range []string{"http://charts.example/x", "HTTP://Charts.Example/x", "http://charts.example:80/x", "http://charts.example/x/", "http://charts.example/x//"} {
-		u, err := parseRepoURL(same)
-		require.NoError(t, err)
-		assert.Equal(t, "http://charts.example/x", u.String())
-	}
-	for other, want := range map[string]string{
-		"https://charts.example:443/x": "https://charts.example/x", "http://[::1]:80": "http://[::1]", "https://charts.example:80/X": "https://charts.example:80/X",
-	} {
-		u, err := parseRepoURL(other)
-		require.NoError(t, err)
-		assert.Equal(t, want, u.String())
-	}
-	for address, says := range map[string]string{
-		"oci://registry.example/charts": "needs no adding", "ftp://x": "want http:// or https://", "charts.example": "want http:// or https://",
-		"http://": "no host", "http://x/?a=b": "query", "http://x:y/": "invalid port", "": "want http",
-	} {
-		_, err := parseRepoURL(address)
-		require.ErrorIs(t, err, ErrInvalidArgument, address)
-		assert.ErrorContains(t, err, says, address)
-	}
-}
 
 func TestAddRepoKnowsWhatIsThere(t *testing.T) {
 	h, fake := withFake(t, Config{})
@@ -106,7 +51,7 @@ func TestAddRepoKeepsCredentials(t *testing.T) {
 		assert.NotContains(t, text, "hunter2")
 		assert.NotContains(t, text, "bob")
 	}
-	config := repoDirIn(h.repoPath(name), name).config
+	config := h.home.Path("repositories", name, "repositories.yaml")
 	text, err := os.ReadFile(config)
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "hunter2")
@@ -137,48 +82,30 @@ func TestAddRepoKeepsWhatIsNotGiven(t *testing.T) {
 		_, err := h.AddRepo(t.Context(), url, opts)
 		require.NoError(t, err)
 	}
-	repos, err := h.repoEntries(t.Context())
+	repos, err := h.Repos(t.Context())
 	require.NoError(t, err)
 	require.Len(t, repos, 1)
-	want := repoEntry{Name: repos[0].Name, URL: url, Username: "bob", Password: "hunter2", InsecureSkipTLSVerify: true, PassCredentialsAll: true}
-	assert.Equal(t, want, repos[0])
+	want := map[string]any{
+		"name": repos[0].Name, "url": url, "username": "bob", "password": "hunter2", "caFile": "", "certFile": "", "keyFile": "",
+		"insecure_skip_tls_verify": true, "pass_credentials_all": true,
+	}
+	assert.Equal(t, want, configOf(t, h, repos[0].Name))
 
 	_, err = h.AddRepo(t.Context(), url, RepoOptions{Token: "tok3n"})
 	require.NoError(t, err)
-	repos, err = h.repoEntries(t.Context())
-	require.NoError(t, err)
-	want.Username, want.Password, want.Token = "", "", "tok3n"
-	assert.Equal(t, want, repos[0], "one kind of credentials replaces the other")
+	want["username"], want["password"], want["token"] = "", "", "tok3n"
+	assert.Equal(t, want, configOf(t, h, repos[0].Name), "one kind of credentials replaces the other")
 }
 
-// Whether credentials went along decides what an error advises.
-func TestCredentialsOfAnArchive(t *testing.T) {
-	for _, test := range []struct {
-		opts RepoOptions
-		url  string
-		want login
-	}{
-		{RepoOptions{}, "web.tgz", loginNone},
-		{RepoOptions{Username: "bob", Password: "hunter2"}, "web.tgz", loginGiven},
-		{RepoOptions{Token: "tok3n"}, "https://charts.example:443/web.tgz", loginGiven},
-		{RepoOptions{Token: "tok3n"}, "https://other.example/web.tgz", loginWithheld},
-		{RepoOptions{Username: "bob", Password: "hunter2"}, "http://charts.example/web.tgz", loginWithheld},
-		{RepoOptions{Username: "bob", Password: "hunter2", PassCredentialsAll: true}, "https://other.example/web.tgz", loginGiven},
-	} {
-		h, _ := withFake(t, Config{})
-		name, err := h.AddRepo(t.Context(), "https://charts.example/x", test.opts)
-		require.NoError(t, err)
-		dest := filepath.Join(t.TempDir(), "archive")
-		inv, err := h.stageEntry(t.Context(), chartSource{repo: name, chart: "web"}, "https://charts.example/x", ChartVersion{Version: "1.0.0", URLs: []string{test.url}}, dest)
-		require.NoError(t, err)
-		inv.via.stop()
-		assert.Equal(t, test.want, inv.login, test)
-	}
-	h, _ := withFake(t, Config{})
-	name, err := h.AddRepo(t.Context(), "https://charts.example/x", RepoOptions{})
+// configOf is what the home keeps of a repository.
+func configOf(t *testing.T, h *Helm, name string) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(h.home.Path("repositories", name, "repositories.yaml"))
 	require.NoError(t, err)
-	_, err = h.stageEntry(t.Context(), chartSource{repo: name, chart: "web"}, "https://charts.example/before", ChartVersion{}, t.TempDir())
-	require.ErrorIs(t, err, ErrRepoNotFound, "its name means another repository by now")
+	var config struct{ Repositories []map[string]any }
+	require.NoError(t, yaml.Unmarshal(text, &config))
+	require.Len(t, config.Repositories, 1)
+	return config.Repositories[0]
 }
 
 // A home may have any path.
@@ -189,15 +116,6 @@ func TestReposOfAHomeWithBrackets(t *testing.T) {
 	repos, err := h.Repos(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []Repo{{name, "https://charts.example/x"}}, repos)
-}
-
-func TestAddRepoArgs(t *testing.T) {
-	assert.Equal(t, []string{"repo", "add", "--force-update", "--", "a", "http://a.example"}, addRepoArgs("a", "http://a.example", RepoOptions{}))
-	assert.Equal(t, []string{"repo", "add", "--force-update", "--username=bob", "--password-stdin", "--ca-file=/ca", "--cert-file=/cert", "--key-file=/key",
-		"--insecure-skip-tls-verify", "--pass-credentials", "--", "a", "http://a.example"},
-		addRepoArgs("a", "http://a.example", RepoOptions{
-			Username: "bob", Password: "hunter2", CAFile: "/ca", CertFile: "/cert", KeyFile: "/key", InsecureSkipTLSVerify: true, PassCredentialsAll: true,
-		}))
 }
 
 // A failed or half-made repository is not there.
@@ -212,7 +130,7 @@ func TestAddRepoWholeOrNotAtAll(t *testing.T) {
 	repos, err := h.Repos(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, repos)
-	rest, err := dirNames(filepath.Join(h.state, "tmp"))
+	rest, err := dirNames(h.home.Path("tmp"))
 	require.NoError(t, err)
 	assert.Empty(t, rest)
 }
@@ -282,7 +200,7 @@ func TestUpdateReposKeepsTheOldIndex(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	_, err := h.AddRepo(t.Context(), "http://a.example", RepoOptions{Name: "a"})
 	require.NoError(t, err)
-	index := repoDirIn(h.repoPath("a"), "a").index
+	index := h.home.Path("repositories", "a", "index", "a-index.yaml")
 	before, err := os.ReadFile(index)
 	require.NoError(t, err)
 	fake.On("repo update", helmtest.Reply{
@@ -339,16 +257,4 @@ func TestReposOfTheUser(t *testing.T) {
 	_, err = h.Repos(t.Context())
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "hunter2")
-}
-
-func FuzzNameOfRepo(f *testing.F) {
-	f.Add("http://127.0.0.1:8080/charts")
-	f.Add("https://例.example/图表")
-	f.Fuzz(func(t *testing.T, address string) {
-		if u, err := parseRepoURL(address); err == nil {
-			if name := nameOfRepo(u); !repoName.MatchString(name) || strings.Contains(name, url.QueryEscape("/")) {
-				t.Errorf("%q is named %q", address, name)
-			}
-		}
-	})
 }

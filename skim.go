@@ -11,7 +11,7 @@ import (
 // read, so that a search of its bytes finds them. It gives up on whatever it is not sure about.
 func (d *document) skim() bool {
 	letters, ok := lettersOf(d.text)
-	s := skimmer{ctx: d.pass.ctx, text: d.text, tabs: letters.tabs}
+	s := skimmer{ctx: d.pass.Context(), text: d.text, tabs: letters.tabs}
 	return ok && s.mapping()
 }
 

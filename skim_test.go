@@ -12,11 +12,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // asDocument is a document that belongs to no stream.
 func asDocument(text string) *document {
-	return &document{number: 1, line: 1, text: []byte(text), pass: newReading(context.Background(), len(text))}
+	return &document{number: 1, line: 1, text: []byte(text), pass: safeyaml.NewPass(context.Background(), len(text))}
 }
 
 func TestSkim(t *testing.T) {

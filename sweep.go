@@ -184,7 +184,7 @@ func (h *Helm) sweepChart(rec *record, objects []Remain) (dir string, err error)
 		}
 		text.WriteString("---\n" + string(doc))
 	}
-	if dir, err = os.MkdirTemp(filepath.Join(h.state, "tmp"), "sweep-"); err != nil {
+	if dir, err = h.home.MkdirTemp("sweep-"); err != nil {
 		return "", err
 	}
 	err = os.Mkdir(filepath.Join(dir, "templates"), 0o700)

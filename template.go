@@ -8,6 +8,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
@@ -62,7 +63,7 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	if name == "" {
 		name = "release-name"
 	}
-	defer h.hold(ctx, ch)()
+	defer h.store.Hold(ctx, ch.Path)()
 	inv.args = append(inv.args, "--", name, ch.Path)
 	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
 	inv.limits = h.rendering()
@@ -143,14 +144,9 @@ func valuesInput(files []string, values Values) ([]byte, error) {
 	if len(files) == 0 && len(values) == 0 {
 		return nil, nil
 	}
-	all := Values{}
-	for _, file := range files {
-		v, err := readValuesFile(file)
-		if err != nil {
-			return nil, err
-		}
-		all.overlay(v)
+	all, err := chart.UserValues(files, values)
+	if err != nil {
+		return nil, err
 	}
-	all.overlay(values)
-	return all.encode()
+	return all.JSON()
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // RetagImages returns a transform that rewrites every image by Retag. It fails if one could not be rewritten, unless
@@ -134,7 +135,7 @@ func eachObject(check func() error, change func(object map[string]any)) func(Man
 		var out bytes.Buffer
 		err := m.read(context.Background(), func(doc *document) error {
 			var object map[string]any
-			if err := doc.pass.decode(doc.text, &object, useNumber); err != nil {
+			if err := doc.pass.Decode(doc.text, &object, safeyaml.UseNumber); err != nil {
 				return doc.fail(err)
 			}
 			if object == nil {
@@ -195,7 +196,7 @@ func indentation(value any, depth, limit int) int {
 // leadingComments gives the comments before the content of a document, such as the template it was made from.
 func leadingComments(text []byte) []byte {
 	var comments []byte
-	for line := range bytes.Lines(bytes.TrimPrefix(text, byteOrderMark)) {
+	for line := range bytes.Lines(bytes.TrimPrefix(text, safeyaml.ByteOrderMark)) {
 		switch trimmed := bytes.TrimSpace(line); {
 		case len(trimmed) == 0:
 		case trimmed[0] == '#':

@@ -87,7 +87,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 		return nil, err
 	}
 	common.Version, common.CreateNamespace = "", false
-	defer h.hold(ctx, ch)()
+	defer h.store.Hold(ctx, ch.Path)()
 	if opts.DryRun {
 		a := upgradeArgs(t, opts, stdin != nil)
 		a.is("--install", opts.Install)

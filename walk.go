@@ -133,7 +133,7 @@ func (w *walker) mapping(c *cursor, depth int) error {
 	if depth > maxDepth {
 		return errTooDeep
 	}
-	if err := c.src.doc.pass.ctx.Err(); err != nil {
+	if err := c.src.doc.pass.Context().Err(); err != nil {
 		return err
 	}
 	c.node = effective(c.node)

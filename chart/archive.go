@@ -1,0 +1,185 @@
+package chart
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+)
+
+const (
+	ratioFloor   = 1 << 20
+	maxEntryPath = 4096
+)
+
+// read gathers the files of an archive or folder.
+func (p *parts) read(path, what string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	case info.IsDir():
+		return p.readFolder(path, what)
+	case !info.Mode().IsRegular():
+		return unsound(what, errors.New("it is neither a file nor a folder"))
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("chart archive: %w", err)
+	}
+	defer file.Close()
+	return p.readArchive(what, file)
+}
+
+// readArchive reads an archive as a stream.
+func (p *parts) readArchive(what string, r io.Reader) error {
+	limits, digest := p.limits, sha256.New()
+	compressed := &meter{r: io.TeeReader(r, digest)}
+	compressed.check = func(n int64) error {
+		if n > limits.Archive {
+			return errdef.TooLarge("the archive", n, limits.Archive, "bytes")
+		}
+		return nil
+	}
+	unzipped, err := gzip.NewReader(compressed)
+	if err != nil {
+		return archiveError(what, err)
+	}
+	unpacked := &meter{r: unzipped}
+	unpacked.check = func(n int64) error {
+		if n > limits.Content {
+			return errdef.TooLarge("the unpacked archive", n, limits.Content, "bytes")
+		}
+		if n > ratioFloor && n > limits.Ratio*compressed.n {
+			return fmt.Errorf("%w: %d bytes unpack to %d or more, over %d times as much", ErrTooLarge, compressed.n, n, limits.Ratio)
+		}
+		return nil
+	}
+
+	entries := tar.NewReader(unpacked)
+	for top := ""; ; {
+		header, err := entries.Next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = p.addEntry(&top, header, entries)
+		}
+		if err != nil {
+			return archiveError(what, err)
+		}
+	}
+	// The rest holds the checksum, and could hold anything.
+	if _, err := io.Copy(io.Discard, unpacked); err != nil {
+		return archiveError(what, err)
+	}
+	p.digest = "sha256:" + hex.EncodeToString(digest.Sum(nil))
+	return nil
+}
+
+// archiveError puts the errors of the decoders into words.
+func archiveError(what string, err error) error {
+	switch {
+	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, gzip.ErrHeader):
+		err = errors.New("it is no gzip archive, or something follows its end")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("it is no gzip archive, or cut short: %w", io.ErrUnexpectedEOF)
+	}
+	return unsound(what, err)
+}
+
+// unsound is the error of a chart that is there and cannot be read.
+func unsound(what string, err error) error {
+	if errors.Is(err, ErrTooLarge) {
+		return fmt.Errorf("chart %s: %w", what, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrBad, what, err)
+}
+
+// meter counts what is read through it, and ends with the error of check.
+type meter struct {
+	r     io.Reader
+	n     int64
+	check func(n int64) error
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	m.n += int64(n)
+	if limit := m.check(m.n); limit != nil {
+		return 0, limit
+	}
+	return n, err
+}
+
+// addEntry takes one entry of an archive. top is the folder of the first, in which all must be.
+func (p *parts) addEntry(top *string, header *tar.Header, r io.Reader) error {
+	switch header.Typeflag {
+	case tar.TypeXGlobalHeader:
+		return nil // a comment, such as git's
+	case tar.TypeReg, tar.TypeDir:
+	default:
+		return fmt.Errorf("%.200q is a %s: only files and folders belong in a chart", header.Name, entryKind(header.Typeflag))
+	}
+	folder, name, err := splitEntryPath(header.Name)
+	if err != nil {
+		return err
+	}
+	if *top == "" {
+		*top = folder
+	}
+	if folder != *top {
+		return fmt.Errorf("it has more than one top folder: %.80q and %.80q", *top, folder)
+	}
+	if header.Typeflag == tar.TypeDir {
+		return p.count()
+	}
+	if name == "." {
+		return fmt.Errorf("%.200q is outside of the chart's folder", header.Name)
+	}
+	return p.add(name, header.Size, func() (io.ReadCloser, error) { return io.NopCloser(r), nil })
+}
+
+// splitEntryPath splits the path of an entry into the top folder and what is below it, "." for the folder itself. As
+// in Helm the separator is "\" where there is one, in archives made on Windows; a mixture means another file to Helm
+// than to most readers and is refused.
+func splitEntryPath(name string) (top, rest string, err error) {
+	if len(name) > maxEntryPath {
+		return "", "", fmt.Errorf("it has a path of %d bytes", len(name))
+	}
+	slashed := strings.ReplaceAll(name, `\`, "/")
+	if slashed != name && strings.Contains(name, "/") {
+		return "", "", fmt.Errorf(`path %.200q mixes "/" and "\"`, name)
+	}
+	top, rest, _ = strings.Cut(slashed, "/")
+	switch {
+	case top == "", strings.HasPrefix(rest, "/"), len(top) > 1 && top[1] == ':', len(rest) > 1 && rest[1] == ':':
+		return "", "", fmt.Errorf("path %.200q is absolute", name)
+	case top == ".." || strings.Contains("/"+rest+"/", "/../"):
+		return "", "", fmt.Errorf("path %.200q leads out of the chart's folder", name)
+	}
+	return top, path.Clean(rest), nil
+}
+
+func entryKind(flag byte) string {
+	switch flag {
+	case tar.TypeLink:
+		return "hard link"
+	case tar.TypeSymlink:
+		return "symbolic link"
+	case tar.TypeChar, tar.TypeBlock:
+		return "device"
+	case tar.TypeFifo:
+		return "pipe"
+	}
+	return fmt.Sprintf("special file (type %q)", flag)
+}

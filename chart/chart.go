@@ -1,0 +1,62 @@
+package chart
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sut-bench/helmexec/internal/redact"
+)
+
+// Chart is what a chart says of itself. All of it is its author's and not to be trusted.
+type Chart struct {
+	Metadata *Metadata
+	Values   Values   // the chart's own values.yaml, without those of its dependencies; empty without one
+	Schema   []byte   // the text of values.schema.json; nil without one
+	Files    []string // every file, by its path within the chart's folder, in the order found
+	Digest   string   // "sha256:…" of the archive; "" for a folder
+}
+
+// Options are for Read and ReadCRDs.
+type Options struct {
+	Name   string // what errors call the chart; default is its path
+	Limits Limits
+}
+
+// Limits bound what is read of a chart. Zero fields take the defaults. A chart beyond one of them is ErrTooLarge.
+// Beside them no values.yaml and no Chart.yaml may have more than 1 MiB.
+type Limits struct {
+	Archive int64 // bytes of the archive; 32 MiB
+	Content int64 // bytes of the unpacked archive, or of the files of a folder; 100 MiB
+	File    int64 // bytes of one file; 16 MiB
+	Files   int   // number of files and folders; 10,000
+	Ratio   int64 // unpacked to compressed bytes, beyond the first MiB; 200
+}
+
+// withDefaults: Helm itself stops at 100 MiB unpacked, Helm 3 at 5 MiB a file. Charts unpack to 5 to 30 times
+// their size; gzip reaches 1032.
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Archive: cmp.Or(l.Archive, 32<<20), Content: cmp.Or(l.Content, 100<<20), File: cmp.Or(l.File, 16<<20),
+		Files: cmp.Or(l.Files, 10_000), Ratio: cmp.Or(l.Ratio, 200),
+	}
+}
+
+// Read reads a chart archive (.tgz) or folder to its end, so that what it returns has been checked as a whole.
+//
+// The archive is read as a stream and nothing is unpacked to disk. Refused are devices, paths out of the chart's folder,
+// files that are there twice, and links, but for those in a folder that stay in it.
+//
+// Errors: ErrNotFound, ErrBad, ErrTooLarge.
+func Read(path string, opts Options) (_ *Chart, err error) {
+	defer func() { err = redact.Legible(err) }()
+	name := cmp.Or(opts.Name, path)
+	parts := newParts(opts.Limits.withDefaults(), nil)
+	if err := parts.read(path, name); err != nil {
+		return nil, err
+	}
+	return parts.chart(name)
+}
+
+// HasCRDs tells whether a chart brings custom resource definitions, or can: it has a folder crds, or subcharts that are
+// packed.
+func (c *Chart) HasCRDs() bool { return slices.ContainsFunc(c.Files, bringsCRDs) }

@@ -1,0 +1,64 @@
+package chart
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What Helm makes of it: files of the folders crds, its own, of subcharts in folders, packed, and packed in what is
+// packed.
+func TestReadCRDs(t *testing.T) {
+	inner := archiveOf(t, demo(file("demo/crds/a.json", "inner"))...)
+	middle := archiveOf(t, demo(file("demo/crds/a.yml", "middle"), file("demo/charts/inner-1.0.0.tgz", string(inner)))...)
+	files := map[string]string{
+		"Chart.yaml": demoChart, "crds/own.yaml": "own", "crds/README.md": "readme", "crds/deep/a.yaml": "deep",
+		"charts/folder/Chart.yaml": demoChart, "charts/folder/crds/deep/a.yaml": "folder",
+		"charts/folder/templates/crds/a.yaml": "template", "charts/_skipped/crds/a.yaml": "skipped", "charts/.skipped/crds/a.yaml": "skipped",
+		"charts/middle-1.0.0.tgz": string(middle), "charts/_skipped.tgz": "no archive", "other/charts/x.tgz": "no archive",
+	}
+	var entries []entry
+	for name, text := range files {
+		entries = append(entries, file("demo/"+name, text))
+	}
+	archive := filepath.Join(t.TempDir(), "demo.tgz")
+	require.NoError(t, os.WriteFile(archive, archiveOf(t, entries...), 0o600))
+	for _, path := range []string{archive, folderOf(t, files)} {
+		c, err := Read(path, Options{})
+		require.NoError(t, err)
+		assert.True(t, c.HasCRDs())
+		crds, err := ReadCRDs(path, Options{})
+		require.NoError(t, err)
+		assert.Equal(t, CRDs{
+			Own: [][]byte{[]byte("deep"), []byte("own")}, Sub: [][]byte{[]byte("folder"), []byte("inner"), []byte("middle")},
+		}, crds)
+	}
+
+	plain, err := Read(folderOf(t, map[string]string{"Chart.yaml": demoChart, "templates/a.yaml": ""}), Options{})
+	require.NoError(t, err)
+	assert.False(t, plain.HasCRDs(), "which spares one more read")
+}
+
+func TestReadCRDsRefuses(t *testing.T) {
+	deep := archiveOf(t, demo()...)
+	for range maxSubcharts + 1 {
+		deep = archiveOf(t, demo(file("demo/charts/x.tgz", string(deep)))...)
+	}
+	for name, test := range map[string]struct {
+		packed string
+		limits Limits
+		want   error
+	}{
+		"no archive":       {"no archive", Limits{}, ErrBad},
+		"packed too deep":  {string(deep), Limits{}, ErrBad},
+		"larger than told": {string(archiveOf(t, demo()...)), Limits{Files: 2}, ErrTooLarge},
+	} {
+		_, err := ReadCRDs(folderOf(t, map[string]string{"Chart.yaml": demoChart, "charts/x.tgz": test.packed}), Options{Limits: test.limits})
+		assert.ErrorIs(t, err, test.want, name)
+	}
+	_, err := ReadCRDs(filepath.Join(t.TempDir(), "none"), Options{})
+	require.ErrorIs(t, err, ErrNotFound)
+}

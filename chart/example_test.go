@@ -1,0 +1,19 @@
+package chart_test
+
+import (
+	"fmt"
+	"log"
+
+	"github.com/sut-bench/helmexec/chart"
+)
+
+// A chart of a stranger is read within limits, and its values are combined with one's own.
+func Example() {
+	c, err := chart.Read("../testdata/charts/webapp", chart.Options{Limits: chart.Limits{File: 1 << 20}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	values := c.Values.Merge(chart.Values{"replicas": 3})
+	fmt.Println(c.Metadata.Name, c.Metadata.Version, values["replicas"], c.HasCRDs())
+	// Output: webapp 0.3.1 3 false
+}

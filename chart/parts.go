@@ -1,0 +1,209 @@
+package chart
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
+)
+
+const (
+	chartFile        = "Chart.yaml"
+	requirementsFile = "requirements.yaml" // the dependencies, in charts of Helm 2
+	valuesFile       = "values.yaml"
+	schemaFile       = "values.schema.json"
+)
+
+// parts gathers the files of one chart, whether they come from an archive or from a folder. Paths are relative to
+// the chart's folder, so that the files of a dependency (charts/x/Chart.yaml) are none of this chart's.
+type parts struct {
+	limits  Limits
+	extra   func(name string) bool // files to be read beside those that describe the chart; nil for none
+	texts   map[string][]byte      // of the files that are read
+	seen    map[string]bool
+	files   []string
+	entries int
+	digest  string // of the archive
+}
+
+func newParts(limits Limits, extra func(name string) bool) *parts {
+	return &parts{limits: limits, extra: extra, texts: map[string][]byte{}, seen: map[string]bool{}}
+}
+
+// count counts a file or folder.
+func (p *parts) count() error {
+	p.entries++
+	if p.entries > p.limits.Files {
+		return errdef.TooLarge("the chart", int64(p.entries), int64(p.limits.Files), "files and folders")
+	}
+	return nil
+}
+
+// add takes one file, and opens and reads it if it is one that matters here.
+func (p *parts) add(name string, size int64, open func() (io.ReadCloser, error)) error {
+	if err := p.count(); err != nil {
+		return err
+	}
+	if p.seen[name] {
+		return fmt.Errorf("it has two files %.200q", name) // Helm would take the last, other readers the first
+	}
+	p.seen[name] = true
+	p.files = append(p.files, name)
+
+	limit := p.limits.File
+	switch name {
+	case chartFile, requirementsFile, valuesFile:
+		limit = min(limit, safeyaml.MaxSize)
+	case schemaFile:
+	default:
+		if p.extra == nil || !p.extra(name) {
+			open = nil
+		}
+	}
+	if size > limit {
+		return errdef.TooLarge(fmt.Sprintf("file %.200q", name), size, limit, "bytes")
+	}
+	if open == nil {
+		return nil
+	}
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, limit+1)) // a file on disk may have grown
+	if err != nil {
+		return err
+	}
+	if int64(len(text)) > limit {
+		return errdef.TooLarge(fmt.Sprintf("file %.200q", name), int64(len(text)), limit, "bytes")
+	}
+	p.texts[name] = text
+	return nil
+}
+
+// chart makes sense of the files; what names it in errors.
+func (p *parts) chart(what string) (*Chart, error) {
+	if !p.seen[chartFile] {
+		return nil, fmt.Errorf("%w: %s has no Chart.yaml in its top folder", ErrNotFound, what)
+	}
+	metadata, err := parseMetadata(chartFile, p.texts[chartFile])
+	if err != nil {
+		return nil, unsound(what, err)
+	}
+	if text, ok := p.texts[requirementsFile]; ok {
+		if err := metadata.addRequirements(requirementsFile, text); err != nil {
+			return nil, unsound(what, err)
+		}
+	}
+	values, err := parseValues(valuesFile, p.texts[valuesFile])
+	if err != nil {
+		return nil, unsound(what, err)
+	}
+	return &Chart{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files, Digest: p.digest}, nil
+}
+
+// versionControl are folders that no chart means to contain, and that would exceed its limits. Helm leaves them out by
+// the .helmignore that "helm create" writes; other rules of that file are not applied here.
+var versionControl = map[string]bool{".git": true, ".hg": true, ".svn": true, ".bzr": true}
+
+// readFolder reads a chart that is not packaged. Helm follows every symbolic link in one, so a chart could have
+// it read any file of this machine into a template: a link that leaves the folder is refused, and so is whatever is
+// neither a file nor a folder. A link within the folder is followed, and counts as what it leads to.
+func (p *parts) readFolder(dir, what string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("chart folder: %w", err)
+	}
+	defer root.Close()
+	if err := (&folderReader{root: root, parts: p}).folder(".", ".", nil); err != nil {
+		return unsound(what, err)
+	}
+	return nil
+}
+
+// folderReader reads the files of a chart's folder into parts.
+type folderReader struct {
+	root  *os.Root
+	parts *parts
+	total int64
+}
+
+// folder reads a folder. name is its path as Helm has it, and place where it is within the root, which is another one
+// behind an absolute link. above are the folders around it.
+func (f *folderReader) folder(name, place string, above []fs.FileInfo) error {
+	info, err := f.root.Stat(place)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(above, func(a fs.FileInfo) bool { return os.SameFile(a, info) }) {
+		return fmt.Errorf("the link %.200s leads to a folder that it is in", name)
+	}
+	entries, err := fs.ReadDir(f.root.FS(), place)
+	if err != nil {
+		return err
+	}
+	above = append(slices.Clip(above), info)
+	for _, entry := range entries {
+		if err := f.entry(path.Join(name, entry.Name()), path.Join(place, entry.Name()), entry, above); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *folderReader) entry(name, place string, entry fs.DirEntry, above []fs.FileInfo) error {
+	if len(name) > maxEntryPath {
+		return fmt.Errorf("it has a path of %d bytes", len(name))
+	}
+	info, err := f.root.Stat(place) // follows a link, within the folder only
+	if err != nil && entry.Type()&fs.ModeSymlink != 0 {
+		if place = f.absolute(place); place != "" {
+			info, err = f.root.Stat(place)
+		}
+		if err != nil {
+			return fmt.Errorf("the link %.200s leads out of the folder, to nothing or over too many links: %w", name, err)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir() && versionControl[entry.Name()]:
+		return nil
+	case info.IsDir():
+		if err := f.parts.count(); err != nil {
+			return err
+		}
+		return f.folder(name, place, above)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%.200s is neither a file nor a folder", name)
+	}
+	if f.total += info.Size(); f.total > f.parts.limits.Content {
+		return errdef.TooLarge("the folder", f.total, f.parts.limits.Content, "bytes")
+	}
+	return f.parts.add(name, info.Size(), func() (io.ReadCloser, error) { return f.root.Open(place) })
+}
+
+// absolute gives where within the folder an absolute link leads, "" if it leads out. It looks at the text of the link
+// alone, and asks nothing outside of the folder.
+func (f *folderReader) absolute(link string) string {
+	target, err := f.root.Readlink(link)
+	if err != nil || !filepath.IsAbs(target) {
+		return ""
+	}
+	top, err := filepath.Abs(f.root.Name())
+	if err != nil {
+		return ""
+	}
+	place, err := filepath.Rel(top, target)
+	if err != nil || !filepath.IsLocal(place) {
+		return ""
+	}
+	return filepath.ToSlash(place)
+}

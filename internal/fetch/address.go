@@ -1,0 +1,249 @@
+package fetch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
+)
+
+// sourceKind is where a chart comes from.
+type sourceKind int
+
+const (
+	fromRepo    sourceKind = iota // a chart of a repository: by its URL, or by the name it was added under
+	fromOCI                       // an OCI registry
+	fromArchive                   // the URL of one archive
+	fromDisk                      // a folder or archive on this machine
+)
+
+// source is the address of a chart taken apart.
+type source struct {
+	kind    sourceKind
+	repoURL string // fromRepo by URL
+	repo    string // fromRepo by name
+	chart   string // fromRepo: the chart's name
+	version string // a version or constraint, "" = the latest
+	ref     string // fromOCI, fromArchive: the URL; fromDisk: the path
+	digest  string // fromOCI: "sha256:…" where the address has one
+	shown   string // how errors name the chart, without its version and without secrets
+}
+
+// secrets are the parts of an archive's URL that nobody is to read.
+func (src source) secrets() []string {
+	u, err := url.Parse(src.ref)
+	if err != nil || src.kind != fromArchive {
+		return nil
+	}
+	password, _ := u.User.Password()
+	return []string{password, u.RawQuery}
+}
+
+var (
+	chartName    = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`)
+	repoName     = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._]*$`)
+	sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+)
+
+const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://host[:port]/path/chart[:version], " +
+	"the URL of a .tgz, repo/chart[:version], a path that begins with / or ./, or chart-1.2.3.tgz"
+
+// parseAddress takes a chart address apart. It looks at the text alone: a reference such as
+// "repo/web" never means the folder ./repo/web, which Helm itself would prefer.
+func parseAddress(address string) (source, error) {
+	bad := func(format string, a ...any) (source, error) {
+		return source{}, errdef.Invalidf("chart address %q: "+format, append([]any{redact.Address(address)}, a...)...)
+	}
+	if address == "" {
+		return bad("it is empty; %s", addressForms)
+	}
+	if strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return bad("it has a space or control character")
+	}
+	scheme, rest, isURL := strings.Cut(address, "://")
+	if isURL {
+		scheme = strings.ToLower(scheme)
+		address = scheme + "://" + rest
+	}
+	switch {
+	case strings.HasPrefix(address, "~"):
+		return bad("a '~' is not expanded here: give the whole path")
+	case isURL && (scheme == "http" || scheme == "https" || scheme == "oci"):
+		u, err := url.Parse(address)
+		if err != nil {
+			return bad("not a URL: %v", err.(*url.Error).Err)
+		}
+		if u.Host == "" || u.Hostname() == "" {
+			return bad("no host behind %s://", scheme)
+		}
+		if u.Fragment != "" {
+			return bad("a fragment (#…) has no meaning here")
+		}
+		if scheme == "oci" {
+			return parseOCI(address, rest, bad)
+		}
+		if strings.HasSuffix(u.Path, ".tgz") || strings.HasSuffix(u.Path, ".tar.gz") {
+			return source{kind: fromArchive, ref: address}, nil
+		}
+		if u.RawQuery != "" {
+			return bad("a query (?…) has no meaning in the address of a repository")
+		}
+		slash := strings.LastIndexByte(address, '/')
+		if slash < len(scheme)+3 {
+			return bad("no chart name behind the host; %s", addressForms)
+		}
+		src := source{kind: fromRepo, repoURL: address[:slash]}
+		if src.chart, src.version, err = splitVersion(address[slash+1:]); err != nil {
+			return bad("%v", err)
+		}
+		return src, nil
+	case isURL:
+		return bad("scheme %q is not supported; %s", scheme, addressForms)
+	case isPath(address):
+		return source{kind: fromDisk, ref: address}, nil
+	}
+	repo, last, ok := strings.Cut(address, "/")
+	switch {
+	case !ok:
+		return bad("no '/' in it; %s", addressForms)
+	case strings.Contains(last, "/"):
+		return bad("a reference has one '/', as in repo/chart, and a URL begins with its scheme, as in oci://host/path/chart; %s", addressForms)
+	case !repoName.MatchString(repo):
+		return bad("%q is not the name of a repository", repo)
+	}
+	src := source{kind: fromRepo, repo: repo}
+	var err error
+	if src.chart, src.version, err = splitVersion(last); err != nil {
+		return bad("%v", err)
+	}
+	return src, nil
+}
+
+// parseOCI takes "host/path/name[:version][@sha256:…]" apart; a port is not a version.
+func parseOCI(address, rest string, bad func(string, ...any) (source, error)) (source, error) {
+	src := source{kind: fromOCI}
+	rest, src.digest, _ = strings.Cut(rest, "@")
+	if src.digest == "" && strings.Contains(address, "@") || src.digest != "" && !sha256Digest.MatchString(src.digest) {
+		return bad("a digest has the form @sha256: and 64 hexadecimal digits; credentials belong to RegistryLogin")
+	}
+	slash := strings.LastIndexByte(rest, '/')
+	if slash < 0 || slash == len(rest)-1 {
+		return bad("no chart name behind the host; %s", addressForms)
+	}
+	name, version, err := splitVersion(rest[slash+1:])
+	if err != nil {
+		return bad("%v", err)
+	}
+	src.chart, src.version, src.ref = name, version, "oci://"+rest[:slash+1]+name
+	return src, nil
+}
+
+// splitVersion takes "name:version" apart.
+func splitVersion(s string) (name, version string, err error) {
+	name, version, has := strings.Cut(s, ":")
+	switch {
+	case name == "":
+		return "", "", errors.New("no chart name behind the last '/'")
+	case !chartName.MatchString(name):
+		return "", "", fmt.Errorf("%q is not a chart name: want letters, digits, '-', '_' and '.', and a version behind a ':'", name)
+	case has && version == "":
+		return "", "", errors.New("no version behind the ':'")
+	}
+	return name, version, checkVersion(version)
+}
+
+// checkVersion accepts what Helm accepts for --version: a version or a constraint.
+func checkVersion(version string) error {
+	if version == "" {
+		return nil
+	}
+	if _, err := semver.NewConstraint(version); err != nil {
+		return fmt.Errorf("version %q is neither a version nor a constraint: %v", version, err)
+	}
+	return nil
+}
+
+// pinned tells whether a version names one version and not a range.
+func pinned(version string) bool {
+	_, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v"))
+	return err == nil
+}
+
+// sameVersion compares two versions; a tag of a registry has "_" for "+".
+func sameVersion(a, b string) bool {
+	va, errA := semver.NewVersion(a)
+	vb, errB := semver.NewVersion(strings.ReplaceAll(b, "_", "+"))
+	return errA == nil && errB == nil && va.Equal(vb)
+}
+
+// isPath tells a path from a reference by its form alone.
+func isPath(s string) bool {
+	return filepath.IsAbs(s) || s == "." || s == ".." ||
+		strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || strings.HasPrefix(s, `.\`) || strings.HasPrefix(s, `..\`) ||
+		!strings.Contains(s, "/") && (path.Ext(s) == ".tgz" || strings.HasSuffix(s, ".tar.gz"))
+}
+
+// parseRepoURL reads the address of a repository into one spelling.
+func parseRepoURL(address string) (*url.URL, error) {
+	shown := redact.Address(address)
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, errdef.Invalidf("repository URL %q: %v", shown, err.(*url.Error).Err)
+	}
+	u.Scheme = strings.ToLower(u.Scheme)
+	switch {
+	case u.Scheme == "oci":
+		return nil, errdef.Invalidf("repository URL %q: an OCI registry needs no adding, use the oci:// address itself", shown)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errdef.Invalidf("repository URL %q: want http:// or https://", shown)
+	case u.Hostname() == "":
+		return nil, errdef.Invalidf("repository URL %q: it has no host", shown)
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, errdef.Invalidf("repository URL %q: a query or fragment has no meaning in it", shown)
+	}
+	u.Host, u.ForceQuery = plainHost(u), false
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.RawPath = strings.TrimRight(u.RawPath, "/")
+	return u, nil
+}
+
+// plainHost is a URL's host and port in their one spelling: small letters, no default port.
+func plainHost(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	name, port, err := net.SplitHostPort(host)
+	if err != nil || port != map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+		return host
+	}
+	if strings.Contains(name, ":") {
+		return "[" + name + "]"
+	}
+	return name
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9.]+`)
+
+// nameOfRepo makes a name from a URL: readable, legal in "name/chart" (a ':' is not), and unique
+// by sixteen digits of a hash.
+func nameOfRepo(u *url.URL) string {
+	const readable = 48
+	sum := sha256.Sum256([]byte(u.String()))
+	text := strings.Trim(notInName.ReplaceAllString(strings.ToLower(u.Host+u.Path), "-"), "-.")
+	if len(text) > readable {
+		text = strings.Trim(text[:readable], "-.")
+	}
+	if text == "" {
+		text = "repo" // a host of other letters only
+	}
+	return text + "-" + hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,218 @@
+package fetch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/home"
+)
+
+// keptAtLeast is how long an archive stays after it was last asked for, so that a caller of Fetch
+// can use its path.
+const keptAtLeast = 10 * time.Minute
+
+// keptPins is how long it is remembered which archive a source gave. After that it is asked again.
+const keptPins = 30 * 24 * time.Hour
+
+// want is one archive of a source: it can be looked up among those kept, or pulled.
+type want struct {
+	source
+	opts  Source
+	from  repository    // fromRepo: its repository when the call began
+	entry chart.Version // fromRepo: what the index says of it, once that was asked
+	since time.Time     // what the source gave before does not count, if the index does not say what it is
+}
+
+// key names what the source gave. The name of a repository can be given to another one day, its URL is
+// what it is; and what one name may read is not for another, which can have other credentials.
+func (w want) key() string {
+	if w.kind == fromRepo {
+		return w.from.Name + " " + w.from.URL + "/" + w.chart + " " + w.version
+	}
+	return w.ref + " " + w.version + w.source.digest
+}
+
+// String is how errors name it.
+func (w want) String() string {
+	return strings.TrimSpace(w.shown + " " + w.version + w.source.digest)
+}
+
+// pin remembers which archive a source gave.
+type pin struct {
+	Digest string
+	At     time.Time // when the pull began
+}
+
+func (s *Store) pinFile(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return s.home.Path("pins", hex.EncodeToString(sum[:16])+".json")
+}
+
+func (s *Store) readPin(key string) (p pin, ok bool) {
+	text, err := os.ReadFile(s.pinFile(key))
+	if err != nil || json.Unmarshal(text, &p) != nil || !sha256Digest.MatchString(p.Digest) || time.Since(p.At) > keptPins {
+		return pin{}, false
+	}
+	return p, true
+}
+
+func (s *Store) writePin(key string, p pin) error {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return home.WriteFile(s.pinFile(key), text)
+}
+
+// archive is the place of an archive, named by its content.
+func (s *Store) archive(digest string) string {
+	return s.home.Path("archives", strings.TrimPrefix(digest, "sha256:")+".tgz")
+}
+
+// lookUp finds a wanted archive among those kept. It is nil where it has to be pulled.
+func (s *Store) lookUp(ctx context.Context, w want) *Chart {
+	p, ok := s.readPin(w.key())
+	if digest := digestOf(w.entry); digest != "" {
+		ok = ok && p.Digest == digest
+	} else {
+		ok = ok && !p.At.Before(w.since)
+	}
+	if !ok {
+		return nil
+	}
+	return s.kept(ctx, w.source, p.Digest)
+}
+
+// kept opens an archive and marks it as used. It is nil where the archive is not there or is not what
+// its name says.
+func (s *Store) kept(ctx context.Context, src source, digest string) *Chart {
+	path := s.archive(digest)
+	lock, err := filelock.Take(ctx, path, filelock.Shared|filelock.Existing)
+	if err != nil {
+		return nil
+	}
+	defer lock.Release()
+	now := time.Now()
+	if os.Chtimes(path, now, now) != nil {
+		return nil
+	}
+	ch, err := s.open(src, path)
+	if err != nil || ch.Digest != digest {
+		return nil
+	}
+	return ch
+}
+
+// obtain looks a wanted archive up, and pulls it where it has to, once for all who ask at the same time.
+func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
+	if ch := s.lookUp(ctx, w); ch != nil {
+		return ch, nil
+	}
+	unlock, err := s.home.Lock(ctx, "chart "+w.String())
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if ch := s.lookUp(ctx, w); ch != nil {
+		return ch, nil // somebody pulled it while we waited
+	}
+	began := time.Now()
+	tmp, err := s.home.MkdirTemp("pull-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	pulled, err := s.pull(ctx, w, tmp)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := s.open(w.source, pulled)
+	if err != nil {
+		return nil, err
+	}
+	if digest := digestOf(w.entry); digest != "" && ch.Digest != digest {
+		return nil, fmt.Errorf("%w: chart %s: the index says %s and the archive is %s", errdef.ErrDigestMismatch, w, digest, ch.Digest)
+	}
+	if ch, err = s.keep(ctx, w.source, ch); err != nil {
+		return nil, err
+	}
+	return ch, s.writePin(w.key(), pin{ch.Digest, began})
+}
+
+// keep takes an archive that was pulled among those kept.
+func (s *Store) keep(ctx context.Context, src source, ch *Chart) (*Chart, error) {
+	if same := s.kept(ctx, src, ch.Digest); same != nil {
+		return same, nil // another source has the same archive, which somebody may be using
+	}
+	pulled := ch.Path
+	ch.Path = s.archive(ch.Digest)
+	if err := errors.Join(os.Chmod(pulled, 0o600), os.Rename(pulled, ch.Path)); err != nil {
+		return nil, err
+	}
+	s.evict()
+	return ch, nil
+}
+
+// evict removes the archives that were not used for the longest time until the rest fits, but none
+// that is in use. It also sweeps what killed callers left, and the pins of charts that nobody may want
+// any more.
+func (s *Store) evict() {
+	s.home.Sweep()
+	home.RemoveOlder(s.home.Path("pins"), keptPins)
+	type file struct {
+		path string
+		info fs.FileInfo
+	}
+	var files []file
+	var total int64
+	entries, _ := os.ReadDir(s.home.Path("archives"))
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			files = append(files, file{s.home.Path("archives", e.Name()), info})
+			total += info.Size()
+		}
+	}
+	slices.SortFunc(files, func(a, b file) int { return a.info.ModTime().Compare(b.info.ModTime()) })
+	old := func(info fs.FileInfo) bool { return time.Since(info.ModTime()) > keptAtLeast }
+	for _, f := range files {
+		if total <= s.limits.Cache || !old(f.info) {
+			return
+		}
+		lock, err := filelock.Try(f.path, filelock.Exclusive|filelock.Existing)
+		if err != nil {
+			continue // it is in use
+		}
+		// Somebody may have used it since the folder was read.
+		if info, err := os.Stat(f.path); err != nil || !old(info) {
+			lock.Release()
+		} else if lock.Remove() == nil {
+			total -= f.info.Size()
+		}
+	}
+}
+
+// Hold keeps the archive at a path from being evicted until release is called. It does nothing for any
+// other file.
+func (s *Store) Hold(ctx context.Context, path string) (release func()) {
+	if filepath.Dir(path) != s.home.Path("archives") {
+		return func() {}
+	}
+	lock, err := filelock.Take(ctx, path, filelock.Shared|filelock.Existing)
+	if err != nil {
+		return func() {} // it is not there
+	}
+	return lock.Release
+}

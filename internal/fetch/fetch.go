@@ -1,0 +1,263 @@
+// Package fetch downloads charts from repositories, registries and web servers. It keeps repositories with
+// their credentials and indexes, and archives by their digests, in a home that any number of processes may
+// share. Helm asks the sources, through an interface, and where a source wants credentials through a relay
+// of this package. It knows no release, and not how a process runs.
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/home"
+	"github.com/sut-bench/helmexec/internal/redact"
+)
+
+// Config is what a Store works with.
+type Config struct {
+	Home   *home.Home
+	Helm   Helm
+	Limits Limits
+	// UserRepositories makes helm keep the repositories, in its own files of the user.
+	UserRepositories bool
+	// Env is what the caller adds to the environment of helm.
+	Env map[string]string
+}
+
+// Limits are in bytes.
+type Limits struct {
+	Index   int64 // of one repository
+	Archive int64 // of one chart
+	Cache   int64 // of all archives kept
+}
+
+// Helm runs helm.
+type Helm interface {
+	// Fetch gives what helm prints. A call with a Dir has the limits on what fetches, and is repeated
+	// after a failure that may pass.
+	Fetch(ctx context.Context, call Call) ([]byte, error)
+	// UpdateFlags are those with which "repo update" fails where a repository does not answer.
+	UpdateFlags(ctx context.Context) ([]string, error)
+}
+
+// Call is one helm process.
+type Call struct {
+	Args    []string // after the binary; every positional behind "--"
+	Env     []string // over the environment of every call
+	Stdin   []byte
+	Secrets []string // kept out of logs and errors
+	Subject string   // what an error names in place of the first positional
+
+	Via   *Relay // what stands between helm and the source
+	Login Login  // what becomes of the credentials for the source
+
+	Dir      string // where it writes what it fetches; "" for a helm that fetches nothing
+	MaxBytes int64  // of what it fetches
+	Reports  bool   // it prints its failure on stdout
+	Kind     error  // of a failure that has no other
+}
+
+// Login tells whether a source of charts gets credentials.
+type Login int
+
+const (
+	LoginNone     Login = iota
+	LoginGiven          // it does
+	LoginWithheld       // there are some, and they are for another host
+)
+
+// Store keeps repositories and archives. It serves any number of goroutines.
+type Store struct {
+	home     *home.Home
+	helm     Helm
+	limits   Limits
+	env      map[string]string
+	private  bool     // each repository has a folder in the home
+	users    *place   // of the repositories of the user, nil until helm was asked; guarded by a turn
+	failures sync.Map // repository name → the refresh that failed last
+}
+
+// New makes a Store.
+func New(cfg Config) *Store {
+	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories}
+}
+
+// Source is how a registry or the host of an archive is reached.
+type Source struct {
+	PlainHTTP                 bool
+	InsecureSkipTLSVerify     bool
+	CAFile, CertFile, KeyFile string
+}
+
+// Flags are those of helm.
+func (s Source) Flags() []string {
+	var f flags
+	f.is("--plain-http", s.PlainHTTP)
+	f.is("--insecure-skip-tls-verify", s.InsecureSkipTLSVerify)
+	f.str("--ca-file", s.CAFile)
+	f.str("--cert-file", s.CertFile)
+	f.str("--key-file", s.KeyFile)
+	return f
+}
+
+// flags collects flags in a fixed order, each as one word, so that no value is taken for a flag.
+type flags []string
+
+func (f *flags) str(name, value string) {
+	if value != "" {
+		*f = append(*f, name+"="+value)
+	}
+}
+
+func (f *flags) is(name string, on bool) {
+	if on {
+		*f = append(*f, name)
+	}
+}
+
+// Options say which version of a chart, and how to reach it.
+type Options struct {
+	Version string // a version or a constraint, over none in the address
+	Refresh bool   // ask the source again, even for an exact version that is kept
+	Source  Source
+}
+
+// Chart is a chart on this machine.
+type Chart struct {
+	Path string
+	Ref  string // without version and secrets: "repo/chart", "oci://…", a URL or the path
+	Repo string // the name of its repository, "" for none
+	*chart.Chart
+}
+
+// Fetch finds the chart at any address and gives its file on this machine: the one that is there, one that
+// is kept, or one that helm pulls. Callers who ask for the same at the same time share one refresh and one
+// pull.
+func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Chart, err error) {
+	defer func() { err = redact.Legible(err) }()
+	asked := time.Now()
+	src, err := parseAddress(address)
+	if err == nil {
+		err = src.choose(opts.Version, address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	src.shown = redact.Address(src.ref)
+	w := want{source: src, opts: opts.Source}
+	switch src.kind {
+	case fromDisk:
+		return s.openPath(src)
+	case fromRepo:
+		if err := s.identify(ctx, &w); err != nil {
+			return nil, err
+		}
+	}
+	// A URL or a range of versions can mean another archive tomorrow.
+	exact := !opts.Refresh && (w.source.digest != "" || pinned(w.version))
+	if opts.Refresh || w.kind != fromRepo && !exact {
+		w.since = asked
+	}
+	if exact {
+		if ch := s.lookUp(ctx, w); ch != nil {
+			return ch, nil
+		}
+	}
+	if w.kind == fromRepo {
+		if err := s.find(ctx, &w, asked, !exact); err != nil {
+			return nil, err
+		}
+	}
+	return s.obtain(ctx, w)
+}
+
+// choose takes the version of the options into an address.
+func (src *source) choose(version, address string) error {
+	shown := redact.Address(address)
+	switch {
+	case version == "" || version == src.version:
+		return nil
+	case src.version != "":
+		return errdef.Invalidf("chart address %q names version %s and the options %s: give one", shown, src.version, version)
+	case src.kind == fromArchive || src.kind == fromDisk:
+		return errdef.Invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", shown, version)
+	}
+	if err := checkVersion(version); err != nil {
+		return errdef.Invalidf("chart address %q: %w", shown, err)
+	}
+	src.version = version
+	return nil
+}
+
+// openPath reads what is at a path that the caller gave.
+func (s *Store) openPath(src source) (*Chart, error) {
+	path, err := filepath.Abs(src.ref)
+	if err != nil {
+		return nil, errdef.Invalidf("chart path %q: %v", src.ref, err)
+	}
+	src.ref = path
+	ch, err := s.open(src, path)
+	if errors.Is(err, fs.ErrNotExist) && strings.Contains(filepath.Base(path), ":") {
+		err = fmt.Errorf("%w (a path takes no version)", err)
+	}
+	return ch, err
+}
+
+// open reads what is at a path, which is to be the chart of an address.
+func (s *Store) open(src source, path string) (*Chart, error) {
+	content, err := chart.Read(path, chart.Options{Name: src.shown, Limits: chart.Limits{Archive: s.limits.Archive}})
+	if err != nil {
+		return nil, err
+	}
+	if src.chart != "" && content.Metadata.Name != src.chart {
+		return nil, fmt.Errorf("%w: %s holds a chart named %q", errdef.ErrChartNotFound, src.shown, content.Metadata.Name)
+	}
+	if pinned(src.version) && !sameVersion(content.Metadata.Version, src.version) {
+		return nil, fmt.Errorf("%w: %s %s holds version %q", errdef.ErrChartNotFound, src.shown, src.version, content.Metadata.Version)
+	}
+	return &Chart{Path: path, Ref: redact.Address(src.ref), Repo: src.repo, Chart: content}, nil
+}
+
+// identify makes the repository of a chart known, where the address has its URL, and reads what is kept
+// of it.
+func (s *Store) identify(ctx context.Context, w *want) (err error) {
+	if w.repoURL != "" {
+		if w.repo, err = s.AddRepo(ctx, w.repoURL, "", Access{}); err != nil {
+			return err
+		}
+	}
+	w.ref = w.repo + "/" + w.chart
+	if w.from, err = s.known(ctx, w.repo); err != nil {
+		return err
+	}
+	w.shown = w.from.shown() + "/" + w.chart
+	return nil
+}
+
+// find picks a version by the index of the repository: a fresh one, or that at hand if it has the version.
+func (s *Store) find(ctx context.Context, w *want, asked time.Time, fresh bool) error {
+	for {
+		if fresh {
+			// Starts no process where the repository was added just now.
+			if err := s.refresh(ctx, w.repo, asked); err != nil {
+				return err
+			}
+		}
+		entry, err := s.pick(ctx, w.source)
+		if err == nil {
+			w.entry, w.version = entry, entry.Version
+			return nil
+		}
+		if fresh || !errors.Is(err, errdef.ErrChartNotFound) {
+			return err
+		}
+		fresh = true // it may have been published after the index was fetched
+	}
+}

@@ -1,0 +1,52 @@
+package fetch
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/chartrepo"
+	"github.com/sut-bench/helmexec/internal/home"
+)
+
+// newStore makes a Store in a home of its own. Its helm is at work nowhere.
+func newStore(t *testing.T, cfg Config) *Store {
+	t.Helper()
+	if cfg.Home == nil {
+		var err error
+		cfg.Home, err = home.Open(t.TempDir())
+		require.NoError(t, err)
+	}
+	cfg.Limits.Cache = cmp.Or(cfg.Limits.Cache, 1<<30)
+	return New(cfg)
+}
+
+// keep puts a chart among the archives and makes it as old as it says.
+func keep(t *testing.T, s *Store, name string, age time.Duration) *Chart {
+	t.Helper()
+	archive, err := chartrepo.Package(map[string]string{"Chart.yaml": "apiVersion: v2\nname: " + name + "\nversion: 1.0.0\n"})
+	require.NoError(t, err)
+	digest := "sha256:" + archive.Digest
+	path := s.archive(digest)
+	when := time.Now().Add(-age)
+	require.NoError(t, errors.Join(os.WriteFile(path, archive.Data, 0o600), os.Chtimes(path, when, when)))
+	return &Chart{Path: path, Chart: &chart.Chart{Digest: digest}}
+}
+
+// know makes a repository known.
+func know(t *testing.T, s *Store, r repository) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(s.folder(r.Name), 0o700))
+	require.NoError(t, writeRepositories(placeIn(s.folder(r.Name), r.Name).config, r))
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,243 @@
+package fetch
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
+)
+
+// Versions lists the versions of a chart that a known repository has, the newest first, by the index at
+// hand or by a fresh one.
+func (s *Store) Versions(ctx context.Context, repo, name string, fresh bool) ([]chart.Version, error) {
+	if !repoName.MatchString(repo) || !chartName.MatchString(name) {
+		return nil, errdef.Invalidf("search: %q in repository %q: want the names of a repository and of a chart", name, repo)
+	}
+	if fresh {
+		if err := s.refresh(ctx, repo, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	versions, err := s.versions(ctx, repo, name)
+	if err == nil && len(versions) == 0 {
+		err = s.noChart(ctx, repo, name)
+	}
+	return versions, err
+}
+
+// pick looks a version of a chart up in its repository's index.
+func (s *Store) pick(ctx context.Context, src source) (chart.Version, error) {
+	versions, err := s.versions(ctx, src.repo, src.chart)
+	if err != nil {
+		return chart.Version{}, err
+	}
+	v, ok := pickVersion(versions, src.version)
+	switch {
+	case ok:
+		return v, nil
+	case len(versions) == 0:
+		return v, s.noChart(ctx, src.repo, src.chart)
+	case src.version == "":
+		return v, fmt.Errorf("%w: chart %s has no stable version; the newest is %s: name it", errdef.ErrChartNotFound, src.shown, versions[0].Version)
+	}
+	return v, fmt.Errorf("%w: chart %s has no version that fits %q; the newest is %s", errdef.ErrChartNotFound, src.shown, src.version, versions[0].Version)
+}
+
+func (s *Store) noChart(ctx context.Context, repo, name string) error {
+	return fmt.Errorf("%w: repository %s has no chart %q", errdef.ErrChartNotFound, s.shown(ctx, repo), name)
+}
+
+// versions reads the versions of a chart from the index at hand.
+func (s *Store) versions(ctx context.Context, repo, name string) ([]chart.Version, error) {
+	at, err := s.place(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(at.config); err != nil {
+		return nil, unknown(repo)
+	}
+	versions, err := readIndex(at.index, name, s.limits.Index)
+	if err != nil {
+		return nil, redact.Legible(fmt.Errorf("repository %s: %w", s.shown(ctx, repo), err))
+	}
+	return versions, nil
+}
+
+// digestOf is the digest of an archive as "sha256:…", "" where the index gives none of that kind.
+func digestOf(v chart.Version) string {
+	d := "sha256:" + strings.ToLower(strings.TrimPrefix(v.Digest, "sha256:"))
+	if sha256Digest.MatchString(d) {
+		return d
+	}
+	return ""
+}
+
+// maxIndexYAML is how much YAML of an index is parsed at once; parsing takes 30 times the memory.
+const maxIndexYAML = 16 << 20
+
+// readIndex reads the versions of one chart from an index, the newest first. As in Helm, versions
+// that are no semantic versions are left out. Indexes reach tens of megabytes, and YAML is slow: the
+// block of the chart is cut out by its indentation, and only what is written in another way than
+// Helm writes it is parsed whole.
+func readIndex(path, name string, limit int64) ([]chart.Version, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: its index has not been fetched", errdef.ErrRepoNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return versionsIn(f, name, limit)
+}
+
+// versionsIn is readIndex on an open file.
+func versionsIn(f *os.File, name string, limit int64) ([]chart.Version, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > limit {
+		return nil, errdef.TooLarge("the index of the repository", info.Size(), limit, "bytes")
+	}
+	var versions []chart.Version
+	block, plain := cutIndex(f, name)
+	// A block can refer to an anchor before it.
+	if !plain || len(block) > maxIndexYAML || safeyaml.NewPass(context.Background(), len(block)).Decode(block, &versions) != nil {
+		if versions, err = parseIndex(f, name); err != nil {
+			return nil, fmt.Errorf("index of the repository: %w", err)
+		}
+	}
+	return newestFirst(versions), nil
+}
+
+// parseIndex parses an index as a whole.
+func parseIndex(f io.ReadSeeker, name string) ([]chart.Version, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	if json.Valid(text) {
+		var index struct{ Entries map[string]json.RawMessage }
+		if err := json.Unmarshal(text, &index); err != nil || index.Entries[name] == nil {
+			return nil, err
+		}
+		var versions []chart.Version
+		return versions, json.Unmarshal(index.Entries[name], &versions)
+	}
+	if len(text) > maxIndexYAML {
+		return nil, errdef.TooLarge("an index that is not laid out as Helm does it", int64(len(text)), maxIndexYAML, "bytes")
+	}
+	var index struct{ Entries map[string][]chart.Version }
+	err = safeyaml.NewPass(context.Background(), len(text)).Decode(text, &index)
+	return index.Entries[name], err
+}
+
+func newestFirst(versions []chart.Version) []chart.Version {
+	type parsed struct {
+		chart.Version
+		semver *semver.Version
+	}
+	var valid []parsed
+	for _, v := range versions {
+		if sv, err := semver.NewVersion(v.Version); err == nil {
+			valid = append(valid, parsed{v, sv})
+		}
+	}
+	slices.SortStableFunc(valid, func(a, b parsed) int { return b.semver.Compare(a.semver) })
+	versions = nil
+	for _, v := range valid {
+		versions = append(versions, v.Version)
+	}
+	return versions
+}
+
+var (
+	indexKey     = regexp.MustCompile(`^[A-Za-z]+:( |$)`)
+	indexEntry   = regexp.MustCompile(`^  [A-Za-z0-9][-A-Za-z0-9._]*:$`)
+	indexComment = regexp.MustCompile(`^ *(#|$)`)
+)
+
+// cutIndex finds the list of a chart in an index laid out as Helm writes it: a key "entries:" at the
+// margin, below it the charts at two spaces, each a block list. plain is false for any other lay-out.
+func cutIndex(r io.Reader, name string) (block []byte, plain bool) {
+	lines := bufio.NewReaderSize(r, 64<<10)
+	begun, inEntries, inList, inChart, longLine := false, false, false, false, false
+	for {
+		line, err := lines.ReadSlice('\n')
+		goesOn := longLine
+		longLine = errors.Is(err, bufio.ErrBufferFull)
+		text := bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		deep := bytes.HasPrefix(text, []byte("   ")) || bytes.HasPrefix(text, []byte("  -")) // below a chart
+		switch {
+		case bytes.IndexByte(text, '\r') >= 0:
+			return nil, false // a line break of its own
+		case goesOn, inList && (deep || len(text) == 0): // an empty line can be of a block scalar
+			if inChart {
+				block = append(block, line...)
+			}
+		case indexComment.Match(text):
+		case !inEntries && string(text) == "entries:":
+			inEntries = true
+		case !inEntries:
+			if bytes.HasPrefix(text, []byte("entries")) || begun && bytes.HasPrefix(text, []byte("---")) || bytes.HasPrefix(text, []byte("...")) {
+				return nil, false
+			}
+		case text[0] != ' ':
+			return block, indexKey.Match(text) // the next key of the index
+		case inChart:
+			return block, true
+		case !indexEntry.Match(text):
+			return nil, false
+		default:
+			inList, inChart = true, string(text) == "  "+name+":"
+		}
+		begun = true
+		if err != nil && !longLine {
+			return block, inEntries && err == io.EOF
+		}
+	}
+}
+
+// pickVersion chooses as helm does: an exact match, else the newest that fits the constraint; no
+// constraint means stable versions.
+func pickVersion(versions []chart.Version, want string) (chart.Version, bool) {
+	for _, v := range versions {
+		if want != "" && v.Version == want {
+			return v, true
+		}
+	}
+	if want == "" {
+		want = "*"
+	}
+	constraint, err := semver.NewConstraint(want)
+	if err != nil {
+		return chart.Version{}, false
+	}
+	for _, v := range versions {
+		have, err := semver.NewVersion(v.Version)
+		if err == nil && constraint.Check(have) {
+			return v, true
+		}
+	}
+	return chart.Version{}, false
+}

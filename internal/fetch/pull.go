@@ -1,0 +1,147 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/errdef"
+)
+
+// pull lets helm pull a wanted archive into a folder of tmp where nothing else can be taken for it, and
+// gives its path.
+func (s *Store) pull(ctx context.Context, w want, tmp string) (string, error) {
+	dest := filepath.Join(tmp, "archive")
+	if err := os.Mkdir(dest, 0o700); err != nil {
+		return "", err
+	}
+	call, err := s.pullCall(ctx, w, dest)
+	defer call.Via.Stop()
+	if err != nil {
+		return "", fmt.Errorf("chart %s: %w", w, err)
+	}
+	// Helm's own chart caches are shared by file name or by an unproven digest: none is used.
+	call.Env = append(call.Env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
+	call.Subject, call.Dir, call.MaxBytes, call.Kind = w.String(), tmp, s.limits.Archive, errdef.ErrRepoNotFound
+	if _, err := s.helm.Fetch(ctx, call); err != nil {
+		return "", err
+	}
+	files, err := os.ReadDir(dest)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	if len(files) != 1 || !files[0].Type().IsRegular() {
+		return "", fmt.Errorf("helm pull %s: want one archive, got %d files: %q", w, len(names), names)
+	}
+	return filepath.Join(dest, names[0]), nil
+}
+
+// pullCall is how helm pulls a wanted archive into dest.
+func (s *Store) pullCall(ctx context.Context, w want, dest string) (Call, error) {
+	switch w.kind {
+	case fromOCI:
+		return Call{Args: pullArgs(w.ref, w.version, w.source.digest, dest, w.opts)}, nil
+	case fromArchive:
+		return s.pullURL(w, dest)
+	}
+	// Not what was known when the call began: waiting for its turn may have taken minutes.
+	from, err := s.known(ctx, w.repo)
+	if err == nil && from.URL != w.from.URL {
+		err = fmt.Errorf("%w: %q was given to another one meanwhile", errdef.ErrRepoNotFound, w.repo)
+	}
+	if err != nil {
+		return Call{}, err
+	}
+	w.entry.Name = w.chart
+	return s.pullEntry(from, w.entry, dest)
+}
+
+// pullURL pulls one archive by its URL, as the only chart of a repository of our own making.
+func (s *Store) pullURL(w want, dest string) (Call, error) {
+	u, err := url.Parse(w.ref)
+	if err != nil {
+		return Call{}, errdef.Invalidf("chart address: not a URL")
+	}
+	from := repository{
+		Name: "archive", URL: (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Dir(u.Path)}).String(),
+		Access: Access{
+			Username: u.User.Username(), CAFile: w.opts.CAFile, CertFile: w.opts.CertFile, KeyFile: w.opts.KeyFile,
+			InsecureSkipTLSVerify: w.opts.InsecureSkipTLSVerify,
+		},
+	}
+	from.Password, _ = u.User.Password()
+	u.User = nil
+	call, err := s.pullEntry(from, chart.Version{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}}, dest)
+	call.Secrets = append(call.Secrets, w.secrets()...)
+	return call, err
+}
+
+// pullEntry pulls one archive of a repository, from an index of this one entry: helm would parse the whole
+// index otherwise. Helm gets no credentials of the repository.
+func (s *Store) pullEntry(from repository, entry chart.Version, dest string) (call Call, err error) {
+	tmp := filepath.Dir(dest)
+	asked := from
+	asked.Username, asked.Password, asked.Token = "", "", ""
+	call.Secrets = from.secrets()
+	if target := from.archiveURL(entry); from.authorization() != "" && target != "" {
+		call.Login = LoginWithheld
+		if from.PassCredentialsAll || from.isHost(target) {
+			call.Login = LoginGiven
+		}
+		name := "archive.tgz"
+		if m := archiveName.FindStringSubmatch(target); m != nil {
+			name = m[1] // as helm would call it
+		}
+		if call.Via, err = s.relay(from, target, name); err != nil {
+			return call, err
+		}
+		asked, entry.URLs = repository{Name: from.Name, URL: call.Via.url}, []string{call.Via.served}
+	}
+	// The one thing of a repository that helm's pull does not read from its configuration.
+	opts := Source{InsecureSkipTLSVerify: asked.InsecureSkipTLSVerify}
+	call.Args = pullArgs(from.Name+"/"+entry.Name, entry.Version, "", dest, opts)
+	config := filepath.Join(tmp, "repositories.yaml")
+	if err := writeRepositories(config, asked); err != nil {
+		return call, err
+	}
+	call.Env, err = stageIndex(tmp, from.Name, config, entry)
+	return call, err
+}
+
+func pullArgs(ref, version, digest, dir string, opts Source) []string {
+	f := flags{"pull", "--destination=" + dir}
+	if digest != "" {
+		ref += "@" + digest
+	} else {
+		f.str("--version", version)
+	}
+	return append(append(f, opts.Flags()...), "--", ref)
+}
+
+var archiveName = regexp.MustCompile(`/([A-Za-z0-9][-A-Za-z0-9._+]*\.tgz)(?:\?.*)?$`)
+
+// stageIndex writes an index of one entry and points helm at it.
+func stageIndex(tmp, repo, config string, entry chart.Version) (env []string, err error) {
+	text, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "entries": map[string]any{entry.Name: []chart.Version{entry}}})
+	if err != nil {
+		return nil, err
+	}
+	at := place{config, filepath.Join(tmp, "index", repo+"-index.yaml")}
+	if err := os.Mkdir(filepath.Dir(at.index), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return at.env(), os.WriteFile(at.index, text, 0o600)
+}

@@ -1,0 +1,202 @@
+package fetch
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
+)
+
+// repository is what Helm keeps of a repository, and its token, which Helm does not look at.
+type repository struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	Access
+}
+
+// Access is how a repository is reached.
+type Access struct {
+	Username              string `json:"username"`
+	Password              string `json:"password"`
+	Token                 string `json:"token,omitempty"`
+	CAFile                string `json:"caFile"`
+	CertFile              string `json:"certFile"`
+	KeyFile               string `json:"keyFile"`
+	InsecureSkipTLSVerify bool   `json:"insecure_skip_tls_verify"`
+	PassCredentialsAll    bool   `json:"pass_credentials_all"`
+}
+
+// over fills what a leaves open from what is known.
+func (a Access) over(known Access) Access {
+	if a.Username+a.Token == "" {
+		a.Username, a.Password, a.Token = known.Username, known.Password, known.Token
+	}
+	a.CAFile = cmp.Or(a.CAFile, known.CAFile)
+	a.CertFile = cmp.Or(a.CertFile, known.CertFile)
+	a.KeyFile = cmp.Or(a.KeyFile, known.KeyFile)
+	a.InsecureSkipTLSVerify = a.InsecureSkipTLSVerify || known.InsecureSkipTLSVerify
+	a.PassCredentialsAll = a.PassCredentialsAll || known.PassCredentialsAll
+	return a
+}
+
+// check refuses credentials that cannot be sent, to the repository u.
+func (a Access) check(u *url.URL, private bool) error {
+	switch {
+	case (a.Username == "") != (a.Password == ""):
+		return errdef.Invalidf("repository %s: a user name and a password belong together", u)
+	case a.Token == "":
+		return nil
+	case a.Username != "":
+		return errdef.Invalidf("repository %s: a token takes the place of a user name and password: give one of them", u)
+	case !private:
+		return errdef.Invalidf("repository %s: Helm's own file of repositories has no place for a token: set Config.Home", u)
+	case !bearerToken.MatchString(a.Token):
+		return errdef.Invalidf("repository %s: the token has characters that no bearer token has", u)
+	}
+	return nil
+}
+
+// bearerToken is the form of a bearer token: RFC 6750, section 2.1.
+var bearerToken = regexp.MustCompile(`^[-A-Za-z0-9._~+/]+=*$`)
+
+// authorization is the header that logs in to the repository, "" for none.
+func (a Access) authorization() string {
+	switch {
+	case a.Token != "":
+		return "Bearer " + a.Token
+	case a.Username != "":
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(a.Username+":"+a.Password))
+	}
+	return ""
+}
+
+// secrets of the repository are kept out of logs and errors.
+func (a Access) secrets() []string {
+	_, sent, _ := strings.Cut(a.authorization(), " ")
+	return []string{a.Password, sent}
+}
+
+// tlsConfig is how this repository is reached by TLS.
+func (a Access) tlsConfig() (*tls.Config, error) {
+	config := &tls.Config{InsecureSkipVerify: a.InsecureSkipTLSVerify} // as the caller of AddRepo wants it
+	if a.CAFile != "" {
+		text, err := os.ReadFile(a.CAFile)
+		if err != nil {
+			return nil, errdef.Invalidf("CAFile: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(text) {
+			return nil, errdef.Invalidf("CAFile %s holds no certificate", a.CAFile)
+		}
+	}
+	if a.CertFile != "" || a.KeyFile != "" {
+		pair, err := tls.LoadX509KeyPair(a.CertFile, a.KeyFile)
+		if err != nil {
+			return nil, errdef.Invalidf("CertFile and KeyFile: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
+
+// shown is how errors name a repository: by its URL when its name was made from that.
+func (r repository) shown() string {
+	if u, err := parseRepoURL(r.URL); err == nil && r.Name == nameOfRepo(u) {
+		return redact.Address(r.URL)
+	}
+	return r.Name
+}
+
+// resolve gives the URL of what the index names, or of the index, as helm does.
+func (r repository) resolve(name string) (*url.URL, error) {
+	base, err := parseRepoURL(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	to, err := url.Parse(name)
+	if err != nil || to.IsAbs() {
+		return to, err
+	}
+	base.Path += "/"
+	if base.RawPath != "" {
+		base.RawPath += "/"
+	}
+	to = base.ResolveReference(to)
+	to.RawQuery = ""
+	return to, nil
+}
+
+// isHost tells whether a URL is of the repository's own host.
+func (r repository) isHost(address string) bool {
+	to, err := url.Parse(address)
+	own, ownErr := url.Parse(r.URL)
+	return err == nil && ownErr == nil && plainHost(to) == plainHost(own) && (to.Scheme == own.Scheme || to.Scheme == "https")
+}
+
+// archiveURL is where an archive is that the index names; "" where that is no matter of HTTP.
+func (r repository) archiveURL(entry chart.Version) string {
+	if len(entry.URLs) == 0 {
+		return ""
+	}
+	u, err := r.resolve(entry.URLs[0])
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	return u.String()
+}
+
+// place is where the entry and the index of a repository are.
+type place struct{ config, index string }
+
+// placeIn is the place of a repository in a folder of its own.
+func placeIn(folder, name string) place {
+	return place{filepath.Join(folder, "repositories.yaml"), filepath.Join(folder, "index", name+"-index.yaml")}
+}
+
+// env points helm at a repository.
+func (p place) env() []string {
+	return []string{"HELM_REPOSITORY_CONFIG=" + p.config, "HELM_REPOSITORY_CACHE=" + filepath.Dir(p.index)}
+}
+
+// readRepositories reads a repositories.yaml; a missing one is empty.
+func readRepositories(file string) ([]repository, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var content struct{ Repositories []repository }
+	if err := yaml.Unmarshal(text, &content); err != nil {
+		// The parser's error could quote a password.
+		return nil, fmt.Errorf("repositories of helm: %s is not readable", file)
+	}
+	return content.Repositories, nil
+}
+
+// writeRepositories writes a repositories.yaml.
+func writeRepositories(file string, all ...repository) error {
+	text, err := yaml.Marshal(struct {
+		APIVersion   string       `json:"apiVersion"`
+		Repositories []repository `json:"repositories"`
+	}{Repositories: all})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}

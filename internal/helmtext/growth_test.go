@@ -1,0 +1,17 @@
+package helmtext
+
+import (
+	"testing"
+
+	"github.com/sut-bench/helmexec/internal/growth"
+)
+
+func TestGrowthOfMessages(t *testing.T) {
+	growth.Check(t, []growth.Reader{
+		{Name: "messages", Read: func(text string) {
+			_, _ = Meaning(text, true)
+			_, _, _ = RecordedNothing(text), NotReadyInTime(text), SawNothing(text)
+			_ = Advice(Failure{Args: []string{"pull"}, Stderr: text})
+		}},
+	}, growth.Words)
+}

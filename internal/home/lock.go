@@ -1,0 +1,100 @@
+package home
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/redact"
+)
+
+// Lock makes the caller the only one at work on a thing, in all processes with this home; what names
+// it in errors. The system frees a lock whose holder was killed. Within the process a channel comes
+// first, so that one goroutine at most looks for the file to be free.
+func (h *Home) Lock(ctx context.Context, what string) (unlock func(), err error) {
+	leave, err := h.Turn(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := filelock.Take(ctx, LockFile(h.Path("locks"), what), filelock.Exclusive)
+	switch {
+	case errors.Is(err, filelock.ErrHeld):
+		err = fmt.Errorf("waiting for another process at work on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
+	case err != nil:
+		err = fmt.Errorf("the lock of %s cannot be taken: %w", redact.Abridged(what), err)
+	}
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return func() { lock.Release(); leave() }, nil
+}
+
+// Turn is Lock within this process.
+func (h *Home) Turn(ctx context.Context, what string) (leave func(), err error) {
+	g := h.gates.enter(what)
+	select {
+	case g.turn <- struct{}{}:
+		return func() { <-g.turn; h.gates.exit(what) }, nil
+	case <-ctx.Done():
+		h.gates.exit(what)
+		return nil, fmt.Errorf("waiting for another caller at work on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
+	}
+}
+
+// Waiting is how many callers of this process wait for another.
+func (h *Home) Waiting() (n int) {
+	h.gates.Lock()
+	defer h.gates.Unlock()
+	for _, g := range h.gates.of {
+		n += g.callers - 1
+	}
+	return n
+}
+
+// gates are the things that callers in this process are at work on, or wait for.
+type gates struct {
+	sync.Mutex
+	of map[string]*gate
+}
+
+type gate struct {
+	turn    chan struct{}
+	callers int
+}
+
+func (all *gates) enter(what string) *gate {
+	all.Lock()
+	defer all.Unlock()
+	if all.of == nil {
+		all.of = map[string]*gate{}
+	}
+	g := all.of[what]
+	if g == nil {
+		g = &gate{turn: make(chan struct{}, 1)}
+		all.of[what] = g
+	}
+	g.callers++
+	return g
+}
+
+func (all *gates) exit(what string) {
+	all.Lock()
+	defer all.Unlock()
+	g := all.of[what]
+	if g.callers--; g.callers == 0 {
+		delete(all.of, what)
+	}
+}
+
+// LockFile is the file in a folder that is locked for a name.
+func LockFile(folder, name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return filepath.Join(folder, hex.EncodeToString(sum[:16])+".lock")
+}

@@ -1,0 +1,99 @@
+package home
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A lock excludes goroutines and other processes (another Home is as good as one: the lock belongs
+// to the open file), and waiting for it ends with the context.
+func TestLock(t *testing.T) { synctest.Test(t, testLock) }
+
+func testLock(t *testing.T) {
+	h := open(t, t.TempDir())
+	other := open(t, h.Path()) // as another process would
+	unlock, err := h.Lock(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, waiter := range []*Home{h, other} {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+		_, err := waiter.Lock(ctx, "x")
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "x") {
+			t.Errorf("waiting in vain: %v", err)
+		}
+		unlockOther, err := waiter.Lock(t.Context(), "y")
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlockOther()
+	}
+	unlock()
+
+	var all errgroup.Group
+	var inside, had atomic.Int32
+	for i := range 20 {
+		waiter := []*Home{h, other}[i%2]
+		all.Go(func() error {
+			unlock, err := waiter.Lock(t.Context(), "x")
+			if err != nil {
+				return err
+			}
+			if n := inside.Add(1); n != 1 {
+				t.Errorf("%d have the lock at once", n)
+			}
+			had.Add(1)
+			inside.Add(-1)
+			unlock()
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+	if had.Load() != 20 {
+		t.Errorf("%d of 20 had the lock", had.Load())
+	}
+}
+
+// What keeps a lock from being taken is said, and is not another caller.
+func TestLockSaysWhatIsWrong(t *testing.T) {
+	h := open(t, t.TempDir())
+	if err := errors.Join(os.Remove(h.Path("locks")), os.WriteFile(h.Path("locks"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.Lock(t.Context(), "x")
+	if err == nil || !strings.Contains(err.Error(), "the lock of x cannot be taken") || strings.Contains(err.Error(), "waiting") {
+		t.Error(err)
+	}
+}
+
+// Whatever a lock is called by, an error can be read.
+func TestLockNamesAreReadable(t *testing.T) {
+	h := open(t, t.TempDir())
+	other := open(t, h.Path()) // as another process would
+	name := "the chart \x8a\x00\n" + strings.Repeat("x", 1000)
+	unlock, err := h.Lock(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, here := h.Turn(ctx, name)
+	_, elsewhere := other.Lock(ctx, name)
+	for _, err := range []error{here, elsewhere} {
+		if err == nil || !strings.Contains(err.Error(), `the chart \x8a\x00\nxxx`) || len(err.Error()) > 400 {
+			t.Error(err)
+		}
+	}
+}

@@ -181,7 +181,7 @@ func TestErrorsArePrintable(t *testing.T) {
 				os.MkdirAll(filepath.Join(dir, "index"), 0o700),
 				os.WriteFile(filepath.Join(dir, "repositories.yaml"), []byte("repositories: [{name: odd, url: \"https://odd.example\"}]\n"), 0o600),
 				os.WriteFile(filepath.Join(dir, "index", "odd-index.yaml"), []byte("entries: {web: !!int \""+spelled+"\"}\n"), 0o600)))
-			_, err := h.Search(t.Context(), "odd", "web", SearchOptions{})
+			_, err := h.ChartVersions(t.Context(), "odd/web", ChartVersionsOptions{})
 			require.Error(t, err)
 			return err
 		}, shown},

@@ -68,24 +68,29 @@ func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
 	return err
 }
 
+// PushResult is where Push has put a chart.
+type PushResult struct {
+	Ref    string // "oci://host:5000/charts/web:1.2.3", to pull it by
+	Digest string // of its manifest, "sha256:…"
+}
+
 // Push puts a chart archive into an OCI registry, below an address such as
-// "oci://host:5000/charts", and gives the reference to pull it by and the digest of its manifest.
-// Starts one helm process; a push that is lost may be repeated.
+// "oci://host:5000/charts". Starts one helm process; a push that is lost may be repeated.
 //
 // Errors: ErrInvalidArgument, ErrChartNotFound and ErrBadChart of the archive, ErrUnauthorized, or
 // helm's own.
-func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOptions) (ref, digest string, err error) {
+func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOptions) (*PushResult, error) {
 	rest, ok := strings.CutPrefix(registry, "oci://")
 	host, _, _ := strings.Cut(rest, "/")
 	if !ok || !registryHost.MatchString(host) || strings.ContainsAny(registry, " @?#") {
-		return "", "", errdef.Invalidf("registry %q: want oci://host[:port]/path", redact.Address(registry))
+		return nil, errdef.Invalidf("registry %q: want oci://host[:port]/path", redact.Address(registry))
 	}
 	ch, err := chart.Read(archive, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}})
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
 	if ch.Digest == "" {
-		return "", "", errdef.Invalidf("push: %s is a folder: make an archive of it with Package", archive)
+		return nil, errdef.Invalidf("push: %s is a folder: make an archive of it with Package", archive)
 	}
 	a := args{"push"}
 	a.add(fetch.Source(opts).Flags()...)
@@ -97,9 +102,9 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 		return err
 	})
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	digest = helmtext.PushedDigest(said)
 	// A "+" of a version is written "_" in a tag.
-	return strings.TrimSuffix(registry, "/") + "/" + ch.Metadata.Name + ":" + strings.ReplaceAll(ch.Metadata.Version, "+", "_"), digest, nil
+	ref := strings.TrimSuffix(registry, "/") + "/" + ch.Metadata.Name + ":" + strings.ReplaceAll(ch.Metadata.Version, "+", "_")
+	return &PushResult{Ref: ref, Digest: helmtext.PushedDigest(said)}, nil
 }

@@ -78,15 +78,18 @@ func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
 	return h.store.UpdateRepos(ctx, opts.Names)
 }
 
-// SearchOptions is for Search.
-type SearchOptions struct {
+// ChartVersionsOptions is for ChartVersions.
+type ChartVersionsOptions struct {
 	Refresh bool // fetch the repository's index first
 }
 
-// Search lists the versions of a chart that a known repository has, the newest first. Starts no
-// helm process, one with Refresh.
+// ChartVersions lists the versions of a chart that its repository has, the newest first. The address is
+// repo/chart or the URL of a repository and the chart behind it, as for Chart2Info; a repository that is not
+// known yet is added. With a version or a constraint in the address it lists those alone. Starts no helm
+// process where the repository is known, and one with Refresh.
 //
-// Errors: ErrRepoNotFound, ErrChartNotFound; with Refresh ErrUnauthorized.
-func (h *Helm) Search(ctx context.Context, repo, chart string, opts SearchOptions) ([]ChartVersion, error) {
-	return h.store.Versions(ctx, repo, chart, opts.Refresh)
+// Errors: ErrInvalidArgument for an address that is no repository's, ErrRepoNotFound, ErrChartNotFound,
+// ErrUnauthorized.
+func (h *Helm) ChartVersions(ctx context.Context, address string, opts ChartVersionsOptions) ([]ChartVersion, error) {
+	return h.store.Versions(ctx, address, opts.Refresh)
 }

@@ -37,10 +37,10 @@ func TestPackageAndPush(t *testing.T) {
 		if left, _ := os.ReadDir(dir); len(left) != 1 {
 			b.Errorf("the folder has %v", left)
 		}
-		ref, digest, err := b.h.Push(b.ctx, path, "oci://"+r.Address+"/charts", plain)
+		pushed, err := b.h.Push(b.ctx, path, "oci://"+r.Address+"/charts", plain)
 		b.must(err)
-		if want := "oci://" + r.Address + "/charts/web:1.2.0_build.7"; ref != want || !strings.HasPrefix(digest, "sha256:") {
-			b.Errorf("pushed %s with digest %q, want %s", ref, digest, want)
+		if want := "oci://" + r.Address + "/charts/web:1.2.0_build.7"; pushed.Ref != want || !strings.HasPrefix(pushed.Digest, "sha256:") {
+			b.Errorf("pushed %+v, want %s", pushed, want)
 		}
 
 		name := "oci://" + r.Address + "/charts/web"
@@ -50,10 +50,10 @@ func TestPackageAndPush(t *testing.T) {
 		if ch.Metadata.AppVersion != "9" || ch.Metadata.Version != "1.2.0+build.7" {
 			b.Errorf("fetched %+v", ch.Metadata)
 		}
-		b.wantMaker(b.h, name+"@"+digest, options, "us")
+		b.wantMaker(b.h, name+"@"+pushed.Digest, options, "us")
 		b.wantProcesses("pull", "pull")
 		b.wantMaker(b.h, name+":1.2.0+build.7", options, "us")
-		b.wantMaker(b.h, name+"@"+digest, options, "us")
+		b.wantMaker(b.h, name+"@"+pushed.Digest, options, "us")
 		b.wantProcesses()
 		b.wantMaker(b.h, name, options, "us")
 		b.wantMaker(b.h, name, options, "us")
@@ -70,15 +70,15 @@ func TestPushRefuses(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		chart := b.folder(map[string]string{"Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.1.0\n"})
 		for _, registry := range []string{"http://127.0.0.1/x", "oci://", "oci://ann:s3cret@127.0.0.1/x", "oci://-x/y"} {
-			_, _, err := b.h.Push(b.ctx, chart, registry, helmexec.SourceOptions{})
+			_, err := b.h.Push(b.ctx, chart, registry, helmexec.SourceOptions{})
 			b.wantErr(err, helmexec.ErrInvalidArgument)
 			if strings.Contains(err.Error(), "s3cret") {
 				b.Error(err)
 			}
 		}
-		_, _, err := b.h.Push(b.ctx, chart, "oci://127.0.0.1:1/x", helmexec.SourceOptions{})
+		_, err := b.h.Push(b.ctx, chart, "oci://127.0.0.1:1/x", helmexec.SourceOptions{})
 		b.wantErr(err, helmexec.ErrInvalidArgument) // a folder
-		_, _, err = b.h.Push(b.ctx, chart+"/none.tgz", "oci://127.0.0.1:1/x", helmexec.SourceOptions{})
+		_, err = b.h.Push(b.ctx, chart+"/none.tgz", "oci://127.0.0.1:1/x", helmexec.SourceOptions{})
 		b.wantErr(err, helmexec.ErrChartNotFound)
 		b.wantProcesses()
 	})

@@ -213,16 +213,16 @@ func TestSearch(t *testing.T) {
 		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
 		b.must(err)
 		b.processes.take()
-		found, err := b.h.Search(b.ctx, name, "web", helmexec.SearchOptions{})
+		found, err := b.h.ChartVersions(b.ctx, name+"/web", helmexec.ChartVersionsOptions{})
 		b.must(err)
 		if len(found) != 3 || found[0].Version != "1.10.0" || found[2].Version != "1.0.0" {
 			b.Errorf("found %v", found)
 		}
 		b.wantProcesses()
-		_, err = b.h.Search(b.ctx, name, "api", helmexec.SearchOptions{Refresh: true})
+		_, err = b.h.ChartVersions(b.ctx, name+"/api", helmexec.ChartVersionsOptions{Refresh: true})
 		b.wantErr(err, helmexec.ErrChartNotFound)
 		b.wantProcesses("repo update")
-		_, err = b.h.Search(b.ctx, "nobody", "api", helmexec.SearchOptions{})
+		_, err = b.h.ChartVersions(b.ctx, "nobody/api", helmexec.ChartVersionsOptions{})
 		b.wantErr(err, helmexec.ErrRepoNotFound)
 	})
 }

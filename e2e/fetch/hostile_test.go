@@ -286,7 +286,7 @@ func TestLargeIndex(t *testing.T) {
 		repo.Inject(chartrepo.Fault{Path: "index.yaml", Replace: index.Bytes()})
 		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
 		b.must(err)
-		found, err := b.h.Search(b.ctx, name, "app-999", helmexec.SearchOptions{})
+		found, err := b.h.ChartVersions(b.ctx, name+"/app-999", helmexec.ChartVersionsOptions{})
 		b.must(err)
 		if len(found) != 100 || found[0].Version != "1.99.0" {
 			b.Errorf("found %d versions", len(found))

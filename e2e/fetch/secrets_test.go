@@ -267,7 +267,7 @@ func TestRegistryLogin(t *testing.T) {
 		archive := filepath.Join(b.TempDir(), "web-1.0.0.tgz")
 		b.must(os.WriteFile(archive, b.chart("web", "1.0.0", "us").Data, 0o600))
 		push := func() error {
-			_, _, err := b.h.Push(b.ctx, archive, "oci://"+r.Address+"/charts", plain)
+			_, err := b.h.Push(b.ctx, archive, "oci://"+r.Address+"/charts", plain)
 			return err
 		}
 		before := push()

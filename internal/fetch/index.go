@@ -23,20 +23,39 @@ import (
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
-// Versions lists the versions of a chart that a known repository has, the newest first, by the index at
-// hand or by a fresh one.
-func (s *Store) Versions(ctx context.Context, repo, name string, fresh bool) ([]chart.Version, error) {
-	if !repoName.MatchString(repo) || !chartName.MatchString(name) {
-		return nil, errdef.Invalidf("search: %q in repository %q: want the names of a repository and of a chart", name, repo)
+// Versions lists the versions that the repository of an address has of its chart, the newest first: those that
+// the version or constraint of the address takes, where it has one.
+func (s *Store) Versions(ctx context.Context, address string, fresh bool) (_ []chart.Version, err error) {
+	defer func() { err = redact.Legible(err) }()
+	asked := time.Now()
+	src, err := parseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	if src.kind != fromRepo {
+		return nil, errdef.Invalidf("chart address %q: only a chart of a repository has versions that can be listed", redact.Address(address))
+	}
+	w := want{source: src}
+	if err := s.identify(ctx, &w); err != nil {
+		return nil, err
 	}
 	if fresh {
-		if err := s.refresh(ctx, repo, time.Now()); err != nil {
+		if err := s.refresh(ctx, w.repo, asked); err != nil {
 			return nil, err
 		}
 	}
-	versions, err := s.versions(ctx, repo, name)
+	versions, err := s.versions(ctx, w.repo, w.chart)
 	if err == nil && len(versions) == 0 {
-		err = s.noChart(ctx, repo, name)
+		err = s.noChart(ctx, w.repo, w.chart)
+	}
+	if err == nil && w.version != "" {
+		versions = slices.DeleteFunc(versions, func(v chart.Version) bool {
+			_, ok := pickVersion([]chart.Version{v}, w.version)
+			return !ok
+		})
+		if len(versions) == 0 {
+			err = fmt.Errorf("%w: chart %s has no version %s", errdef.ErrChartNotFound, w.shown, w.version)
+		}
 	}
 	return versions, err
 }

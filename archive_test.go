@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 const (
@@ -173,7 +175,7 @@ func TestReadChartArchiveRefuses(t *testing.T) {
 		{"empty Chart.yaml", chart(""), ErrBadChart, "no name"},
 		{"Chart.yaml is no YAML", chart("a: [1"), ErrBadChart, "Chart.yaml"},
 		{"Chart.yaml is a list", chart("- a"), ErrBadChart, "Chart.yaml"},
-		{"huge Chart.yaml", chart(demoChart + "#" + strings.Repeat(" ", maxYAMLSize)), ErrOutputTooLarge, `file "Chart.yaml"`},
+		{"huge Chart.yaml", chart(demoChart + "#" + strings.Repeat(" ", safeyaml.MaxFileSize)), ErrOutputTooLarge, `file "Chart.yaml"`},
 		{"aliases in Chart.yaml", chart(demoChart + "x: &a [x,x,x,x,x,x,x,x,x,x]\n" + laughs(9)), ErrOutputTooLarge, "aliases"},
 		{"aliases in values.yaml", []entry{file("demo/Chart.yaml", demoChart), file("demo/values.yaml", "a: &a [x,x,x,x,x,x,x,x,x,x]\n"+laughs(9))}, ErrOutputTooLarge, "values.yaml: its aliases"},
 		{"values are a list", []entry{file("demo/Chart.yaml", demoChart), file("demo/values.yaml", "- a\n")}, ErrBadChart, "values.yaml"},

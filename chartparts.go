@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 const (
@@ -56,7 +58,7 @@ func (p *chartParts) add(name string, size int64, open func() (io.ReadCloser, er
 	limit := p.limits.file
 	switch name {
 	case chartFile, requirementsFile, valuesFile:
-		limit = min(limit, maxYAMLSize)
+		limit = min(limit, safeyaml.MaxFileSize)
 	case schemaFile:
 	default:
 		if p.extra == nil || !p.extra(name) {

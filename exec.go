@@ -2,7 +2,6 @@ package helmexec
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/process"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -212,15 +212,7 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
 }
 
-// contextError is the end of ctx as an error: context.Canceled or context.DeadlineExceeded, with
-// the cause where the caller gave one.
-func contextError(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", ctx.Err(), cause)
-}
+func contextError(ctx context.Context) error { return errdef.ContextError(ctx) }
 
 // cutMark stands for the beginning of a stderr of which only the end was kept.
 const cutMark = "… "

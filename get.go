@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // GetOptions is for the Get calls. Revision 0 is the latest.
@@ -60,7 +61,7 @@ func (h *Helm) GetValues(ctx context.Context, release string, all bool, opts Get
 // parseGetValues reads the values of a release. Helm prints null where there are none.
 func parseGetValues(out []byte) (Values, error) {
 	var table map[string]any
-	decoder := useNumber(json.NewDecoder(bytes.NewReader(out)))
+	decoder := safeyaml.UseNumber(json.NewDecoder(bytes.NewReader(out)))
 	if err := decoder.Decode(&table); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // ChartVersion is one version of a chart in a repository's index. All of it is what the index says.
@@ -70,7 +72,7 @@ func versionsIn(f *os.File, chart string, limit int64) ([]ChartVersion, error) {
 	var versions []ChartVersion
 	block, plain := cutIndex(f, chart)
 	// A block can refer to an anchor before it.
-	if !plain || len(block) > maxIndexYAML || newReading(context.Background(), len(block)).decode(block, &versions) != nil {
+	if !plain || len(block) > maxIndexYAML || safeyaml.NewReading(context.Background(), len(block)).Decode(block, &versions) != nil {
 		if versions, err = parseIndex(f, chart); err != nil {
 			return nil, fmt.Errorf("index of the repository: %w", err)
 		}
@@ -99,7 +101,7 @@ func parseIndex(f io.ReadSeeker, chart string) ([]ChartVersion, error) {
 		return nil, tooLarge("an index that is not laid out as Helm does it", int64(len(text)), maxIndexYAML, "bytes")
 	}
 	var index struct{ Entries map[string][]ChartVersion }
-	err = newReading(context.Background(), len(text)).decode(text, &index)
+	err = safeyaml.NewReading(context.Background(), len(text)).Decode(text, &index)
 	return index.Entries[chart], err
 }
 

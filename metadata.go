@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // Metadata is what a chart says of itself in its Chart.yaml. The fields are Helm's; the text is the author's and not
@@ -57,7 +59,7 @@ type Dependency struct {
 // parseMetadata reads a Chart.yaml; what names it in errors.
 func parseMetadata(what string, text []byte) (*Metadata, error) {
 	m := &Metadata{}
-	if err := unmarshalYAML(what, text, m); err != nil {
+	if err := safeyaml.Unmarshal(what, text, m); err != nil {
 		return nil, err
 	}
 	if m.APIVersion == "" {
@@ -73,7 +75,7 @@ func parseMetadata(what string, text []byte) (*Metadata, error) {
 // changes who the chart is has no honest purpose.
 func (m *Metadata) addRequirements(what string, text []byte) error {
 	var requirements Metadata
-	if err := unmarshalYAML(what, text, &requirements); err != nil {
+	if err := safeyaml.Unmarshal(what, text, &requirements); err != nil {
 		return err
 	}
 	if requirements.Name != "" || requirements.Version != "" {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/filelock"
+	"github.com/sut-bench/helmexec/internal/kubelabel"
 )
 
 // The labels that an operation puts on the release record. An upgrade inherits labels, so the
@@ -42,7 +43,7 @@ var hashedLabel = regexp.MustCompile(`^sha256-[0-9a-f]{40}$`)
 
 // labelValueOf gives each text a label value of its own: itself where that is legal and no hash, else its hash.
 func labelValueOf(text string) string {
-	if text != "" && labelValue.MatchString(text) && !hashedLabel.MatchString(text) {
+	if text != "" && kubelabel.IsValue(text) && !hashedLabel.MatchString(text) {
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/kubelabel"
 )
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
@@ -37,7 +38,7 @@ func validateTarget(namespace, kubeconfig, kubeContext string) error {
 
 // validateLabels checks the labels of a release record.
 func validateLabels(labels map[string]string) error {
-	if err := checkLabels(labels); err != nil {
+	if err := kubelabel.Check(labels); err != nil {
 		return err
 	}
 	for _, k := range sortedKeys(labels) {

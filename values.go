@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // Values are the values of a chart, or those a user gives over them.
@@ -188,15 +189,15 @@ var notInYAML = regexp.MustCompile(`[\x{7f}-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)
 // parseValues reads values as Helm does. An empty text and one of comments give no values. The documents of a stream
 // are laid over one another as Helm 4 does it; Helm 3 reads the first alone.
 func parseValues(what string, data []byte) (Values, error) {
-	if len(data) > maxYAMLSize {
+	if len(data) > safeyaml.MaxFileSize {
 		return nil, fmt.Errorf("%w: %s has %d bytes, more than the %d that values may have",
-			ErrOutputTooLarge, what, len(data), maxYAMLSize)
+			ErrOutputTooLarge, what, len(data), safeyaml.MaxFileSize)
 	}
 	values := Values{}
-	pass := newReading(context.Background(), len(data))
-	for _, doc := range splitYAML(data) {
+	pass := safeyaml.NewReading(context.Background(), len(data))
+	for _, doc := range safeyaml.Split(data) {
 		var table map[string]any
-		if err := pass.decode(doc, &table, useNumber); err != nil {
+		if err := pass.Decode(doc, &table, safeyaml.UseNumber); err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		values.overlay(table)
@@ -221,7 +222,7 @@ func readValuesFile(path string) (Values, error) {
 		return nil, fmt.Errorf("%w: values file: %w", ErrInvalidArgument, err)
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxYAMLSize+1))
+	data, err := io.ReadAll(io.LimitReader(file, safeyaml.MaxFileSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("values file: %w", err)
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 func ExampleValues_Merge() {
@@ -161,7 +163,7 @@ func TestParseValuesRefuses(t *testing.T) {
 		{"not yaml", "a: [1\n", ErrInvalidArgument, "line"},
 		{"infinity", "a: .inf\n", ErrInvalidArgument, "unsupported value"},
 		{"an anchor in itself", "a: &x [*x]\n", ErrInvalidArgument, "contains itself"},
-		{"too large", "a: " + strings.Repeat("x", maxYAMLSize), ErrOutputTooLarge, "1048576"},
+		{"too large", "a: " + strings.Repeat("x", safeyaml.MaxFileSize), ErrOutputTooLarge, "1048576"},
 		{"billion laughs", "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + laughs(9), ErrOutputTooLarge, "aliases expand"},
 		// 100 KB of text repeated 100,000 times: few nodes, ten gigabytes
 		{"a long text repeated", "a: &a " + long + "\nb: [" + strings.Repeat("*a,", 100_000) + "]\n", ErrOutputTooLarge, "aliases expand"},
@@ -291,4 +293,12 @@ func FuzzParseValues(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, encoded, after, "the defaults are not modified")
 	})
+}
+
+// Values, and what a chart says in YAML, do not expand without bounds by their aliases.
+func TestValuesThatExpand(t *testing.T) {
+	bomb := []byte("a: &a [" + strings.Repeat("x, ", 50) + "]\nb: &b [" + strings.Repeat("*a, ", 50) + "]\nc: [" + strings.Repeat("*b, ", 50) + "]\n")
+	_, err := parseValues("values", bomb)
+	assert.ErrorIs(t, err, ErrOutputTooLarge)
+	assert.ErrorIs(t, new(Metadata).addRequirements("requirements", bomb), ErrOutputTooLarge)
 }

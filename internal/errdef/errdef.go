@@ -4,6 +4,7 @@
 package errdef
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -41,4 +42,19 @@ var (
 // Invalidf is an ErrInvalidArgument that says what was wrong. The format takes %w.
 func Invalidf(format string, a ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidArgument}, a...)...)
+}
+
+// TooLarge is an ErrOutputTooLarge that says what has how much of a unit, and how much it may have.
+func TooLarge(what string, n, limit int64, unit string) error {
+	return fmt.Errorf("%w: %s has %d %s or more, over the %d allowed", ErrOutputTooLarge, what, n, unit, limit)
+}
+
+// ContextError is the end of ctx as an error: context.Canceled or context.DeadlineExceeded, with the
+// cause where the caller gave one.
+func ContextError(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ctx.Err(), cause)
 }

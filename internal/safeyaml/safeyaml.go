@@ -1,0 +1,266 @@
+// Package safeyaml reads YAML that is not trusted: neither its size nor its aliases, its nesting or its directives can
+// fill the memory or take time out of proportion. It decodes as Helm and kubectl do, by the same library
+// (sigs.k8s.io/yaml): YAML 1.1, the last of two equal keys wins.
+package safeyaml
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode/utf16"
+
+	yamlnode "go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+)
+
+// MaxFileSize bounds one YAML file of a chart or a user. Hostile YAML takes a few hundred times its size once it is
+// parsed; the values of the largest public charts have some 300 KB.
+const MaxFileSize = 1 << 20
+
+const (
+	// What aliases may add to a text: some bytes for each of its own, and no more than maxAliased in all.
+	minAliased     = 64 << 10
+	aliasedPerByte = 16
+	maxAliased     = 16 << 20
+	// maxDirectives bounds the lines in front of a document. The parser compares each with all before it.
+	maxDirectives = 100
+)
+
+// ByteOrderMark may stand at the start of a text.
+var ByteOrderMark = []byte("\ufeff")
+
+// A Reading is one pass over a text that is not trusted. All its documents share what aliases may add to it.
+type Reading struct {
+	ctx     context.Context // the parser ends with it
+	aliased int             // bytes that aliases may still add
+}
+
+// NewReading begins to read a text of a size. Parse ends with the context.
+func NewReading(ctx context.Context, size int) *Reading {
+	return &Reading{ctx: ctx, aliased: min(minAliased+aliasedPerByte*size, maxAliased)}
+}
+
+// Context is what Parse ends with.
+func (r *Reading) Context() context.Context { return r.ctx }
+
+// Unmarshal decodes the first document of data, which has MaxFileSize bytes at most. Numbers and booleans become text
+// in a field of type string, and json.Number in one of any type. what names the text in errors.
+func Unmarshal(what string, data []byte, into any) error {
+	if len(data) > MaxFileSize {
+		return fmt.Errorf("%w: %s has %d bytes, more than the %d that one YAML file may have",
+			errdef.ErrOutputTooLarge, what, len(data), MaxFileSize)
+	}
+	if err := NewReading(context.Background(), len(data)).Decode(data, into, UseNumber); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// UseNumber is the option of Decode by which numbers are read as json.Number.
+func UseNumber(d *json.Decoder) *json.Decoder {
+	d.UseNumber()
+	return d
+}
+
+// Decode reads the first document of a text as Helm does.
+func (r *Reading) Decode(text []byte, into any, opts ...yaml.JSONOpt) error {
+	text = bytes.TrimPrefix(fromUTF16(text), ByteOrderMark)
+	var err error
+	if mayAlias(text) {
+		_, err = r.Parse(text) // the decoder limits how many nodes aliases repeat, but not their bytes
+	} else {
+		err = checkDirectives(text)
+	}
+	if err != nil {
+		return err
+	}
+	return yaml.Unmarshal(text, into, opts...)
+}
+
+// Parse gives the nodes of a text: one for each of its documents, and the first alone where no line break hides others
+// from the search for markers.
+func (r *Reading) Parse(text []byte) ([]*yamlnode.Node, error) {
+	text = fromUTF16(text)
+	if err := checkDirectives(text); err != nil {
+		return nil, err
+	}
+	several, aliases := HasOddBreaks(text), mayAlias(text)
+	var nodes []*yamlnode.Node
+	for decoder := yamlnode.NewDecoder(untilDone{r.ctx, bytes.NewReader(text)}); ; {
+		node := new(yamlnode.Node)
+		switch err := decoder.Decode(node); {
+		case err == io.EOF && (several || len(nodes) > 0):
+			return nodes, nil
+		case err != nil && err != io.EOF:
+			return nodes, err
+		}
+		if aliases {
+			if err := r.checkAliases(node); err != nil {
+				return nodes, err
+			}
+		}
+		if nodes = append(nodes, node); !several {
+			return nodes, nil
+		}
+	}
+}
+
+// HasOddBreaks reports line breaks other than LF and CRLF: YAML 1.1 has four more.
+func HasOddBreaks(text []byte) bool {
+	return bytes.Count(text, []byte{'\r'}) != bytes.Count(text, []byte("\r\n")) ||
+		bytes.Contains(text, []byte("\u0085")) || bytes.Contains(text, []byte("\u2028")) || bytes.Contains(text, []byte("\u2029"))
+}
+
+// fromUTF16 gives a text in UTF-16, which YAML may be in, as UTF-8, so that what is looked for by its bytes is found.
+func fromUTF16(text []byte) []byte {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(text, []byte{0xfe, 0xff}):
+		order = binary.BigEndian
+	case bytes.HasPrefix(text, []byte{0xff, 0xfe}):
+		order = binary.LittleEndian
+	default:
+		return text
+	}
+	units := make([]uint16, 0, len(text)/2)
+	for text = text[2:]; len(text) > 1; text = text[2:] {
+		units = append(units, order.Uint16(text))
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// untilDone reads until a context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// checkDirectives refuses a text with more directives in front than anybody writes.
+func checkDirectives(text []byte) error {
+	directives := 0
+	for line := range bytes.Lines(bytes.TrimPrefix(text, ByteOrderMark)) {
+		switch line = bytes.TrimSpace(line); {
+		case len(line) == 0, line[0] == '#':
+		case line[0] != '%':
+			return nil
+		default:
+			// YAML has more line breaks, so that one line can hold several.
+			if directives += bytes.Count(line, []byte{'%'}); directives > maxDirectives {
+				return fmt.Errorf("more than %d directives: %w", maxDirectives, errdef.ErrOutputTooLarge)
+			}
+		}
+	}
+	return nil
+}
+
+// mayAlias tells from the bytes of a text whether it can hold an anchor and an alias to it: their marks stand at the
+// start of a word.
+func mayAlias(text []byte) bool {
+	marks := func(mark byte) bool {
+		for at := 0; ; at++ {
+			i := bytes.IndexByte(text[at:], mark)
+			if i < 0 {
+				return false
+			}
+			if at += i; at+1 < len(text) && isAnchorByte(text[at+1]) && (at == 0 || !isAnchorByte(text[at-1])) {
+				return true
+			}
+		}
+	}
+	return marks('&') && marks('*')
+}
+
+func isAnchorByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
+
+// checkAliases refuses a document that its aliases, written out, make larger than what is left for them.
+func (r *Reading) checkAliases(document *yamlnode.Node) error {
+	m := aliasMeter{limit: r.aliased + 1, anchored: make(map[*yamlnode.Node]int)}
+	if _, err := m.size(document); err != nil {
+		return err
+	}
+	if r.aliased -= m.added; r.aliased < 0 {
+		return errTooAliased
+	}
+	return nil
+}
+
+var errTooAliased = fmt.Errorf("its aliases expand too far: %w", errdef.ErrOutputTooLarge)
+
+// aliasMeter measures what the aliases of a document add to it.
+type aliasMeter struct {
+	limit    int
+	anchored map[*yamlnode.Node]int // the sizes of what aliases can point to; -1 while it is being measured
+	added    int
+}
+
+// size is the size of a node with every alias written out, or the limit where it is larger.
+func (m *aliasMeter) size(n *yamlnode.Node) (int, error) {
+	const nodeSize = 16
+	if n.Kind == yamlnode.AliasNode {
+		size := m.anchored[n.Alias]
+		if size < 0 {
+			return 0, fmt.Errorf("anchor %.80q contains itself", n.Value)
+		}
+		m.added = min(m.added+size, m.limit)
+		return size, nil
+	}
+	size := nodeSize + len(n.Value)
+	if n.Anchor != "" {
+		m.anchored[n] = -1
+	}
+	for _, child := range n.Content {
+		below, err := m.size(child)
+		if err != nil {
+			return 0, err
+		}
+		size = min(size+below, m.limit)
+	}
+	if n.Anchor != "" {
+		m.anchored[n] = size
+	}
+	return size, nil
+}
+
+// Split splits a stream into its documents, without those that are empty. A line that starts with "---" separates
+// wherever it stands: within a mapping no text can have such a line.
+func Split(data []byte) [][]byte {
+	var docs [][]byte
+	start, pos := 0, 0
+	marked, content := false, false // whether a marker began the current document, and whether anything is in it
+	for line := range bytes.Lines(data) {
+		rest := line
+		if after, found := bytes.CutPrefix(line, []byte("---")); found && (len(after) == 0 || isSpace(after[0])) {
+			if content {
+				docs = append(docs, data[start:pos])
+			}
+			if content || marked {
+				start = pos
+			}
+			marked, content = true, false
+			rest = after
+		}
+		rest = bytes.TrimSpace(rest)
+		content = content || len(rest) > 0 && rest[0] != '#' && rest[0] != '%'
+		pos += len(line)
+	}
+	if content {
+		docs = append(docs, data[start:])
+	}
+	return docs
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

@@ -20,6 +20,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/home"
+	"github.com/sut-bench/helmexec/internal/kubelabel"
 )
 
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
@@ -304,7 +305,7 @@ func validateTarget(namespace, kubeconfig, kubeContext string) error {
 
 // validateLabels checks the labels of a release record.
 func validateLabels(labels map[string]string) error {
-	if err := checkLabels(labels); err != nil {
+	if err := kubelabel.Check(labels); err != nil {
 		return err
 	}
 	for _, k := range sortedKeys(labels) {

@@ -1,121 +1,165 @@
 package helmexec
 
-import (
-	"context"
-	"slices"
-)
+import "github.com/sut-bench/helmexec/manifest"
+
+// What a rendered manifest holds is read by package manifest, which needs no helm. Its names are here as well, so that
+// a program that installs charts imports one package.
+
+// Manifest is a stream of YAML documents, such as helm template prints.
+type Manifest = manifest.Manifest
+
+// DocumentError is the failure to read one document of a manifest; errors.Is finds ErrBadManifest in it.
+type DocumentError = manifest.DocumentError
+
+// ObjectRef names an object of a cluster.
+type ObjectRef = manifest.ObjectRef
+
+// Place is where in a manifest something was found.
+type Place = manifest.Place
+
+// Reference is an image reference in full.
+type Reference = manifest.Reference
+
+// ParseReference reads an image reference by the rules of container runtimes.
+func ParseReference(image string) (Reference, error) { return manifest.ParseReference(image) }
 
 // ImageOptions chooses among the images of a manifest. Its zero value takes every image that a cluster pulls.
-type ImageOptions struct {
-	// Exclude lists images to leave out, by the exact text of the manifest. nil leaves out nothing, except in a list
-	// of names: Manifest.Images, Chart2Images and Inspection.Images leave out DefaultExclude then. An empty list that
-	// is not nil leaves out nothing anywhere.
-	Exclude []string
-	// SkipHooks leaves out what only hooks use, tests included.
-	SkipHooks bool
-	// SkipTests leaves out what only helm test uses.
-	SkipTests bool
-	// FullNames gives names in full: docker.io/library/nginx for nginx.
-	FullNames bool
-	// Rules adds custom resources to those this package knows. They come before its own.
-	Rules []ImageRule
-}
+type ImageOptions = manifest.ImageOptions
 
-// DefaultExclude is what Images leaves out when ImageOptions.Exclude is nil: busybox, and auto, which is no image but
-// what Istio replaces when it injects its proxy.
-var DefaultExclude = []string{"busybox", istioImage}
+// DefaultExclude is what lists of image names leave out when ImageOptions.Exclude is nil. Each call makes a new list.
+func DefaultExclude() []string { return manifest.DefaultExclude() }
 
-// istioImage stands where Istio puts the image of its proxy. Retag leaves it as it is.
-const istioImage = "auto"
+// ImageReport is what a manifest says about images, each list in the order of the manifest.
+type ImageReport = manifest.ImageReport
 
 // ImageUse is one image at one place.
-type ImageUse struct {
-	Place
-	Image     string    // as a container runtime is told it; composites are put together, arguments filled in
-	Reference Reference // what Image says; zero in Invalid and Unresolved
-	Reason    string    // why it is invalid or unresolved
+type ImageUse = manifest.ImageUse
+
+// ImageRule adds to what is known of a custom resource: what one of its fields, or some of its fields together, hold.
+type ImageRule = manifest.ImageRule
+
+// ImageParts names the fields of a mapping that make up an image.
+type ImageParts = manifest.ImageParts
+
+// ImageKind says how sure it is that a cluster pulls what a field names.
+type ImageKind = manifest.ImageKind
+
+// The kinds of fields for an ImageRule.
+const (
+	ImageSure   = manifest.ImageSure   // a cluster pulls it
+	ImageShaped = manifest.ImageShaped // a cluster pulls it if it has a registry, a tag or a digest, and else it is something else
+	ImageHint   = manifest.ImageHint   // a program may pull it
+	ImageNever  = manifest.ImageNever  // nobody pulls it
+)
+
+// RetagOptions chooses what Manifest.Retag rewrites. Its zero value takes every image that a cluster pulls.
+type RetagOptions = manifest.RetagOptions
+
+// RetagReport says what Manifest.Retag did, in the order of the manifest.
+type RetagReport = manifest.RetagReport
+
+// Retagged is one place of an image that Manifest.Retag changed or would have changed.
+type Retagged = manifest.Retagged
+
+// RegistryMap is a ready rewrite for Manifest.Retag: it maps registries, or repositories and all that is below them, to
+// where their mirror is.
+type RegistryMap = manifest.RegistryMap
+
+// ImageExport is what it takes to run a chart from a mirror.
+type ImageExport = manifest.ImageExport
+
+// ExportImages puts an ImageExport together of a chart's rendered manifest and its values. Rewrite gives the mirror of
+// an image. If opts.Exclude is nil it leaves out nothing, as Manifest.Retag. The error is that of Manifest.Images.
+func ExportImages(m Manifest, values Values, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
+	return manifest.ExportImages(m, values, rewrite, opts)
 }
 
-// ImageReport is what a manifest says about images, each list in the order of the manifest. What stands where an image
-// is due is in one of the lists.
-type ImageReport struct {
-	Images     []ImageUse // what a cluster pulls
-	Invalid    []ImageUse // stands where an image is due and is no reference that a container runtime accepts
-	Unresolved []ImageUse // depends on something that the manifest does not say, such as the tag that an operator adds
-	// Hints is image-shaped text in arguments, environment, annotations, ConfigMaps and texts of custom resources, and
-	// single words in fields that are only called like an image.
-	Hints []ImageUse
+// Transform changes a manifest before it is installed. It gets the objects in one stream, and what
+// it returns is what helm installs; an error, or a panic, ends the install before anything is made.
+// Helm waits for it. When the context of the call ends meanwhile the call does not: the transform goes
+// on by itself until it returns, and what it returns is dropped. Ready ones are RetagImages, AddLabels,
+// AddTolerations and AddNodeSelector; Transforms joins several.
+type Transform = manifest.Transform
+
+// Transforms applies transforms one after the other, up to the first that fails.
+func Transforms(all ...Transform) Transform { return manifest.Transforms(all...) }
+
+// RetagImages returns a transform that rewrites every image by Manifest.Retag, and fails if one could not be rewritten,
+// unless opts.KeepFailed is set.
+func RetagImages(rewrite func(Reference) Reference, opts RetagOptions) Transform {
+	return manifest.RetagImages(rewrite, opts)
 }
 
-// Images returns the images that a cluster pulls for the manifest, sorted and unique: those of containers, init
-// containers, ephemeral containers and image volumes of every object that has a pod spec at any depth, of Argo
-// workflows, and of custom resources whose operator makes a container of a field. If opts.Exclude is nil it leaves
-// out DefaultExclude.
-//
-// Documents that cannot be read are reported in the error, and the images of the others are returned all the same.
-func (m Manifest) Images(opts ImageOptions) ([]string, error) {
-	return m.images(context.Background(), opts)
+// AddLabels returns a transform that sets labels on every object, and on what objects make others of: pod templates,
+// job templates of CronJobs, volume claim templates, pods of Argo workflows. Selectors stay as they are. It writes
+// documents anew, without the comments inside of them.
+func AddLabels(labels map[string]string) Transform { return manifest.AddLabels(labels) }
+
+// Toleration lets pods run on nodes with a taint, as in Kubernetes.
+type Toleration = manifest.Toleration
+
+// AddTolerations returns a transform that adds tolerations to every pod spec and Argo workflow that lacks them. It
+// writes documents anew, as AddLabels does.
+func AddTolerations(tolerations ...Toleration) Transform {
+	return manifest.AddTolerations(tolerations...)
 }
 
-func (m Manifest) images(ctx context.Context, opts ImageOptions) ([]string, error) {
-	if opts.Exclude == nil {
-		opts.Exclude = DefaultExclude
-	}
-	found, err := m.findImages(ctx, opts, false)
-	if ctx.Err() != nil {
-		return nil, contextError(ctx)
-	}
-	var uses []ImageUse
-	for _, f := range found {
-		if f.class == classImage {
-			uses = append(uses, f.use(opts))
-		}
-	}
-	return imageNames(uses), err
-}
+// AddNodeSelector returns a transform that sets node labels which every pod spec and Argo workflow asks for. It writes
+// documents anew, as AddLabels does.
+func AddNodeSelector(labels map[string]string) Transform { return manifest.AddNodeSelector(labels) }
 
-// imageNames gives the images of some uses, sorted and unique.
-func imageNames(uses []ImageUse) []string {
-	names := make([]string, len(uses))
-	for i, use := range uses {
-		names[i] = use.Image
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
+// GPUOptions extends what is known of accelerators.
+type GPUOptions = manifest.GPUOptions
 
-// use is the image as the options want it named.
-func (f *foundImage) use(opts ImageOptions) ImageUse {
-	use := f.ImageUse
-	if opts.FullNames && use.Reference != (Reference{}) {
-		use.Image = use.Reference.String()
-	}
-	return use
-}
+// GPUReport is what a manifest asks of accelerators. GPUReport.Fits tells whether given nodes can hold it.
+type GPUReport = manifest.GPUReport
 
-// ImageReport returns each use of an image with its place, and apart from the sure ones those that are invalid,
-// unresolved or only hints. Its error is that of Images.
-func (m Manifest) ImageReport(opts ImageOptions) (*ImageReport, error) {
-	return m.imageReport(context.Background(), opts)
-}
+// GPUWorkload is one pod spec, or one part of a custom resource that an operator makes pods of.
+type GPUWorkload = manifest.GPUWorkload
 
-func (m Manifest) imageReport(ctx context.Context, opts ImageOptions) (*ImageReport, error) {
-	found, err := m.findImages(ctx, opts, true)
-	if ctx.Err() != nil {
-		return nil, contextError(ctx)
-	}
-	report := &ImageReport{}
-	for _, f := range found {
-		switch use := f.use(opts); f.class {
-		case classImage:
-			report.Images = append(report.Images, use)
-		case classInvalid:
-			report.Invalid = append(report.Invalid, use)
-		case classUnresolved:
-			report.Unresolved = append(report.Unresolved, use)
-		case classHint:
-			report.Hints = append(report.Hints, use)
-		}
-	}
-	return report, err
-}
+// GPURequest is what one container asks for.
+type GPURequest = manifest.GPURequest
+
+// DeviceClaim is what one claim of a pod asks for (Dynamic Resource Allocation).
+type DeviceClaim = manifest.DeviceClaim
+
+// DeviceChoice is an amount of devices of a class.
+type DeviceChoice = manifest.DeviceChoice
+
+// Misfit is a workload that the given nodes cannot run.
+type Misfit = manifest.Misfit
+
+// GPURule says what an extended resource is.
+type GPURule = manifest.GPURule
+
+// GPUKind says what one unit of a resource is.
+type GPUKind = manifest.GPUKind
+
+// The kinds of resources.
+const (
+	GPUDevice    = manifest.GPUDevice    // a whole accelerator
+	GPUShare     = manifest.GPUShare     // a part of an accelerator that others use too
+	GPUPartition = manifest.GPUPartition // a part of an accelerator that the hardware keeps apart
+	GPUMemory    = manifest.GPUMemory    // accelerator memory, in the unit of the device plugin
+	GPUCores     = manifest.GPUCores     // accelerator cores, or a percentage of them
+	GPUOther     = manifest.GPUOther     // belongs to an accelerator and takes nothing of it, such as monitoring
+	GPUNone      = manifest.GPUNone      // not an accelerator
+)
+
+// GPUWarning is something about accelerators that a reader should look at.
+type GPUWarning = manifest.GPUWarning
+
+// GPUProblem is the kind of a warning.
+type GPUProblem = manifest.GPUProblem
+
+// The kinds of warnings.
+const (
+	GPULimitsDiffer    = manifest.GPULimitsDiffer    // Kubernetes refuses requests and limits that differ
+	GPUNoLimit         = manifest.GPUNoLimit         // Kubernetes refuses a request without a limit
+	GPUBadAmount       = manifest.GPUBadAmount       // no whole number
+	GPUUnknownResource = manifest.GPUUnknownResource // an extended resource that may be an accelerator
+	GPUNotAsked        = manifest.GPUNotAsked        // an accelerator is used without being asked for
+	GPUPrivileged      = manifest.GPUPrivileged      // sees every device of the node
+	GPUUnknownClaim    = manifest.GPUUnknownClaim    // refers to a claim that is not in the manifest
+	GPUOtherMeans      = manifest.GPUOtherMeans      // asked for in a way whose amount cannot be told
+)

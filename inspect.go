@@ -43,17 +43,17 @@ func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (
 	}
 	in := &Inspection{Info: ch.info(), Manifest: m, Objects: map[string][]ObjectRef{}}
 	var errs [3]error
-	in.Report, errs[0] = m.imageReport(ctx, opts.Images)
-	in.Images, _ = m.images(ctx, opts.Images) // the error is that of the report
-	in.GPUs, errs[1] = m.gpus(ctx, opts.GPUs)
+	in.Report, errs[0] = m.ImageReportContext(ctx, opts.Images)
+	in.Images, _ = m.ImagesContext(ctx, opts.Images) // the error is that of the report
+	in.GPUs, errs[1] = m.GPUsContext(ctx, opts.GPUs)
 	var places []Place
-	places, errs[2] = m.index(ctx)
+	places, errs[2] = m.IndexContext(ctx)
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
 	namespace := cmp.Or(opts.Render.Namespace, h.cfg.Namespace)
 	for _, place := range places {
-		ref := place.Object.in(namespace)
+		ref := place.Object.In(namespace)
 		kind := strings.TrimPrefix(ref.Group+"/"+ref.Kind, "/")
 		in.Objects[kind] = append(in.Objects[kind], ref)
 		if place.IsHook() {

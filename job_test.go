@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/helmtest"
+	"github.com/sut-bench/helmexec/internal/kubelabel"
 )
 
 // similarIDs are ids of jobs that are easily taken for each other.
@@ -55,7 +56,7 @@ func TestJobsHaveNamesAndLabelsOfTheirOwn(t *testing.T) {
 			t.Errorf("%q and %q are both labelled %s", id, other, label)
 		}
 		byName[name], byLabel[label] = id, id
-		require.True(t, labelValue.MatchString(label), label)
+		require.True(t, kubelabel.IsValue(label), label)
 		assertSUTHelmName(t, id, "x", name)
 	}
 }

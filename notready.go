@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/redact"
+	"github.com/sut-bench/helmexec/manifest"
 )
 
 // Blocker is one thing that keeps a release from being ready.
@@ -236,7 +237,7 @@ type liveObject struct {
 
 func (o liveObject) ref() ObjectRef {
 	ref := ObjectRef{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
-	ref.Group, ref.Version = splitAPIVersion(o.APIVersion)
+	ref.Group, ref.Version = manifest.SplitAPIVersion(o.APIVersion)
 	return ref
 }
 

@@ -17,25 +17,6 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// Transform changes a manifest before it is installed. It gets the objects in one stream, and what
-// it returns is what helm installs; an error, or a panic, ends the install before anything is made.
-// Helm waits for it. When the context of the call ends meanwhile the call does not: the transform goes
-// on by itself until it returns, and what it returns is dropped. Ready ones are RetagImages, AddLabels,
-// AddTolerations and AddNodeSelector; Transforms joins several.
-type Transform = func(Manifest) (Manifest, error)
-
-// Transforms applies transforms one after the other.
-func Transforms(all ...Transform) Transform {
-	return func(m Manifest) (_ Manifest, err error) {
-		for _, t := range all {
-			if m, err = t(m); err != nil {
-				return nil, err
-			}
-		}
-		return m, nil
-	}
-}
-
 // errTransform tells the errors of a transform from those of a context.
 var errTransform = errors.New("transform")
 

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/internal/helmtext"
+	"github.com/sut-bench/helmexec/manifest"
 )
 
 // Remain is an object that an operation leaves in the cluster, and why.
@@ -240,16 +241,8 @@ func refOf(o map[string]any, namespace string) ObjectRef {
 	if generate := text("metadata", "generateName"); ref.Name == "" && generate != "" {
 		ref.Name = generate + anySuffix
 	}
-	ref.Group, ref.Version = splitAPIVersion(text("apiVersion"))
-	return ref.in(namespace)
-}
-
-// in gives the object the namespace of its release when it names none.
-func (r ObjectRef) in(namespace string) ObjectRef {
-	if r.Namespace == "" && !clusterScoped[r.Group+"/"+r.Kind] {
-		r.Namespace = namespace
-	}
-	return r
+	ref.Group, ref.Version = manifest.SplitAPIVersion(text("apiVersion"))
+	return ref.In(namespace)
 }
 
 // annotation of an object.
@@ -257,23 +250,6 @@ func annotation(o map[string]any, name string) (string, bool) {
 	all, _ := field(o, "metadata", "annotations").(map[string]any)
 	text, ok := all[name].(string)
 	return text, ok
-}
-
-// clusterScoped are the kinds of Kubernetes itself that have no namespace. A custom resource
-// without a namespace cannot be told from a manifest alone, and is given the release's.
-var clusterScoped = map[string]bool{
-	"/Namespace": true, "/Node": true, "/PersistentVolume": true,
-	"rbac.authorization.k8s.io/ClusterRole": true, "rbac.authorization.k8s.io/ClusterRoleBinding": true,
-	"apiextensions.k8s.io/CustomResourceDefinition": true, "apiregistration.k8s.io/APIService": true,
-	"admissionregistration.k8s.io/MutatingWebhookConfiguration": true, "admissionregistration.k8s.io/ValidatingWebhookConfiguration": true,
-	"admissionregistration.k8s.io/ValidatingAdmissionPolicy": true, "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding": true,
-	"admissionregistration.k8s.io/MutatingAdmissionPolicy": true, "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding": true,
-	"storage.k8s.io/StorageClass": true, "storage.k8s.io/CSIDriver": true, "storage.k8s.io/CSINode": true, "storage.k8s.io/VolumeAttachment": true,
-	"storage.k8s.io/VolumeAttributesClass": true, "scheduling.k8s.io/PriorityClass": true, "node.k8s.io/RuntimeClass": true,
-	"networking.k8s.io/IngressClass": true, "networking.k8s.io/ServiceCIDR": true, "networking.k8s.io/IPAddress": true,
-	"flowcontrol.apiserver.k8s.io/FlowSchema": true, "flowcontrol.apiserver.k8s.io/PriorityLevelConfiguration": true,
-	"certificates.k8s.io/CertificateSigningRequest": true, "certificates.k8s.io/ClusterTrustBundle": true,
-	"resource.k8s.io/DeviceClass": true, "resource.k8s.io/ResourceSlice": true,
 }
 
 // field reads a path of maps; nil where it ends early.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/sut-bench/helmexec/internal/kubelabel"
 )
 
 func remainNames(all []Remain) []string {
@@ -176,7 +178,7 @@ func TestNamesInLabels(t *testing.T) {
 				names = append(names, strings.Repeat("a-b.", length/4)+fmt.Sprint("x", i))
 			}
 			labels := packedNames(names...)
-			assert.NoError(t, checkLabels(labels))
+			assert.NoError(t, kubelabel.Check(labels))
 			assert.Equal(t, names, append([]string(nil), unpackNames(labels)...), "%d of %d", count, length)
 		}
 	}

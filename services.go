@@ -50,7 +50,7 @@ func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOp
 	if err != nil {
 		return nil, err
 	}
-	return m.images(ctx, opts)
+	return m.ImagesContext(ctx, opts)
 }
 
 // Chart2GPUs tells what accelerators a chart asks for. The chart is rendered once, by one helm
@@ -63,5 +63,5 @@ func (h *Helm) Chart2GPUs(ctx context.Context, chart string, render TemplateOpti
 	if err != nil {
 		return nil, err
 	}
-	return m.gpus(ctx, opts)
+	return m.GPUsContext(ctx, opts)
 }

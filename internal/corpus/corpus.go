@@ -17,7 +17,7 @@ import (
 
 	yamlnode "go.yaml.in/yaml/v3"
 
-	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/manifest"
 )
 
 // Expected is the answer for one manifest.
@@ -29,7 +29,7 @@ type Expected struct {
 // Corpus is the manifests and answers of a folder.
 type Corpus struct {
 	Names     []string // sorted paths of the manifests
-	Manifests map[string]helmexec.Manifest
+	Manifests map[string]manifest.Manifest
 	Expected  map[string]Expected
 }
 
@@ -39,7 +39,7 @@ func Load(folder string) (*Corpus, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Corpus{Manifests: make(map[string]helmexec.Manifest)}
+	c := &Corpus{Manifests: make(map[string]manifest.Manifest)}
 	if err := json.Unmarshal(answers, &c.Expected); err != nil {
 		return nil, fmt.Errorf("expected.json: %w", err)
 	}
@@ -111,9 +111,9 @@ func (c *Corpus) Measure(rounds int) []*Result {
 }
 
 // everything leaves out no image, as the expected answers do.
-var everything = helmexec.ImageOptions{Exclude: []string{}}
+var everything = manifest.ImageOptions{Exclude: []string{}}
 
-func (r *Result) measure(name string, m helmexec.Manifest, want Expected, rounds int) {
+func (r *Result) measure(name string, m manifest.Manifest, want Expected, rounds int) {
 	defer func() {
 		if crash := recover(); crash != nil {
 			r.Crashes++
@@ -125,7 +125,7 @@ func (r *Result) measure(name string, m helmexec.Manifest, want Expected, rounds
 	r.Images += len(want.Images)
 	r.Hints += len(want.Hints)
 	var got []string
-	var report *helmexec.ImageReport
+	var report *manifest.ImageReport
 	var err error
 	r.Times = append(r.Times, best(rounds, func() { got, err = m.Images(everything) }))
 	r.Baseline = append(r.Baseline, best(rounds, func() { DecodeNodes(m) }))

@@ -322,3 +322,23 @@ var Words = func() (all []Shape) {
 	}
 	return all
 }()
+
+// DeepYAML gives texts, by what is in them, that are nested so deeply that a stack may overflow.
+func DeepYAML() map[string]string {
+	const levels = 200_000
+	texts := make(map[string]string)
+	for _, test := range []struct{ name, begin, open, inner, closing string }{
+		{"lists", "a: ", "[", "", "]"},
+		{"mappings", "a: ", "{a: ", "x", "}"},
+		{"JSON", "", `{"a":`, "1", "}"},
+		{"lists in JSON", "", "[", "", "]"},
+		{"dashes", "", "- ", "x", ""},
+		{"questions", "", "? ", "x", ""},
+		{"anchors", "a: ", "&a [", "", "]"},
+		{"Lists", "", "{kind: List, items: [", "", "]}"},
+		{"never closed", "a: ", "{a: ", "", ""},
+	} {
+		texts[test.name] = test.begin + strings.Repeat(test.open, levels) + test.inner + strings.Repeat(test.closing, levels) + "\n"
+	}
+	return texts
+}

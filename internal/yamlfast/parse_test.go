@@ -1,0 +1,120 @@
+package yamlfast
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+// manifestFiles lists manifests of every sort: ours, and those of the folder that HELMEXEC_CORPUS names.
+func manifestFiles(t testing.TB) []string {
+	files, err := filepath.Glob("../../manifest/testdata/manifests/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	if folder := os.Getenv("HELMEXEC_CORPUS"); folder != "" {
+		more, err := filepath.Glob(folder + "/*/*.yaml")
+		require.NoError(t, err)
+		files = append(files, more...)
+	}
+	return files
+}
+
+var marker = regexp.MustCompile(`(?m)^(?:---|\.\.\.)(?:[ \t\r]|$)`)
+
+// documentsOf splits a stream at its marker lines.
+func documentsOf(stream []byte) [][]byte {
+	var documents [][]byte
+	start := 0
+	for _, at := range marker.FindAllIndex(stream, -1) {
+		documents = append(documents, stream[start:at[0]])
+		start = at[0] + 3
+	}
+	return append(documents, stream[start:])
+}
+
+// What Parse accepts it must read as the general parser does, and it must accept most of what there is.
+func TestParseReadsAsTheGeneralParser(t *testing.T) {
+	accepted, all := 0, 0
+	for _, file := range manifestFiles(t) {
+		stream, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for n, text := range documentsOf(stream) {
+			all += len(text)
+			if difference := compareParsers(text); difference != "" {
+				t.Errorf("%s, document %d: %s", file, n, difference)
+			}
+			if _, ok := Parse(t.Context(), text); ok {
+				accepted += len(text)
+			}
+		}
+	}
+	t.Logf("%d%% of the bytes read by Parse", 100*accepted/all)
+	assert.Greater(t, accepted, all/2)
+}
+
+func FuzzParse(f *testing.F) {
+	for _, file := range manifestFiles(f) {
+		stream, err := os.ReadFile(file)
+		require.NoError(f, err)
+		for _, text := range documentsOf(stream) {
+			f.Add(text)
+		}
+	}
+	for _, seed := range []string{
+		"a: |\n\n  x\n   y\n\n  # z\nb:\n- |-\n  c\n- - d\n  -\n    e: f\n- 'g''h'\n- \"i\\\"j\\n\" # k\n",
+		"a: {b: [c, \"d\", 'e'], \"f\":g, h: {}, i: a:b}\nj: []\nk: # l\nm:\n  n: ~\n",
+		"a: <<\nb: '<<'\nc: [<<]\n",
+		"a:\n- b\n- c: d\n  e:\n  - f\ng: -1\nh: :8080\ni: ?x\nj: a#b\nk: a #b\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		for _, text := range documentsOf(stream) {
+			if difference := compareParsers(text); difference != "" {
+				t.Fatalf("%s\n%q", difference, text)
+			}
+		}
+	})
+}
+
+// compareParsers gives a difference between what both parsers make of a document, "" if Parse gives up.
+func compareParsers(text []byte) string {
+	fast, ok := Parse(context.Background(), text)
+	if !ok {
+		return ""
+	}
+	var general yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	if err := decoder.Decode(&general); err != nil {
+		return "accepted, but " + err.Error()
+	}
+	if decoder.Decode(new(yaml.Node)) == nil {
+		return "accepted, but there is a second document"
+	}
+	return compareTrees(fast, general.Content[0])
+}
+
+func compareTrees(fast, general *yaml.Node) string {
+	const styles = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	isNull := general.Tag == "!!null"
+	switch {
+	case fast.Kind != general.Kind, fast.Value != general.Value, fast.Style&styles != general.Style&styles,
+		(fast.Tag == "!!null") != isNull, (fast.Tag == "!!merge") != (general.Tag == "!!merge"), general.Anchor != "", len(fast.Content) != len(general.Content),
+		(fast.Line != general.Line || fast.Column != general.Column) && !(isNull && fast.Value == ""):
+		return fmt.Sprintf("%+v read as %+v", *general, *fast)
+	}
+	for i := range fast.Content {
+		if difference := compareTrees(fast.Content[i], general.Content[i]); difference != "" {
+			return difference
+		}
+	}
+	return ""
+}

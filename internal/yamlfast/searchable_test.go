@@ -1,0 +1,146 @@
+package yamlfast
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+func TestSearchable(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		searchable bool
+	}{
+		{"a mapping", "a: 1\nb:\n  c: 'x' # y\n  \"d\": \"e\\n\"\n", true},
+		{"a list that is not indented", "a:\n- 1\n- b: 2\n  c:\n  - 3\nd: 4\n", true},
+		{"nothing below a key", "a:\nb:\n  c:\nd: 1\n", true},
+		{"text over lines", "a: b c\n  d 'e' - f\n\n  g\nh: 'i\n  j ''k\n  '\nl: \"m\n\n n\"\n", true},
+		{"text on the next line", "a:\n  b\nc:\n  'd'\ne:\n- f\n", true},
+		{"block scalars", "a: |+\n\n  b: [\n   c\n\nd: >-\n  e\nf: |\ng: |-\n    \n", true},
+		{"flow collections", "a: {b: [c, {d: e}],\n  f: g}\nh: []\ni: {}\n", true},
+		{"lines of Windows", "a: 1\r\nb: |\r\n  c\r\n", true},
+		{"comments", "# a\n\nb: # c\n  # d\n  e: f\n# g\n", true},
+
+		{"nothing", "\n# a\n", false},
+		{"a list", "- a\n", false},
+		{"a text", "a\n", false},
+		{"a key below a text", "a: b\n  c: d\n", false},
+		{"a key below a text in quotes", "a: 'b'\n  c: d\n", false},
+		{"a key to the left", "a:\n    b: 1\n  c: 2\n", false},
+		{"an item in a mapping", "a: 1\n- b\n", false},
+		{"a key in a list", "a:\n  - b\n  c: d\n", false},
+		{"a text after a comment", "a: b # c\n  d\n", false},
+		{"a text after a line of comment", "a: b\n  # c\n  d\n", false},
+		{"two values", "a: b: c\n", false},
+		{"an unclosed list", "a: [b\n", false},
+		{"an unclosed quote", "a: 'b\n", false},
+		{"a text behind a quote", "a: 'b' c\n", false},
+		{"a tab", "a:\tb\n", false},
+		{"an anchor", "a: &b c\n", false},
+		{"an alias", "a: *b\n", false},
+		{"a merge", "<<: {a: b}\n", false},
+		{"a tag", "a: !b c\n", false},
+		{"a directive", "%YAML 1.1\n---\na: b\n", false},
+		{"an escape that hides letters", "a: \"\\x62\"\n", false},
+		{"a key with an escape", "\"\\x61\": b\n", false},
+		{"a block scalar less deep than a line before", "a: |\n    \n  b\n", false},
+		{"a control character", "a: \x01\n", false},
+		{"another line break", "a: b\u2028c: d\n", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			assert.Equal(t, test.searchable, Searchable(t.Context(), []byte(test.text)))
+			assert.Empty(t, compareSearch([]byte(test.text)))
+		})
+	}
+}
+
+// Nearly every document of a chart can be searched.
+func TestManifestsAreSearchable(t *testing.T) {
+	searched, all := 0, 0
+	for _, file := range manifestFiles(t) {
+		stream, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for n, text := range documentsOf(stream) {
+			all += len(text)
+			if Searchable(t.Context(), text) {
+				searched += len(text)
+			}
+			if difference := compareSearch(text); difference != "" {
+				t.Errorf("%s, document %d: %s", file, n, difference)
+			}
+		}
+	}
+	t.Logf("%d%% of the bytes can be searched", 100*searched/all)
+	assert.Greater(t, searched, all/2)
+}
+
+func FuzzSearchable(f *testing.F) {
+	for _, file := range manifestFiles(f) {
+		stream, err := os.ReadFile(file)
+		require.NoError(f, err)
+		for _, text := range documentsOf(stream) {
+			f.Add(text)
+		}
+	}
+	for _, seed := range []string{
+		"a: b\n  c\n\n  d # e\nf: 'g\n\n  h'\ni: \"j\\\"\n k\"\n",
+		"a:\n- b\n- - c\n  -\n    d: e\n    f:\n    - g\n- h: |\n    i\n\n  j: >+\n\n   k\nl:\n  m\n",
+		"a: {b: [c, \"d\", 'e'], \"f\":g}\r\nh: []\r\ni: |-\r\n   j\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		for _, text := range documentsOf(stream) {
+			if difference := compareSearch(text); difference != "" {
+				t.Fatalf("%s\n%q", difference, text)
+			}
+		}
+	})
+}
+
+// compareSearch gives what is wrong with a document that Searchable accepts, by the general parser; "" if it does not accept it.
+func compareSearch(text []byte) string {
+	if !Searchable(context.Background(), text) {
+		return ""
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var node yaml.Node
+	if err := decoder.Decode(&node); err != nil {
+		return "accepted, but " + err.Error()
+	}
+	if decoder.Decode(new(yaml.Node)) == nil {
+		return "accepted, but there is a second document"
+	}
+	if node.Content[0].Kind != yaml.MappingNode {
+		return "accepted, but it is no mapping"
+	}
+	return findHidden(text, &node)
+}
+
+// findHidden finds what a search of the bytes would miss.
+func findHidden(text []byte, node *yaml.Node) string {
+	if node.Kind == yaml.AliasNode || node.Anchor != "" {
+		return fmt.Sprintf("accepted with an alias: %+v", node)
+	}
+	for i, child := range node.Content {
+		if node.Kind == yaml.MappingNode && i%2 == 0 {
+			if child.Tag == "!!merge" {
+				return "accepted with a merge"
+			}
+			if !bytes.Contains(text, []byte(child.Value)) && !strings.Contains(child.Value, "'") {
+				return fmt.Sprintf("accepted with a key that does not read as it is spelled: %q", child.Value)
+			}
+		}
+		if found := findHidden(text, child); found != "" {
+			return found
+		}
+	}
+	return ""
+}

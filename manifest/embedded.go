@@ -1,0 +1,101 @@
+package manifest
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+
+	yamlnode "go.yaml.in/yaml/v3"
+)
+
+// templateExpression is what Argo replaces in a text before it reads it as YAML.
+var templateExpression = regexp.MustCompile(`\{\{[^{}]*\}\}`)
+
+// embedded visits YAML that a string of c holds. Where template expressions keep it from being read they are blotted
+// out for the parser. A text that still cannot be read is visited as the scalar that it is.
+func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int) error {
+	if c.src.depth >= maxEmbedded {
+		return nil
+	}
+	for doc := range Manifest(text.Value).documents() {
+		doc.pass = c.src.doc.pass
+		nodes, err := doc.nodes()
+		var blotted []byte
+		original := doc.text
+		if err != nil {
+			blotted = templateExpression.ReplaceAllFunc(doc.text, func(expression []byte) []byte {
+				return bytes.Repeat([]byte{blot}, len(expression))
+			})
+			doc.text = blotted
+			nodes, _ = doc.nodes()
+		}
+		src := &source{
+			doc: c.src.doc, text: doc.text, start: doc.offset, first: doc.line, parent: c.src, node: text, depth: c.src.depth + 1,
+		}
+		if len(nodes) == 0 {
+			unread := *text
+			unread.Value = string(original)
+			w.visit(&cursor{parent: c, key: key, index: -1, node: &unread, object: c.object, src: c.src})
+		}
+		for _, node := range nodes {
+			if node = content(node); node.Kind != yamlnode.MappingNode {
+				continue
+			}
+			if blotted != nil {
+				src.restore(node, original, depth)
+			}
+			child := &cursor{parent: c, key: key, index: -1, node: node, object: c.object, src: src}
+			if err := w.mapping(child, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// blot stands for each byte of a template expression. No registry or repository has this letter.
+const blot = 'X'
+
+// restore gives scalars their template expressions back, which were blotted out for the parser. It does so where the
+// scalar stands in the text as it reads, so that the expressions are found at the same place.
+func (s *source) restore(node *yamlnode.Node, original []byte, depth int) {
+	if depth > maxDepth {
+		return
+	}
+	for _, below := range node.Content {
+		s.restore(below, original, depth+1)
+	}
+	if node.Kind != yamlnode.ScalarNode || strings.IndexByte(node.Value, blot) < 0 {
+		return
+	}
+	at, ok := s.offset(node.Line, node.Column)
+	if ok && node.Style&(yamlnode.SingleQuotedStyle|yamlnode.DoubleQuotedStyle) != 0 {
+		at++
+	}
+	if end := at + len(node.Value); ok && end <= len(s.text) && string(s.text[at:end]) == node.Value {
+		node.Value = string(original[at:end])
+	}
+}
+
+// holdsYAML reports the strings that hold YAML which a controller makes objects of.
+func holdsYAML(c *cursor, key, text string) bool {
+	switch key {
+	case "manifest":
+		return c.key == "resource" && isArgoWorkflow(c.object)
+	case "podSpecPatch":
+		return isArgoWorkflow(c.object)
+	case "value": // Kubeflow Pipelines hands its containers to the workflow as JSON
+		return strings.HasPrefix(strings.TrimSpace(text), "{") && c.isArgument()
+	}
+	return false
+}
+
+// isArgument reports the value of a parameter that Argo hands to a workflow or a template, or what is in its JSON.
+func (c *cursor) isArgument() bool {
+	for ; isArgoWorkflow(c.object) && c != c.object.root; c = c.parent {
+		if c.key == "parameters" && c.index >= 0 && c.parent != nil && c.parent.key == "arguments" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,390 @@
+package manifest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+)
+
+// GPUOptions extends what is known of accelerators.
+type GPUOptions struct {
+	// Rules adds extended resources to those this package knows. They come before its own.
+	Rules []GPURule
+	// SkipHooks and SkipTests leave out what only hooks, or only helm test, use.
+	SkipHooks, SkipTests bool
+}
+
+// GPUReport is what a manifest asks of accelerators. The names in its maps are extended resources (nvidia.com/gpu)
+// and, for devices asked for by claims (Dynamic Resource Allocation), device classes (gpu.nvidia.com).
+type GPUReport struct {
+	Workloads []GPUWorkload // the pod specs that ask for accelerators, in the order of the manifest
+	// Totals is what the workloads need together when all run at once. Hooks, which run before or after, are not in
+	// it, nor are DaemonSets, whose number of pods the manifest does not tell, nor templates that something else
+	// has to refer to.
+	Totals   map[string]int64
+	Warnings []GPUWarning
+}
+
+// GPUWorkload is one pod spec, or one part of a custom resource that an operator makes pods of.
+type GPUWorkload struct {
+	Place
+	Requests []GPURequest     // by container
+	Claims   []DeviceClaim    // by claim of the pod
+	PerPod   map[string]int64 // what one pod takes, counted as the scheduler does; without shared claims
+	Replicas int64            // pods: 0 for a template that something else has to refer to
+	PerNode  bool             // one pod on each node (DaemonSet); Replicas is 1 then
+	Template bool             // something else, or nobody, makes pods of it
+}
+
+// GPURequest is what one container asks for.
+type GPURequest struct {
+	Container string
+	Init      bool // an init container, which is done before the others start
+	Sidecar   bool // an init container with restartPolicy Always, which stays
+	Resource  string
+	Vendor    string
+	Kind      GPUKind
+	Amount    int64
+}
+
+// DeviceClaim is what one claim of a pod asks for (Dynamic Resource Allocation).
+type DeviceClaim struct {
+	Name   string // in the pod
+	Object string // name of the ResourceClaim or ResourceClaimTemplate
+	Shared bool   // a ResourceClaim: allocated once, however many pods use it
+	DeviceChoice
+	Alternatives []DeviceChoice // what would do as well, in the order of preference
+}
+
+// DeviceChoice is an amount of devices of a class.
+type DeviceChoice struct {
+	DeviceClass string // empty where the object is not in the manifest
+	Count       int64
+	All         bool // all devices of a node that match; Count is 1 then
+}
+
+// GPUProblem is the kind of a warning.
+type GPUProblem string
+
+const (
+	GPULimitsDiffer    GPUProblem = "limits-differ"    // Kubernetes refuses requests and limits that differ
+	GPUNoLimit         GPUProblem = "no-limit"         // Kubernetes refuses a request without a limit
+	GPUBadAmount       GPUProblem = "bad-amount"       // no whole number
+	GPUUnknownResource GPUProblem = "unknown-resource" // an extended resource that may be an accelerator
+	GPUNotAsked        GPUProblem = "not-asked"        // an accelerator is used without being asked for
+	GPUPrivileged      GPUProblem = "privileged"       // sees every device of the node
+	GPUUnknownClaim    GPUProblem = "unknown-claim"    // refers to a claim that is not in the manifest
+	GPUOtherMeans      GPUProblem = "other-means"      // asked for in a way whose amount cannot be told
+)
+
+// GPUWarning is something about accelerators that a reader should look at.
+type GPUWarning struct {
+	Place
+	Problem GPUProblem
+	Message string
+}
+
+// GPUs returns the accelerators that the manifest asks for: extended resources of containers in pod specs and of
+// custom resources, and device claims. Kubernetes reads a limit as the request where there is none; init containers
+// count by their maximum, because they run one after the other. Tolerations and node selectors are not requests.
+//
+// Documents that cannot be read are reported in the error, together with the report of the others.
+func (m Manifest) GPUs(opts GPUOptions) (*GPUReport, error) {
+	return m.GPUsContext(context.Background(), opts)
+}
+
+// GPUsContext is GPUs that ends with the context, and with its error then.
+func (m Manifest) GPUsContext(ctx context.Context, opts GPUOptions) (*GPUReport, error) {
+	reader := &gpuReader{
+		opts: opts, rules: slices.Concat(opts.Rules, gpuRules),
+		report: &GPUReport{Totals: make(map[string]int64)}, claims: make(map[string][]deviceRequest),
+	}
+	err := m.read(ctx, func(doc *document) error {
+		if !reader.mayMatter(doc) && doc.searchable() {
+			return nil
+		}
+		reader.annotations = make(map[*cursor]string)
+		return walk(doc, reader.visit)
+	})
+	if ctx.Err() != nil {
+		return nil, errdef.ContextError(ctx)
+	}
+	reader.finish()
+	return reader.report, err
+}
+
+type gpuReader struct {
+	opts   GPUOptions
+	rules  []GPURule
+	report *GPUReport
+	claims map[string][]deviceRequest // by claimKey
+
+	annotations map[*cursor]string // of this document, what gpuAnnotation found
+}
+
+// gpuWords are in every document that says something about accelerators.
+var gpuWords = [][]byte{
+	[]byte("imits"), []byte("equests"), []byte("privileged"), []byte("runtimeClassName"), []byte("VISIBLE_DEVICES"),
+	[]byte("/dev/"), []byte("esourceClaim"), []byte("lassName"), []byte("resourcesPerNode"), []byte("gpu"), []byte("instanceType"), []byte("deviceName"),
+}
+
+// mayMatter tells from the bytes of a document whether it can say something about accelerators, if its keys are spelled
+// as they read.
+func (r *gpuReader) mayMatter(doc *document) bool {
+	if !slices.ContainsFunc(gpuWords, func(word []byte) bool { return bytes.Contains(doc.text, word) }) {
+		return false
+	}
+	apiVersion, kind := doc.scanIdentity()
+	if kind == "" {
+		return true
+	}
+	group, _ := SplitAPIVersion(apiVersion)
+	of := scopeOf(group, kind)
+	return of != scopeNothing && of != scopeConfig
+}
+
+// visit reads one mapping.
+func (r *gpuReader) visit(c *cursor) bool {
+	place := Place{Hooks: c.object.hooks}
+	switch {
+	case c.object.scope == scopeConfig, c.isArgument(), r.opts.SkipHooks && place.IsHook(), r.opts.SkipTests && place.IsTest():
+		return false
+	case c.object.Group == "resource.k8s.io":
+		r.readClaim(c)
+		return false
+	}
+	switch pod := podOf(c); {
+	case pod != nil:
+		r.readPod(c, pod)
+	case !c.inPod():
+		r.readLone(c)
+	}
+	return true
+}
+
+// pod is the containers of a pod spec, or of a template of Argo that is made into one.
+type pod struct {
+	containers, initContainers []*cursor
+	claims                     *yamlnode.Node
+}
+
+// podOf reads a mapping as a pod; nil if it is none.
+func podOf(c *cursor) *pod {
+	containers := c.list("containers")
+	if isArgoWorkflow(c.object) {
+		for _, key := range []string{"container", "script"} {
+			if node := resolve(get(c.node, key)); node != nil && node.Kind == yamlnode.MappingNode {
+				containers = append(containers, c.below(key, -1, node))
+			}
+		}
+		if set := resolve(get(c.node, "containerSet")); set != nil {
+			containers = append(containers, c.below("containerSet", -1, set).list("containers")...)
+		}
+		if c.key == "containerSet" {
+			return nil
+		}
+		if len(containers) > 0 {
+			containers = append(containers, c.list("sidecars")...)
+		}
+	}
+	if len(containers) == 0 {
+		return nil
+	}
+	return &pod{containers: containers, initContainers: c.list("initContainers"), claims: resolve(get(c.node, "resourceClaims"))}
+}
+
+// inPod reports a container that is read with its pod.
+func (c *cursor) inPod() bool {
+	if !c.isContainer() || c.parent == nil {
+		return false
+	}
+	containers := resolve(c.parent.get("containers"))
+	return containers != nil && containers.Kind == yamlnode.SequenceNode || isArgoWorkflow(c.object)
+}
+
+// list gives the mappings of the list at a key.
+func (c *cursor) list(key string) []*cursor {
+	list := resolve(get(c.node, key))
+	if list == nil || list.Kind != yamlnode.SequenceNode {
+		return nil
+	}
+	var items []*cursor
+	for i, item := range list.Content {
+		if item = resolve(item); item.Kind == yamlnode.MappingNode {
+			items = append(items, c.below(key, i, item))
+		}
+	}
+	return items
+}
+
+func (c *cursor) below(key string, index int, node *yamlnode.Node) *cursor {
+	return &cursor{parent: c, key: key, index: index, node: node, object: c.object, src: c.src}
+}
+
+func (r *gpuReader) readPod(c *cursor, p *pod) {
+	w := GPUWorkload{Place: c.place("", c.node), PerPod: make(map[string]int64)}
+	for _, container := range p.containers {
+		requests := r.requests(container, get(container.node, "resources"))
+		for _, request := range requests {
+			w.PerPod[request.Resource] = plus(w.PerPod[request.Resource], request.Amount)
+		}
+		w.Requests = append(w.Requests, requests...)
+	}
+	r.addInit(&w, p.initContainers)
+	w.Claims = claimsOf(p.claims)
+	r.checkUse(c, p, len(w.Requests) > 0 || len(w.Claims) > 0)
+	r.add(c, w)
+}
+
+// addInit adds the init containers. They run one after the other, before the containers, so the pod takes the
+// larger of what the containers take and what the neediest of them takes; a sidecar stays, and adds to both.
+func (r *gpuReader) addInit(w *GPUWorkload, initContainers []*cursor) {
+	sidecars, neediest := make(map[string]int64), make(map[string]int64)
+	for _, container := range initContainers {
+		sidecar := scalar(get(container.node, "restartPolicy")) == "Always"
+		for _, request := range r.requests(container, get(container.node, "resources")) {
+			request.Init, request.Sidecar = !sidecar, sidecar
+			w.Requests = append(w.Requests, request)
+			name := request.Resource
+			if sidecar {
+				sidecars[name] = plus(sidecars[name], request.Amount)
+				neediest[name] = max(neediest[name], sidecars[name])
+			} else {
+				neediest[name] = max(neediest[name], plus(sidecars[name], request.Amount))
+			}
+		}
+	}
+	for name, amount := range neediest {
+		w.PerPod[name] = max(plus(w.PerPod[name], sidecars[name]), amount)
+	}
+}
+
+// resourceFields are the fields of custom resources that hold the resources of a container.
+var resourceFields = []string{"resources", "computeResources", "resourcesPerNode"}
+
+// readLone reads resources outside of a pod spec, from which an operator makes a container.
+func (r *gpuReader) readLone(c *cursor) {
+	w := GPUWorkload{Place: c.place("", c.node), PerPod: make(map[string]int64)}
+	for _, field := range resourceFields {
+		w.Requests = append(w.Requests, r.requests(c, get(c.node, field))...)
+	}
+	if gpu := resolve(get(c.node, "gpu")); gpu != nil { // Spark
+		if name, amount := scalar(get(gpu, "name")), scalar(get(gpu, "quantity")); name != "" && amount != "" {
+			w.Requests = append(w.Requests, r.request(c, name, amount)...)
+		}
+	}
+	if c.key == "devices" && c.index < 0 { // KubeVirt: what a virtual machine is given of its node
+		for _, device := range slices.Concat(c.list("gpus"), c.list("hostDevices")) {
+			if name := scalar(get(device.node, "deviceName")); strings.Contains(name, "/") {
+				w.Requests = append(w.Requests, r.request(device, name, "1")...)
+			}
+		}
+	}
+	for _, request := range w.Requests {
+		w.PerPod[request.Resource] = plus(w.PerPod[request.Resource], request.Amount)
+	}
+	r.checkOtherMeans(c)
+	r.add(c, w)
+}
+
+func (r *gpuReader) add(c *cursor, w GPUWorkload) {
+	if len(w.Requests) == 0 && len(w.Claims) == 0 {
+		return
+	}
+	w.Replicas, w.PerNode, w.Template = replicas(c)
+	r.report.Workloads = append(r.report.Workloads, w)
+}
+
+// requests reads the accelerators of a resources field.
+func (r *gpuReader) requests(c *cursor, resources *yamlnode.Node) []GPURequest {
+	limits, asked := resolve(get(resources, "limits")), resolve(get(resources, "requests"))
+	if limits == nil && asked == nil {
+		limits = resolve(resources) // some operators do without the two
+	}
+	var requests []GPURequest
+	for _, name := range resourceNames(limits, asked) {
+		limit, request := scalar(get(limits, name)), scalar(get(asked, name))
+		amount := request
+		if request == "" {
+			amount = limit
+		}
+		found := r.request(c, resourceName(cmp.Or(limits, asked), name), amount)
+		requests = append(requests, found...)
+		if len(found) == 0 || found[0].Kind == GPUOther {
+			continue
+		}
+		switch a, _, _ := quantity(limit); {
+		case limit == "":
+			r.warn(c, GPUNoLimit, "%s is requested without a limit, which Kubernetes refuses", name)
+		case request != "" && a != found[0].Amount:
+			r.warn(c, GPULimitsDiffer, "%s has request %s and limit %s, which Kubernetes refuses", name, request, limit)
+		}
+	}
+	return requests
+}
+
+// maxResources bounds the extended resources that one container is believed to name.
+const maxResources = 100
+
+// resourceNames lists the extended resources of the mappings, each once.
+func resourceNames(mappings ...*yamlnode.Node) []string {
+	var names []string
+	for _, m := range mappings {
+		if m == nil || m.Kind != yamlnode.MappingNode {
+			continue
+		}
+		for i := 0; i+1 < len(m.Content) && len(names) < maxResources; i += 2 {
+			if name := keyOf(m.Content[i]); (strings.Contains(name, "/") || name == shortGPU) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// shortGPU is how some operators (Dynamo, Yatai) are told of GPUs, and in gpuType of the resource if it is not NVIDIA's.
+const shortGPU = "gpu"
+
+func resourceName(resources *yamlnode.Node, name string) string {
+	if name == shortGPU {
+		return cmp.Or(scalar(get(resources, "gpuType")), "nvidia.com/gpu")
+	}
+	return name
+}
+
+// request reads one amount of one resource; it is empty for what is no accelerator.
+func (r *gpuReader) request(c *cursor, name, amount string) []GPURequest {
+	rule, known := findGPURule(r.rules, name)
+	if !known {
+		r.warn(c, GPUUnknownResource, "%s: %s is an extended resource of unknown meaning", name, amount)
+	}
+	if !known || rule.Kind == GPUNone {
+		return nil
+	}
+	n, whole, ok := quantity(amount)
+	switch {
+	case !ok:
+		r.warn(c, GPUBadAmount, "%s: %q is no amount", name, amount)
+	case !whole:
+		r.warn(c, GPUBadAmount, "%s: %s is no whole number, which Kubernetes refuses", name, amount)
+	}
+	if n == 0 && ok {
+		return nil
+	}
+	return []GPURequest{{
+		Container: scalar(get(c.node, "name")), Resource: name, Vendor: rule.Vendor, Kind: rule.Kind, Amount: n,
+	}}
+}
+
+func (r *gpuReader) warn(c *cursor, problem GPUProblem, format string, args ...any) {
+	r.report.Warnings = append(r.report.Warnings, GPUWarning{
+		Place: c.place("", c.node), Problem: problem, Message: fmt.Sprintf(format, args...),
+	})
+}

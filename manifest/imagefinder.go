@@ -1,0 +1,345 @@
+package manifest
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	yamlnode "go.yaml.in/yaml/v3"
+)
+
+// foundImage is an image with what it takes to rewrite it.
+type foundImage struct {
+	ImageUse
+	class imageClass
+	src   *source
+	parts []imagePart
+}
+
+type imageClass int
+
+const (
+	classImage imageClass = iota
+	classInvalid
+	classUnresolved
+	classHint
+	classNone
+)
+
+// imagePart is a piece of text that makes up a reference or a part of it.
+type imagePart struct {
+	role       partRole
+	node       *yamlnode.Node // the scalar
+	start, end int            // of the piece in the scalar's value
+}
+
+type partRole int
+
+const (
+	partWhole partRole = iota
+	partRegistry
+	partRepository
+	partName
+	partTag
+	partDigest
+)
+
+// findImages walks the documents which can hold an image, or with hints those which can hold text like one.
+func (m Manifest) findImages(ctx context.Context, opts ImageOptions, hints bool) ([]foundImage, error) {
+	finder := &imageFinder{opts: opts, hints: hints, exclude: opts.Exclude, rules: imageRules, words: builtinImageWords, parsed: make(map[string]parsedReference)}
+	if len(opts.Rules) > 0 {
+		finder.rules = slices.Concat(opts.Rules, imageRules)
+		finder.words = newImageWords(slices.Concat(finder.rules, compositeRules))
+	}
+	err := m.read(ctx, func(doc *document) error {
+		if !finder.mayMatter(doc) && doc.searchable() {
+			return nil
+		}
+		finder.documentState = documentState{
+			hintTries: maxHintTries, fills: minFills + len(doc.text)/8, fieldVisits: minFills + 4*len(doc.text),
+		}
+		start := len(finder.found)
+		err := walk(doc, finder.visit)
+		if hints {
+			finder.dropHints(start)
+		}
+		return err
+	})
+	return finder.found, err
+}
+
+// dropHints drops the hints in what was found from start on which stand where an image is due too, or hold what an
+// image was filled in with.
+func (f *imageFinder) dropHints(start int) {
+	taken := make(map[*yamlnode.Node]bool)
+	hints := 0
+	for _, found := range f.found[start:] {
+		if found.class == classHint {
+			hints++
+			continue
+		}
+		for _, part := range found.parts {
+			taken[part.node] = true
+		}
+	}
+	if hints == 0 || len(taken) == 0 {
+		return
+	}
+	kept := slices.DeleteFunc(f.found[start:], func(found foundImage) bool {
+		return found.class == classHint && len(found.parts) == 1 && taken[found.parts[0].node]
+	})
+	f.found = f.found[:start+len(kept)]
+}
+
+type imageFinder struct {
+	opts    ImageOptions
+	hints   bool
+	exclude []string
+	rules   []ImageRule
+	words   imageWords
+	found   []foundImage
+
+	ruled  *object // whose rules are ruling
+	ruling []*ImageRule
+	shaped bool // by a rule of them a field image has to look like one
+
+	documentState
+	parsed map[string]parsedReference
+}
+
+// documentState is what the finder remembers of the document that it reads.
+type documentState struct {
+	hintTries   int                                          // left
+	fills       int                                          // left
+	fieldVisits int                                          // left
+	indexes     map[*yamlnode.Node]map[string]*yamlnode.Node // of large mappings, and of lists by name
+	workflows   map[*object]*workflow
+	jsonLists   map[*yamlnode.Node][]*yamlnode.Node   // by the scalar that holds it
+	fields      map[*object]map[string]*yamlnode.Node // by plainName
+	hinted      map[string]bool                       // images of kro whose defaults were given
+	defaults    map[*cursor]imageDefaults
+}
+
+type parsedReference struct {
+	ref Reference
+	err error
+}
+
+// maxParsed bounds how many references are remembered, of which most manifests repeat a few.
+const maxParsed = 4096
+
+func (f *imageFinder) parse(image string) (Reference, error) {
+	if len(image) > maxReference {
+		return ParseReference(image)
+	}
+	if p, found := f.parsed[image]; found {
+		return p.ref, p.err
+	}
+	ref, err := ParseReference(image)
+	if len(f.parsed) < maxParsed {
+		f.parsed[strings.Clone(image)] = parsedReference{ref, err}
+	}
+	return ref, err
+}
+
+// mayMatter tells from the bytes of a document whether it can hold an image, if its keys are spelled as they read.
+func (f *imageFinder) mayMatter(doc *document) bool {
+	named := f.hints || containsWord(doc.text, f.words.fields)
+	apiVersion, kind := doc.scanIdentity()
+	if kind == "" {
+		return named || containsWord(doc.text, f.words.groups)
+	}
+	group, _ := SplitAPIVersion(apiVersion)
+	switch scopeOf(group, kind) {
+	case scopeNothing:
+		return false
+	case scopeConfig:
+		return f.hints
+	case scopeTyped:
+		if !strings.HasSuffix(kind, "List") {
+			return named
+		}
+	}
+	return named || containsWord(doc.text, f.words.groups)
+}
+
+// visit reads one mapping.
+func (f *imageFinder) visit(c *cursor) bool {
+	if f.opts.SkipHooks && len(c.object.hooks) > 0 || f.opts.SkipTests && (Place{Hooks: c.object.hooks}).IsTest() {
+		return false
+	}
+	if c.node.Kind == yamlnode.ScalarNode {
+		f.readUnreadable(c)
+		return true
+	}
+	if f.hints {
+		f.readHints(c)
+	}
+	switch c.object.scope {
+	case scopeConfig:
+		return false
+	case scopeTyped:
+		switch {
+		case c.isContainer():
+			f.readContainer(c)
+		case c.key == "image" && c.parent != nil && c.parent.key == "volumes" && c.parent.index >= 0:
+			f.field(c, "reference", ImageSure)
+		case c.isArgument():
+			f.readArgument(c)
+		}
+	case scopeCustom:
+		f.readCustom(c)
+	}
+	return true
+}
+
+// readContainer reads a container of a pod spec or of a template of Argo.
+func (f *imageFinder) readContainer(c *cursor) {
+	if !f.patchedLater(c) {
+		f.field(c, "image", ImageSure)
+	} else if image := resolve(get(c.node, "image")); scalar(image) != "" {
+		f.addUnresolved(c, "image", image, scalar(image), "podSpecPatch, which only the running workflow knows, may set another image")
+	}
+}
+
+// addUnresolved adds an image, or what is known of one, that the manifest does not tell.
+func (f *imageFinder) addUnresolved(c *cursor, field string, node *yamlnode.Node, text, reason string) {
+	f.add(c, foundImage{
+		ImageUse: ImageUse{Place: c.place(field, node), Image: text, Reason: reason}, class: classUnresolved, src: c.src,
+		parts: []imagePart{{role: partWhole, node: node, end: len(scalar(node))}},
+	})
+}
+
+// readCustom reads a mapping of a custom resource.
+func (f *imageFinder) readCustom(c *cursor) {
+	if c.isLabels() {
+		return
+	}
+	var used usedFields
+	below := c.belowImages()
+	about := below || isImageWord(c.key)
+	parts, pulled := imageSigns(c.node)
+	for _, rule := range f.rulesFor(c.object) {
+		f.applyRule(c, rule, &used)
+	}
+	f.imageObject(c, below, pulled, &used)
+	for i := 0; i < len(compositeRules) && parts; i++ {
+		f.applyRule(c, &compositeRules[i], &used)
+	}
+	var whole []string // fields that are called something else and hold all of a reference
+	for i := 0; i+1 < len(c.node.Content); i += 2 {
+		key, value := keyOf(c.node.Content[i]), c.node.Content[i+1]
+		if used.has(key) {
+			continue
+		}
+		switch kind, known := imageFieldKind(c, key, below, about); {
+		case isPulled(key, value):
+			f.field(c, key, ImageSure)
+		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind) && !f.withVersion(c, key):
+			f.field(c, key, kind)
+		case !known && hasRegistry(scalar(value)) && f.isWhole(scalar(value)):
+			whole = append(whole, key)
+		}
+	}
+	for i := 0; i < len(whole) && len(whole) > 1; i++ { // a mapping of images that is not called so
+		f.field(c, whole[i], ImageSure)
+	}
+}
+
+// imageSigns reports whether a mapping has a field that one of the compositeRules is about, and whether it says how to
+// pull.
+func imageSigns(mapping *yamlnode.Node) (parts, pulled bool) {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		switch keyOf(mapping.Content[i]) {
+		case "registry", "repository", "image", "baseImage":
+			parts = true
+		case "pullPolicy", "imagePullPolicy":
+			pulled = true
+		}
+	}
+	return parts, pulled
+}
+
+// usedFields are the fields of a mapping that a rule has taken.
+type usedFields map[string]bool
+
+func (u usedFields) has(key string) bool { return u[key] }
+
+func (u *usedFields) add(keys ...string) {
+	if *u == nil {
+		*u = make(usedFields)
+	}
+	for _, key := range keys {
+		(*u)[key] = true
+	}
+}
+
+// rulesFor gives the rules that are about an object. It remembers those of the last one.
+func (f *imageFinder) rulesFor(o *object) []*ImageRule {
+	if f.ruled == o {
+		return f.ruling
+	}
+	f.ruled, f.ruling, f.shaped = o, f.ruling[:0], false
+	for i := range f.rules {
+		if rule := &f.rules[i]; rule.fits(o) {
+			f.ruling = append(f.ruling, rule)
+			f.shaped = f.shaped || rule.Path == "image" && rule.Is == ImageShaped
+		}
+	}
+	return f.ruling
+}
+
+func (f *imageFinder) applyRule(c *cursor, rule *ImageRule, used *usedFields) {
+	if p := rule.Parts; p != (ImageParts{}) {
+		if !used.has(p.main()) && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, p) {
+			used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
+		}
+		return
+	}
+	field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
+	if used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
+		return
+	}
+	if rule.of != "" && (c.parent == nil || scalar(c.parent.get("type")) != rule.of) {
+		return
+	}
+	used.add(field)
+	if rule.Is == ImageNever || rule.Is == ImageHint || !f.withNeighbours(c, field, rule.Is) {
+		f.field(c, field, rule.Is)
+	}
+}
+
+// add classifies an image and keeps it, unless it is excluded.
+func (f *imageFinder) add(c *cursor, found foundImage) {
+	if slices.Contains(f.exclude, found.Image) {
+		return
+	}
+	switch {
+	case found.class == classUnresolved, found.class == classInvalid:
+		f.found = append(f.found, found)
+		return
+	case found.class == classHint || !isTemplate(found.Image):
+		f.addReference(found)
+		return
+	}
+	filled, missing := f.fillIn(c, found.Image)
+	for _, x := range filled {
+		if !slices.Contains(f.exclude, x.text) {
+			f.addReference(x.as(found))
+		}
+	}
+	if missing != "" {
+		found.class, found.Reason = classUnresolved, missing
+		f.found = append(f.found, found)
+	}
+}
+
+// addReference keeps an image whose text is complete.
+func (f *imageFinder) addReference(found foundImage) {
+	ref, err := f.parse(found.Image)
+	if err != nil {
+		found.class, found.Reason = classInvalid, err.Error()
+	}
+	found.Reference = ref
+	f.found = append(f.found, found)
+}

@@ -1,0 +1,81 @@
+package manifest
+
+import (
+	"strings"
+
+	"github.com/sut-bench/helmexec/internal/redact"
+)
+
+// ObjectRef names an object of a cluster.
+type ObjectRef struct {
+	Group, Version, Kind string
+	Namespace, Name      string // Name is the generateName where an object has no name
+}
+
+// String gives "group/Kind namespace/name" with what is empty left out, printable.
+func (r ObjectRef) String() string {
+	kind, name := r.Kind, r.Name
+	if r.Group != "" {
+		kind = r.Group + "/" + kind
+	}
+	if r.Namespace != "" {
+		name = r.Namespace + "/" + name
+	}
+	return redact.Line(strings.TrimSpace(kind + " " + name))
+}
+
+// In gives the object the namespace that it gets when it names none and is created in one. Kinds of Kubernetes without
+// a namespace stay without; a custom resource cannot be told from a manifest alone, and gets it.
+func (r ObjectRef) In(namespace string) ObjectRef {
+	if r.Namespace == "" && !clusterScoped[r.Group+"/"+r.Kind] {
+		r.Namespace = namespace
+	}
+	return r
+}
+
+// clusterScoped are the kinds of Kubernetes itself that have no namespace.
+var clusterScoped = map[string]bool{
+	"/Namespace": true, "/Node": true, "/PersistentVolume": true,
+	"rbac.authorization.k8s.io/ClusterRole": true, "rbac.authorization.k8s.io/ClusterRoleBinding": true,
+	"apiextensions.k8s.io/CustomResourceDefinition": true, "apiregistration.k8s.io/APIService": true,
+	"admissionregistration.k8s.io/MutatingWebhookConfiguration": true, "admissionregistration.k8s.io/ValidatingWebhookConfiguration": true,
+	"admissionregistration.k8s.io/ValidatingAdmissionPolicy": true, "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding": true,
+	"admissionregistration.k8s.io/MutatingAdmissionPolicy": true, "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding": true,
+	"storage.k8s.io/StorageClass": true, "storage.k8s.io/CSIDriver": true, "storage.k8s.io/CSINode": true, "storage.k8s.io/VolumeAttachment": true,
+	"storage.k8s.io/VolumeAttributesClass": true, "scheduling.k8s.io/PriorityClass": true, "node.k8s.io/RuntimeClass": true,
+	"networking.k8s.io/IngressClass": true, "networking.k8s.io/ServiceCIDR": true, "networking.k8s.io/IPAddress": true,
+	"flowcontrol.apiserver.k8s.io/FlowSchema": true, "flowcontrol.apiserver.k8s.io/PriorityLevelConfiguration": true,
+	"certificates.k8s.io/CertificateSigningRequest": true, "certificates.k8s.io/ClusterTrustBundle": true,
+	"resource.k8s.io/DeviceClass": true, "resource.k8s.io/ResourceSlice": true,
+}
+
+// SplitAPIVersion gives the group, "" for that of the core, and the version of an apiVersion.
+func SplitAPIVersion(apiVersion string) (group, version string) {
+	if slash := strings.IndexByte(apiVersion, '/'); slash >= 0 {
+		return apiVersion[:slash], apiVersion[slash+1:]
+	}
+	return "", apiVersion
+}
+
+// Place is where in a manifest something was found.
+type Place struct {
+	Object    ObjectRef
+	Document  int      // number of the document in the stream, from 1
+	Line      int      // line of the stream, from 1
+	Path      string   // from the object, such as spec.template.spec.containers[0].image
+	Container string   // name of the container, where there is one
+	Hooks     []string // events of helm.sh/hook, such as pre-install; empty for what is not a hook
+}
+
+// IsHook reports whether the object is a hook of the chart.
+func (p Place) IsHook() bool { return len(p.Hooks) > 0 }
+
+// IsTest reports whether the object only runs in helm test.
+func (p Place) IsTest() bool {
+	for _, hook := range p.Hooks {
+		if hook != "test" && hook != "test-success" && hook != "test-failure" {
+			return false
+		}
+	}
+	return len(p.Hooks) > 0
+}

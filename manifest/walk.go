@@ -1,0 +1,239 @@
+package manifest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	yamlnode "go.yaml.in/yaml/v3"
+)
+
+// bounds on what one document may cost, beside those on its aliases
+const (
+	maxDepth    = 500
+	maxEmbedded = 4 // YAML in a string in YAML
+)
+
+var errTooDeep = fmt.Errorf("nested more than %d levels deep: %w", maxDepth, ErrOutputTooLarge)
+
+// source is the text that the positions of nodes refer to: a document, or a string inside it that holds YAML.
+type source struct {
+	doc    *document
+	text   []byte
+	start  int            // of text in the stream, or in the string that holds it
+	first  int            // line of the stream, or of that string, on which text starts
+	parent *source        // of an embedded text
+	node   *yamlnode.Node // the scalar of parent that holds it
+	depth  int
+
+	lines   []int                          // where its lines start, once something was located
+	columns map[int][]int                  // by line, where columns 257, 513 and so on are, as far as looked up
+	located map[*yamlnode.Node]*scalarText // what was located
+}
+
+// line gives a node's line in the stream; in an embedded text that of the string which holds it.
+func (s *source) line(node *yamlnode.Node) int {
+	line := s.first + node.Line - 1
+	switch {
+	case s.parent == nil:
+		return line
+	case s.node.Style&yamlnode.LiteralStyle != 0:
+		return s.parent.line(s.node) + line
+	}
+	return s.parent.line(s.node)
+}
+
+// object is an object under walk.
+type object struct {
+	ObjectRef
+	hooks  []string
+	scope  scope
+	config bool // data for programs: any of its text may be a hint
+	root   *cursor
+}
+
+// visitor is called with each mapping of an object, the outer ones first. It returns false to leave out what is below.
+type visitor func(*cursor) bool
+
+// walker visits the mappings of one document that can matter to images and accelerators.
+type walker struct {
+	visit visitor
+}
+
+// walk parses a document and visits it.
+func walk(doc *document, visit visitor) error {
+	nodes, err := doc.nodes()
+	errs := []error{err}
+	src := &source{doc: doc, text: doc.text, start: doc.offset, first: doc.line}
+	for _, node := range nodes {
+		if err := (&walker{visit: visit}).root(node, src); err != nil {
+			errs = append(errs, doc.fail(err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (w *walker) root(node *yamlnode.Node, src *source) error {
+	node = content(node)
+	switch {
+	case node.Kind == yamlnode.MappingNode:
+		return w.mapping(&cursor{index: -1, node: node, src: src}, 0)
+	case node.Kind == 0, node.Kind == yamlnode.DocumentNode, node.Tag == "!!null":
+		return nil
+	}
+	return errors.New("not a mapping, so not an object")
+}
+
+// mapping visits a mapping and what is below.
+func (w *walker) mapping(c *cursor, depth int) error {
+	if depth > maxDepth {
+		return errTooDeep
+	}
+	if err := c.src.doc.pass.Context().Err(); err != nil {
+		return err
+	}
+	c.node = effective(c.node)
+	if describesObject(c) {
+		if skip, err := w.enter(c, depth); skip || err != nil {
+			return err
+		}
+	}
+	if c.object == nil || !w.visit(c) {
+		return nil
+	}
+	for i := 0; i+1 < len(c.node.Content); i += 2 {
+		key, value := keyOf(c.node.Content[i]), resolve(c.node.Content[i+1])
+		if err := w.child(c, key, value, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) child(c *cursor, key string, value *yamlnode.Node, depth int) error {
+	switch value.Kind {
+	case yamlnode.ScalarNode:
+		if holdsYAML(c, key, value.Value) && value.Value != "" {
+			return w.embedded(c, key, value, depth)
+		}
+	case yamlnode.MappingNode:
+		if skipped(c, key) {
+			return nil
+		}
+		return w.mapping(&cursor{parent: c, key: key, index: -1, node: value, object: c.object, src: c.src}, depth+1)
+	case yamlnode.SequenceNode:
+		if skipped(c, key) {
+			return nil
+		}
+		return w.sequence(c, key, 0, value, depth+1)
+	}
+	return nil
+}
+
+// sequence visits the mappings of a list. Lists in a list (Argo's steps) count their items through.
+func (w *walker) sequence(c *cursor, key string, first int, list *yamlnode.Node, depth int) error {
+	if depth > maxDepth {
+		return errTooDeep
+	}
+	for i, item := range list.Content {
+		var err error
+		switch item = resolve(item); item.Kind {
+		case yamlnode.MappingNode:
+			err = w.mapping(&cursor{parent: c, key: key, index: first + i, node: item, object: c.object, src: c.src}, depth+1)
+		case yamlnode.SequenceNode:
+			err = w.sequence(c, key, first+i, item, depth+1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describesObject reports a mapping that is an object of its own: a document, an item of a List, or an object which
+// another one carries to create it, such as the Workflow in a Sensor.
+func describesObject(c *cursor) bool {
+	if c.object == nil {
+		return true
+	}
+	if get(c.node, "apiVersion") == nil || scalar(get(c.node, "kind")) == "" {
+		return false
+	}
+	return get(c.node, "spec") != nil || get(c.node, "metadata") != nil || get(c.node, "data") != nil
+}
+
+// enter makes c the root of an object. It reports skip for what is no object, and for a List, whose items it visits.
+func (w *walker) enter(c *cursor, depth int) (skip bool, err error) {
+	ref, hooks := identify(c.node)
+	if ref.Kind == "" {
+		return true, nil
+	}
+	if items := listItems(c.node, ref.Kind); items != nil {
+		return true, w.sequence(c, "items", 0, items, depth+1)
+	}
+	carried := c.object != nil
+	if carried {
+		hooks = c.object.hooks
+	}
+	c.object = &object{ObjectRef: ref, hooks: hooks, scope: scopeOf(ref.Group, ref.Kind), root: c}
+	if !carried && get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
+		// A document with a kind and no metadata is the configuration file of a program.
+		c.object.scope, c.object.config = scopeTyped, true
+	}
+	c.object.config = c.object.config || c.object.scope == scopeConfig
+	return c.object.scope == scopeNothing, nil
+}
+
+// identify reads what names an object, and the events of helm.sh/hook.
+func identify(node *yamlnode.Node) (ref ObjectRef, hooks []string) {
+	metadata := get(node, "metadata")
+	ref.Group, ref.Version = SplitAPIVersion(scalar(get(node, "apiVersion")))
+	ref.Kind = scalar(get(node, "kind"))
+	ref.Namespace = scalar(get(metadata, "namespace"))
+	ref.Name = cmp.Or(scalar(get(metadata, "name")), scalar(get(metadata, "generateName")))
+	if events := scalar(get(get(metadata, "annotations"), "helm.sh/hook")); events != "" {
+		seen := make(map[string]bool)
+		for event := range strings.SplitSeq(events, ",") {
+			if event = strings.TrimSpace(event); !seen[event] {
+				seen[event] = true
+				hooks = append(hooks, event)
+			}
+		}
+	}
+	return ref, hooks
+}
+
+// listItems gives the items of a List; nil for any other object.
+func listItems(node *yamlnode.Node, kind string) *yamlnode.Node {
+	items := resolve(get(node, "items"))
+	if !strings.HasSuffix(kind, "List") || items == nil || items.Kind != yamlnode.SequenceNode {
+		return nil
+	}
+	return items
+}
+
+// skipped reports parts of an object that describe no work to come.
+func skipped(c *cursor, key string) bool {
+	switch key {
+	case "status":
+		return (c == c.object.root || get(c.node, "spec") != nil) && !isArgoWorkflow(c.object)
+	case "openAPIV3Schema", "schema", "managedFields", "ownerReferences":
+		return true
+	}
+	return isArgoWorkflow(c.object) && skippedByArgo(c, key)
+}
+
+// isArgoWorkflow reports the kinds of Argo Workflows that carry templates.
+func isArgoWorkflow(o *object) bool {
+	return o.Group == "argoproj.io" && (strings.HasSuffix(o.Kind, "Workflow") || strings.HasSuffix(o.Kind, "WorkflowTemplate"))
+}
+
+// skippedByArgo leaves out the items of loops, which have any shape, and what a workflow's status says other than the
+// templates that it will still run.
+func skippedByArgo(c *cursor, key string) bool {
+	if c.parent != nil && c.parent == c.object.root && c.key == "status" {
+		return key != "storedTemplates" && key != "storedWorkflowTemplateSpec"
+	}
+	return key == "withItems"
+}

@@ -103,10 +103,8 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 		return h.dryRun(ctx, t, append(installArgs(t, opts, stdin != nil), d.DryRun), stdin, release, ch, opts.Transform)
 	}
 
-	if opts.Transform != nil && !opts.NoHooks && !opts.UntouchedHooks {
-		if err := h.refuseHooks(ctx, t, installArgs(t, opts, stdin != nil), stdin, release, ch); err != nil {
-			return nil, err
-		}
+	if err := h.refuseHooks(ctx, opts, installArgs(t, opts, stdin != nil), stdin, release, ch); err != nil {
+		return nil, err
 	}
 	var crds chartCRDs
 	if !opts.SkipCRDs {

@@ -181,7 +181,10 @@ func caught(ctx context.Context, t Transform, m Manifest) (Manifest, error) {
 
 // refuseHooks refuses a chart whose hooks Helm 3 would run untransformed: it does not pass them
 // through a post-renderer. Tests are left alone, since an install does not run them.
-func (h *Helm) refuseHooks(ctx context.Context, t target, a args, stdin []byte, release string, ch *Chart) error {
+func (h *Helm) refuseHooks(ctx context.Context, opts InstallOptions, a args, stdin []byte, release string, ch *Chart) error {
+	if opts.Transform == nil || opts.NoHooks || opts.UntouchedHooks {
+		return nil
+	}
 	d, err := h.dialect(ctx)
 	if err != nil || d.PostRendererIsPlugin {
 		return err

@@ -95,12 +95,10 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 		return h.dryRun(ctx, t, a, stdin, release, ch, opts.Transform)
 	}
 
-	if opts.Transform != nil && !opts.NoHooks && !opts.UntouchedHooks {
-		a := upgradeArgs(t, opts, stdin != nil)
-		a.add("--install") // there may be no release yet
-		if err := h.refuseHooks(ctx, t, a, stdin, release, ch); err != nil {
-			return nil, err
-		}
+	a := upgradeArgs(t, opts, stdin != nil)
+	a.add("--install") // there may be no release yet
+	if err := h.refuseHooks(ctx, common, a, stdin, release, ch); err != nil {
+		return nil, err
 	}
 	op, err := h.begin(ctx, release, t, labelUpgrade, opts.OperationID, opts.JobID)
 	if err != nil {

@@ -15,8 +15,10 @@ func TestCompare(t *testing.T) {
 		return cluster.Object{APIVersion: apiVersion, Kind: kind, Namespace: namespace, Name: name, UID: uid, Owners: owners}
 	}
 	remain := func(group, kind, namespace, name string) helmexec.Remain {
-		return helmexec.Remain{ObjectRef: helmexec.ObjectRef{Group: group, Version: "v7", Kind: kind, Namespace: namespace, Name: name}}
+		return helmexec.Remain{ObjectRef: helmexec.ObjectRef{Group: group, Version: "v7", Kind: kind, Namespace: namespace, Name: name}, State: helmexec.RemainThere}
 	}
+	unknown := remain("", "Namespace", "", "job")
+	unknown.State = helmexec.RemainUnknown
 	var (
 		web   = object("apps/v1", "Deployment", "job", "web", "1")
 		pod   = object("v1", "Pod", "job", "web-1", "2", "1")
@@ -43,6 +45,7 @@ func TestCompare(t *testing.T) {
 		{name: "a namespace where there is none", after: all{space}, remains: []helmexec.Remain{remain("", "Namespace", "job", "job")}, want: []fault{{ghost, "Namespace job/job"}, {unnamed, "Namespace job"}}},
 		{name: "twice", after: all{space}, remains: []helmexec.Remain{remain("", "Namespace", "", "job"), remain("", "Namespace", "", "job")}, want: []fault{{twice, "Namespace job"}}},
 		{name: "not there", remains: []helmexec.Remain{remain("", "Namespace", "", "job")}, want: []fault{{ghost, "Namespace job"}}},
+		{name: "not there, and nobody could look", remains: []helmexec.Remain{unknown}},
 		{name: "gone since", reported: all{space}, remains: []helmexec.Remain{remain("", "Namespace", "", "job")}},
 		{name: "gone since, not named", reported: all{space}},
 		{name: "goes with its owner", after: all{web, pod}, remains: []helmexec.Remain{remain("apps", "Deployment", "job", "web")}},

@@ -80,34 +80,7 @@ func parseAddress(address string) (source, error) {
 	case strings.HasPrefix(address, "~"):
 		return bad("a '~' is not expanded here: give the whole path")
 	case isURL && (scheme == "http" || scheme == "https" || scheme == "oci"):
-		u, err := url.Parse(address)
-		if err != nil {
-			return bad("not a URL: %v", err.(*url.Error).Err)
-		}
-		if u.Host == "" || u.Hostname() == "" {
-			return bad("no host behind %s://", scheme)
-		}
-		if u.Fragment != "" {
-			return bad("a fragment (#…) has no meaning here")
-		}
-		if scheme == "oci" {
-			return parseOCI(address, rest, bad)
-		}
-		if strings.HasSuffix(u.Path, ".tgz") || strings.HasSuffix(u.Path, ".tar.gz") {
-			return source{kind: fromArchive, ref: address}, nil
-		}
-		if u.RawQuery != "" {
-			return bad("a query (?…) has no meaning in the address of a repository")
-		}
-		slash := strings.LastIndexByte(address, '/')
-		if slash < len(scheme)+3 {
-			return bad("no chart name behind the host; %s", addressForms)
-		}
-		src := source{kind: fromRepo, repoURL: address[:slash]}
-		if src.chart, src.version, err = splitVersion(address[slash+1:]); err != nil {
-			return bad("%v", err)
-		}
-		return src, nil
+		return parseChartURL(address, rest, bad)
 	case isURL:
 		return bad("scheme %q is not supported; %s", scheme, addressForms)
 	case isPath(address):
@@ -125,6 +98,35 @@ func parseAddress(address string) (source, error) {
 	src := source{kind: fromRepo, repo: repo}
 	var err error
 	if src.chart, src.version, err = splitVersion(last); err != nil {
+		return bad("%v", err)
+	}
+	return src, nil
+}
+
+// parseChartURL takes the URL of an archive, of a chart in a registry, or of a repository with a chart behind
+// it apart; rest is what follows the scheme.
+func parseChartURL(address, rest string, bad func(string, ...any) (source, error)) (source, error) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return bad("not a URL: %v", err.(*url.Error).Err)
+	case u.Host == "" || u.Hostname() == "":
+		return bad("no host behind %s://", u.Scheme)
+	case u.Fragment != "":
+		return bad("a fragment (#…) has no meaning here")
+	case u.Scheme == "oci":
+		return parseOCI(address, rest, bad)
+	case strings.HasSuffix(u.Path, ".tgz") || strings.HasSuffix(u.Path, ".tar.gz"):
+		return source{kind: fromArchive, ref: address}, nil
+	case u.RawQuery != "":
+		return bad("a query (?…) has no meaning in the address of a repository")
+	}
+	slash := strings.LastIndexByte(address, '/')
+	if slash < len(u.Scheme)+3 {
+		return bad("no chart name behind the host; %s", addressForms)
+	}
+	src := source{kind: fromRepo, repoURL: address[:slash]}
+	if src.chart, src.version, err = splitVersion(address[slash+1:]); err != nil {
 		return bad("%v", err)
 	}
 	return src, nil

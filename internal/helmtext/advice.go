@@ -25,12 +25,13 @@ type Failure struct {
 // Advice tells what may help, in terms of the public package; "" when nobody knows.
 func Advice(f Failure) string {
 	text := strings.ToLower(failureText(f.Stderr))
-	switch {
-	case f.Kind == errdef.ErrClusterUnreachable && strings.Contains(text, `"http://localhost:8080/`):
-		return "helm asks there where it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
-	case f.Kind == errdef.ErrClusterUnreachable:
+	switch f.Kind {
+	case errdef.ErrClusterUnreachable:
+		if strings.Contains(text, `"http://localhost:8080/`) {
+			return "helm asks there where it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
+		}
 		return ""
-	case f.Kind == errdef.ErrNamespaceNotFound:
+	case errdef.ErrNamespaceNotFound:
 		missing := namespaceMissing.FindStringSubmatch(text)
 		switch {
 		case missing == nil:
@@ -41,24 +42,33 @@ func Advice(f Failure) string {
 			return ""
 		}
 		return "make it, or set CreateNamespace"
+	}
+	switch {
 	case strings.Contains(text, "server gave http response to https client"):
 		return "set PlainHTTP where a registry has no TLS"
-	case f.Kind == errdef.ErrUnauthorized && f.RedirectedAway:
-		return "a redirect led to another host or port, which gets no credentials"
-	case f.Kind == errdef.ErrUnauthorized && f.CredentialsGiven:
-		return "the credentials were refused"
-	case f.Kind == errdef.ErrUnauthorized && f.CredentialsWithheld:
-		return "the archive is on another host than its repository, and PassCredentialsAll is not set"
-	case f.Kind == errdef.ErrUnauthorized && (strings.HasPrefix(f.Subject, "oci://") || f.Args[0] == "push"):
-		return "log in with RegistryLogin"
-	case f.Kind == errdef.ErrUnauthorized && archivePath.MatchString(f.Subject):
-		return "the URL of an archive takes a user name and password in it"
 	case f.Kind == errdef.ErrUnauthorized:
-		return "give AddRepo a user name and password, or a token"
+		return f.aboutCredentials()
 	case strings.Contains(text, "repo.indexfile"):
 		return "what it serves is no index of charts"
 	}
 	return ""
+}
+
+// aboutCredentials tells where those go that a source misses or refuses.
+func (f Failure) aboutCredentials() string {
+	switch {
+	case f.RedirectedAway:
+		return "a redirect led to another host or port, which gets no credentials"
+	case f.CredentialsGiven:
+		return "the credentials were refused"
+	case f.CredentialsWithheld:
+		return "the archive is on another host than its repository, and PassCredentialsAll is not set"
+	case strings.HasPrefix(f.Subject, "oci://") || f.Args[0] == "push":
+		return "log in with RegistryLogin"
+	case archivePath.MatchString(f.Subject):
+		return "the URL of an archive takes a user name and password in it"
+	}
+	return "give AddRepo a user name and password, or a token"
 }
 
 var archivePath = regexp.MustCompile(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)

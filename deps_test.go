@@ -1,7 +1,10 @@
 package helmexec
 
 import (
+	"cmp"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,24 +27,66 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// What the packages below may import beside the standard library.
-func TestLeaves(t *testing.T) {
-	const module = "github.com/sut-bench/helmexec/"
-	for pkg, allowed := range map[string][]string{
-		"internal/errdef": nil, "internal/redact": nil, "internal/filelock": nil, "internal/process": {"golang.org/x/sys/unix"},
-		"internal/helmtext": {"internal/errdef"},
-		"internal/home":     {"internal/errdef", "internal/filelock", "internal/redact"},
-		"internal/safeyaml": {"internal/errdef", "go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
-		"chart":             {"internal/errdef", "internal/redact", "internal/safeyaml", "github.com/Masterminds/semver/v3"},
-		"internal/fetch": {"chart", "internal/errdef", "internal/filelock", "internal/home", "internal/redact", "internal/safeyaml",
-			"github.com/Masterminds/semver/v3", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml"},
-	} {
-		out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, "./"+pkg).Output()
-		require.NoError(t, err)
-		for _, imported := range strings.Fields(string(out)) {
-			if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") {
-				assert.Contains(t, allowed, strings.TrimPrefix(imported, module), "imports of %s", pkg)
+// thirdParty are the packages of others that a package of the library may import; the rest imports none.
+var thirdParty = map[string][]string{
+	"helmexec": {
+		"github.com/Masterminds/semver/v3", "github.com/cenkalti/backoff/v4", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml",
+	},
+	"chart":             {"github.com/Masterminds/semver/v3"},
+	"internal/fetch":    {"github.com/Masterminds/semver/v3", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml"},
+	"internal/filelock": {"golang.org/x/sys/unix"},
+	"internal/process":  {"golang.org/x/sys/unix"},
+	"internal/safeyaml": {"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
+	"internal/yamlfast": {"go.yaml.in/yaml/v3"},
+	"manifest":          {"github.com/distribution/reference", "go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
+}
+
+// forTests begin the names of the packages that are for tests and builds, and stand on no floor.
+var forTests = []string{"helmtest", "internal/chartrepo", "internal/corpus", "internal/growth", "internal/tools", "examples/"}
+
+// The picture in CONTRIBUTING.md is true: every package of the library is in it, and imports from the floors
+// below its own alone.
+func TestFloors(t *testing.T) {
+	const module = "github.com/sut-bench/helmexec"
+	text, err := os.ReadFile("CONTRIBUTING.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "```\nhelmexec ")
+	require.True(t, found)
+	picture, _, _ := strings.Cut("helmexec "+rest, "```")
+	floorOf, floor := map[string]int{}, 0
+	for line := range strings.Lines(picture) {
+		if strings.HasPrefix(line, "---") {
+			floor--
+			continue
+		}
+		floorOf[strings.Fields(line)[0]] = floor
+	}
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	require.NoError(t, err)
+	there := 0
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		for i, path := range words {
+			if own, ok := strings.CutPrefix(path, module); ok {
+				words[i] = cmp.Or(strings.TrimPrefix(own, "/"), "helmexec")
+			}
+		}
+		pkg := words[0]
+		if slices.ContainsFunc(forTests, func(prefix string) bool { return strings.HasPrefix(pkg, prefix) }) {
+			continue
+		}
+		own, known := floorOf[pkg]
+		assert.True(t, known, "%s is on no floor", pkg)
+		there++
+		for _, imported := range words[1:] {
+			if below, ours := floorOf[imported]; ours {
+				assert.Less(t, below, own, "%s imports %s", pkg, imported)
+			} else if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") {
+				assert.Contains(t, thirdParty[pkg], imported, "imports of %s", pkg)
+			} else {
+				assert.False(t, strings.HasPrefix(imported, "internal/"), "%s imports %s, which is on no floor", pkg, imported)
 			}
 		}
 	}
+	assert.Equal(t, len(floorOf), there, "the picture has packages that are not there")
 }

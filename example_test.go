@@ -46,7 +46,7 @@ func Example() {
 	var failed *helmexec.ReleaseError
 	switch {
 	case errors.Is(err, helmexec.ErrNotReady) && errors.As(err, &failed):
-		log.Fatal("not ready: ", failed.Blockers) // removed already, but for failed.Remains
+		log.Fatal("not ready: ", failed.Blockers) // already removed, except failed.Remains
 	case err != nil:
 		log.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/home"
 )
 
-// What a chart says of itself; see package chart, which reads it.
+// What a chart says about itself; package chart reads it.
 type (
 	// Metadata is what is in a Chart.yaml.
 	Metadata = chart.Metadata
@@ -21,15 +21,16 @@ type (
 	Dependency = chart.Dependency
 	// Values are the values of a chart, or those a user gives over them.
 	Values = chart.Values
-	// ChartVersion is one version of a chart in a repository's index. All of it is what the index says.
+	// ChartVersion is one version of a chart in a repository's index, with what the index says about
+	// it.
 	ChartVersion = chart.Version
 )
 
-// ArchiveValues reads the values of a chart, an archive (.tgz) or a folder, without a helm process. They are the
-// content of the chart's own values.yaml, as "helm show values" prints it: the defaults of its dependencies are not in
-// it. A chart without the file has no values, which is not an error. The chart need not be trusted; [chart.Read] says
-// what is refused (ErrBadChart), and [chart.Limits] what is too much (ErrOutputTooLarge). ErrChartNotFound: there is
-// nothing at the path, or no chart.
+// ArchiveValues reads the values of a chart, an archive (.tgz) or a folder, without a helm process. They are
+// the content of the chart's own values.yaml, as "helm show values" prints it, without the defaults of its
+// dependencies. A chart without the file has no values, which is not an error. The chart need not be trusted;
+// [chart.Read] says what is refused (ErrBadChart), and [chart.Limits] what is too much (ErrOutputTooLarge).
+// ErrChartNotFound: there is nothing at the path, or no chart.
 func ArchiveValues(path string) (Values, error) {
 	content, err := chart.Read(path, chart.Options{})
 	if err != nil {
@@ -38,8 +39,8 @@ func ArchiveValues(path string) (Values, error) {
 	return content.Values, nil
 }
 
-// SourceOptions is how a registry or the host of an archive is reached. A chart repository is
-// reached as AddRepo was told.
+// SourceOptions says how to reach a registry or the host of an archive. A chart repository uses the
+// options of AddRepo.
 type SourceOptions struct {
 	PlainHTTP                 bool // an OCI registry without TLS
 	InsecureSkipTLSVerify     bool
@@ -51,16 +52,16 @@ type ChartOptions struct {
 	// Version is a version or a constraint; "" is the latest stable one. A version in the address
 	// means the same.
 	Version string
-	// Refresh asks the source again, even for an exact version that is in the cache.
+	// Refresh contacts the source again, even for an exact version that is in the cache.
 	Refresh bool
 	Source  SourceOptions
 }
 
-// Chart is a chart on this machine: a folder or archive that was there, or an archive that was
-// pulled into the private cache.
+// Chart is a chart on this machine: an existing folder or archive, or an archive that was pulled
+// into the private cache.
 type Chart struct {
-	// Path is what helm is given from here on. An archive of the cache stays there for ten minutes
-	// after the last Fetch of it at least, and while a call of this package uses it.
+	// Path is what helm gets from now on. An archive in the cache stays there while a call of this
+	// package uses it, and for at least ten minutes after its last Fetch.
 	Path string
 	// Ref is the chart without its version as helm would take it: "repo/chart", "oci://…", a URL
 	// or the path.
@@ -69,20 +70,20 @@ type Chart struct {
 	Repo     string
 	Metadata *Metadata
 	Values   Values // the chart's own values.yaml, without those of its dependencies
-	Schema   []byte // values.schema.json; nil when there is none
+	Schema   []byte // values.schema.json; nil if there is none
 	Digest   string // "sha256:…" of the archive; "" for a folder
 
 	bringsCRDs bool // in its folder crds, or in that of a subchart
 }
 
-// Fetch makes a chart of any address (see Chart2Info for the forms) a file on this machine. A
-// repository that is not known yet is added. An exact version that is in the cache starts no helm
-// process. Otherwise one pulls it, after one that fetches the repository's index where the version
-// is open, or is not in the index at hand. Callers who ask for the same at the same time, in any
-// process with the same Home, share one refresh and one pull.
+// Fetch downloads a chart from any address (see Chart2Info for the forms). A repository that is not
+// known yet is added. An exact version that is in the cache starts no helm process. Otherwise one
+// process pulls it; before that, another one fetches the repository's index if the version is open
+// or is not in the local index. Callers who ask for the same thing at the same time, in any process
+// with the same Home, share one refresh and one pull.
 //
-// What is pulled has to match the digest that the index gives, and to be a sound chart archive
-// within Limits, before anything else sees it.
+// Before anything else sees the archive, it must match the digest that the index gives, and be a
+// valid chart archive within Limits.
 //
 // Errors: ErrInvalidArgument, ErrRepoNotFound, ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
@@ -97,9 +98,9 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 	}, nil
 }
 
-// Pull puts the archive of a chart into the folder dir under the name that its source gives it,
-// and returns its path. It appears there whole or not at all; a file of that name is replaced.
-// Starts one helm process, and one before it where the repository needs a refresh.
+// Pull puts the archive of a chart into the folder dir under the name that its source gives it, and
+// returns its path. It appears there whole or not at all; a file of that name is replaced. Starts
+// one helm process, and one before it if the repository needs a refresh.
 //
 // Errors: as Fetch.
 func (h *Helm) Pull(ctx context.Context, chart, dir string, opts ChartOptions) (path string, err error) {
@@ -117,7 +118,7 @@ func (h *Helm) Pull(ctx context.Context, chart, dir string, opts ChartOptions) (
 	return path, home.CopyFile(ch.Path, path)
 }
 
-// ShowChart gives a chart's metadata, its Chart.yaml. Starts the processes of Fetch and no more.
+// ShowChart returns a chart's metadata, its Chart.yaml. Starts only the processes of Fetch.
 //
 // Errors: as Fetch.
 func (h *Helm) ShowChart(ctx context.Context, chart string, opts ChartOptions) (*Metadata, error) {
@@ -128,8 +129,8 @@ func (h *Helm) ShowChart(ctx context.Context, chart string, opts ChartOptions) (
 	return ch.Metadata, nil
 }
 
-// ShowValues gives a chart's own values.yaml, as "helm show values" prints it: without those of
-// its dependencies. Starts the processes of Fetch and no more.
+// ShowValues returns a chart's own values.yaml, as "helm show values" prints it: without those of
+// its dependencies. Starts only the processes of Fetch.
 //
 // Errors: as Fetch.
 func (h *Helm) ShowValues(ctx context.Context, chart string, opts ChartOptions) (Values, error) {

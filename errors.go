@@ -11,7 +11,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
-// The kinds of failure a caller can act on, reachable with errors.Is.
+// The kinds of failure that a caller can act on. Use errors.Is.
 var (
 	// ErrHelmNotFound: no helm binary at Config.Binary or on PATH.
 	ErrHelmNotFound = errdef.ErrHelmNotFound
@@ -23,40 +23,40 @@ var (
 	ErrReleaseExists = errdef.ErrReleaseExists
 	// ErrReleaseNotFound: no release of that name in the namespace.
 	ErrReleaseNotFound = errdef.ErrReleaseNotFound
-	// ErrNamespaceNotFound: a namespace does not exist, that of the release, which
+	// ErrNamespaceNotFound: a namespace does not exist: that of the release, which
 	// InstallOptions.CreateNamespace makes, or another one that the chart puts objects into.
 	ErrNamespaceNotFound = errdef.ErrNamespaceNotFound
 	// ErrReleaseBusy: another install, upgrade or rollback of the release is in progress.
 	ErrReleaseBusy = errdef.ErrReleaseBusy
 	// ErrChartNotFound: the repository, registry or path has no such chart or chart version.
 	ErrChartNotFound = errdef.ErrChartNotFound
-	// ErrBadChart: an archive or folder is there, and is no chart that can be read and trusted.
+	// ErrBadChart: an archive or folder exists but is not a valid chart.
 	ErrBadChart = errdef.ErrBadChart
 	// ErrRepoNotFound: the repository is not known, or nothing that serves charts answers at its
-	// address; the same of a registry, and of the server of an archive.
+	// address. The same holds for a registry, and for the server of an archive.
 	ErrRepoNotFound = errdef.ErrRepoNotFound
-	// ErrUnauthorized: a repository, registry or web server answered, and refused the credentials it was
-	// given or wants some.
+	// ErrUnauthorized: a repository, registry or web server answered, but refused the credentials or
+	// requires some.
 	ErrUnauthorized = errdef.ErrUnauthorized
-	// ErrRenderFailed: the chart does not render: not at all, or not with these values.
+	// ErrRenderFailed: the chart does not render, at all or with these values.
 	ErrRenderFailed = errdef.ErrRenderFailed
 	// ErrRenderTooLarge: rendering the chart takes more memory than Config.Limits.RenderMemory, or its
-	// manifest has more bytes than RenderOutput. It is an ErrRenderFailed too.
+	// manifest has more bytes than RenderOutput. It is also an ErrRenderFailed.
 	ErrRenderTooLarge = errdef.ErrRenderTooLarge
 	// ErrRenderTimeout: rendering the chart takes more processor time than Config.Limits.RenderTime. It
-	// is an ErrRenderFailed too.
+	// is also an ErrRenderFailed.
 	ErrRenderTimeout = errdef.ErrRenderTimeout
-	// ErrClusterUnreachable: the Kubernetes API did not answer, or no way to it could be made of the
-	// kubeconfig and its credentials.
+	// ErrClusterUnreachable: the Kubernetes API did not answer, or the kubeconfig and its
+	// credentials lead to no API.
 	ErrClusterUnreachable = errdef.ErrClusterUnreachable
-	// ErrNotReady: the objects were created and did not become ready in time.
+	// ErrNotReady: the objects were created but did not become ready in time.
 	ErrNotReady = errdef.ErrNotReady
 	// ErrTestFailed: a test of the release failed or did not end in time.
 	ErrTestFailed = errdef.ErrTestFailed
-	// ErrNotRecorded: helm reported success each time and the release record did not say so: something
-	// between helm and the record refuses to store it.
+	// ErrNotRecorded: helm reported success each time, but the release record did not say so:
+	// something between helm and the record refuses to store it.
 	ErrNotRecorded = errdef.ErrNotRecorded
-	// ErrNotGone: the release record is removed and some of its objects are still there.
+	// ErrNotGone: the release record is removed, but some of its objects still exist.
 	ErrNotGone = errdef.ErrNotGone
 	// ErrLeftBehind: the operation failed, and so did removing what it had made.
 	ErrLeftBehind = errdef.ErrLeftBehind
@@ -74,18 +74,18 @@ var (
 	ErrBadManifest = errdef.ErrBadManifest
 )
 
-// Error is a helm process that failed. Its kind, where one is known, and its cause are reachable
-// with errors.Is; the text is the reason that helm gave, shortened.
+// Error is a helm process that failed. errors.Is finds its kind, if known, and its cause. The text
+// is the reason that helm gave, shortened.
 type Error struct {
 	Args     []string // as given to helm, without secrets; printable
 	ExitCode int      // -1 when a signal ended helm or it never started
 	Signal   string   // the signal that ended helm, "" when it exited by itself
-	Stderr   string   // the end of what helm said, without secrets; printable
+	Stderr   string   // the end of helm's stderr, without secrets; printable
 
-	subject   string // what the process was about, where its first positional does not tell a reader
+	subject   string // what the process was about, if its first positional does not say it
 	kind      error  // a sentinel of this package
 	cause     error  // why helm was stopped or could not be started
-	advice    string // what may help, "" when nobody knows
+	advice    string // what may help; "" if unknown
 	transient bool
 }
 
@@ -110,7 +110,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// why is what ended it, and what helm said of that.
+// why is what ended the process, and what helm said about it.
 func (e *Error) why() string {
 	said := helmtext.Reason(e.Stderr)
 	if e.cause != nil && strings.HasSuffix(said, context.Canceled.Error()) {
@@ -146,7 +146,7 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// explainDeletion puts the reason into the failure of an uninstall that ran with --debug, and the kind
+// explainDeletion adds the reason to the failure of an uninstall that ran with --debug, and the kind
 // that follows from it.
 func (e *Error) explainDeletion() {
 	if why, ok := helmtext.DeletionReason(e.Stderr); ok && e.cause == nil && e.Signal == "" {
@@ -155,7 +155,7 @@ func (e *Error) explainDeletion() {
 	}
 }
 
-// recordedNothing tells whether helm says that it has recorded nothing.
+// recordedNothing reports whether helm says that it has recorded nothing.
 func recordedNothing(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && helmtext.RecordedNothing(e.Stderr)

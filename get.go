@@ -34,15 +34,15 @@ type Hook struct {
 
 // ValuesOptions is for GetValues. Revision 0 is the latest.
 type ValuesOptions struct {
-	// All gives the chart's own values below those of the caller, as the templates saw them.
+	// All adds the chart's own values below those of the caller, as the templates saw them.
 	All                     bool
 	Namespace               string
 	Revision                int
 	Kubeconfig, KubeContext string
 }
 
-// GetValues gives the values that the caller of the install or upgrade gave. A release without any has
-// empty ones, not nil. Starts one helm process.
+// GetValues returns the values that the caller of the install or upgrade gave. Without any, it returns
+// empty values, not nil. Starts one helm process.
 //
 // Errors: ErrReleaseNotFound.
 func (h *Helm) GetValues(ctx context.Context, release string, opts ValuesOptions) (Values, error) {
@@ -79,7 +79,7 @@ func parseGetValues(out []byte) (Values, error) {
 	return Values(table).Normal(), nil
 }
 
-// GetManifest gives the objects of a release as they were applied, without hooks. Starts one helm
+// GetManifest returns the objects of a release as they were applied, without hooks. Starts one helm
 // process.
 //
 // Errors: ErrReleaseNotFound.
@@ -91,7 +91,7 @@ func (h *Helm) GetManifest(ctx context.Context, release string, opts GetOptions)
 	return Manifest(rec.Manifest), nil
 }
 
-// GetNotes gives the notes of a release, what its chart has to say to a person. Starts one helm
+// GetNotes returns the notes of a release, its chart's message to the user. Starts one helm
 // process.
 //
 // Errors: ErrReleaseNotFound.
@@ -103,7 +103,7 @@ func (h *Helm) GetNotes(ctx context.Context, release string, opts GetOptions) (s
 	return string(rec.Notes), nil
 }
 
-// GetHooks gives the hooks of a release, tests among them. Starts one helm process.
+// GetHooks returns the hooks of a release, including tests. Starts one helm process.
 //
 // Errors: ErrReleaseNotFound.
 func (h *Helm) GetHooks(ctx context.Context, release string, opts GetOptions) ([]Hook, error) {
@@ -143,15 +143,15 @@ type TestOptions struct {
 	Namespace string
 	// Timeout is how long helm waits for each test. 0 is Helm's default, 5 minutes.
 	Timeout time.Duration
-	// Names runs these tests alone, by the names of their hooks.
+	// Names limits the run to these tests, by the names of their hooks.
 	Names                   []string
 	Kubeconfig, KubeContext string
 }
 
-// Test runs the tests of a release and gives its test hooks with the phase of their last run.
-// Starts two helm processes. It is not tried again: a test may have effects.
+// Test runs the tests of a release and returns its test hooks with the phase of their last run.
+// Starts two helm processes. It is not retried: a test may have effects.
 //
-// Errors: ErrTestFailed with the hooks, when a test failed or did not end in time;
+// Errors: ErrTestFailed with the hooks, if a test failed or did not end in time;
 // ErrReleaseNotFound.
 func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Hook, error) {
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
@@ -205,6 +205,6 @@ func testBlockers(tests []Hook) Blockers {
 	return all
 }
 
-// hookName is what Kubernetes allows for the name of an object, without what helm's filter would
-// take apart.
+// hookName is what Kubernetes allows as the name of an object, without the characters at which
+// helm's filter splits.
 var hookName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)

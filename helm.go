@@ -25,18 +25,18 @@ import (
 
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
 // log-ins, plugins and HELM_* variables. Use it for a tool on a person's machine; a service that
-// handles charts of strangers wants a private home.
+// handles charts of strangers needs a private home.
 const UserHome = "\x00user" // a name that no folder can have
 
 // Config says how helm is driven. The zero value works: "helm" on PATH and a private home.
 type Config struct {
 	// Binary is the path of helm, or a name looked up on PATH. Default "helm".
 	Binary string
-	// Home is the folder of helm's configuration, cache and data. Default is
-	// <user cache>/helmexec. It is made with mode 0700; one that belongs to another user, or that
-	// others can change, is refused (ErrInvalidArgument), now or when the next helm would start.
-	// The environment's HELM_* variables and the user's own helm set-up have no effect on it.
-	// UserHome means Helm's own defaults.
+	// Home is the folder of helm's configuration, cache and data. Default is <user cache>/helmexec.
+	// It is made with mode 0700. A home that belongs to another user, or that others can change, is
+	// refused (ErrInvalidArgument), now or when the next helm would start. The environment's HELM_*
+	// variables and the user's own helm set-up have no effect on it. UserHome means Helm's own
+	// defaults.
 	Home string
 	// Kubeconfig is the path of a kubeconfig file. Default is what helm finds by itself.
 	Kubeconfig string
@@ -46,7 +46,7 @@ type Config struct {
 	Namespace string
 	// Env is added to helm's environment, over everything else.
 	Env map[string]string
-	// Retry is how calls that may be repeated are repeated.
+	// Retry says how often and how fast calls are repeated.
 	Retry Retry
 	// MaxProcesses is how many helm processes may run at once. Default is what the memory
 	// available at New allows at 75 MB each, and at least 64.
@@ -54,26 +54,26 @@ type Config struct {
 	// GracePeriod is how long helm has, after its SIGTERM at the end of a context, to put its
 	// record in order before its process group is killed. Default 30 s.
 	GracePeriod time.Duration
-	// Limits bound what is fetched from repositories, registries and web servers, and what rendering a
-	// chart may take.
+	// Limits apply to what is fetched from repositories, registries and web servers, and to rendering
+	// charts.
 	Limits Limits
 	// RememberRenders is how many bytes of rendered manifests Inspect, Chart2Images and Chart2GPUs
 	// keep, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none.
 	RememberRenders int64
-	// Logger gets one line for each helm process: arguments without secrets, duration, exit
-	// code. Nil is silence.
+	// Logger gets one line for each helm process: arguments without secrets, duration, exit code.
+	// Nil logs nothing.
 	Logger *slog.Logger
 }
 
-// Helm drives one helm binary. It is made by New, does not change afterwards, and may be used by
-// any number of goroutines at once.
+// Helm drives one helm binary. New makes it; it does not change afterwards, and any number of
+// goroutines may use it at once.
 type Helm struct {
 	cfg     Config
 	binary  string        // absolute path
 	home    *home.Home    // what this package writes
 	env     []string      // the environment of every helm process
 	slots   chan struct{} // one for each helm process
-	waiting chan struct{} // one for each of those that may wait for long
+	waiting chan struct{} // one for each helm process that may wait for long
 
 	maxStdout int // bytes kept of what one process prints
 	host      host
@@ -125,7 +125,7 @@ func New(cfg Config) (*Helm, error) {
 	h.renders.limit = cmp.Or(cfg.RememberRenders, 64<<20)
 	dir := cfg.Home
 	if dir == UserHome {
-		dir = "" // what is not helm's own has its place all the same
+		dir = "" // the files of this package still go into the default home
 	}
 	if h.home, err = home.Open(dir); err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func New(cfg Config) (*Helm, error) {
 	return h, nil
 }
 
-// once is a value that is found out when it is first wanted, and asked for again after a failure.
+// once is a value that is found when it is first needed; after a failure it is looked for again.
 type once[T any] struct {
 	turn  chan struct{} // held while it is found out
 	value *T            // guarded by turn
@@ -179,18 +179,18 @@ func lookBinary(name string) (string, error) {
 	return path, nil
 }
 
-// childTuning lets helm, which lives for a moment, collect garbage less often: 15 to 30 % less CPU for
-// every command, for a fifth more memory (bench/cmd/tuning, docs/performance.md). Towards the limit
-// of memory, which only the largest indexes come near, it collects as usual, so that it is not killed
-// for its garbage. GOMAXPROCS and HELM_NO_PLUGINS save nothing that can be measured.
+// childTuning makes helm, which is short-lived, collect garbage less often: 15 to 30 % less CPU for
+// every command, for a fifth more memory (bench/cmd/tuning, docs/performance.md). Near the memory
+// limit, which only the largest indexes reach, it collects as usual, so that it is not killed for its
+// garbage. GOMAXPROCS and HELM_NO_PLUGINS save nothing that can be measured.
 func childTuning(l Limits) []string {
 	limit := min(768<<20, min(l.Memory, l.RenderMemory)/4*3)
 	return []string{"GOGC=400", "GOMEMLIMIT=" + strconv.FormatInt(limit, 10)}
 }
 
-// childEnv is the environment of every helm process; of a variable that is in it twice, the later
-// wins. With a private home no HELM_* variable of
-// the parent reaches helm: one of them could name plugins, a driver or credentials of another use.
+// childEnv is the environment of every helm process; if a variable is in it twice, the later one
+// wins. With a private home no HELM_* variable of the parent reaches helm: it could name plugins, a
+// driver or credentials that are meant for something else.
 func childEnv(parent []string, cfg Config, state string) []string {
 	env := childTuning(cfg.Limits.withDefaults())
 	if cfg.Home == UserHome {
@@ -255,8 +255,8 @@ func (t target) String() string {
 }
 
 // acquire takes a place among the processes that may run at once, or leaves the queue when the
-// context ends. Some places are kept from those that wait for pods for minutes: a look, or the
-// clean-up after a cancelled install, does not queue behind other people's waiting.
+// context ends. Some places are reserved for processes that do not wait for pods: a look, or the
+// clean-up after a cancelled install, does not queue behind processes that wait for minutes.
 func (h *Helm) acquire(ctx context.Context, waits bool) (release func(), err error) {
 	var held []chan struct{}
 	release = func() {
@@ -282,7 +282,7 @@ func (h *Helm) acquire(ctx context.Context, waits bool) (release func(), err err
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-// reservedLabel tells the labels that Helm keeps for itself on a release record.
+// reservedLabel reports whether Helm reserves a label of the release record for itself.
 func reservedLabel(k string) bool {
 	return slices.Contains([]string{"name", "owner", "status", "version", "createdAt", "modifiedAt"}, k)
 }

@@ -2,8 +2,8 @@ package helmexec
 
 import "github.com/sut-bench/helmexec/manifest"
 
-// What a rendered manifest holds is read by package manifest, which needs no helm. Its names are here as well, so that
-// a program that installs charts imports one package.
+// Package manifest reads rendered manifests; it needs no helm. Its names are repeated here, so that a program
+// that installs charts imports one package.
 
 // Manifest is a stream of YAML documents, such as helm template prints.
 type Manifest = manifest.Manifest
@@ -35,7 +35,7 @@ type ImageReport = manifest.ImageReport
 // ImageUse is one image at one place.
 type ImageUse = manifest.ImageUse
 
-// ImageRule adds to what is known of a custom resource: what one of its fields, or some of its fields together, hold.
+// ImageRule says what one field of a custom resource, or some of its fields together, hold.
 type ImageRule = manifest.ImageRule
 
 // ImageParts names the fields of a mapping that make up an image.
@@ -47,7 +47,7 @@ type ImageKind = manifest.ImageKind
 // The kinds of fields for an ImageRule.
 const (
 	ImageSure   = manifest.ImageSure   // a cluster pulls it
-	ImageShaped = manifest.ImageShaped // a cluster pulls it if it has a registry, a tag or a digest, and else it is something else
+	ImageShaped = manifest.ImageShaped // a cluster pulls it if it has a registry, a tag or a digest; otherwise it is not an image
 	ImageHint   = manifest.ImageHint   // a program may pull it
 	ImageNever  = manifest.ImageNever  // nobody pulls it
 )
@@ -65,20 +65,21 @@ type Retagged = manifest.Retagged
 // where their mirror is.
 type RegistryMap = manifest.RegistryMap
 
-// ImageExport is what it takes to run a chart from a mirror.
+// ImageExport is what is needed to run a chart from a mirror.
 type ImageExport = manifest.ImageExport
 
-// ExportImages puts an ImageExport together of a chart's rendered manifest and its values. Rewrite gives the mirror of
-// an image. If opts.Exclude is nil it leaves out nothing, as Manifest.Retag. The error is that of Manifest.Images.
+// ExportImages makes an ImageExport from a chart's rendered manifest and its values. Rewrite returns the mirror
+// of an image. If opts.Exclude is nil, it leaves out nothing, as Manifest.Retag. The error is that of
+// Manifest.Images.
 func ExportImages(m Manifest, values Values, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
 	return manifest.ExportImages(m, values, rewrite, opts)
 }
 
-// Transform changes a manifest before it is installed. It gets the objects in one stream, and what
-// it returns is what helm installs; an error, or a panic, ends the install before anything is made.
-// Helm waits for it. When the context of the call ends meanwhile the call does not: the transform goes
-// on by itself until it returns, and what it returns is dropped. Ready ones are RetagImages, AddLabels,
-// AddTolerations and AddNodeSelector; Transforms joins several.
+// Transform changes a manifest before it is installed. It gets the objects in one stream, and helm
+// installs what it returns; an error, or a panic, ends the install before anything is made. Helm waits
+// for it. If the context of the call ends meanwhile, the call does not wait: the transform runs on
+// until it returns, and its result is dropped. RetagImages, AddLabels, AddTolerations and
+// AddNodeSelector make transforms; Transforms joins several.
 type Transform = manifest.Transform
 
 // Transforms applies transforms one after the other, up to the first that fails.
@@ -90,28 +91,29 @@ func RetagImages(rewrite func(Reference) Reference, opts RetagOptions) Transform
 	return manifest.RetagImages(rewrite, opts)
 }
 
-// AddLabels returns a transform that sets labels on every object, and on what objects make others of: pod templates,
-// job templates of CronJobs, volume claim templates, pods of Argo workflows. Selectors stay as they are. It writes
-// documents anew, without the comments inside of them.
+// AddLabels returns a transform that sets labels on every object, and on the templates in it: pod templates,
+// job templates of CronJobs, volume claim templates, pods of Argo workflows. Selectors stay as they are. It
+// rewrites documents, without the comments inside them.
 func AddLabels(labels map[string]string) Transform { return manifest.AddLabels(labels) }
 
 // Toleration lets pods run on nodes with a taint, as in Kubernetes.
 type Toleration = manifest.Toleration
 
-// AddTolerations returns a transform that adds tolerations to every pod spec and Argo workflow that lacks them. It
-// writes documents anew, as AddLabels does.
+// AddTolerations returns a transform that adds tolerations to every pod spec and Argo workflow that lacks them.
+// It rewrites documents, as AddLabels does.
 func AddTolerations(tolerations ...Toleration) Transform {
 	return manifest.AddTolerations(tolerations...)
 }
 
-// AddNodeSelector returns a transform that sets node labels which every pod spec and Argo workflow asks for. It writes
-// documents anew, as AddLabels does.
+// AddNodeSelector returns a transform that adds node labels to the node selector of every pod spec and Argo
+// workflow. It rewrites documents, as AddLabels does.
 func AddNodeSelector(labels map[string]string) Transform { return manifest.AddNodeSelector(labels) }
 
-// GPUOptions extends what is known of accelerators.
+// GPUOptions adds rules about accelerators.
 type GPUOptions = manifest.GPUOptions
 
-// GPUReport is what a manifest asks of accelerators. GPUReport.Fits tells whether given nodes can hold it.
+// GPUReport lists the accelerators that a manifest asks for. GPUReport.Fits says whether given nodes can
+// hold it.
 type GPUReport = manifest.GPUReport
 
 // GPUWorkload is one pod spec, or one part of a custom resource that an operator makes pods of.
@@ -142,7 +144,7 @@ const (
 	GPUPartition = manifest.GPUPartition // a part of an accelerator that the hardware keeps apart
 	GPUMemory    = manifest.GPUMemory    // accelerator memory, in the unit of the device plugin
 	GPUCores     = manifest.GPUCores     // accelerator cores, or a percentage of them
-	GPUOther     = manifest.GPUOther     // belongs to an accelerator and takes nothing of it, such as monitoring
+	GPUOther     = manifest.GPUOther     // belongs to an accelerator but uses none of it, such as monitoring
 	GPUNone      = manifest.GPUNone      // not an accelerator
 )
 
@@ -156,10 +158,10 @@ type GPUProblem = manifest.GPUProblem
 const (
 	GPULimitsDiffer    = manifest.GPULimitsDiffer    // Kubernetes refuses requests and limits that differ
 	GPUNoLimit         = manifest.GPUNoLimit         // Kubernetes refuses a request without a limit
-	GPUBadAmount       = manifest.GPUBadAmount       // no whole number
+	GPUBadAmount       = manifest.GPUBadAmount       // not a whole number
 	GPUUnknownResource = manifest.GPUUnknownResource // an extended resource that may be an accelerator
-	GPUNotAsked        = manifest.GPUNotAsked        // an accelerator is used without being asked for
+	GPUNotAsked        = manifest.GPUNotAsked        // an accelerator is used without being requested
 	GPUPrivileged      = manifest.GPUPrivileged      // sees every device of the node
 	GPUUnknownClaim    = manifest.GPUUnknownClaim    // refers to a claim that is not in the manifest
-	GPUOtherMeans      = manifest.GPUOtherMeans      // asked for in a way whose amount cannot be told
+	GPUOtherMeans      = manifest.GPUOtherMeans      // requested in a way that does not show the amount
 )

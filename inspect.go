@@ -19,7 +19,7 @@ type InspectOptions struct {
 	GPUs   GPUOptions
 }
 
-// Inspection is what can be known of a chart before it is installed.
+// Inspection is what can be known about a chart before it is installed.
 type Inspection struct {
 	Info     *ChartInfo
 	Manifest Manifest // as rendered, hooks included
@@ -30,12 +30,12 @@ type Inspection struct {
 	Objects  map[string][]ObjectRef // every object, by "group/Kind" ("Kind" in the core group), in the order of the manifest
 }
 
-// Inspect resolves a chart and renders it once, and tells its images, accelerators, hooks and
-// objects together. Starts one helm process beside those of Fetch, none when the render is
+// Inspect resolves a chart, renders it once, and returns its images, accelerators, hooks and
+// objects. Starts one helm process in addition to those of Fetch, or none if the render is
 // remembered.
 //
-// Errors: as Template; a manifest with a bad document gives what is known of the others, and one
-// error for the document; the context's, also when it ends while the manifest is read.
+// Errors: as Template; if a document of the manifest is bad, the result of the others and one error
+// for the document; the context's, also if it ends while the manifest is read.
 func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (*Inspection, error) {
 	ch, m, err := h.rendered(ctx, chart, opts.Render)
 	if err != nil {
@@ -63,7 +63,8 @@ func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (
 	return in, oncePerDocument(errs[:])
 }
 
-// oncePerDocument joins the errors of several readers of one manifest, who meet the same bad documents.
+// oncePerDocument joins the errors of several readers of one manifest, which meet the same bad
+// documents.
 func oncePerDocument(errs []error) error {
 	var all []error
 	seen := map[int]bool{}
@@ -80,7 +81,7 @@ func oncePerDocument(errs []error) error {
 			case interface{ Unwrap() []error }:
 				add(err.Unwrap())
 			default:
-				if !slices.Contains(all, err) { // the readers stop by the same error at too many bad documents
+				if !slices.Contains(all, err) { // the readers stop with the same error after too many bad documents
 					all = append(all, err)
 				}
 			}
@@ -90,7 +91,7 @@ func oncePerDocument(errs []error) error {
 	return errors.Join(all...)
 }
 
-// rendered resolves and renders a chart, or remembers how it rendered.
+// rendered resolves a chart and renders it, or returns the remembered render.
 func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions) (*Chart, Manifest, error) {
 	inv, err := h.templateInvocation(ctx, opts)
 	if err != nil {
@@ -121,7 +122,7 @@ func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions)
 	return ch, m, err
 }
 
-// renderMemory keeps the manifests rendered last, up to a number of bytes.
+// renderMemory keeps the last rendered manifests, up to a number of bytes.
 type renderMemory struct {
 	limit int64
 
@@ -144,7 +145,7 @@ func (r *renderMemory) get(key [sha256.Size]byte) (Manifest, bool) {
 		return nil, false
 	}
 	r.order.MoveToFront(e)
-	// A copy, for it is the caller's to change.
+	// A copy, because the caller may change it.
 	return append(Manifest(nil), e.Value.(*remembered).manifest...), true
 }
 

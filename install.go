@@ -16,7 +16,7 @@ type InstallOptions struct {
 	Version   string // a version or a constraint of the chart
 	Source    SourceOptions
 	Namespace string
-	// CreateNamespace makes the namespace where it is missing. Helm never removes it again.
+	// CreateNamespace makes the namespace if it is missing. Helm never removes it again.
 	CreateNamespace bool
 	// ValuesFiles are local YAML files, later ones over earlier ones; Values is merged last. Helm gets
 	// neither their paths nor their content as arguments.
@@ -24,16 +24,16 @@ type InstallOptions struct {
 	Values      Values
 	// Wait for the objects to be ready, and with WaitForJobs for Jobs to complete.
 	Wait, WaitForJobs bool
-	// Timeout is how long helm waits for each single thing: each hook, and readiness as a whole.
-	// 0 is Helm's default, 5 minutes. What did not get ready has as long to go, and at least
-	// Config.GracePeriod.
+	// Timeout is how long helm waits for each hook, and for readiness as a whole. 0 is Helm's
+	// default, 5 minutes. The removal of a release that did not get ready has the same time, and at
+	// least Config.GracePeriod.
 	Timeout time.Duration
 	// KeepFailed leaves a release that failed or did not become ready in the cluster, for
 	// inspection. By default it is removed, so that the name is free and no GPU is held.
 	KeepFailed bool
-	// RollbackOnFailure asks for what is the default here, as a flag that Helm users look for: it
-	// sets Wait, and excludes KeepFailed. Helm's own --atomic is never used, for it removes the
-	// evidence of why objects are not ready.
+	// RollbackOnFailure exists because Helm users look for it; removing a failed release is the
+	// default here. It sets Wait, and excludes KeepFailed. Helm's own --atomic is never used,
+	// because it removes the evidence of why objects are not ready.
 	RollbackOnFailure bool
 	// DryRun asks helm and the cluster what would happen, and changes nothing. The release returned
 	// has no revision and the status unknown.
@@ -41,44 +41,44 @@ type InstallOptions struct {
 	NoHooks  bool
 	SkipCRDs bool
 	// Transform changes the manifest on its way through helm, as its post-renderer. Helm 3 does not
-	// pass hooks through that: with it, a chart with hooks is refused (ErrHooksNotTransformed), after
-	// one more helm process that looks for them, unless NoHooks is set or UntouchedHooks accepts it.
+	// pass hooks through it. With Helm 3, one more helm process looks for hooks, and a chart with
+	// hooks is refused (ErrHooksNotTransformed), unless NoHooks is set or UntouchedHooks accepts it.
 	Transform      Transform
 	UntouchedHooks bool
 	Labels         map[string]string // on the release record, not on its objects
 	Description    string
 	// OperationID makes the install one operation through kills and restarts of its runner: an
 	// Install with the same id, release and namespace finds the release that an earlier one made
-	// and returns it, or removes the rest of an earlier one and goes on. A job runner gives its
-	// job and attempt. "" is a random id, good for this call alone.
+	// and returns it, or removes the rest of an earlier one and continues. A job runner uses its
+	// job and attempt. "" is a random id, valid only for this call.
 	OperationID string
 	// JobID marks the release as part of a job, for UninstallJob.
 	JobID string
-	// Deadline is when the job is over. A release that outlives it is found by Overdue.
+	// Deadline is when the job is over. Overdue finds a release that outlives it.
 	Deadline time.Time
-	// Progress is called while Wait waits, every ProgressInterval (default 5 s), for each of which
-	// one helm process looks at the release. It is not called any more once Install returned.
+	// Progress is called while Wait waits, every ProgressInterval (default 5 s). Each call starts
+	// one helm process that looks at the release. It is not called after Install has returned.
 	Progress         func(Progress)
 	ProgressInterval time.Duration
 
 	Kubeconfig, KubeContext string // over Config's
 }
 
-// Install installs a chart as a new release, exactly once, and returns it as recorded. Starts two
-// helm processes beside those of Fetch when nothing goes wrong: the install, and a look at what is
-// recorded, since helm can exit 0 without having recorded its success.
+// Install installs a chart as a new release, exactly once, and returns it as recorded. If nothing
+// goes wrong, it starts two helm processes in addition to those of Fetch: the install, and a look
+// at what is recorded, since helm can exit 0 without having recorded its success.
 //
-// A failure that may pass is tried again by Config.Retry. Before each further try the release is
-// looked up: one that succeeded unseen is the result, with Recovered set, and the rest of a failed
-// one is removed. When ctx ends, helm gets a SIGTERM and what it made is removed within
-// Config.GracePeriod.
+// A failure that may pass is retried as Config.Retry says. Before each further try the release is
+// looked up: if an earlier try succeeded unseen, its release is returned, with Recovered set; the
+// rest of a failed try is removed. When ctx ends, helm gets a SIGTERM and what it made is removed
+// within Config.GracePeriod.
 //
-// Errors, each a *ReleaseError: ErrReleaseExists when the name belongs to a release of another
-// operation, which is not touched; ErrNotReady when the objects did not become ready in time, with
-// the reasons; ErrLeftBehind, beside the cause, when what was made could not be removed;
+// Errors, each a *ReleaseError: ErrReleaseExists if the name belongs to a release of another
+// operation, which is not touched; ErrNotReady if the objects did not become ready in time, with
+// the reasons; ErrLeftBehind, beside the cause, if what was made could not be removed;
 // ErrRenderTooLarge and ErrRenderTimeout, after which the chart is not tried again;
-// ErrClusterUnreachable; the error of ctx; or helm's own *Error alone where it failed for good.
-// Before anything is started: ErrInvalidArgument, and the errors of Fetch.
+// ErrClusterUnreachable; the error of ctx; or only helm's own *Error if it failed for good. Before
+// anything is started: ErrInvalidArgument, and the errors of Fetch.
 func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (*Release, error) {
 	if opts.RollbackOnFailure {
 		if opts.KeepFailed {
@@ -125,7 +125,7 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 	}
 	c.args = func(opts InstallOptions) args { return installArgs(t, opts, stdin != nil) }
 	c.clear = func(ctx context.Context, rec *record) error {
-		how := triedOK // what comes late is the next try's
+		how := triedOK // what arrives late belongs to the next try
 		if c.tries.left == 1 {
 			how = triedLost
 		}
@@ -185,12 +185,13 @@ func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, relea
 	}, nil
 }
 
-// uninstallRest removes what an earlier try made, so that the name is free. A short time for getting
-// ready is none for going: pods have their own time to end.
+// uninstallRest removes what an earlier try made, so that the name is free. A short timeout for
+// becoming ready does not apply to the removal: pods have their own time to end.
 func (c *change) uninstallRest(ctx context.Context, how tried, rec *record) (*UninstallResult, error) {
 	timeout := max(cmp.Or(c.opts.Timeout, helmTimeout), 2*c.h.cfg.GracePeriod)
 	if !c.until.IsZero() {
-		// A hook, the objects and a hook each take it at most, and the record says when all is over.
+		// A hook, the objects and another hook can each take this long, and the record says when all
+		// must be over.
 		timeout = min(timeout, max(c.until.Sub(c.h.host.now())/3, time.Second)).Round(time.Second)
 	}
 	r := removal{
@@ -201,8 +202,8 @@ func (c *change) uninstallRest(ctx context.Context, how tried, rec *record) (*Un
 	return r.carryOut(ctx, c.h, rec)
 }
 
-// giveUpInstall ends an install that made something and failed for good: first why, then the
-// clean-up.
+// giveUpInstall ends an install that made something and failed for good: it finds out why, then
+// cleans up.
 func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err error) error {
 	failed := c.whyFailed(ctx, how, rec, err)
 	if c.opts.KeepFailed && rec.Status == StatusFailed {
@@ -218,19 +219,18 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 	return c.withRemains(ctx, failed)
 }
 
-// Progress is how far a release is on its way to be ready.
+// Progress says how many pods of a release are ready.
 type Progress struct {
 	Ready, Total int           // pods
-	Blocker      *Blocker      // the first thing in the way, nil when nothing is known
+	Blocker      *Blocker      // the first thing in the way, nil if unknown
 	Elapsed      time.Duration // since helm started
 }
 
-// progressInterval is the pause between two looks, when InstallOptions name none. Each look is one
-// helm process.
+// progressInterval is the default pause between two looks. Each look is one helm process.
 const progressInterval = 5 * time.Second
 
-// watch calls opts.Progress while helm runs. The function it returns ends that; after it, no
-// further call is made.
+// watch calls opts.Progress while helm runs. After the function that it returns, no further call is
+// made.
 func (h *Helm) watch(ctx context.Context, op *operation, opts InstallOptions) (stop func()) {
 	if opts.Progress == nil || !opts.Wait && !opts.WaitForJobs {
 		return func() {}
@@ -247,7 +247,7 @@ func (h *Helm) watch(ctx context.Context, op *operation, opts InstallOptions) (s
 		for sleep(ctx, interval) {
 			objects, err := h.liveObjects(ctx, op.target, op.release)
 			if err != nil || ctx.Err() != nil {
-				continue // not recorded yet, or the network is down: the next look may tell
+				continue // not recorded yet, or the network is down: the next look may succeed
 			}
 			p := progressOf(objects)
 			p.Elapsed = h.host.now().Sub(start)

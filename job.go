@@ -22,8 +22,8 @@ import (
 
 // JobOptions is for UninstallJob, Overdue and UninstallOverdue.
 type JobOptions struct {
-	Namespace     string // the one that is looked at; "" is Config's
-	AllNamespaces bool   // every namespace is
+	Namespace     string // the one that is searched; "" is Config's
+	AllNamespaces bool   // search every namespace
 	// Wait until the objects are gone, Timeout for each release. 0 is Helm's 5 minutes.
 	Wait    bool
 	Timeout time.Duration
@@ -33,16 +33,16 @@ type JobOptions struct {
 	Kubeconfig, KubeContext string
 }
 
-// UninstallJob removes every release of a job in one namespace, or in all with AllNamespaces: those
-// that Install was given the JobID for, and those that were installed without any JobID and have a
-// name that SUTHelmName makes for the job. A release of another job stays, whatever its name. It goes
-// on past failures, skips the delete hooks of a chart where one blocks, and waits for an install of
-// the job that is still under way to end, in this home also for one that has recorded nothing yet. Starts two helm processes to find them, then two for each
-// release. It returns what it has removed. Nothing to remove is a success, also in a namespace that
-// is not there, and what somebody else removes at the same time is not in the result.
+// UninstallJob removes every release of a job in one namespace, or in all with AllNamespaces: releases that
+// were installed with the JobID, and those installed without any JobID whose name is one that SUTHelmName makes
+// for the job. A release of another job stays, whatever its name. It continues after failures, skips the delete
+// hooks of a chart if one blocks, and waits until a running install of the job ends; in this home, also one
+// that has recorded nothing yet. Starts two helm processes to find the releases, then two for each. It returns
+// what it has removed. Nothing to remove is a success, also in a namespace that does not exist, and what
+// somebody else removes at the same time is not in the result.
 //
-// The error joins what could not be removed, each a *ReleaseError as of Uninstall; or it is that of
-// List, and nothing was removed.
+// The error joins a *ReleaseError, as of Uninstall, for each release that could not be removed; or
+// it is the error of List, and nothing was removed.
 func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) ([]*UninstallResult, error) {
 	if jobID == "" {
 		return nil, errdef.Invalidf("uninstall job: the job id is empty")
@@ -51,7 +51,7 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 	if err != nil {
 		return nil, err
 	}
-	// In this order none is missed that is recorded, or gets its label, in between.
+	// In this order no release is missed that is recorded, or gets its label, in between.
 	releases := h.atWork(jobID, where, opts.AllNamespaces)
 	named, labelled := jobQueries(jobID)
 	for _, which := range []ListOptions{named, labelled} {
@@ -68,7 +68,7 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 	return h.uninstallAll(ctx, jobID, releases, opts)
 }
 
-// jobQueries find the releases of a job: by name those that have no job's label, the others by the label.
+// jobQueries find the releases of a job: by name those without a job label, the others by the label.
 func jobQueries(jobID string) (named, labelled ListOptions) {
 	prefix := strings.TrimSuffix(SUTHelmName(jobID, "x"), "x")
 	named = ListOptions{Filter: "^" + prefix + legalText + "$", Selector: "!" + labelJob}
@@ -82,7 +82,7 @@ func (h *Helm) Overdue(ctx context.Context, opts JobOptions) ([]Release, error) 
 	return h.list(ctx, opts, ListOptions{Selector: labelDeadline + "<" + unixLabel(h.host.now())})
 }
 
-// list is List with retries, for the clean-up must not end at the first lost connection.
+// list is List with retries, because the clean-up must not end at the first lost connection.
 func (h *Helm) list(ctx context.Context, opts JobOptions, which ListOptions) (releases []Release, err error) {
 	which.Namespace, which.AllNamespaces = opts.Namespace, opts.AllNamespaces
 	which.Kubeconfig, which.KubeContext = opts.Kubeconfig, opts.KubeContext
@@ -93,7 +93,7 @@ func (h *Helm) list(ctx context.Context, opts JobOptions, which ListOptions) (re
 	return releases, err
 }
 
-// UninstallOverdue removes the releases that Overdue lists, in the way of UninstallJob.
+// UninstallOverdue removes the releases that Overdue lists, as UninstallJob does.
 //
 // Errors: as UninstallJob.
 func (h *Helm) UninstallOverdue(ctx context.Context, opts JobOptions) ([]*UninstallResult, error) {
@@ -104,7 +104,7 @@ func (h *Helm) UninstallOverdue(ctx context.Context, opts JobOptions) ([]*Uninst
 	return h.uninstallAll(ctx, "", releases, opts)
 }
 
-// uninstallAll removes releases, of one job where that is given.
+// uninstallAll removes releases; with a jobID, only those of that job.
 func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Release, opts JobOptions) ([]*UninstallResult, error) {
 	if opts.Parallel <= 0 {
 		opts.Parallel = 8
@@ -126,13 +126,13 @@ func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Releas
 	return slices.DeleteFunc(results, func(r *UninstallResult) bool { return r == nil || r.Release == nil }), errors.Join(failures...)
 }
 
-// maxPause is the longest pause between two looks at what another host is at work on.
+// maxPause is the longest pause between two looks at a release that another host is changing.
 const maxPause = 10 * time.Second
 
-// awaitHelm waits until the helm that is at work on a pending release, by its record, has ended:
-// removing the record below it would orphan what it goes on to make. On this host the lock of the
-// release, which the caller holds, keeps most of them away; not one that was told of the same cluster
-// or namespace in other words. It returns the record as it is then.
+// awaitHelm waits until the helm that wrote a pending record has ended: removing the record earlier
+// would orphan what that helm goes on to make. On this host the lock of the release, which the caller
+// holds, keeps most helms away; but a caller that names the cluster or namespace differently takes a
+// different lock. It returns the record as it is then.
 func (h *Helm) awaitHelm(ctx context.Context, t target, rec *record) (*record, error) {
 	home, err := h.homeID()
 	if err != nil {
@@ -154,12 +154,12 @@ func (h *Helm) awaitHelm(ctx context.Context, t target, rec *record) (*record, e
 	return rec, nil
 }
 
-// notice says what an operation of this home is at work on, from before its helm starts. It stands beside
-// the lock of the operation, and means something as long as that is held. So a release is known to its job
-// while helm has not recorded it.
+// notice says which release an operation of this home is working on. It is written beside the lock of the
+// operation before helm starts, and is valid as long as the lock is held. So the job finds a release that
+// helm has not recorded yet.
 type notice struct {
 	Release, Namespace, Kubeconfig, KubeContext string
-	Job                                         string // the label value, "" where no job was named
+	Job                                         string // the label value, "" if no job was given
 }
 
 func noticeFile(lock string) string { return strings.TrimSuffix(lock, ".lock") + ".json" }
@@ -177,7 +177,7 @@ func (op *operation) announce(job string) error {
 	return home.WriteFile(noticeFile(op.own.Path()), text)
 }
 
-// atWork lists the releases of a job that operations of this home are at work on.
+// atWork lists the releases of a job that operations of this home are working on.
 func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release {
 	entries, _ := os.ReadDir(h.locks())
 	var releases []Release
@@ -190,7 +190,7 @@ func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release 
 			continue
 		}
 		if lock, err := h.host.tryLock(filepath.Join(h.locks(), name+".lock"), filelock.Exclusive); err == nil {
-			_ = os.Remove(file) // of a runner that was killed, with its helm
+			_ = os.Remove(file) // its runner and its helm were killed
 			lock.Release()
 			continue
 		}
@@ -203,8 +203,8 @@ func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release 
 	return releases
 }
 
-// ofJob tells whether a release belongs to a job: by the label that its record has, or where that has none
-// by its name.
+// ofJob reports whether a release belongs to a job: by the label of its record, or without a label by its
+// name.
 func ofJob(jobID, release, label string) bool {
 	if label != "" {
 		return label == labelValueOf(jobID)

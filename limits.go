@@ -8,8 +8,8 @@ import (
 	"github.com/sut-bench/helmexec/internal/process"
 )
 
-// Limits bound what a source of charts, or a chart, can take of this machine: nobody here controls
-// either. Zero fields take the defaults. A helm that goes over a limit is killed.
+// Limits say how much of this machine a source of charts, or a chart, can use: neither is trusted.
+// Zero fields take the defaults. A helm that exceeds a limit is killed.
 type Limits struct {
 	Index   int64         // bytes of a repository's index; 128 MiB
 	Archive int64         // bytes of a chart archive; 32 MiB
@@ -21,7 +21,7 @@ type Limits struct {
 	// Upgrade and their dry runs. ErrRenderTooLarge, ErrRenderTimeout.
 	RenderMemory int64 // bytes of memory of the helm process, on Linux; 1 GiB
 	RenderOutput int64 // bytes of the manifest, where helm prints it or a Transform gets it; 64 MiB
-	// RenderTime is processor time, on Linux; 1 minute. Of an install or upgrade it counts until the
+	// RenderTime is processor time, on Linux; 1 minute. In an install or upgrade it counts until the
 	// release is recorded: waiting for hooks and pods comes after that.
 	RenderTime time.Duration
 }
@@ -34,17 +34,18 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// negative tells whether a limit is below zero.
+// negative reports whether a limit is below zero.
 func (l Limits) negative() bool {
 	return min(l.Index, l.Archive, l.Memory, l.Cache, l.RenderMemory, l.RenderOutput) < 0 || min(l.Time, l.RenderTime) < 0
 }
 
 // processLimits are the limits on one helm process. Helm itself has none: it reads an answer of any
-// size into memory before it writes a file, an answer may unpack on the way, and a template can loop
-// for ever. Only the process itself is measured, for neither a chart nor a source can start another.
+// size into memory before it writes a file, an answer may be decompressed on the way, and a template
+// can loop for ever. Only the process itself is measured, because neither a chart nor a source can
+// start another.
 type processLimits struct {
 	process.Limits
-	output int64 // bytes of a manifest on stdout, 0 where none is printed
+	output int64 // bytes of a manifest on stdout, 0 if none is printed
 }
 
 // rendering are the limits on a helm that renders a chart.
@@ -62,20 +63,21 @@ func (h *Helm) rendering() *processLimits {
 }
 
 const (
-	// readOtherwise is what helm may read beside what it fetches: its own files.
+	// readOtherwise is an allowance for helm's own files, which it reads in addition to what it
+	// fetches.
 	readOtherwise = 16 << 20
-	// writtenOtherwise is what may be in the folder beside what helm fetches: what was put there for it.
+	// writtenOtherwise is an allowance for files that we put into the folder ourselves.
 	writtenOtherwise = 1 << 20
 )
 
 // fetchingInto are the limits on a helm that fetches a number of bytes into the folder dir. It reads
-// them from a socket and once more from the file, and Helm 4 keeps a second copy of an archive in its
-// cache. What has come is measured exactly when it is read.
+// them from a socket and again from the file, and Helm 4 keeps a second copy of an archive in its
+// cache. So this limit is rough; the exact size is checked when the result is read.
 func (h *Helm) fetchingInto(dir string, bytes int64) *processLimits {
 	memory := h.cfg.Limits.Memory
 	return &processLimits{Limits: process.Limits{
 		Memory:     memory,
-		OverMemory: fmt.Errorf("%w: what helm fetched took it over %d MiB of memory", ErrOutputTooLarge, memory>>20),
+		OverMemory: fmt.Errorf("%w: helm took more than %d MiB of memory for what it fetched (Limits.Memory)", ErrOutputTooLarge, memory>>20),
 		Read:       2*bytes + readOtherwise, Written: 2*bytes + writtenOtherwise, Dir: dir,
 		OverFetch: fmt.Errorf("%w: what helm fetched is over %d MiB", ErrOutputTooLarge, bytes>>20),
 	}}

@@ -10,12 +10,13 @@ import (
 	"strings"
 )
 
-// lookChart makes nothing. Rendered with the real cluster it tells which of the objects in its
-// values are there, which of these are going, and which belong to the release named in the values:
-// the template function lookup is Helm's one way to ask for any object. A kind that the cluster does
-// not serve has none. Helm marks whose an object is, and installs over none that is not marked, so an
-// unmarked object must have had its mark removed. Of an object whose name the API server made up,
-// all are told that were made from the same template and are not marked as another's.
+// lookChart creates nothing. Rendered with the real cluster, it lists which of the objects in its
+// values exist, which of these are being deleted, and which belong to the release named in the
+// values: the template function lookup is Helm's one way to ask for any object. A kind that the
+// cluster does not serve has no objects. Helm marks the owner of an object, and does not install over
+// an unmarked one, so an unmarked object must have had its mark removed. For an object with a
+// generated name it lists all objects that were made from the same template and are not marked as
+// another release's.
 var lookChart = map[string]string{
 	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 6.0.0\n",
 	"templates/there.yaml": `{{- define "seen" }}
@@ -54,13 +55,13 @@ data:
 `,
 }
 
-// sighting is an object that is there.
+// sighting is an object that exists.
 type sighting struct {
 	Remain
-	owned bool // it was made by the release, and is no hook; nobody else's, at least
+	owned bool // not marked as another release's, and not a hook
 }
 
-// look asks the cluster which of the objects of a release are there. Starts one helm process.
+// look asks the cluster which of the objects of a release exist. Starts one helm process.
 func (h *Helm) look(ctx context.Context, t target, release string, objects []Remain) ([]sighting, error) {
 	objects = slices.DeleteFunc(slices.Clone(objects), func(o Remain) bool { return o.Name == "" })
 	if len(objects) == 0 {
@@ -79,7 +80,7 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 		return nil, err
 	}
 	var there []sighting
-	seen := map[ObjectRef]bool{} // two objects asked for can be one
+	seen := map[ObjectRef]bool{} // two of the requested objects can be the same
 	for words := range slices.Chunk(strings.Fields(said["there"]), 5) {
 		i, err := strconv.Atoi(words[0])
 		if err != nil || i >= len(objects) || len(words) < 5 {
@@ -90,7 +91,7 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 		if words[1] == "going" {
 			s.State = RemainGoing
 		}
-		// Whether a custom resource has a namespace is known to the cluster alone.
+		// Only the cluster knows whether a custom resource has a namespace.
 		if s.Namespace, s.Name = words[3], words[4]; s.Namespace == "-" {
 			s.Namespace = ""
 		}
@@ -102,7 +103,7 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 	return there, nil
 }
 
-// ask renders lookChart with the real cluster, and gives what it says by its keys.
+// ask renders lookChart with the real cluster, and returns its answers by key.
 func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]string, error) {
 	chart, err := h.home.Files(ctx, "look", lookChart)
 	if err != nil {
@@ -112,7 +113,7 @@ func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]stri
 	if err != nil {
 		return nil, err
 	}
-	// Helm refuses to render an object that is there and another's: this one never is.
+	// Helm refuses to render an object that exists and is another's: this name is never taken.
 	about["name"] = "look-" + strings.ToLower(h.host.newID())
 	values, err := about.JSON()
 	if err != nil {
@@ -146,7 +147,7 @@ func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]stri
 type warning struct {
 	About           string // "Kind/name"
 	Reason, Message string
-	At              string // as the API server prints times, which sorts as text
+	At              string // a time as the API server prints it, which sorts as text
 }
 
 // warnings reads the last warning about each of some objects, "Kind/name", in the release's namespace.
@@ -176,7 +177,7 @@ func (h *Helm) warnings(ctx context.Context, t target, objects []string) (map[st
 	return last, nil
 }
 
-// present keeps of the objects those that are there, or all, of unknown state, when the cluster does not
+// present returns the objects that exist, or all of them, with unknown state, if the cluster does not
 // answer.
 func (h *Helm) present(ctx context.Context, t target, objects []Remain) []Remain {
 	objects = distinct(objects)
@@ -191,7 +192,7 @@ func (h *Helm) present(ctx context.Context, t target, objects []Remain) []Remain
 	return there
 }
 
-// distinct keeps the first of what is named more than once.
+// distinct keeps the first of each object that is listed more than once.
 func distinct(objects []Remain) []Remain {
 	var all []Remain
 	seen := map[ObjectRef]bool{}

@@ -36,13 +36,13 @@ var (
 )
 
 // SUTNamePrune turns any text into a name that Helm accepts for a release: at most 53 characters of a-z, 0-9 and "-",
-// with a letter or digit at both ends, never empty. A name that is legal already is returned as it is, so the
+// with a letter or digit at both ends, never empty. A name that is already legal is returned as it is, so the
 // function is idempotent.
 //
 // The text becomes lower case, "_" becomes "-", and every other character outside of a-z, 0-9 and "-" is dropped, as
-// are dashes at the ends: "My_Model v1.2" is "my-modelv12". A short hash of the original is appended where the rest no
-// longer tells names apart: when letters or digits of another script were dropped ("百度-llama" and "阿里-llama" stay
-// distinct), when nothing legal is left, and when the name had to be cut.
+// are dashes at the ends: "My_Model v1.2" is "my-modelv12". A short hash of the original is appended if the
+// rest no longer tells names apart: if letters or digits of another script were dropped ("百度-llama" and
+// "阿里-llama" stay distinct), if nothing legal is left, and if the name had to be cut.
 //
 // Names that differ only in case, in "_" and "-", or in dropped punctuation ("My SUT", "mysut!") give the same text. In
 // one job they are one release name: the second Install fails with ErrReleaseExists, and nothing of the first is touched.
@@ -60,16 +60,16 @@ func SUTNamePrune(name string) string {
 	return pruned
 }
 
-// SUTHelmName is the release name of one system under test in one job: "job-<id>-sut-<name>", always legal, at most
-// 53 characters.
+// SUTHelmName is the release name of one system under test in one job: "job-<id>-sut-<name>", always legal, at
+// most 53 characters.
 //
-// The name is pruned by SUTNamePrune, so it does not matter whether the caller has done so; what does not fit is cut
-// and ends in a short hash.
+// The name is pruned by SUTNamePrune, so it does not matter whether the caller has done so; a name that does
+// not fit is cut and ends in a short hash.
 //
 // The part of the id does not depend on the name, so the releases of a job share a prefix, and no other job has it. An
 // id that is a DNS label of at most 36 characters, such as a UUID, stays as it is. Any other is cleaned, and ends in a
-// dash and a hash of 8 characters (a-z, 2-7). So is an id that already ends like this ("nightly-training"), or that
-// contains "-sut-" or ends in "-sut", for otherwise two jobs could have one name.
+// dash and a hash of 8 characters (a-z, 2-7). So is an id that already ends like this ("nightly-training"), or
+// that contains "-sut-" or ends in "-sut", because otherwise two jobs could have one name.
 func SUTHelmName(jobID, sut string) string {
 	id := cleanJobID(jobID)
 	room := maxReleaseName - len(sutPrefix) - len(id) - len(sutSeparator)
@@ -80,9 +80,9 @@ func SUTHelmName(jobID, sut string) string {
 	return sutPrefix + id + sutSeparator + name
 }
 
-// ParseSUTHelmName splits what SUTHelmName made at the first "-sut-": into the job id, which is the cleaned one where
-// the id had to be cleaned, and the pruned name. A cleaned id is not the id of the job any more: SUTHelmName and
-// UninstallJob take it for that of another. ok is false for a release that is not named so.
+// ParseSUTHelmName splits a name that SUTHelmName made at the first "-sut-" into the job id and the pruned
+// name. If the id had to be cleaned, it returns the cleaned id, which is not the id of the job any more:
+// SUTHelmName and UninstallJob treat it as another job. ok is false for a release with any other name.
 func ParseSUTHelmName(release string) (jobID, sut string, ok bool) {
 	rest, found := strings.CutPrefix(release, sutPrefix)
 	if !found || len(release) > maxReleaseName {
@@ -95,7 +95,8 @@ func ParseSUTHelmName(release string) (jobID, sut string, ok bool) {
 	return jobID, sut, true
 }
 
-// cleanJobID gives each id a form of its own: the id itself, or one that looksCleaned, which no id keeps.
+// cleanJobID gives each id a unique form: the id itself, or a cleaned one that looksCleaned matches. An
+// id that looksCleaned matches is always cleaned.
 func cleanJobID(id string) string {
 	if isLegalPart(id, maxJobID) && !hidesSeparator(id) && !looksCleaned.MatchString(id) {
 		return id
@@ -129,8 +130,8 @@ func prune(name string) (pruned string, lossy bool) {
 	return strings.Trim(pruned, "-"), lossy
 }
 
-// withHash appends the hash of original to name, cut so that both fit in limit. Where no readable part fits, the hash
-// stands alone.
+// withHash appends the hash of original to name, cut so that both fit in limit. If no readable part fits, it is
+// only the hash.
 func withHash(name, original string, limit int) string {
 	hash := shortHash(original)
 	if keep := limit - len(hash) - 1; keep < len(name) {

@@ -16,7 +16,7 @@ import (
 // Blocker is one thing that keeps a release from being ready.
 type Blocker struct {
 	ObjectRef
-	Container string // "" when the object as a whole is meant
+	Container string // "" if it is about the whole object
 	Reason    string // as Kubernetes words it: ImagePullBackOff, CrashLoopBackOff, Unschedulable; HookFailed, HookRunning, TestFailed
 	Message   string // one line, shortened, printable
 }
@@ -38,7 +38,7 @@ func (b Blocker) text(name string) string {
 // Blockers are the things that keep a release from being ready, pods first.
 type Blockers []Blocker
 
-// String tells the first few, with what befalls many pods in the same way told once.
+// String lists the first few; a reason that many pods share is listed once.
 func (all Blockers) String() string {
 	type alike struct{ kind, container, reason, message string }
 	groups := map[alike][]Blocker{}
@@ -62,17 +62,18 @@ func (all Blockers) String() string {
 	return folded(lines)
 }
 
-// ReleaseError is an install, upgrade or uninstall that failed, with what is known of the release.
+// ReleaseError is a failed install, upgrade, rollback or uninstall, with what is known about the
+// release.
 type ReleaseError struct {
 	Release, Namespace string
 	Kind               error    // a sentinel of this package, or nil
-	Status             Status   // in which the release is now, or which is in the way; "" when there is none
-	JobID              string   // with ErrReleaseExists: the JobID of the release in the way, or its hash where it is no label value
+	Status             Status   // of the release now, or of the one that is in the way; "" if there is none
+	JobID              string   // with ErrReleaseExists: the JobID of the release in the way, or its hash if it is not a legal label value
 	Blockers           Blockers // with ErrNotReady: why
 	Remains            []Remain // what stays in the cluster
 	Err                error    // what helm, or the context, said
 
-	also    error // the kind that ErrLeftBehind stands beside
+	also    error // the kind of the first failure, beside ErrLeftBehind
 	removed bool  // by the install that failed
 }
 
@@ -137,11 +138,11 @@ func (e *ReleaseError) Unwrap() []error {
 	return errs
 }
 
-// blockers finds why a release is not ready, from the objects that "helm status" shows, which are not
-// the pods of hooks, and where these do not tell from what Kubernetes warned of. It is empty when the
-// cluster does not answer.
+// blockers finds why a release is not ready: from the objects that "helm status" shows, which do not
+// include the pods of hooks, or else from the warnings of Kubernetes. It is empty if the cluster does
+// not answer.
 func (h *Helm) blockers(ctx context.Context, t target, rec *record) Blockers {
-	var hooks, makers Blockers // makers make pods, and have none to show that is not ready
+	var hooks, makers Blockers // makers are controllers without a pod that is not ready
 	for _, hk := range rec.Hooks {
 		if hk.Phase == "Running" || hk.Phase == "Failed" {
 			ref := ObjectRef{Kind: string(hk.Kind), Namespace: rec.Namespace, Name: string(hk.Name)}
@@ -223,7 +224,7 @@ func (h *Helm) liveObjects(ctx context.Context, t target, release string) ([]liv
 	return all, nil
 }
 
-// liveObject is what matters of an object's status for its readiness.
+// liveObject is the part of an object's status that matters for its readiness.
 type liveObject struct {
 	APIVersion, Kind string
 	Metadata         struct{ Name, Namespace string }
@@ -263,7 +264,7 @@ type containerStatus struct {
 	RestartCount int
 }
 
-// blockersOf reads why objects are not ready, pods first: they say it most exactly.
+// blockersOf reads why objects are not ready, pods first: their reasons are the most exact.
 func blockersOf(objects []liveObject) Blockers {
 	var pods, others Blockers
 	for _, o := range objects {
@@ -324,7 +325,7 @@ func podBlockers(o liveObject, add func(container, reason, message string)) {
 	}
 }
 
-// blocker says why a container keeps its pod from being ready, "" where it does not.
+// blocker says why a container keeps its pod from being ready, "" if it does not.
 func (c containerStatus) blocker(isInit bool) (reason, message string) {
 	switch {
 	case c.Ready:
@@ -344,8 +345,8 @@ func (c containerStatus) blocker(isInit bool) (reason, message string) {
 	return "", ""
 }
 
-// withoutPod takes the pod out of what the kubelet says of a container: it is known, and the same
-// thing said of many pods is to read the same.
+// withoutPod removes the pod's name from the kubelet's message about a container: the pod is known,
+// and the same problem of many pods should give the same text.
 var withoutPod = regexp.MustCompile(` pod=\S+`)
 
 // oneLine makes a message fit a line.

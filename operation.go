@@ -22,8 +22,8 @@ import (
 	"github.com/sut-bench/helmexec/internal/process"
 )
 
-// The labels that an operation puts on the release record. An upgrade inherits labels, so the
-// install's own key outlives it.
+// The labels that an operation puts on the release record. An upgrade inherits labels, so the key
+// of the install survives it.
 const (
 	labelPrefix   = "helmexec/"
 	labelInstall  = labelPrefix + "install"  // the operation that installed the release
@@ -34,17 +34,18 @@ const (
 	labelLock     = labelPrefix + "lock"     // the file in that home that is locked as long as that helm lives
 	labelUntil    = labelPrefix + "until"    // Unix seconds: by then that helm has ended
 	labelBase     = labelPrefix + "base"     // the revision that an upgrade found
-	labelTry      = labelPrefix + "try"      // one helm of an upgrade: later revisions inherit its labels, the first one is its own
+	labelTry      = labelPrefix + "try"      // one helm of an upgrade: it made the first revision with this label; later ones inherit it
 
-	labelSweep     = labelPrefix + "sweep"            // set on what only stands to be uninstalled, see sweep
+	labelSweep     = labelPrefix + "sweep"            // set on a release that exists only to be uninstalled, see sweep
 	labelNamespace = labelPrefix + "create-namespace" // set when the install was to make the namespace
 	labelCRDs      = labelPrefix + "crds-"            // and a number: the names of the CRDs of subcharts, see packNames
 )
 
-// hashedLabel matches what labelValueOf makes of texts that are no label values.
+// hashedLabel matches the hashes that labelValueOf makes.
 var hashedLabel = regexp.MustCompile(`^sha256-[0-9a-f]{40}$`)
 
-// labelValueOf gives each text a label value of its own: itself where that is legal and no hash, else its hash.
+// labelValueOf gives each text a unique label value: the text if it is legal and does not look like a hash,
+// otherwise its hash.
 func labelValueOf(text string) string {
 	if text != "" && kubelabel.IsValue(text) && !hashedLabel.MatchString(text) {
 		return text
@@ -65,17 +66,18 @@ type operation struct {
 	crds    []string // the names of the CRDs that subcharts bring
 	home    string
 	locks   string // the folder of the locks of all operations in that home
-	// Two locks, which helm inherits, so that they last as long as any helm of the operation,
-	// whatever becomes of its runner. own is of the operation's id: there is one runner of it at a
-	// time. using is of the release, shared among all that work on it and closed to its uninstall.
+	// Helm inherits two locks, so that they last as long as any helm of the operation, even if its
+	// runner is killed. own belongs to the operation's id: there is one runner at a time. using
+	// belongs to the release: all that change it share it, and an uninstall waits for them.
 	own   lock
 	lock  string // the name of the file of own
 	using func() // frees the lock of the release
 	files []*os.File
 }
 
-// begin makes an operation the only one of its id on this host, and makes it known to its job. It waits while another runner,
-// or the helm that a killed runner left behind, is at work on it, or an uninstall on its release.
+// begin makes an operation the only one with its id on this host, and announces it to its job. It waits while
+// another runner, or the helm that a killed runner left behind, is working on it, or while an uninstall is
+// working on its release.
 func (h *Helm) begin(ctx context.Context, release string, t target, label, id, job string) (*operation, error) {
 	if id == "" {
 		id = h.host.newID()
@@ -113,8 +115,8 @@ func (op *operation) end() {
 // inherited is what a helm of the operation inherits.
 func (op *operation) inherited() []*os.File { return op.files }
 
-// lockRelease takes the lock of a release on this host: shared by those that change it, alone by
-// what removes it. files are what helm inherits of it.
+// lockRelease takes the lock of a release on this host: shared for a change, exclusive for an
+// uninstall. Helm inherits files.
 func (h *Helm) lockRelease(ctx context.Context, t target, release string, shared bool) (files []*os.File, free func(), err error) {
 	mode := filelock.Exclusive
 	if shared {
@@ -127,14 +129,14 @@ func (h *Helm) lockRelease(ctx context.Context, t target, release string, shared
 	return lock.Inherited(), lock.Release, nil
 }
 
-// takeLock waits for a lock that keeps others from a release. ErrReleaseBusy says that ctx ended first.
+// takeLock waits for a lock of a release. ErrReleaseBusy says that ctx ended first.
 func (h *Helm) takeLock(ctx context.Context, t target, release string, mode filelock.Mode, name ...string) (lock, error) {
 	path := home.LockFile(h.locks(), strings.Join(name, "\x00"))
 	lock, err := h.host.takeLock(ctx, path, mode)
 	switch {
 	case errors.Is(err, filelock.ErrHeld):
 		return nil, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrReleaseBusy,
-			Err: fmt.Errorf("another runner, or the helm it left, is at work on it (%s is locked): %w", path, contextError(ctx))}
+			Err: fmt.Errorf("another runner, or the helm it left, is working on it (%s is locked): %w", path, contextError(ctx))}
 	case err != nil:
 		return nil, &ReleaseError{Release: release, Namespace: t.namespace, Err: fmt.Errorf("its lock cannot be taken: %w", err)}
 	}
@@ -144,8 +146,8 @@ func (h *Helm) takeLock(ctx context.Context, t target, release string, mode file
 // locks is the folder of the locks that keep others from a release.
 func (h *Helm) locks() string { return h.home.Path("operations") }
 
-// homeID names this home on this host. A pending release with the same name was written by a helm
-// whose lock can be asked.
+// homeID names this home on this host. If a pending release has the same name in its label, the
+// lock of its helm can be checked here.
 func (h *Helm) homeID() (string, error) {
 	file := h.home.Path("id")
 	text, err := os.ReadFile(file)
@@ -172,7 +174,7 @@ func (h *Helm) homeID() (string, error) {
 	return hex.EncodeToString(sum[:12]), nil
 }
 
-// labels are what one try writes on the record.
+// labels are the labels that one try writes on the record.
 func (op *operation) labels(opts InstallOptions, base int, until time.Time) string {
 	all := map[string]string{op.label: op.id, labelHome: op.home, labelLock: op.lock, labelUntil: unixLabel(until)}
 	if op.label == labelUpgrade {
@@ -202,9 +204,9 @@ func joinLabels(all map[string]string) string {
 	return strings.Join(pairs, ",")
 }
 
-// mayLive tells whether the helm that wrote a record may still be at work. In this home its lock
-// tells, which is dead if op holds it; elsewhere, or where the lock cannot be asked, the time on the
-// record decides.
+// mayLive reports whether the helm that wrote a record may still be running. In this home its lock
+// decides: if op holds the lock, that helm is dead. Elsewhere, or if the lock cannot be checked, the
+// time on the record decides.
 func (op *operation) mayLive(r *Release, now time.Time) bool {
 	if r.Labels[labelHome] == op.home {
 		lock := r.Labels[labelLock]
@@ -221,12 +223,12 @@ func (op *operation) mayLive(r *Release, now time.Time) bool {
 
 var lockName = regexp.MustCompile(`^[0-9a-f]+\.lock$`)
 
-// isHeld tells whether somebody holds the lock of an operation in this home.
+// isHeld reports whether somebody holds the lock of an operation in this home.
 func (op *operation) isHeld(lock string) (bool, error) {
 	if !lockName.MatchString(lock) {
 		return false, nil
 	}
-	// Shared, so that two who ask at once do not take each other for its holder.
+	// Shared, so that two callers who check at once do not take each other for the holder.
 	l, err := op.host.tryLock(filepath.Join(op.locks, lock), filelock.Shared|filelock.Existing)
 	switch {
 	case err == nil:
@@ -240,7 +242,7 @@ func (op *operation) isHeld(lock string) (bool, error) {
 	return false, err
 }
 
-// graceContext ends a while after ctx: what an ended call has begun is put in order in that time.
+// graceContext ends a grace period after ctx: in that time an ended call cleans up.
 func graceContext(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	later, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -249,9 +251,9 @@ func graceContext(ctx context.Context, grace time.Duration) (context.Context, co
 	return later, func() { stop(); cancel(nil) }
 }
 
-// host is the machine that releases are changed from, as far as an outcome depends on it: what runs a
-// helm, its clock, its name, ids that nobody else has, and the locks that others on it see. With another
-// one for each, a test has several hosts in one process. What is kept in files is in Config.Home.
+// host is the part of the machine that an outcome depends on: what runs helm, the clock, the name,
+// unique ids, and the locks that others on the machine see. A test can have several hosts in one
+// process. Files are in Config.Home.
 type host struct {
 	run      func(context.Context, process.Command) process.Result
 	now      func() time.Time
@@ -261,14 +263,14 @@ type host struct {
 	tryLock  func(file string, mode filelock.Mode) (lock, error)
 }
 
-// lock is one that is held.
+// lock is a held lock.
 type lock interface {
 	Path() string
-	Inherited() []*os.File // as long as a helm has them open the lock is held
+	Inherited() []*os.File // the lock is held as long as a helm has them open
 	Release()
 }
 
-// thisHost is the real one.
+// thisHost is the real host.
 func thisHost() host {
 	return host{
 		run: process.Run,
@@ -285,7 +287,7 @@ func thisHost() host {
 	}
 }
 
-// held keeps a lock that was not taken from being an interface that is not nil.
+// held avoids a non-nil interface around a nil lock.
 func held(l *filelock.Lock, err error) (lock, error) {
 	if err != nil {
 		return nil, err

@@ -106,12 +106,12 @@ func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]Lint
 	return messages, err
 }
 
-// DependencyBuild fetches the dependencies that a chart folder's lock file names into its charts
-// folder, with the credentials of the repositories that AddRepo made known. It is for one's own
-// charts: a dependency can name any address. Here helm itself gets a user name and password, and sends
-// them along with a redirect to another port of the host. Starts one helm process.
+// DependencyBuild fetches the dependencies in a chart folder's lock file into its charts folder, with
+// the credentials of repositories added by AddRepo. Use it only for your own charts: a dependency can
+// name any address. Here helm itself gets a user name and password, and sends them along with a
+// redirect to another port of the host. Starts one helm process.
 //
-// Errors: ErrInvalidArgument for a repository that wants a token, ErrChartNotFound, ErrBadChart,
+// Errors: ErrInvalidArgument for a repository with a token, ErrChartNotFound, ErrBadChart,
 // ErrRepoNotFound, ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) DependencyBuild(ctx context.Context, folder string) error {
 	if fi, err := os.Stat(folder); err != nil || !fi.IsDir() {

@@ -17,15 +17,15 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// errTransform tells the errors of a transform from those of a context.
+// errTransform marks the errors of a transform, as opposed to those of a context.
 var errTransform = errors.New("transform")
 
-// transformName is the name of the plugin by which Helm 4 knows the post-renderer.
+// transformName is the name of the post-renderer plugin for Helm 4.
 const transformName = "helmexec-transform"
 
-// transformScript is what helm runs as its post-renderer: it puts the manifest into a file, tells
-// this process through one inherited pipe and waits for its word through another. Should this
-// process die, the wait ends, and so does helm. The same constant text serves every call.
+// transformScript is what helm runs as its post-renderer: it puts the manifest into a file, signals
+// this process through one inherited pipe and waits for the answer on another. If this process
+// dies, the wait ends, and so does helm. The text is the same for every call.
 const transformScript = `#!/bin/sh
 set -e
 cat >"$HELMEXEC_TRANSFORM/manifest"
@@ -34,12 +34,12 @@ read -r word <&"$HELMEXEC_WORD"
 exec cat "$HELMEXEC_TRANSFORM/$word"
 `
 
-// transformPlugin is the plugin around it for Helm 4, in JSON, which is YAML.
+// transformPlugin wraps the script as a plugin for Helm 4, in JSON, which is also YAML.
 const transformPlugin = `{"apiVersion":"v1","type":"postrenderer/v1","name":"` + transformName + `","version":"1.0.0","runtime":"subprocess",` +
 	`"runtimeConfig":{"platformCommand":[{"command":"$HELM_PLUGIN_DIR/post-render"}]}}`
 
-// transformer makes the post-renderer's files and gives the folder to be named as HELM_PLUGINS. Helm 3
-// runs the script in it, Helm 4 the plugin around it.
+// transformer makes the post-renderer's files and returns the folder for HELM_PLUGINS. Helm 3 runs the
+// script in it, Helm 4 the plugin.
 func (h *Helm) transformer(ctx context.Context) (plugins string, err error) {
 	return h.home.Files(ctx, "transform", map[string]string{
 		transformName + "/plugin.yaml": transformPlugin,
@@ -47,7 +47,7 @@ func (h *Helm) transformer(ctx context.Context) (plugins string, err error) {
 	})
 }
 
-// runTransformed runs an install or upgrade with t, where it is not nil, as its post-renderer.
+// runTransformed runs an install or upgrade with t, if it is not nil, as its post-renderer.
 func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, positionals ...string) ([]byte, error) {
 	positionals = append([]string{"--"}, positionals...)
 	if t == nil {
@@ -55,7 +55,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 		return h.run(ctx, inv)
 	}
 	if runtime.GOOS == "windows" {
-		return nil, errdef.Invalidf("a Transform needs a Unix system: Windows passes no pipes on")
+		return nil, errdef.Invalidf("a Transform needs a Unix system: on Windows a child inherits no pipes")
 	}
 	d, err := h.dialect(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer say.Close() // the script waits no longer
+		defer say.Close() // ends the wait of the script
 		failed = answerTransforms(ctx, dir, hear, say, t, h.cfg.Limits.RenderOutput)
 	}()
 	renderer := transformName
@@ -110,8 +110,8 @@ func (h *Helm) runTransformed(ctx context.Context, inv invocation, t Transform, 
 	return out, err
 }
 
-// answerTransforms transforms what the script puts down, each time it says so, until hear is closed,
-// the context ends or the transform fails.
+// answerTransforms transforms the file of the script on each signal, until hear is closed, the
+// context ends or the transform fails.
 func answerTransforms(ctx context.Context, dir string, hear io.Reader, say io.Writer, t Transform, limit int64) error {
 	line := make([]byte, len("ready\n"))
 	for {
@@ -132,7 +132,7 @@ func answerTransforms(ctx context.Context, dir string, hear io.Reader, say io.Wr
 		}
 		changed, err := caught(ctx, t, m)
 		if errors.Is(err, errAbandoned) {
-			return nil // helm is told by the context
+			return nil // the end of the context stops helm
 		}
 		if err != nil {
 			return err
@@ -149,8 +149,8 @@ func answerTransforms(ctx context.Context, dir string, hear io.Reader, say io.Wr
 // errAbandoned says that a context ended while a transform was running.
 var errAbandoned = errors.New("the context ended before the transform did")
 
-// caught applies a transform that another's chart may drive into a panic, or into more work than the
-// context has time for.
+// caught applies a transform, which a chart of a stranger may drive into a panic, or into more work
+// than the context has time for.
 func caught(ctx context.Context, t Transform, m Manifest) (Manifest, error) {
 	type outcome struct {
 		changed Manifest
@@ -160,7 +160,7 @@ func caught(ctx context.Context, t Transform, m Manifest) (Manifest, error) {
 	go func() {
 		var o outcome
 		defer func() {
-			if p := recover(); p != nil { // nobody else could recover it on this goroutine
+			if p := recover(); p != nil { // nothing else recovers on this goroutine
 				o = outcome{err: fmt.Errorf("panic: %v", p)}
 			}
 			done <- o
@@ -168,7 +168,7 @@ func caught(ctx context.Context, t Transform, m Manifest) (Manifest, error) {
 		if o.changed, o.err = t(m); o.err != nil {
 			o.changed = nil
 		} else if _, err := o.changed.Objects(); err != nil {
-			o = outcome{err: fmt.Errorf("what it made of the manifest: %w", err)}
+			o = outcome{err: fmt.Errorf("the manifest that it returned: %w", err)}
 		}
 	}()
 	select {
@@ -180,7 +180,7 @@ func caught(ctx context.Context, t Transform, m Manifest) (Manifest, error) {
 }
 
 // refuseHooks refuses a chart whose hooks Helm 3 would run untransformed: it does not pass them
-// through a post-renderer. Tests are left alone, since an install does not run them.
+// through a post-renderer. Tests do not count, since an install does not run them.
 func (h *Helm) refuseHooks(ctx context.Context, opts InstallOptions, a args, stdin []byte, release string, ch *Chart) error {
 	if opts.Transform == nil || opts.NoHooks || opts.UntouchedHooks {
 		return nil
@@ -192,7 +192,7 @@ func (h *Helm) refuseHooks(ctx context.Context, opts InstallOptions, a args, std
 	a = append(slices.Clone(a), "--dry-run=server", "--output=json", "--", release, ch.Path)
 	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
 	if errors.Is(err, ErrReleaseExists) {
-		return nil // the install itself finds out whose it is
+		return nil // the install itself finds the owner
 	}
 	if err != nil {
 		return err

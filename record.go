@@ -13,7 +13,7 @@ import (
 	"github.com/sut-bench/helmexec/chart"
 )
 
-// record is what Helm stores of one revision.
+// record is what Helm stores about one revision.
 type record struct {
 	Partial         bool // it was too large: chart, manifest and hooks are not known
 	Name, Namespace string
@@ -31,7 +31,7 @@ type record struct {
 	Hooks           []*hook
 }
 
-// hook is one hook of a revision, and how it went when it last ran.
+// hook is one hook of a revision, with the result of its last run.
 type hook struct {
 	Name, Kind     hexText
 	Phase          string  // "" when it never ran; Unknown, Running, Succeeded, Failed
@@ -41,8 +41,8 @@ type hook struct {
 }
 
 // recordTemplate prints a record as JSON, free text in hexadecimal digits. "helm get all" with a
-// template is the one command that tells chart, labels, manifest and hooks of a release in any
-// state, on both Helms, from one read of one release. "helm list", where labels can be asked for,
+// template is the one command that prints chart, labels, manifest and hooks of a release in any
+// state, on Helm 3 and 4, from one read of one release. "helm list", which can select by labels,
 // reads and decodes every release of the namespace.
 const recordTemplate = `{{define "x"}}"{{printf "%x" .}}"{{end}}{{with .Release}}{` +
 	`"Name":"{{.Name}}","Namespace":"{{.Namespace}}","Revision":{{.Version}},` +
@@ -64,15 +64,14 @@ func (t *hexText) UnmarshalText(b []byte) error {
 	return err
 }
 
-// slimTemplate leaves out all that the chart's author can make large.
+// slimTemplate leaves out everything that the chart's author can make large.
 const slimTemplate = `{{with .Release}}{"Partial":true,` +
 	`"Name":"{{.Name}}","Namespace":"{{.Namespace}}","Revision":{{.Version}},` +
 	`{{with .Info}}"Status":"{{.Status}}","Updated":"{{.LastDeployed.Format "2006-01-02T15:04:05.999999999Z07:00"}}",{{end}}` +
 	`"Labels":[{{range $k, $v := .Labels}}{"Key":"{{$k}}","Value":"{{$v}}"},{{end}}null]}{{end}}`
 
-// record reads one revision of a release; revision 0 is the latest. Of a record that is too large to
-// be read whole it reads the part that nobody can make large: a release can be removed whatever its
-// chart says.
+// record reads one revision of a release; revision 0 is the latest. If the record is too large, it
+// reads only the part that nobody can make large, so that a release can always be removed.
 func (h *Helm) record(ctx context.Context, t target, release string, revision int) (*record, error) {
 	rec, err := h.readRecord(ctx, t, release, revision, recordTemplate)
 	var bad *json.SyntaxError
@@ -108,7 +107,8 @@ func parseRecord(out []byte) (*record, error) {
 	return &rec, nil
 }
 
-// same tells whether two records are of one revision, by the same try, whatever became of it since.
+// same reports whether two records are of one revision, made by the same try, even if its status
+// has changed.
 func (r *record) same(other *record) bool {
 	a, b := r.labels(), other.labels()
 	for _, label := range []string{labelInstall, labelUpgrade, labelTry, labelHome, labelUntil, labelSweep} {
@@ -119,7 +119,7 @@ func (r *record) same(other *record) bool {
 	return r.Revision == other.Revision && r.Updated == other.Updated
 }
 
-// follows tells whether a record is of a later revision of the same install.
+// follows reports whether a record is a later revision of the same install.
 func (r *record) follows(other *record) bool {
 	install := r.labels()[labelInstall]
 	return install != "" && install == other.labels()[labelInstall] && r.Revision > other.Revision
@@ -145,7 +145,7 @@ func (r *record) release() *Release {
 	return rel
 }
 
-// has tells whether the hook has one of a bracketed list's words.
+// has reports whether a bracketed list has a word.
 func (t *hook) has(list hexText, word string) bool {
 	for _, w := range strings.Fields(strings.Trim(string(list), "[]")) {
 		if w == word {
@@ -155,21 +155,21 @@ func (t *hook) has(list hexText, word string) bool {
 	return false
 }
 
-// hasHook tells whether the release has a hook for an event.
+// hasHook reports whether the release has a hook for an event.
 func (r *record) hasHook(event string) bool {
 	return slices.ContainsFunc(r.Hooks, func(t *hook) bool { return t.has(t.Events, event) })
 }
 
 const crdKind = "CustomResourceDefinition"
 
-// chartCRDs is what the folders crds of a chart hold, which Helm makes before everything else and never
-// removes. The record of a release tells what is in the chart's own, and nothing of its subcharts.
+// chartCRDs is the content of the crds folders of a chart, which Helm creates first and never removes.
+// The record of a release has those of the chart itself, but not those of its subcharts.
 type chartCRDs struct {
 	own, sub []Remain
 }
 
-// crdsOf reads them. A subchart that the values switch off is read too: whether Helm makes its CRDs is
-// known to Helm alone, and whoever reports them looks whether they are there.
+// crdsOf reads them. A subchart that the values switch off is read too: only Helm knows whether it
+// makes its CRDs, and before they are reported we check that they exist.
 func (h *Helm) crdsOf(ch *Chart) (crds chartCRDs, err error) {
 	if !ch.bringsCRDs {
 		return crds, nil
@@ -187,7 +187,7 @@ func (h *Helm) crdsOf(ch *Chart) (crds chartCRDs, err error) {
 	return crds, err
 }
 
-// names are those of the CRDs of subcharts.
+// names are the names of the CRDs of subcharts.
 func (c chartCRDs) names() []string {
 	var names []string
 	for _, r := range c.sub {
@@ -200,9 +200,9 @@ func (c chartCRDs) names() []string {
 }
 
 const (
-	nameSeparator  = "_" // which no name of an object has
+	nameSeparator  = "_" // no name of an object contains it
 	maxPackedNames = 32 << 10
-	labelBytes     = 61 // of the 63 of a value, which begins and ends with a letter
+	labelBytes     = 61 // a value has 63, and must begin and end with a letter
 )
 
 // packNames puts names into labels of a record.

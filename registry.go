@@ -21,9 +21,9 @@ type RegistryOptions struct {
 var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?$`)
 
 // RegistryLogin logs in to an OCI registry, a host with or without a port, for every later call with
-// the same Home. The password goes to helm through its stdin; helm keeps it in a file of mode 0600 in
-// the home. The user name is an argument of helm, which takes it in no other way: other users of the
-// host can see it for a moment. Starts one helm process.
+// the same Home. Helm gets the password through stdin and keeps it in a file of mode 0600 in the
+// home. Helm accepts the user name only as an argument, so other users of the host can see it for a
+// moment. Starts one helm process.
 //
 // Errors: ErrInvalidArgument, ErrUnauthorized, or helm's own.
 func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) error {
@@ -68,14 +68,14 @@ func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
 	return err
 }
 
-// PushResult is where Push has put a chart.
+// PushResult says where Push has put a chart.
 type PushResult struct {
-	Ref    string // "oci://host:5000/charts/web:1.2.3", to pull it by
+	Ref    string // "oci://host:5000/charts/web:1.2.3", to pull it
 	Digest string // of its manifest, "sha256:…"
 }
 
 // Push puts a chart archive into an OCI registry, below an address such as
-// "oci://host:5000/charts". Starts one helm process; a push that is lost may be repeated.
+// "oci://host:5000/charts". Starts one helm process; a lost push may be repeated.
 //
 // Errors: ErrInvalidArgument, ErrChartNotFound and ErrBadChart of the archive, ErrUnauthorized, or
 // helm's own.

@@ -34,28 +34,28 @@ const (
 	StatusPendingRollback Status = "pending-rollback"
 )
 
-// Pending tells whether the record says that an operation is under way. The record stays like this
-// when the helm that wrote it was killed.
+// Pending reports whether the record says that an operation is running. If the helm that wrote the
+// record is killed, it stays pending.
 func (s Status) Pending() bool { return strings.HasPrefix(string(s), "pending-") }
 
-// Release is one revision of a release. Which fields are filled depends on the command: Helm's
-// list tells no description and no labels.
+// Release is one revision of a release. Which fields are filled depends on the command: Helm's list
+// has no description and no labels.
 type Release struct {
 	Name, Namespace string
 	Revision        int
 	Status          Status
 	// ChartName, ChartVersion: Helm prints them joined ("web-1.2.3"); they are split at the first
-	// dash behind which the rest is a semantic version.
+	// dash that is followed by a semantic version.
 	ChartName, ChartVersion string
 	AppVersion              string
 	Description             string
 	Notes                   string
 	Updated                 time.Time
-	// Labels of the release record, as far as the call gave them or Helm tells them: "helm list" and
-	// "helm status" do not.
+	// Labels of the release record, if the call set them or Helm prints them; "helm list" and "helm
+	// status" do not.
 	Labels map[string]string
-	// Recovered tells that the call that made this revision was believed lost, and was found to
-	// have succeeded.
+	// Recovered is set if the try that made this revision seemed lost, and was found to have
+	// succeeded.
 	Recovered bool
 }
 
@@ -179,9 +179,9 @@ type HistoryOptions struct {
 
 // History gives the revisions of a release, the oldest first. Starts one helm process.
 //
-// Helm names no namespace in a history. Release.Namespace is the one that the call asked for: opts.Namespace,
-// Config.Namespace, or HELM_NAMESPACE where that reaches helm. It is empty where nobody named one and helm took the
-// kubeconfig's own; Status tells that.
+// Helm's history contains no namespace. Release.Namespace is the requested one: opts.Namespace,
+// Config.Namespace, or HELM_NAMESPACE if that reaches helm. It is empty if none was requested and helm used the
+// namespace of the kubeconfig; Status returns that one.
 //
 // Errors: ErrReleaseNotFound.
 func (h *Helm) History(ctx context.Context, release string, opts HistoryOptions) ([]Release, error) {
@@ -215,7 +215,7 @@ func (h *Helm) history(ctx context.Context, t target, release string, max int) (
 	return releases, nil
 }
 
-// namespaceOf is the namespace that a command is told, by a flag or by its environment; "" if it is told none.
+// namespaceOf is the namespace that a command gets, by a flag or by its environment; "" if it gets none.
 func (h *Helm) namespaceOf(t target) string {
 	namespace := ""
 	for _, variable := range h.env { // the last one counts
@@ -251,9 +251,9 @@ func parseHistory(out []byte) ([]Release, error) {
 	return releases, nil
 }
 
-// badOutput: helm exited 0 and printed what it never should.
+// badOutput is the error when helm exited 0 but its output cannot be read.
 func badOutput(command string, err error) error {
-	return fmt.Errorf("helm %s: what it printed cannot be read: %w", command, err)
+	return fmt.Errorf("helm %s: its output cannot be read: %w", command, err)
 }
 
 // helmTime is a time in Helm's JSON, where Helm 3 prints the zero time as "".

@@ -27,7 +27,7 @@ type RemainCause string
 
 // Helm leaves the first five by design.
 const (
-	RemainHook        RemainCause = "hook"            // of a hook whose delete policy does not fit how it ended
+	RemainHook        RemainCause = "hook"            // a hook whose delete policy does not cover how it ended
 	RemainPolicy      RemainCause = "resource policy" // the chart says to keep it
 	RemainVolumeClaim RemainCause = "volume claim"    // made for the pods of a StatefulSet
 	RemainCRD         RemainCause = "crd"             // a CustomResourceDefinition of the chart's folder crds
@@ -36,13 +36,13 @@ const (
 	RemainNotRemoved  RemainCause = "not removed"     // it was to be removed, and that failed
 )
 
-// RemainState says what is known of an object that stays.
+// RemainState says what is known about an object that stays.
 type RemainState string
 
 const (
-	RemainThere   RemainState = "there"   // the cluster had it when it was asked
-	RemainGoing   RemainState = "going"   // the same, and it was being deleted
-	RemainUnknown RemainState = "unknown" // nobody could ask; or a request for it may still be on its way
+	RemainThere   RemainState = "there"   // it existed when the cluster was asked
+	RemainGoing   RemainState = "going"   // it existed, and was being deleted
+	RemainUnknown RemainState = "unknown" // the cluster could not be asked; or a request for it may still be on its way
 )
 
 func (r Remain) String() string {
@@ -54,7 +54,7 @@ func (r Remain) String() string {
 	case RemainGoing:
 		notes = append(notes, "being deleted")
 	case RemainUnknown:
-		notes = append(notes, "not known whether it is there")
+		notes = append(notes, "not known whether it exists")
 	}
 	if len(notes) == 0 {
 		return r.ObjectRef.String()
@@ -62,8 +62,8 @@ func (r Remain) String() string {
 	return r.ObjectRef.String() + " (" + strings.Join(notes, "; ") + ")"
 }
 
-// inventory is what a release is made of, by its record or, where nobody could read that, by what its
-// chart renders to.
+// inventory is what a release consists of, from its record, or, if that could not be read, from what
+// its chart renders to.
 type inventory struct {
 	name, namespace string
 	revision        int
@@ -71,7 +71,7 @@ type inventory struct {
 	hooks           []*hook
 	crds            []Remain
 	madeNamespace   bool
-	failing         bool // not all went well
+	failing         bool // something failed
 }
 
 func (r *record) inventory() *inventory {
@@ -90,12 +90,12 @@ func (r *record) inventory() *inventory {
 	return i
 }
 
-// objects lists what is in the manifest.
+// objects lists the objects in the manifest.
 func (i *inventory) objects(why string) []Remain {
 	return manifestObjects(i.manifest, i.namespace, RemainNotRemoved, func(map[string]any) (string, bool) { return why, true })
 }
 
-// objectsToGo lists what an uninstall removes: all but what the chart says to keep.
+// objectsToGo lists what an uninstall removes: everything except what the chart says to keep.
 func (i *inventory) objectsToGo(why string) []Remain {
 	return manifestObjects(i.manifest, i.namespace, RemainNotRemoved, func(o map[string]any) (string, bool) {
 		_, kept := keptByPolicy(o)
@@ -112,8 +112,8 @@ func recordSecret(release, namespace string, revision int, why string) Remain {
 	}
 }
 
-// keptByDesign lists what stays when the release is uninstalled, or may: it is to be looked for. failing
-// tells that an uninstall of it has failed.
+// keptByDesign lists what stays, or may stay, when the release is uninstalled; the caller checks what
+// exists. failing means that an uninstall of it has failed.
 func (i *inventory) keptByDesign(noHooks, failing bool) []Remain {
 	var all []Remain
 	for _, hk := range i.hooks {
@@ -132,9 +132,9 @@ func (i *inventory) keptByDesign(noHooks, failing bool) []Remain {
 
 const neverRemovesCRDs = "Helm never removes CRDs"
 
-// crdObjects lists what a document of a chart's folder crds makes.
+// crdObjects lists what a file of a chart's folder crds creates.
 func crdObjects(m Manifest) []Remain {
-	places, _ := m.Index() // which reads no more of a large CRD than its name
+	places, _ := m.Index() // of a large CRD it reads only the name
 	all := make([]Remain, 0, len(places))
 	for _, place := range places {
 		all = append(all, Remain{place.Object, RemainCRD, RemainUnknown, neverRemovesCRDs})
@@ -150,8 +150,8 @@ func namespaceMade(name string) Remain {
 	return Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: name}, RemainNamespace, RemainUnknown, "made if it was missing; Helm never removes it"}
 }
 
-// keptByPolicy tells whether Helm leaves an object because of its resource policy. Helm knows the
-// policy keep alone, and leaves an object with any other value as well.
+// keptByPolicy reports whether Helm leaves an object because of its resource policy. Helm knows
+// only the policy keep, but leaves an object with any other value as well.
 func keptByPolicy(o map[string]any) (why string, kept bool) {
 	const policy = "helm.sh/resource-policy"
 	all, _ := field(o, "metadata", "annotations").(map[string]any)
@@ -163,11 +163,11 @@ func keptByPolicy(o map[string]any) (why string, kept bool) {
 	return fmt.Sprintf("%s: %.40q, which Helm takes for keep", policy, text), kept
 }
 
-// stays tells why a hook's object may still be there after the release is gone, "" when it is not.
-// Helm does not track hook objects: whether one is deleted is up to its delete policy and to how
-// it ended. Delete hooks run after the record is read, and are taken to succeed. Where anything failed, no
-// policy and no record is relied on: Helm applies a policy after the last hook of an event, deleting can be
-// what failed, and so can recording that a hook runs.
+// stays says why a hook's object may still exist after the release is gone, "" if it does not. Helm does
+// not track hook objects: whether one is deleted depends on its delete policy and on how it ended. Delete
+// hooks run after the record is read, and are assumed to succeed. If anything failed, neither policies nor
+// the record are trusted: Helm applies a policy after the last hook of an event, the deletion itself can
+// fail, and so can recording that a hook runs.
 func (t *hook) stays(noHooks, failing bool) string {
 	phase := t.Phase
 	switch {
@@ -218,8 +218,8 @@ func volumeClaims(m Manifest, namespace string) []Remain {
 	return all
 }
 
-// manifestObjects lists the objects of a manifest that pick takes. Documents that do not parse are
-// left out: Helm would not have installed them.
+// manifestObjects lists the objects of a manifest that pick selects. Documents that do not parse
+// are left out: Helm would not have installed them.
 func manifestObjects(m Manifest, namespace string, cause RemainCause, pick func(map[string]any) (why string, ok bool)) []Remain {
 	var all []Remain
 	objects, _ := m.Objects()
@@ -231,10 +231,10 @@ func manifestObjects(m Manifest, namespace string, cause RemainCause, pick func(
 	return all
 }
 
-// anySuffix stands for what the API server adds to a generateName; no name has it.
+// anySuffix stands for the suffix that the API server adds to a generateName; no name contains it.
 const anySuffix = "*"
 
-// refOf names an object, in the namespace of its release when it names none.
+// refOf names an object, in the namespace of its release if it has no namespace itself.
 func refOf(o map[string]any, namespace string) ObjectRef {
 	text := func(path ...string) string { s, _ := field(o, path...).(string); return s }
 	ref := ObjectRef{Kind: text("kind"), Namespace: text("metadata", "namespace"), Name: text("metadata", "name")}
@@ -245,14 +245,14 @@ func refOf(o map[string]any, namespace string) ObjectRef {
 	return ref.In(namespace)
 }
 
-// annotation of an object.
+// annotation returns an annotation of an object.
 func annotation(o map[string]any, name string) (string, bool) {
 	all, _ := field(o, "metadata", "annotations").(map[string]any)
 	text, ok := all[name].(string)
 	return text, ok
 }
 
-// field reads a path of maps; nil where it ends early.
+// field reads a path of maps; nil if it ends early.
 func field(v any, path ...string) any {
 	for _, key := range path {
 		m, ok := v.(map[string]any)
@@ -276,16 +276,16 @@ func number64(v any) (float64, bool) {
 	return 0, false
 }
 
-// remainsOf names what an install may have left when that could not be removed: by its record
-// where it was read, else by what the chart renders to, which needs no cluster, and by what helm said
-// of how far it came.
+// remainsOf lists what an install may have left when it could not be removed: from its record if that
+// was read; otherwise from what the chart renders to, which needs no cluster, and from helm's
+// message, which says how far it came.
 func (c *change) remainsOf(ctx context.Context, rec *record) []Remain {
 	var made *inventory
 	if rec != nil {
 		made = rec.inventory()
 	} else {
 		if ctx.Err() != nil {
-			// The time of grace went by in looking. This needs no cluster, and little time.
+			// The grace period was used up by looking. This needs no cluster, and little time.
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
@@ -299,8 +299,8 @@ func (c *change) remainsOf(ctx context.Context, rec *record) []Remain {
 	return append(all, made.objects("")...)
 }
 
-// rendered is what an install makes: helm runs the hooks before an install, then makes all objects, then
-// waits, then runs the hooks after it.
+// rendered is what an install makes: helm runs the pre-install hooks, creates all objects, waits, then
+// runs the post-install hooks.
 func (c *change) rendered(ctx context.Context) (*inventory, error) {
 	render := TemplateOptions{ReleaseName: c.op.release, SkipTests: true}
 	m, err := c.h.render(ctx, c.chart, invocation{args: templateArgs(helmtext.Dialect{}, c.op.target, render, c.stdin != nil), stdin: c.stdin}, render)

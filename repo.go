@@ -15,28 +15,27 @@ type Repo struct {
 type RepoOptions struct {
 	// Name the repository; default is a name made from the URL.
 	Name string
-	// Username and Password log in to the repository. They may stand in the URL instead. Helm does
-	// not get them: its requests go through a relay on the loopback, which adds them. In a UserHome
+	// Username and Password log in to the repository. They may be in the URL instead. Helm does not
+	// get them: its requests go through a relay on the loopback, which adds them. In a UserHome
 	// AddRepo gives them to helm, the user name as an argument, which other users of the host can see.
 	Username, Password string
-	// Token logs in to the repository in their place, as a bearer token, in the same way. Not in a
-	// UserHome.
+	// Token is a bearer token, used instead of them and in the same way. Not in a UserHome.
 	Token string
 	// CAFile verifies the server; CertFile and KeyFile identify the client.
 	CAFile, CertFile, KeyFile string
 	InsecureSkipTLSVerify     bool
-	// PassCredentialsAll sends the credentials to any host that the index names archives on, but not
-	// along with a redirect; else they go to the host of the repository alone.
+	// PassCredentialsAll sends the credentials to any host on which the index names archives, but
+	// not along with a redirect; otherwise they go only to the host of the repository.
 	PassCredentialsAll bool
 }
 
-// AddRepo makes the repository at url known and returns its name, by which charts are then
-// referred to as name/chart. A repository that is already known under that URL keeps its name and
-// all that opts leave open, until RemoveRepo, and where they give nothing new no helm process starts.
-// Otherwise one does, which also fetches the index; credentials that do not work replace none. A Name
-// of its own makes the same URL known once more.
+// AddRepo registers the repository at url and returns its name; its charts are then name/chart. If
+// the URL is already registered, the name and all options that opts leave empty are kept, until
+// RemoveRepo; if nothing changes, helm is not run. Otherwise one helm process starts, which also
+// fetches the index; credentials that do not work replace nothing. Pass a Name to register the same
+// URL again.
 //
-// Errors: ErrInvalidArgument; ErrUnauthorized; ErrRepoNotFound when url serves no repository.
+// Errors: ErrInvalidArgument; ErrUnauthorized; ErrRepoNotFound if url serves no repository.
 func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name string, err error) {
 	return h.store.AddRepo(ctx, url, opts.Name, fetch.Access{
 		Username: opts.Username, Password: opts.Password, Token: opts.Token,
@@ -46,7 +45,7 @@ func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name 
 }
 
 // Repos lists the known repositories by name. It reads Helm's files and starts no process, except
-// in a UserHome once to ask helm where they are.
+// once in a UserHome, to ask helm where they are.
 func (h *Helm) Repos(ctx context.Context) ([]Repo, error) {
 	known, err := h.store.Repos(ctx)
 	repos := make([]Repo, 0, len(known))
@@ -68,9 +67,9 @@ type UpdateReposOptions struct {
 	Names []string
 }
 
-// UpdateRepos fetches the indexes of repositories again, one helm process for each, or none where a
-// caller at the same moment has done so. Every repository is tried; what failed is in the error, on
-// Helm 3 too, which by itself reports such a failure as a success.
+// UpdateRepos fetches the indexes of repositories again, with one helm process for each, or none if
+// another caller does so at the same moment. Every repository is tried; the error lists those that
+// failed, also on Helm 3, which by itself reports such a failure as a success.
 //
 // Errors: ErrRepoNotFound for a name that is not known, and for a repository that does not answer;
 // ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
@@ -84,12 +83,12 @@ type ChartVersionsOptions struct {
 }
 
 // ChartVersions lists the versions of a chart that its repository has, the newest first. The address is
-// repo/chart or the URL of a repository and the chart behind it, as for Chart2Info; a repository that is not
-// known yet is added. With a version or a constraint in the address it lists those alone. Starts no helm
-// process where the repository is known, and one with Refresh.
+// repo/chart or the URL of a repository followed by the chart, as for Chart2Info; a repository that is not
+// known yet is added. With a version or a constraint in the address it lists only matching versions. If the
+// repository is known, it starts no helm process, or one with Refresh.
 //
-// Errors: ErrInvalidArgument for an address that is no repository's, ErrRepoNotFound, ErrChartNotFound,
-// ErrUnauthorized.
+// Errors: ErrInvalidArgument for an address that is not in a repository, ErrRepoNotFound,
+// ErrChartNotFound, ErrUnauthorized.
 func (h *Helm) ChartVersions(ctx context.Context, address string, opts ChartVersionsOptions) ([]ChartVersion, error) {
 	return h.store.Versions(ctx, address, opts.Refresh)
 }

@@ -15,8 +15,8 @@ import (
 // RollbackOptions is for Rollback.
 type RollbackOptions struct {
 	Namespace string
-	// Revision to go back to; 0 is the last one before the latest that was deployed. (Helm itself takes
-	// the one before the latest, also where that failed or a dead helm left it half made.)
+	// Revision to go back to; 0 is the last deployed one before the latest. (Helm itself takes the one
+	// before the latest, even if it failed or a dead helm left it half made.)
 	Revision          int
 	Wait, WaitForJobs bool
 	Timeout           time.Duration
@@ -25,15 +25,15 @@ type RollbackOptions struct {
 	Kubeconfig, KubeContext string
 }
 
-// Rollback makes a new revision with the content of an earlier one, and returns it as recorded. Starts three
-// helm processes when nothing goes wrong: one reads the history, so that a further try after a lost one goes
-// back to the same revision, one rolls back, and one looks at what is recorded, so that a rollback that
-// succeeded unseen is found. When ctx ends on the way, what helm was at is brought to an end within
-// Config.GracePeriod, for a revision that stays pending would block every later change.
+// Rollback makes a new revision with the content of an earlier one, and returns it as recorded. If nothing
+// goes wrong, it starts three helm processes: one reads the history, so that a further try after a lost one
+// goes back to the same revision; one rolls back; and one looks at what is recorded, to find a rollback that
+// succeeded unseen. If ctx ends meanwhile, the rollback is completed within Config.GracePeriod, because a
+// revision that stays pending would block every later change.
 //
 // Errors, each a *ReleaseError: ErrReleaseNotFound, also for a revision that is not in the history;
-// ErrNotReady with the reasons; ErrLeftBehind when the release stays pending, or nobody could look; the
-// error of ctx; or helm's own.
+// ErrNotReady with the reasons; ErrLeftBehind if the release stays pending or could not be looked at;
+// the error of ctx; or helm's own.
 func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOptions) (*Release, error) {
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
@@ -84,7 +84,7 @@ type rollback struct {
 	from, to int        // the latest revision, and the one to go back to
 }
 
-// choose reads the history, and chooses the revision to go back to.
+// choose reads the history and chooses the revision to go back to.
 func (r *rollback) choose(ctx context.Context) error {
 	var before []Release
 	err := r.h.retry(ctx, func() (err error) {
@@ -138,7 +138,7 @@ func (r *rollback) observe(ctx context.Context, err error) observation {
 	return o
 }
 
-// end rolls back once more, without waiting, over a revision that would stay pending.
+// end rolls back once more, without waiting, so that no revision stays pending.
 func (r *rollback) end(ctx context.Context, o observation) error {
 	opts := r.opts
 	opts.Wait, opts.WaitForJobs = false, false
@@ -150,7 +150,7 @@ func (r *rollback) end(ctx context.Context, o observation) error {
 	return r.error(nil, o.err)
 }
 
-// fail ends a rollback that did not succeed.
+// fail ends a failed rollback.
 func (r *rollback) fail(ctx context.Context, o observation) error {
 	e := r.error(nil, o.err)
 	switch {
@@ -186,7 +186,7 @@ func rollbackArgs(t target, release string, revision int, opts RollbackOptions) 
 	return append(a, "--", release, strconv.Itoa(revision))
 }
 
-// rollBackPending puts the last deployed revision back, over a failed or pending one.
+// rollBackPending rolls back to the last deployed revision, over a failed or pending one.
 func (h *Helm) rollBackPending(ctx context.Context, op *operation, rec *record) error {
 	return h.retry(ctx, func() error {
 		revisions, err := h.history(ctx, op.target, rec.Name, 0)

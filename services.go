@@ -2,7 +2,7 @@ package helmexec
 
 import "context"
 
-// ChartInfo is what a job needs to know of a chart before it is installed.
+// ChartInfo is what a job needs to know about a chart before it is installed.
 type ChartInfo struct {
 	Name, Version string
 	Values        Values // the chart's own values.yaml
@@ -14,7 +14,7 @@ type ChartInfo struct {
 	Archive, Digest string
 }
 
-// Chart2Info turns the address of a chart into its name, version and values. An address is one of
+// Chart2Info resolves the address of a chart to its name, version and values. An address is one of
 //
 //	http(s)://host[:port]/path/chart[:version]   a chart of the repository at http(s)://host[:port]/path
 //	oci://host[:port]/path/chart[:version]       a chart in an OCI registry, also with @sha256:…
@@ -22,9 +22,9 @@ type ChartInfo struct {
 //	repo/chart[:version]                         a chart of a repository that AddRepo made known
 //	/path, ./path, chart-1.2.3.tgz               a folder or archive on this machine
 //
-// Starts the processes of Fetch and no more.
+// Starts only the processes of Fetch.
 //
-// Errors: ErrInvalidArgument for an address of no such form, and as Fetch.
+// Errors: ErrInvalidArgument for an address of another form, and as Fetch.
 func (h *Helm) Chart2Info(ctx context.Context, address string, opts ChartOptions) (*ChartInfo, error) {
 	ch, err := h.Fetch(ctx, address, opts)
 	if err != nil {
@@ -40,11 +40,12 @@ func (ch *Chart) info() *ChartInfo {
 	}
 }
 
-// Chart2Images gives the images that a cluster pulls for a chart, sorted and unique. The chart is
-// rendered once, by one helm process beside those of Fetch, or none when the render is remembered.
+// Chart2Images lists the images that a cluster pulls for a chart, sorted and unique. The chart is
+// rendered once, by one helm process in addition to those of Fetch, or none if the render is
+// remembered.
 //
-// Errors: as Template; a manifest with a bad document gives the images of the others and an error;
-// the context's, also when it ends while the manifest is read.
+// Errors: as Template; if a document of the manifest is bad, the images of the others and an error;
+// the context's, also if it ends while the manifest is read.
 func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOptions, opts ImageOptions) ([]string, error) {
 	_, m, err := h.rendered(ctx, chart, render)
 	if err != nil {
@@ -53,11 +54,11 @@ func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOp
 	return m.ImagesContext(ctx, opts)
 }
 
-// Chart2GPUs tells what accelerators a chart asks for. The chart is rendered once, by one helm
-// process beside those of Fetch, or none when the render is remembered.
+// Chart2GPUs lists the accelerators that a chart asks for. The chart is rendered once, by one helm
+// process in addition to those of Fetch, or none if the render is remembered.
 //
-// Errors: as Template; a manifest with a bad document gives the answer of the others and an error;
-// the context's, also when it ends while the manifest is read.
+// Errors: as Template; if a document of the manifest is bad, the result of the others and an error;
+// the context's, also if it ends while the manifest is read.
 func (h *Helm) Chart2GPUs(ctx context.Context, chart string, render TemplateOptions, opts GPUOptions) (*GPUReport, error) {
 	_, m, err := h.rendered(ctx, chart, render)
 	if err != nil {

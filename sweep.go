@@ -12,12 +12,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// settleGone brings the objects of a release to an end whose record is gone, when removing it may
-// have left some: those that nobody deleted are swept, and with Wait those that are going are waited
-// for. It returns what is left. early tells that helm broke off, and had not given up.
+// settleGone removes the objects that may be left of a release whose record is gone: those that
+// nobody deleted are swept, and with Wait those that are being deleted are waited for. It returns
+// what is left. early means that helm was interrupted before its time was up.
 func (r *removal) settleGone(ctx context.Context, early bool) ([]Remain, error) {
 	if r.rec.Partial {
-		return nil, errors.New("its record was too large to read: what it was made of is not known")
+		return nil, errors.New("its record was too large to read, so its objects are not known")
 	}
 	objects := r.rec.inventory().objectsToGo("was still there")
 	for tries := r.h.tries(); ; {
@@ -51,9 +51,9 @@ func (r *removal) settleGone(ctx context.Context, early bool) ([]Remain, error) 
 	}
 }
 
-// onItsWay lists what a helm that is dead may have asked for without an answer: whatever stands between
-// it and the API server may deliver that later, and then it belongs to nobody. Helm asks for a hook, or
-// for the objects of one kind, and waits for the answers before it goes on.
+// onItsWay lists what a dead helm may have requested without an answer: a proxy or the network may
+// deliver the request later, and then the object belongs to nobody. Helm requests a hook, or the
+// objects of one kind, and waits for the answers before it continues.
 func (r *removal) onItsWay(ctx context.Context) []Remain {
 	const why = "may still be on its way"
 	var hooks []Remain
@@ -63,7 +63,7 @@ func (r *removal) onItsWay(ctx context.Context) []Remain {
 			hooks = append(hooks, manifestObjects(Manifest(hk.Manifest), r.rec.Namespace, RemainHook, func(map[string]any) (string, bool) { return why, true })...)
 		}
 		if hk.has(hk.Events, "pre-install") && hk.Phase != "Succeeded" {
-			objects = nil // helm did not come to them
+			objects = nil // helm did not get that far
 		}
 	}
 	seen, err := r.h.look(ctx, r.target, r.release, slices.Concat(hooks, objects))
@@ -91,7 +91,7 @@ func (r *removal) onItsWay(ctx context.Context) []Remain {
 }
 
 // sweepLate waits for a while for objects that may arrive after their release was removed, and removes
-// them. It returns those that did not come, or did not go.
+// them. It returns those that did not arrive, or could not be removed.
 func (r *removal) sweepLate(ctx context.Context) ([]Remain, error) {
 	late := r.late
 	if len(late) == 0 {
@@ -135,7 +135,7 @@ func (r *removal) sweepLate(ctx context.Context) ([]Remain, error) {
 }
 
 // sweep removes objects of a release that has no record any more. A release of the same name, made
-// of these objects alone, adopts them, for they still carry its name, and is uninstalled.
+// only of these objects, adopts them, because they still carry its name, and is uninstalled.
 func (r *removal) sweep(ctx context.Context, objects []Remain) error {
 	chart, err := r.h.sweepChart(r.rec, objects)
 	if err != nil {
@@ -154,7 +154,7 @@ func (r *removal) sweep(ctx context.Context, objects []Remain) error {
 	opts.NoHooks, opts.KeepHistory = true, false
 	_, installErr := r.h.run(ctx, invocation{args: install, mutates: true, inherit: r.inherit})
 	if installErr != nil {
-		// It may have been recorded all the same; or the name is another's by now.
+		// It may have been recorded after all; or another release has the name now.
 		switch found, err := r.h.record(ctx, r.target, r.release, 0); {
 		case err != nil && !errors.Is(err, ErrReleaseNotFound):
 			return errors.Join(installErr, err)
@@ -169,7 +169,7 @@ func (r *removal) sweep(ctx context.Context, objects []Remain) error {
 	return err
 }
 
-// sweepChart writes a chart of some objects of a record, as they stand there.
+// sweepChart writes a chart of some objects of a record, unchanged.
 func (h *Helm) sweepChart(rec *record, objects []Remain) (dir string, err error) {
 	var text strings.Builder
 	docs, _ := Manifest(rec.Manifest).Objects()
@@ -190,7 +190,7 @@ func (h *Helm) sweepChart(rec *record, objects []Remain) (dir string, err error)
 	err = os.Mkdir(filepath.Join(dir, "templates"), 0o700)
 	for name, content := range map[string]string{
 		"Chart.yaml": "apiVersion: v2\nname: sweep\nversion: 1.0.0\n",
-		// The objects are no template: what looks like one in them is text.
+		// The objects are not templates: "{{" in them is text.
 		"templates/objects.yaml": `{{ .Files.Get "objects.yaml" }}`,
 		"objects.yaml":           text.String(),
 	} {

@@ -13,9 +13,9 @@ import (
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
-// DefaultKubeVersion is the Kubernetes version that Template renders for when it is told none.
-// Helm's own default depends on how the binary was built and can be years old, and then charts
-// refuse to render.
+// DefaultKubeVersion is the Kubernetes version that Template renders for by default. Helm's own
+// default depends on how the binary was built and can be years old, and then charts refuse to
+// render.
 const DefaultKubeVersion = "v1.34.0"
 
 // TemplateOptions is for Template.
@@ -27,11 +27,11 @@ type TemplateOptions struct {
 	// ValuesFiles are local YAML files, later ones over earlier ones; Values is merged last.
 	ValuesFiles []string
 	Values      Values
-	// KubeVersion and APIVersions are what the chart is told of the cluster. Default is
-	// DefaultKubeVersion and the APIs of Helm's build.
+	// KubeVersion and APIVersions describe the cluster to the chart. Default is DefaultKubeVersion
+	// and the APIs of Helm's build.
 	KubeVersion string
 	APIVersions []string
-	// FromCluster tells the chart the version and APIs of the real cluster, and lets its lookups
+	// FromCluster gives the chart the version and APIs of the real cluster, and lets its lookups
 	// read from it.
 	FromCluster             bool
 	Kubeconfig, KubeContext string
@@ -41,8 +41,8 @@ type TemplateOptions struct {
 	Transform Transform
 }
 
-// Template renders a chart without installing it. Hooks are part of the manifest, and tests unless
-// SkipTests. Starts one helm process beside those of Fetch.
+// Template renders a chart without installing it. The manifest includes hooks, and tests unless
+// SkipTests is set. Starts one helm process in addition to those of Fetch.
 //
 // Errors: as Fetch; ErrRenderFailed, ErrRenderTooLarge, ErrRenderTimeout.
 func (h *Helm) Template(ctx context.Context, chart string, opts TemplateOptions) (Manifest, error) {
@@ -123,7 +123,7 @@ func templateArgs(d helmtext.Dialect, t target, opts TemplateOptions, values boo
 	if opts.FromCluster {
 		a.add(d.TemplateCluster...)
 	} else {
-		// Rendering is a matter of the chart alone: no cluster's address goes along.
+		// Rendering depends only on the chart, so helm gets no cluster.
 		t.kubeconfig, t.context = "", ""
 		if opts.KubeVersion == "" {
 			opts.KubeVersion = DefaultKubeVersion
@@ -137,9 +137,9 @@ func templateArgs(d helmtext.Dialect, t target, opts TemplateOptions, values boo
 	return append(a, t.flags()...)
 }
 
-// valuesInput is what "--values=-" reads: the files and the values in one document, or nil where
-// there are none. Helm is never given the files themselves: it would take a URL for one, and a
-// comma in a path for two. A null stays, for it deletes a default of the chart.
+// valuesInput is what "--values=-" reads: the files and the values in one document, or nil if there
+// are none. Helm never gets the files themselves: it would accept a URL as a file, and split a path
+// at a comma. A null stays, because it deletes a default of the chart.
 func valuesInput(files []string, values Values) ([]byte, error) {
 	if len(files) == 0 && len(values) == 0 {
 		return nil, nil

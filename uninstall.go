@@ -31,32 +31,31 @@ type UninstallOptions struct {
 	Kubeconfig, KubeContext string
 }
 
-// UninstallResult tells what an uninstall did.
+// UninstallResult is what an uninstall did.
 type UninstallResult struct {
-	// Release is what was removed, as it was recorded before; nil when there was none.
+	// Release is what was removed, as it was recorded before; nil if there was none.
 	Release *Release
-	// Remains are objects that Helm leaves by design: hook objects without a fitting delete policy,
-	// volume claims of StatefulSets, what the chart says to keep, CRDs, a namespace made for the
-	// release.
+	// Remains are objects that Helm leaves by design: hook objects whose delete policy does not
+	// cover how they ended, volume claims of StatefulSets, what the chart says to keep, CRDs, a
+	// namespace made for the release.
 	Remains []Remain
 }
 
-// Uninstall removes a release. Starts two helm processes: one reads the record, to know what the
-// release had made, one removes it; and one more to look, where the chart leaves objects by design.
-// A connection lost on the way is settled by another try, for
-// which "not found" is a success. A release that an earlier, killed uninstall left half removed
-// is finished. An install or upgrade of this package that is under way is waited for, also when its
-// runner was killed and helm lives on.
+// Uninstall removes a release. Starts two helm processes: one reads the record, to know the objects
+// of the release, one removes it; and one more to look, if the chart leaves objects by design.
+// After a lost connection it tries again, and then "not found" is a success. It finishes what an
+// earlier, killed uninstall left half removed. It waits for a running install or upgrade of this
+// package, even if its runner was killed and only helm lives on.
 //
-// Errors, each a *ReleaseError: ErrReleaseNotFound when there was none at first; ErrNotGone when the
-// record is removed and objects were still there when waiting for them ended, or a post-delete
-// hook failed, with the objects; the error of ctx; or helm's own, as when a pre-delete hook fails,
+// Errors, each a *ReleaseError: ErrReleaseNotFound if there was none at first; ErrNotGone, with the
+// objects, if the record is removed but objects still existed when the wait for them ended, or a
+// post-delete hook failed; the error of ctx; or helm's own, for example if a pre-delete hook fails,
 // with the status in which the release is left.
 func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOptions) (*UninstallResult, error) {
 	return h.uninstall(ctx, release, opts, removal{})
 }
 
-// uninstall is Uninstall as a removal has it, which says how.
+// uninstall is Uninstall with the settings of r.
 func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOptions, r removal) (*UninstallResult, error) {
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
@@ -100,11 +99,11 @@ type removal struct {
 	release string
 	opts    UninstallOptions
 	inherit []*os.File // locks that live as long as helm
-	waits   bool       // helm may wait for long, and is no clean-up
+	waits   bool       // helm may wait for long, and this is not a clean-up
 
-	job       string // this job's release alone
-	skipHooks bool   // where a delete hook may be what fails
-	ownOnly   bool   // this revision alone: it is an operation's own clean-up
+	job       string // remove only a release of this job
+	skipHooks bool   // skip the delete hooks if one of them may be what fails
+	ownOnly   bool   // remove only this revision: it is an operation's own clean-up
 	cutShort  bool   // the helm that wrote the record was stopped, or lost its connection
 	verify    bool   // the record was read a while ago
 
@@ -113,8 +112,8 @@ type removal struct {
 	until   time.Time // when waiting for the objects ends
 	touched bool      // a try may have removed something
 	failing bool      // a try has failed, which may have run the delete hooks
-	explain bool      // why objects were not deleted, which helm tells with --debug alone
-	late    []Remain  // what a dead helm may have asked for, and was not there yet
+	explain bool      // ask why objects were not deleted, which helm prints only with --debug
+	late    []Remain  // what a dead helm may have requested, and did not exist yet
 	last    error     // of the last try
 }
 
@@ -146,7 +145,7 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 		case next == nextFinish:
 			return r.finish(later)
 		case next == nextNoHooks && r.skipHooks && !r.opts.NoHooks && r.rec.hasHook("pre-delete") && ctx.Err() == nil:
-			// It may be the hook alone that fails: a webhook of the chart's own can be down.
+			// Perhaps only the hook fails: a webhook of the chart itself can be down.
 			r.opts.NoHooks, r.verify = true, o.rec == nil
 		case next != nextAgain:
 			return nil, r.fail(later, o.rec, err)
@@ -156,13 +155,13 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 	}
 }
 
-// of says which record is to be removed.
+// of sets the record that is to be removed.
 func (r *removal) of(rec *record) {
 	r.rec = rec
 	r.result = &UninstallResult{Release: rec.release(), Remains: rec.inventory().keptByDesign(r.opts.NoHooks, r.failing)}
 }
 
-// try runs helm once, where the release is still there and nobody else's.
+// try runs helm once, if the release still exists and is nobody else's.
 func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 	if r.verify {
 		if how, over, err := r.overtaken(ctx); over {
@@ -199,13 +198,13 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 	return r.h.howItEnded(err), err
 }
 
-// overtaken reads the record again before a try: another may have removed the release meanwhile, and
-// installed one of its own. over tells that no helm is to run.
+// overtaken reads the record again before a try: somebody else may have removed the release and
+// installed another. over means that helm must not run.
 func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err error) {
 	now, err := r.h.record(ctx, r.target, r.release, 0)
 	switch {
 	case err == nil && !r.ownOnly && now.follows(r.rec):
-		r.of(now) // upgraded, and to go all the same
+		r.of(now) // upgraded, but still to be removed
 		return triedOK, false, nil
 	case err == nil && now.same(r.rec):
 		return triedOK, false, nil
@@ -250,7 +249,7 @@ func (r *removal) observe(ctx context.Context, how tried, err error) observation
 	return o
 }
 
-// replacedBy tells whether a record that is found says that the release is gone.
+// replacedBy reports whether the record that is found means that the release is gone.
 func (r *removal) replacedBy(now *record) bool {
 	if now.same(r.rec) {
 		return r.opts.KeepHistory && now.Status == StatusUninstalled
@@ -258,13 +257,13 @@ func (r *removal) replacedBy(now *record) bool {
 	return !now.follows(r.rec)
 }
 
-// finish ends a removal whose record is gone. What helm said last is forgotten where another has finished
-// the removal.
+// finish ends a removal whose record is gone. The last error of helm is dropped if another caller has
+// finished the removal.
 func (r *removal) finish(ctx context.Context) (*UninstallResult, error) {
 	// Helm stops waiting at the first lost connection.
 	early := r.last == nil || r.h.cfg.Retry.Retryable(r.last)
 	left, lookErr := r.settleGone(ctx, early)
-	// Time was up for helm, and not for the objects: all that can be wrong is a hook.
+	// Helm's time was up, not that of the objects: only a hook can have failed.
 	allWell := early || r.opts.NoHooks || !r.rec.hasHook("post-delete")
 	if allWell && len(left) == 0 && lookErr == nil {
 		return r.done(ctx)
@@ -275,7 +274,7 @@ func (r *removal) finish(ctx context.Context) (*UninstallResult, error) {
 	return nil, e
 }
 
-// done ends a removal that went well, with a look for what arrives late.
+// done ends a removal that succeeded, with a look for what arrives late.
 func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
 	late, err := r.sweepLate(ctx)
 	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
@@ -287,7 +286,7 @@ func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
 	return nil, e
 }
 
-// fail ends a removal whose record is still there: now, or unknown when that is nil.
+// fail ends a removal whose record still exists: now, or unknown if that is nil.
 func (r *removal) fail(ctx context.Context, now *record, err error) *ReleaseError {
 	e := r.error(nil, err)
 	e.Status = r.rec.Status
@@ -306,8 +305,8 @@ func (r *removal) error(kind, err error) *ReleaseError {
 func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions, explain bool) []string {
 	a := args{"uninstall"}
 	if opts.Wait {
-		// Foreground deletion keeps an owner until what it owns is gone, so that waiting for the
-		// one waits for the other: pods hold the GPUs, not Deployments.
+		// Foreground deletion keeps an owner until what it owns is gone, so waiting for the owner
+		// also waits for its pods, which hold the GPUs.
 		a.add(d.UninstallWait, "--cascade=foreground")
 	}
 	a.duration("--timeout", opts.Timeout)

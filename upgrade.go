@@ -8,9 +8,9 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// UpgradeOptions is for Upgrade. The fields that InstallOptions has too mean the same.
+// UpgradeOptions is for Upgrade. Fields that InstallOptions also has mean the same.
 type UpgradeOptions struct {
-	// Install installs the release where there is none.
+	// Install installs the release if there is none.
 	Install bool
 
 	Version         string
@@ -20,14 +20,14 @@ type UpgradeOptions struct {
 	ValuesFiles     []string
 	Values          Values
 	// ReuseValues keeps the values of the last revision below those given. ResetThenReuseValues
-	// does so over the new chart's defaults. By default only the values given count.
+	// does so over the new chart's defaults. By default only the given values count.
 	ReuseValues, ResetThenReuseValues bool
 
 	Wait, WaitForJobs bool
 	Timeout           time.Duration
-	// RollbackOnFailure rolls back to the last deployed revision when the upgrade failed or did not
+	// RollbackOnFailure rolls back to the last deployed revision if the upgrade failed or did not
 	// become ready, after the reasons were read. It sets Wait. By default the failed revision stays,
-	// as Helm leaves it; the next upgrade works over it.
+	// as in Helm, and does not block the next upgrade.
 	RollbackOnFailure bool
 	DryRun            bool
 	NoHooks           bool
@@ -46,7 +46,7 @@ type UpgradeOptions struct {
 	Kubeconfig, KubeContext string
 }
 
-// install is what the options share with those of Install.
+// install returns the options that Install also has.
 func (o UpgradeOptions) install() InstallOptions {
 	return InstallOptions{
 		Version: o.Version, Source: o.Source, Namespace: o.Namespace, CreateNamespace: o.CreateNamespace,
@@ -58,17 +58,17 @@ func (o UpgradeOptions) install() InstallOptions {
 }
 
 // Upgrade brings a release to a chart and values, exactly once for one OperationID, and returns the
-// new revision as recorded. Starts three helm processes beside those of Fetch when nothing goes wrong:
-// a look at the release, the upgrade, and a look at what is recorded.
+// new revision as recorded. If nothing goes wrong, it starts three helm processes in addition to those
+// of Fetch: a look at the release, the upgrade, and a look at what is recorded.
 //
-// What became of a try that was lost is settled by looking; a pending revision that a dead try of
-// this operation left is rolled back to the last deployed one before the next try. With Install it
-// is the idempotent form: a release that is not there is installed, as by Install.
+// After a lost try it looks at what is recorded; a pending revision that a dead try of this
+// operation left is rolled back to the last deployed one before the next try. With Install it is
+// the idempotent form: a release that does not exist is installed, as by Install.
 //
-// Errors, each a *ReleaseError: ErrReleaseNotFound; ErrReleaseBusy when another operation is at work
-// on the release; ErrNotReady with the reasons; ErrRenderTooLarge and ErrRenderTimeout; ErrLeftBehind
-// when the outcome could not be found out or the release is left pending; the error of ctx; or
-// helm's own *Error alone.
+// Errors, each a *ReleaseError: ErrReleaseNotFound; ErrReleaseBusy if another operation is working on
+// the release; ErrNotReady with the reasons; ErrRenderTooLarge and ErrRenderTimeout; ErrLeftBehind if
+// the outcome could not be found out or the release is left pending; the error of ctx; or only helm's
+// own *Error.
 func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (*Release, error) {
 	if opts.ReuseValues && opts.ResetThenReuseValues {
 		return nil, errdef.Invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")
@@ -154,7 +154,7 @@ func (h *Helm) upgradeOf(op *operation, ch *Chart, opts UpgradeOptions, common I
 	return c
 }
 
-// onDisk leaves out what says where a chart is got from.
+// onDisk leaves out the options that say where a chart comes from.
 func (o InstallOptions) onDisk() InstallOptions {
 	o.Version, o.Source = "", SourceOptions{}
 	return o
@@ -165,6 +165,6 @@ func upgradeArgs(t target, opts UpgradeOptions, values bool) args {
 	a.is("--reuse-values", opts.ReuseValues)
 	a.is("--reset-then-reuse-values", opts.ResetThenReuseValues)
 	common := opts.install()
-	common.CreateNamespace = false // a flag of --install alone
+	common.CreateNamespace = false // helm takes it only with --install
 	return append(a, changeArgs(t, common, values)...)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
-// The oldest versions driven: v3.14 is the first with all the flags used here, v4.0 the first of
-// its line.
+// The oldest supported versions: v3.14 is the first with all the flags used here, v4.0 the first of
+// Helm 4.
 var (
 	oldest3 = semver.MustParse("3.14.0")
 	oldest4 = semver.MustParse("4.0.0")
@@ -33,7 +33,7 @@ func (h *Helm) dialect(ctx context.Context) (helmtext.Dialect, error) {
 	return helmtext.DialectOf(v.Major), nil
 }
 
-// probeTime is how long helm may take to say its version, on a host busy with others too.
+// probeTime is how long helm may take to print its version, also on a busy host.
 const probeTime = time.Minute
 
 var errNoAnswer = fmt.Errorf("no answer within %v", probeTime)
@@ -46,14 +46,14 @@ func (h *Helm) Version(ctx context.Context) (Version, error) {
 }
 
 func (h *Helm) askVersion(ctx context.Context) (Version, error) {
-	// Helm 2 goes on to look for its server in the cluster, which can take minutes.
+	// Helm 2 then looks for its server in the cluster, which can take minutes.
 	out, err := h.run(ctx, invocation{args: []string{"version", "--short"}, atMost: probeTime, late: errNoAnswer})
 	v, parsed := parseVersion(out)
 	switch {
 	case parsed != nil && err != nil:
 		return Version{}, fmt.Errorf("reading the version of %s: %w", h.binary, err)
 	case parsed != nil:
-		return Version{}, fmt.Errorf("%w: %s does not say its version: %w", ErrUnsupportedVersion, h.binary, parsed)
+		return Version{}, fmt.Errorf("%w: %s prints no version: %w", ErrUnsupportedVersion, h.binary, parsed)
 	}
 	if err := supported(v); err != nil {
 		return Version{}, fmt.Errorf("%w (%s)", err, h.binary)
@@ -79,7 +79,7 @@ func supported(v Version) error {
 		need = oldest3
 	}
 	if have.LessThan(need) {
-		return fmt.Errorf("%w: this is helm %s, and v%s or v%s is needed at least", ErrUnsupportedVersion, v.Text, oldest3, oldest4)
+		return fmt.Errorf("%w: this is helm %s, but at least v%s or v%s is needed", ErrUnsupportedVersion, v.Text, oldest3, oldest4)
 	}
 	return nil
 }

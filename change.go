@@ -27,9 +27,9 @@ type change struct {
 
 	latest  int       // the latest revision seen, once looked
 	looked  bool      // latest is known
-	ended   bool      // the caller's context has
+	ended   bool      // the caller's context has ended
 	until   time.Time // on the record of the last try: when it is over
-	open    bool      // a try may have made something that has not been seen since
+	open    bool      // a try may have made something that no later look has seen
 	openErr error     // of the last such try
 	again   bool      // a try was repeated because helm could not see what it had made
 	// historyOnly: an upgrade finds its release uninstalled, with its history kept.
@@ -38,26 +38,26 @@ type change struct {
 		updated string    // of the record that was found failed
 		since   time.Time // when it was first found so
 	}
-	left   []Remain // what clearing the way left by design
-	beside []Remain // what helm makes beside the release and never removes: CRDs, the namespace
-	// clear makes way for a further try.
+	left   []Remain // what earlier clean-ups left by design
+	beside []Remain // what helm makes outside the release and never removes: CRDs, the namespace
+	// clear removes what blocks a further try.
 	clear func(context.Context, *record) error
 	// giveUp ends a change that was recorded and failed for good.
 	giveUp func(context.Context, tried, *record, error) error
 }
 
-// carryOut tries until the change is settled.
+// carryOut tries until the outcome of the change is settled.
 func (c *change) carryOut(ctx context.Context) (*Release, error) {
 	c.tries = c.h.tries()
 	for {
-		// A record carries the time by which the helm that wrote it has ended, so there is one. It is that of
-		// one try: waiting for a helm elsewhere may take as long before it.
+		// A record carries the time by which its helm has ended, so every change needs a time limit. The time
+		// on the record is that of one try: before it, waiting for a helm elsewhere may take as long.
 		longest := time.Hour + 4*c.opts.Timeout
 		limited, free := context.WithTimeoutCause(ctx, longest, fmt.Errorf("%w: over %v", errOverlong, longest))
 		err := c.try(limited)
 		c.ended = limited.Err() != nil
 		free()
-		// Its time begins here: a helm that had to be killed has used up its own.
+		// The grace period begins here: a helm that had to be killed has used up its own.
 		later, cancel := graceContext(ctx, c.h.cfg.GracePeriod)
 		o := c.observe(later, err)
 		rel, again, err := c.act(ctx, later, c.decide(ctx, later, &o), &o)
@@ -72,7 +72,7 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 func (c *change) observe(ctx context.Context, err error) observation {
 	o := observation{err: err, how: c.h.howItEnded(err)}
 	wasOpen := c.open
-	// Helm asks for the cluster before it does anything.
+	// Helm contacts the cluster before it does anything.
 	if !errors.Is(err, ErrClusterUnreachable) && o.how != triedTaken {
 		c.open, c.openErr = true, err
 	}
@@ -80,7 +80,7 @@ func (c *change) observe(ctx context.Context, err error) observation {
 		o.found, o.rec, o.lookErr = c.lookUp(ctx)
 	}
 	if o.found == foundUnknown && o.how == triedRefused && !wasOpen && recordedNothing(err) {
-		o.found = foundNothing // who may not read records can be told so by helm alone
+		o.found = foundNothing // without rights to read records, only helm can report that
 	}
 	if o.how == triedNotReady && o.found == foundFailed && !c.again && !c.opts.KeepFailed && c.tries.left > 1 && c.ready(ctx, err) {
 		o.how, c.again = triedLost, true
@@ -88,8 +88,8 @@ func (c *change) observe(ctx context.Context, err error) observation {
 	return o
 }
 
-// decide says what follows, once helms that may live have ended and what they had sent has arrived.
-// nextWait is its answer where the caller's context ended before that.
+// decide says what to do next, after helms that may live have ended and what they had sent has
+// arrived. It answers nextWait if the caller's context ended before that.
 func (c *change) decide(ctx, later context.Context, o *observation) next {
 	next := c.table[o.how][o.found]
 	for pause := time.Second; next == nextWait; pause = min(2*pause, maxPause) {
@@ -111,7 +111,7 @@ func (c *change) decide(ctx, later context.Context, o *observation) next {
 	return next
 }
 
-// act does what follows. again tells that another try is due.
+// act does it. again means that another try is needed.
 func (c *change) act(ctx, later context.Context, next next, o *observation) (rel *Release, again bool, err error) {
 	switch next {
 	case nextDone:
@@ -135,8 +135,8 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 		o.found, o.rec = foundNothing, nil
 	case nextFail:
 		if o.how == triedTaken && o.lookErr != nil {
-			// By whom decides between a success and ErrReleaseExists, so it is neither.
-			o.err = fmt.Errorf("the name is in use, and by whom could not be found out: %w", o.lookErr)
+			// Who uses it would decide between success and ErrReleaseExists, so this is neither.
+			o.err = fmt.Errorf("the name is in use, but it could not be found out by whom: %w", o.lookErr)
 		}
 		return nil, false, c.fail(later, o)
 	}
@@ -151,12 +151,12 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 		return nil, false, c.giveUp(later, o.how, o.rec, o.err)
 	}
 	if !o.late {
-		o.rec = nil // it is as it was before, or was removed
+		o.rec = nil // the release is as it was before, or was removed
 	}
 	return nil, false, c.fail(later, o)
 }
 
-// fail ends a change with nothing to remove, or no telling.
+// fail ends a change that has nothing to remove, or nothing that is known.
 func (c *change) fail(ctx context.Context, o *observation) error {
 	switch {
 	case c.open:
@@ -169,8 +169,8 @@ func (c *change) fail(ctx context.Context, o *observation) error {
 
 // try runs helm once.
 func (c *change) try(ctx context.Context) error {
-	// A helm whose runner was killed is stopped by nobody: its own timeout, which counts for each
-	// hook and for waiting, is what ends it.
+	// If the runner is killed, nobody stops its helm: only helm's own timeout ends it, which
+	// applies to each hook and to waiting.
 	end, _ := ctx.Deadline()
 	timeout := min(cmp.Or(c.opts.Timeout, helmTimeout), max(end.Sub(c.h.host.now()).Round(time.Second), time.Second))
 	until := c.h.host.now().Add(4 * timeout)
@@ -192,7 +192,8 @@ func (c *change) try(ctx context.Context) error {
 	return err
 }
 
-// recorded tells whether the try that runs has recorded the release, or that nobody can say so now.
+// recorded reports whether the running try has recorded the release; also true if that cannot be
+// found out now.
 func (c *change) recorded(ctx context.Context) bool {
 	rec, err := c.h.record(ctx, c.op.target, c.op.release, 0)
 	if err == nil {
@@ -204,7 +205,7 @@ func (c *change) recorded(ctx context.Context) bool {
 	return rec != nil
 }
 
-// lookUp finds what is recorded under the name, and whose it is.
+// lookUp finds what is recorded under the name, and who made it.
 func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 	var rec *record
 	err := c.h.retry(ctx, func() (err error) {
@@ -232,14 +233,14 @@ func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 	}
 	what := c.op.found(ours.release(), now, c.failed.since)
 	if ours.Revision != rec.Revision && what != foundDeployed {
-		return foundForeign, rec, nil // it did not succeed, and others have gone on from there
+		return foundForeign, rec, nil // it did not succeed, and others have changed the release since
 	}
 	return what, ours, nil
 }
 
-// ours finds the revision that this operation made, nil when there is none. Others may have made
-// revisions before and after it, and those after an upgrade inherit its labels. At the first look only
-// what the labels of the latest revision lead to counts; later ones go back to what was seen before.
+// ours finds the revision that this operation made, nil if there is none. Others may have made
+// revisions before and after it, and those after an upgrade inherit its labels. The first look only
+// follows the labels of the latest revision; later looks go back to the revision that was seen before.
 func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
 	rec := latest
 	for {
@@ -268,20 +269,20 @@ func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
 	}
 }
 
-// nothingNew tells that what is found is as it was before the try.
+// nothingNew reports whether what is found is as it was before the try.
 func (c *change) nothingNew(found found) bool {
 	return found == foundNothing || found == foundForeign && c.op.label == labelUpgrade
 }
 
-// killed tells that helm was given no time for a last word. One that was over a limit was still rendering,
-// and had sent nothing.
+// killed reports whether helm ended without a last message. A helm that was over a limit was still
+// rendering, and had sent nothing.
 func killed(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Signal == syscall.SIGKILL.String() && !errors.Is(err, ErrRenderFailed)
 }
 
-// lookForLate looks for some of the time of grace for the record that a killed helm had sent on its
-// way: whatever stands between it and the API server may deliver that later.
+// lookForLate uses part of the grace period to look for the record that a killed helm had sent: a
+// proxy or the network may deliver it later.
 func (c *change) lookForLate(ctx context.Context, o *observation) {
 	ctx, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/2)
 	defer cancel()
@@ -293,8 +294,8 @@ func (c *change) lookForLate(ctx context.Context, o *observation) {
 	}
 }
 
-// ready tells whether a try that said otherwise left everything ready: a helm whose connection went
-// silent waits to the end of its time for objects that it cannot see.
+// ready reports whether everything is ready although the try said otherwise: a helm whose
+// connection went silent waits to the end of its time for objects that it cannot see.
 func (c *change) ready(ctx context.Context, tried error) bool {
 	var e *Error
 	if !errors.As(tried, &e) || !helmtext.SawNothing(e.Stderr) {
@@ -316,8 +317,8 @@ func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
 	return e
 }
 
-// withRemains adds to a failure what its tries left by design: objects that clearing the way for further
-// tries did not remove, and what helm makes before it records anything.
+// withRemains adds the objects that earlier clean-ups left behind by design, and what helm makes before
+// it records anything.
 func (c *change) withRemains(ctx context.Context, e *ReleaseError) *ReleaseError {
 	left := c.left
 	if c.openErr != nil {
@@ -327,7 +328,8 @@ func (c *change) withRemains(ctx context.Context, e *ReleaseError) *ReleaseError
 	return e
 }
 
-// whyFailed is the failure of a change whose record is there, with what keeps it from being ready.
+// whyFailed is the failure of a change that has a record, with what keeps the release from being
+// ready.
 func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err error) *ReleaseError {
 	failed := c.failure(nil, rec, err)
 	switch how {
@@ -336,7 +338,7 @@ func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err erro
 		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
 	case triedStopped:
 		if c.opts.Wait || c.opts.WaitForJobs {
-			// Most of the time of grace belongs to the clean-up.
+			// Most of the grace period is for the clean-up.
 			brief, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/5)
 			defer cancel()
 			failed.Blockers = c.h.blockers(brief, c.op.target, rec)
@@ -345,8 +347,8 @@ func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err erro
 	return failed
 }
 
-// leftBehind names what an install may have left: what its record says, or what the chart renders
-// to when the record cannot be read. After an upgrade it is the release itself that is left.
+// leftBehind lists what an install may have left: the objects of its record, or of the rendered
+// chart if the record cannot be read. After an upgrade it is the release itself that is left.
 func (c *change) leftBehind(ctx context.Context, rec *record, err error) *ReleaseError {
 	e := c.failure(ErrLeftBehind, rec, err)
 	if c.op.label == labelInstall {
@@ -360,8 +362,8 @@ func (c *change) leftBehind(ctx context.Context, rec *record, err error) *Releas
 	return e
 }
 
-// leftOnItsWay is the failure of a change whose helm was killed and is not seen to have recorded
-// anything. The record comes first, so nothing but that can still arrive.
+// leftOnItsWay is the failure of a change whose helm was killed before any record was seen. Helm
+// writes the record first, so only the record can still arrive.
 func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *ReleaseError {
 	e := c.withRemains(ctx, c.failure(ErrLeftBehind, rec, err))
 	e.Remains = append(e.Remains, recordSecret(c.op.release, c.op.target.namespace, c.latest+1, "may still be on its way"))
@@ -371,9 +373,9 @@ func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *Rele
 // helmTimeout is helm's own default for --timeout.
 const helmTimeout = 5 * time.Minute
 
-// settlingTime is how long a runner on another host is left alone with a release that is found
-// failed: it is about to remove it.
+// settlingTime is how long a failed release of another host is left alone: its runner is about to
+// remove it.
 const settlingTime = 2 * time.Minute
 
-// errOverlong ends a change that has no end of its own.
+// errOverlong ends a change whose context has no deadline.
 var errOverlong = fmt.Errorf("the change takes too long: %w", context.DeadlineExceeded)

@@ -8,33 +8,33 @@ import (
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
-// All that changes a release is done in one way: a try is made, what became of it is looked up, and a table
-// says what follows from the two.
+// All changes of a release work in one way: make a try, look up what happened, and find the next step in a
+// table.
 
-// tried is how a try ended, as far as helm's own words tell.
+// tried is how a try ended, according to helm's own messages.
 type tried int
 
 const (
 	triedOK          tried = iota // exit 0
 	triedTaken                    // the name is in use
 	triedUnreachable              // the cluster did not answer before anything was done
-	triedLost                     // the connection or the process was lost on the way
-	triedNotReady                 // objects were made and waiting for them ended
+	triedLost                     // the connection or the process was lost meanwhile
+	triedNotReady                 // objects were made, but the wait for them ended
 	triedRefused                  // it failed for good
 	triedStopped                  // the caller's context ended
 	triedGone                     // an uninstall found no release
-	triedSkipped                  // an uninstall exited 0, and passed over objects
-	triedPurged                   // an uninstall failed, and went on to remove the record
+	triedSkipped                  // an uninstall exited 0, but skipped objects
+	triedPurged                   // an uninstall failed, but then removed the record
 	endsOfTries
 )
 
-// found is what is recorded afterwards under the name.
+// found is what is then recorded under the name.
 type found int
 
 const (
 	foundNothing  found = iota
 	foundDeployed       // this operation's release, as wanted, or upgraded since
-	foundFailed         // this operation's, failed; of an uninstall, the release that is to go
+	foundFailed         // this operation's, failed; for an uninstall, the release to be removed
 	foundDead           // this operation's, pending or being removed, by a helm that is dead
 	foundLive           // this operation's, unfinished, by a helm on another host that may live
 	foundForeign        // of another operation
@@ -42,27 +42,27 @@ const (
 	kindsOfFound
 )
 
-// next is what follows from the two.
+// next is the step that follows from the two.
 type next int
 
 const (
-	nextFail       next = iota // fail; there is nothing to remove, or no telling
+	nextFail       next = iota // fail; there is nothing to remove, or nothing is known
 	nextDone                   // success
 	nextAgain                  // another try
 	nextClearAgain             // remove what is there, then another try
 	nextClearFail              // say why, remove what is there, fail
 	nextTaken                  // fail: the name is another's
 	nextWait                   // look again in a while
-	nextFinish                 // the record is gone: bring the objects to an end
-	nextNoHooks                // another try without the delete hooks, where that may help; else fail
+	nextFinish                 // the record is gone: remove the remaining objects
+	nextNoHooks                // another try without the delete hooks, if that may help; otherwise fail
 )
 
-// settlement is the whole of recovery: what to do after a try, given how it ended and what is found.
+// settlement says what to do after a try, given how it ended and what is found.
 type settlement [endsOfTries][kindsOfFound]next
 
 // A deployed release of this operation is a success however the try ended. A live helm is always
-// waited for, since changing the record below it orphans its objects. A release of somebody else
-// is never touched.
+// waited for, since changing its record orphans its objects. A release of somebody else is never
+// touched.
 var settleInstall = settlement{
 	//                 nothing    deployed  failed          dead            live      foreign    unknown
 	triedOK:          {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextFail},
@@ -87,8 +87,9 @@ var settleUpgrade = settlement{
 	triedStopped:     {nextFail, nextDone, nextClearFail, nextClearFail, nextFail, nextFail, nextFail},
 }
 
-// A rollback has no label to know its revision by: it is a later one that says so. One that is pending
-// was left by a dead helm, for nobody else changes the release meanwhile; a further rollback works over it.
+// A rollback has no label that marks its revision: it is a later revision whose description says so. A
+// pending one was left by a dead helm, because nobody else changes the release meanwhile; a further
+// rollback replaces it.
 var settleRollback = settlement{
 	//                 nothing   deployed  failed     dead           live  foreign    unknown
 	triedOK:          {nextFail, nextDone, nextFail, nextAgain, nextFail, nextAgain, nextFail},
@@ -100,8 +101,8 @@ var settleRollback = settlement{
 	triedStopped:     {nextFail, nextDone, nextFail, nextClearFail, nextFail, nextFail, nextFail},
 }
 
-// Of an uninstall "failed" is the release that is to go. A record that is gone, or another's, leaves the
-// objects to be looked after; where helm was content, nobody looks.
+// For an uninstall "failed" is the release to be removed. If the record is gone, or is another's, the
+// remaining objects must be removed; if helm reported success, nobody looks.
 var settleUninstall = settlement{
 	triedOK:          {foundNothing: nextDone},
 	triedSkipped:     {foundNothing: nextFinish},
@@ -120,8 +121,8 @@ type observation struct {
 	err     error // of the try
 	how     tried
 	found   found
-	rec     *record // what is found, nil where that is nothing
-	lookErr error   // why nobody could look
+	rec     *record // what is found, nil if nothing
+	lookErr error   // why looking failed
 	late    bool    // helm was killed, and what it had sent may still arrive
 }
 
@@ -138,7 +139,7 @@ func (h *Helm) howItEnded(err error) tried {
 	case e != nil && e.cause != nil && (errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, errOverlong)):
 		return triedStopped
 	case errors.Is(err, ErrRenderTooLarge), errors.Is(err, ErrRenderTimeout):
-		return triedRefused // it takes as much next time, whatever Retry says
+		return triedRefused // it needs as much next time, whatever Retry says
 	case errors.Is(err, ErrReleaseExists), errors.Is(err, ErrReleaseBusy):
 		return triedTaken
 	case h.cfg.Retry.Retryable(err) && errors.Is(err, ErrClusterUnreachable):
@@ -151,11 +152,12 @@ func (h *Helm) howItEnded(err error) tried {
 	return triedRefused
 }
 
-// found reads what a record of the operation means to it. A record that failed was found so since then.
+// found says what a record of the operation means to it. A failed record was first found failed at
+// since.
 func (op *operation) found(r *Release, now, since time.Time) found {
 	switch {
 	case r.Status == StatusUninstalled, r.Status == StatusUninstalling && op.label == labelUpgrade:
-		// Its history was kept on purpose, and so was the name; or somebody is removing it.
+		// Its history, and so its name, was kept on purpose; or somebody is removing it.
 		return foundForeign
 	case r.Labels[labelSweep] != "":
 		return foundDead

@@ -21,16 +21,16 @@ import (
 )
 
 const (
-	// maxStdout is what one command may print. The largest honest output is the manifest of a
+	// maxStdout is how much one command may print. The largest regular output is the manifest of a
 	// chart, and Kubernetes itself refuses a release record over 1 MiB.
 	maxStdout = 64 << 20
-	// maxStderr is how much of the end of stderr is kept. Helm says what went wrong last.
+	// maxStderr is how much of the end of stderr is kept. Helm prints the reason last.
 	maxStderr = 32 << 10
 	// processMemory is what one helm process needs before it does anything.
 	processMemory = 75 << 20
 )
 
-// invocation is one helm process: what it gets, and what may become of its output.
+// invocation is one helm process: its input, and how its output is handled.
 type invocation struct {
 	args    []string   // after the binary; every positional behind "--"
 	env     []string   // over the environment of every call
@@ -38,17 +38,17 @@ type invocation struct {
 	secrets []string   // kept out of logs and errors
 	inherit []*os.File // open in helm as descriptor 3 and up
 
-	limits *processLimits // on a helm that fetches or renders, nil on one that gets nothing from outside
-	// atMost is how long it may take from its start, 0 being no limit, and late the error after that.
+	limits *processLimits // for a helm that fetches or renders; nil for one that gets nothing from outside
+	// atMost is how long it may take from its start (0 is no limit), and late the error after that.
 	atMost time.Duration
 	late   error
-	stderr *string // set to the end of stderr when helm succeeds
-	// subject is what an error names in place of the first positional, which is a name of our making.
+	stderr *string // set to the end of stderr if helm succeeds
+	// subject replaces the first positional in errors, if that is a name that we made up.
 	subject string
-	via     *fetch.Relay // what stands between helm and a repository
-	login   fetch.Login  // what becomes of the credentials for the source that it asks
+	via     *fetch.Relay // between helm and a repository
+	login   fetch.Login  // how the credentials for its source are used
 
-	// mutates marks a command that changes the cluster. Its output is not worth its life: what
+	// mutates marks a command that changes the cluster. It is not killed for its output: what
 	// exceeds the cap is dropped, and the process goes on.
 	mutates bool
 	// waits marks a command that may wait for pods for as long as its caller lets it.
@@ -57,19 +57,19 @@ type invocation struct {
 	reports bool
 }
 
-// source tells a helm that asks a source of charts, and has no chart to render.
+// source reports whether helm contacts a source of charts and renders no chart.
 func (inv invocation) source() bool {
 	return slices.Contains([]string{"repo", "pull", "push", "registry", "dependency"}, inv.args[0])
 }
 
-// redactor makes what helm says fit for logs and errors.
+// redactor makes helm's output safe for logs and errors.
 func (inv invocation) redactor() func(string) string {
 	without := redact.Redactor(inv.secrets)
 	return func(s string) string { return redact.Printable(without(inv.via.Speak(s))) }
 }
 
-// run is the one way a helm process runs. It returns stdout. The error, when the process was
-// started, is an *Error.
+// run runs every helm process and returns its stdout. If the process was started, the error is an
+// *Error.
 func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
@@ -131,14 +131,14 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	return result.Stdout, nil
 }
 
-// failure reads what a helm that failed said and how it ended.
+// failure makes the error of a failed helm from its output and how it ended.
 func (inv invocation) failure(ctx context.Context, result process.Result, shown []string, safe func(string) string) *Error {
 	e := &Error{
 		Args: shown, ExitCode: result.ExitCode, Signal: result.Signal,
 		Stderr: safe(result.Stderr), subject: redact.Abridged(safe(inv.subject)),
 	}
 	if inv.reports {
-		// Behind what stderr says, for the reason is what follows the last "Error:".
+		// Placed after stderr, because the reason follows the last "Error:".
 		printed := result.Stdout[max(0, len(result.Stdout)-maxStderr):]
 		e.Stderr = strings.TrimSpace(e.Stderr) + "\n" + strings.TrimSpace(safe(string(printed)))
 	}
@@ -146,10 +146,10 @@ func (inv invocation) failure(ctx context.Context, result process.Result, shown 
 	case result.Exceeded != nil:
 		e.cause = result.Exceeded
 	case result.Stopped:
-		// We ended it, so the end of the context is the cause, not what helm said of it.
+		// We ended it, so the end of the context is the cause, not helm's message.
 		e.cause = contextError(ctx)
 	case result.Signal != "":
-		e.transient = true // what it said until then is not its last word
+		e.transient = true // what it printed before is not its last word
 	default:
 		e.kind, e.transient = helmtext.Meaning(e.Stderr, inv.source())
 		if result.ExitCode <= 0 {
@@ -166,8 +166,8 @@ func (inv invocation) failure(ctx context.Context, result process.Result, shown 
 }
 
 // inputFile is what helm reads from stdin. A pipe would end with this process, and a helm that
-// outlives it would take a part of the values, or none, for all. The file has no name any more where
-// the system allows that.
+// outlives it would take a part of the values, or none, as all of them. Where the system allows it,
+// the file has no name any more.
 func (h *Helm) inputFile(content []byte) (f *os.File, done func(), err error) {
 	f, err = os.CreateTemp(h.home.Path("tmp"), "stdin-")
 	if err != nil {
@@ -187,7 +187,7 @@ func (h *Helm) inputFile(content []byte) (f *os.File, done func(), err error) {
 	return f, done, err
 }
 
-// log writes the one line of a helm process.
+// log writes the log line of a helm process.
 func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code int, failure *Error) {
 	attrs := []slog.Attr{
 		slog.Any("args", shown), slog.Duration("duration", took.Round(time.Microsecond)), slog.Int("exit", code),
@@ -202,7 +202,7 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 
 func contextError(ctx context.Context) error { return errdef.ContextError(ctx) }
 
-// args collects flags in a fixed order, each as one word, so that no value is taken for a flag.
+// args collects flags in a fixed order, each as one word, so that no value is read as a flag.
 type args []string
 
 func (a *args) str(flag, value string) {
@@ -235,7 +235,7 @@ func (a *args) add(words ...string) { *a = append(*a, words...) }
 // processesThatFit is how many helm processes the memory available now can hold, at least 64.
 func processesThatFit() int { return max(64, int(process.AvailableMemory()/processMemory)) }
 
-// sources runs helm for what asks sources of charts.
+// sources runs helm for package fetch.
 type sources struct{ h *Helm }
 
 // Fetch implements fetch.Helm.
@@ -254,7 +254,8 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 		out, err = h.run(ctx, inv)
 		return err
 	})
-	// What keeps a server from serving has many names; what keeps helm from writing is not its fault.
+	// A server can fail in many ways, so every other failure counts as one, unless helm could not
+	// write locally.
 	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && !helmtext.LocalFault(e.Stderr) {
 		e.kind = call.Kind
 	}

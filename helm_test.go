@@ -193,8 +193,8 @@ func TestVersion(t *testing.T) {
 		{"Helm 2", "Client: v2.17.0+ga690bad", Version{}, "helm v2.17.0+ga690bad, and v3.14.0 or v4.0.0"},
 		{"too old", "v3.13.3+gc8b9489", Version{}, "helm v3.13.3+gc8b9489, and v3.14.0 or v4.0.0"},
 		{"a candidate of the oldest Helm 4", "v4.0.0-rc.1", Version{}, "helm v4.0.0-rc.1, and v3.14.0 or v4.0.0"},
-		{"another program", "hello", Version{}, "does not say its version"},
-		{"nothing", "", Version{}, "does not say its version"},
+		{"another program", "hello", Version{}, "prints no version"},
+		{"nothing", "", Version{}, "prints no version"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, fake := withFake(t, Config{})

@@ -58,7 +58,7 @@ data:
 // sighting is an object that exists.
 type sighting struct {
 	Remain
-	owned bool // not marked as another release's, and not a hook
+	owned bool // not marked as another release's
 }
 
 // look asks the cluster which of the objects of a release exist. Starts one helm process.

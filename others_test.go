@@ -213,7 +213,7 @@ func TestLeftBehindWhenTheGraceIsOver(t *testing.T) {
 	fake.Handle("template", func(c helmtest.Call) helmtest.Reply { return helmtest.Reply{Stdout: objects} })
 	_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Namespace: "team"})
 	require.ErrorIs(t, err, ErrLeftBehind)
-	assert.ErrorContains(t, err, "Deployment team/web (not known whether it is there)")
+	assert.ErrorContains(t, err, "Deployment team/web (not known whether it exists)")
 }
 
 // A failed release that is to be kept is kept, also one that helm could not see get ready.

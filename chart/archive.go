@@ -29,7 +29,7 @@ func (p *parts) read(path, what string) error {
 	case info.IsDir():
 		return p.readFolder(path, what)
 	case !info.Mode().IsRegular():
-		return unsound(what, errors.New("it is neither a file nor a folder"))
+		return invalid(what, errors.New("it is neither a file nor a folder"))
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -77,7 +77,7 @@ func (p *parts) readArchive(what string, r io.Reader) error {
 			return archiveError(what, err)
 		}
 	}
-	// The rest holds the checksum, and could hold anything.
+	// The rest contains the checksum, and could contain anything.
 	if _, err := io.Copy(io.Discard, unpacked); err != nil {
 		return archiveError(what, err)
 	}
@@ -85,20 +85,20 @@ func (p *parts) readArchive(what string, r io.Reader) error {
 	return nil
 }
 
-// archiveError puts the errors of the decoders into words.
+// archiveError explains the errors of the decoders.
 func archiveError(what string, err error) error {
 	switch {
 	case errors.Is(err, ErrTooLarge):
 	case errors.Is(err, gzip.ErrHeader):
-		err = errors.New("it is no gzip archive, or something follows its end")
+		err = errors.New("it is not a gzip archive, or something follows its end")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		err = fmt.Errorf("it is no gzip archive, or cut short: %w", io.ErrUnexpectedEOF)
+		err = fmt.Errorf("it is not a gzip archive, or cut short: %w", io.ErrUnexpectedEOF)
 	}
-	return unsound(what, err)
+	return invalid(what, err)
 }
 
-// unsound is the error of a chart that is there and cannot be read.
-func unsound(what string, err error) error {
+// invalid is the error for a chart that exists but cannot be read.
+func invalid(what string, err error) error {
 	if errors.Is(err, ErrTooLarge) {
 		return fmt.Errorf("chart %s: %w", what, err)
 	}
@@ -121,7 +121,8 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// addEntry takes one entry of an archive. top is the folder of the first, in which all must be.
+// addEntry adds one entry of an archive. top is the folder of the first entry, in which all must
+// be.
 func (p *parts) addEntry(top *string, header *tar.Header, r io.Reader) error {
 	switch header.Typeflag {
 	case tar.TypeXGlobalHeader:
@@ -149,9 +150,9 @@ func (p *parts) addEntry(top *string, header *tar.Header, r io.Reader) error {
 	return p.add(name, header.Size, func() (io.ReadCloser, error) { return io.NopCloser(r), nil })
 }
 
-// splitEntryPath splits the path of an entry into the top folder and what is below it, "." for the folder itself. As
-// in Helm the separator is "\" where there is one, in archives made on Windows; a mixture means another file to Helm
-// than to most readers and is refused.
+// splitEntryPath splits the path of an entry into the top folder and the rest, "." for the folder itself. As in
+// Helm, a path with "\" uses that as separator, in archives made on Windows. A mixture is refused, because Helm
+// and most readers would take it for different files.
 func splitEntryPath(name string) (top, rest string, err error) {
 	if len(name) > maxEntryPath {
 		return "", "", fmt.Errorf("it has a path of %d bytes", len(name))

@@ -28,7 +28,7 @@ const (
 // entry is one entry of an archive; a zero type is a file.
 type entry struct {
 	name, body string
-	header     tar.Header // for what is no file
+	header tar.Header // for anything but a file
 }
 
 func file(name, body string) entry { return entry{name: name, body: body} }
@@ -71,7 +71,7 @@ func archiveOf(t testing.TB, entries ...entry) []byte {
 	return gzipped(t, tarOf(t, entries...))
 }
 
-// demo is a good chart with further entries.
+// demo is a valid chart with more entries.
 func demo(more ...entry) []entry {
 	return append([]entry{file("demo/Chart.yaml", demoChart), file("demo/values.yaml", demoValues)}, more...)
 }
@@ -213,7 +213,7 @@ func TestReadArchiveRefusesDamage(t *testing.T) {
 		says    string
 	}{
 		{"empty file", nil, "cut short"},
-		{"not gzip", []byte("apiVersion: v2\n"), "no gzip archive"},
+		{"not gzip", []byte("apiVersion: v2\n"), "not a gzip archive"},
 		{"gzip of no tar", gzipped(t, bytes.Repeat([]byte("x"), 2048)), "invalid tar header"},
 		{"cut in the gzip header", good[:5], "cut short"},
 		{"cut in the middle", good[:len(good)/2], "cut short"},
@@ -264,7 +264,8 @@ func TestReadArchiveLimits(t *testing.T) {
 	}
 }
 
-// An archive that claims, or even holds, 2 GiB is given up on within the limits, without reading or keeping it.
+// Reading an archive that claims, or even holds, 2 GiB stops within the limits, without reading or keeping it
+// all.
 func TestReadArchiveStopsEarly(t *testing.T) {
 	r, w := io.Pipe()
 	wrote := make(chan int64, 1)

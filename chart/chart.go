@@ -7,7 +7,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// Chart is what a chart says of itself. All of it is its author's and not to be trusted.
+// Chart is what a chart says about itself. All of it comes from its author and must not be trusted.
 type Chart struct {
 	Metadata *Metadata
 	Values   Values   // the chart's own values.yaml, without those of its dependencies; empty without one
@@ -18,12 +18,12 @@ type Chart struct {
 
 // Options are for Read and ReadCRDs.
 type Options struct {
-	Name   string // what errors call the chart; default is its path
+	Name string // the name of the chart in errors; default is its path
 	Limits Limits
 }
 
-// Limits bound what is read of a chart. Zero fields take the defaults. A chart beyond one of them is ErrTooLarge.
-// Beside them no values.yaml and no Chart.yaml may have more than 1 MiB.
+// Limits on what is read of a chart. Zero fields take the defaults. A chart that exceeds one is ErrTooLarge. In
+// addition, values.yaml and Chart.yaml must not have more than 1 MiB each.
 type Limits struct {
 	Archive int64 // bytes of the archive; 32 MiB
 	Content int64 // bytes of the unpacked archive, or of the files of a folder; 100 MiB
@@ -32,8 +32,8 @@ type Limits struct {
 	Ratio   int64 // unpacked to compressed bytes, beyond the first MiB; 200
 }
 
-// withDefaults: Helm itself stops at 100 MiB unpacked, Helm 3 at 5 MiB a file. Charts unpack to 5 to 30 times
-// their size; gzip reaches 1032.
+// withDefaults: Helm itself stops at 100 MiB unpacked, Helm 3 at 5 MiB per file. Charts unpack to 5 to 30
+// times their size; gzip reaches 1032.
 func (l Limits) withDefaults() Limits {
 	return Limits{
 		Archive: cmp.Or(l.Archive, 32<<20), Content: cmp.Or(l.Content, 100<<20), File: cmp.Or(l.File, 16<<20),
@@ -41,10 +41,10 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// Read reads a chart archive (.tgz) or folder to its end, so that what it returns has been checked as a whole.
+// Read reads a chart archive (.tgz) or folder to its end, so the whole chart has been checked.
 //
-// The archive is read as a stream and nothing is unpacked to disk. Refused are devices, paths out of the chart's folder,
-// files that are there twice, and links, but for those in a folder that stay in it.
+// The archive is read as a stream and nothing is unpacked to disk. Devices, paths that lead out of the chart's
+// folder, duplicate files and links are refused, except links in a folder that stay in it.
 //
 // Errors: ErrNotFound, ErrBad, ErrTooLarge.
 func Read(path string, opts Options) (_ *Chart, err error) {
@@ -57,6 +57,6 @@ func Read(path string, opts Options) (_ *Chart, err error) {
 	return parts.chart(name)
 }
 
-// HasCRDs tells whether a chart brings custom resource definitions, or can: it has a folder crds, or subcharts that are
-// packed.
+// HasCRDs reports whether a chart brings custom resource definitions, or may bring some: it has a folder crds,
+// or packed subcharts.
 func (c *Chart) HasCRDs() bool { return slices.ContainsFunc(c.Files, bringsCRDs) }

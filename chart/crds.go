@@ -12,14 +12,14 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// CRDs are the files of custom resource definitions that a chart brings, each a stream of YAML or JSON. Helm makes what
-// is in them before everything else, and never removes it. They can hold objects of any kind.
+// CRDs are the files of custom resource definitions that a chart brings, each a stream of YAML or JSON. Helm
+// creates their objects before everything else, and never removes them. They can contain objects of any kind.
 type CRDs struct {
-	Own [][]byte // those of the chart's own folder crds
-	Sub [][]byte // those of its subcharts, also of such that its values switch off
+	Own [][]byte // of the chart's own folder crds
+	Sub [][]byte // of its subcharts, including those that its values switch off
 }
 
-// ReadCRDs reads the files of CRDs of a chart and of what is packed in it.
+// ReadCRDs reads the CRD files of a chart and of the charts packed in it.
 //
 // Errors: as Read.
 func ReadCRDs(path string, opts Options) (crds CRDs, err error) {
@@ -58,11 +58,12 @@ func (c *CRDs) add(p *parts, packed bool, depth int) error {
 	return nil
 }
 
-// maxSubcharts is how deep charts are packed in each other that are read here.
+// maxSubcharts is how deep charts may be packed in each other.
 const maxSubcharts = 8
 
-// bringsCRDs tells whether a file of a chart is one of CRDs, or can hold some: as Helm reads a chart, the
-// YAML and JSON in crds, in the same folder of what is in charts, and in what is packed there.
+// bringsCRDs reports whether a file of a chart contains CRDs, or may contain some. As in Helm, these are
+// the YAML and JSON files in crds and in the crds folders of the charts in charts, and packed charts
+// there.
 func bringsCRDs(name string) bool {
 	for strings.HasPrefix(name, "charts/") {
 		if isPackedChart(name) {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What Helm makes of it: files of the folders crds, its own, of subcharts in folders, packed, and packed in what is
-// packed.
+// Helm reads the folders crds of the chart, of subcharts in folders, of packed ones, and of charts packed in
+// those.
 func TestReadCRDs(t *testing.T) {
 	inner := archiveOf(t, demo(file("demo/crds/a.json", "inner"))...)
 	middle := archiveOf(t, demo(file("demo/crds/a.yml", "middle"), file("demo/charts/inner-1.0.0.tgz", string(inner)))...)

@@ -1,10 +1,10 @@
-// Package chart reads Helm charts that nobody trusts, from archives and folders, without helm: what a chart
-// says of itself, its values, their schema, and the custom resource definitions it brings. A chart is read as
-// a stream and nothing of it is unpacked to disk; what leads out of it is refused, and so is what is larger
-// than [Limits]. The package also combines values as Helm does. It starts no process and asks no cluster.
+// Package chart reads untrusted Helm charts, from archives and folders, without helm: their metadata, values,
+// values schema and custom resource definitions. A chart is read as a stream and nothing is unpacked to disk;
+// paths that lead out of it are refused, and so is a chart that exceeds [Limits]. The package also combines
+// values as Helm does. It starts no process and contacts no cluster.
 //
-// Its errors are found by errors.Is: [ErrNotFound], [ErrBad] and [ErrTooLarge] for a chart, [ErrInvalid] for what
-// a caller gives. Their text is printable whatever the chart has in it.
+// Use errors.Is for its errors: [ErrNotFound], [ErrBad] and [ErrTooLarge] for a chart, [ErrInvalid] for the
+// caller's input. Their text is printable, whatever the chart contains.
 package chart
 
 import "github.com/sut-bench/helmexec/internal/errdef"
@@ -13,7 +13,7 @@ import "github.com/sut-bench/helmexec/internal/errdef"
 var (
 	// ErrNotFound: there is nothing at the path, or no chart. It is helmexec.ErrChartNotFound.
 	ErrNotFound = errdef.ErrChartNotFound
-	// ErrBad: an archive or folder is there, and cannot be read and trusted as a chart. It is helmexec.ErrBadChart.
+	// ErrBad: an archive or folder exists but is not a valid chart. It is helmexec.ErrBadChart.
 	ErrBad = errdef.ErrBadChart
 	// ErrTooLarge: a limit is exceeded. It is helmexec.ErrOutputTooLarge.
 	ErrTooLarge = errdef.ErrOutputTooLarge

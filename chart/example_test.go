@@ -7,7 +7,7 @@ import (
 	"github.com/sut-bench/helmexec/chart"
 )
 
-// A chart of a stranger is read within limits, and its values are combined with one's own.
+// Read an untrusted chart within limits, and combine its values with your own.
 func Example() {
 	c, err := chart.Read("../testdata/charts/webapp", chart.Options{Limits: chart.Limits{File: 1 << 20}})
 	if err != nil {

@@ -64,7 +64,7 @@ func TestGrowthOfFileNames(t *testing.T) {
 	})
 }
 
-// No depth of nesting overflows a stack.
+// No depth of nesting overflows the stack.
 func TestDeepNesting(t *testing.T) {
 	for _, text := range []string{"[", "{a: ", `{"a":`, "- ", "? ", "&a ["} {
 		_, err := parseValues("values", []byte("a: "+strings.Repeat(text, 100_000)))

@@ -10,13 +10,13 @@ import (
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
-// Metadata is what a chart says of itself in its Chart.yaml. The fields are Helm's; the text is the author's and not
-// to be trusted, but for Name and Version, which are checked.
+// Metadata is the content of a Chart.yaml. The fields are Helm's; the text comes from the author and must not
+// be trusted, except Name and Version, which are checked.
 type Metadata struct {
 	APIVersion string `json:"apiVersion,omitempty"` // "v2"; "v1" for charts of Helm 2
 	Name       string `json:"name,omitempty"`       // never empty, no path separator in it
 	Version    string `json:"version,omitempty"`    // semantic version, a leading "v" and missing parts allowed
-	AppVersion string `json:"appVersion,omitempty"` // of what the chart installs, in any form
+	AppVersion string `json:"appVersion,omitempty"` // version of what the chart installs, in any form
 
 	KubeVersion string `json:"kubeVersion,omitempty"` // constraint on the cluster's version, such as ">=1.25.0-0"
 	Type        string `json:"type,omitempty"`        // "application" (also when empty) or "library", which cannot be installed
@@ -63,7 +63,7 @@ func parseMetadata(what string, text []byte) (*Metadata, error) {
 		return nil, err
 	}
 	if m.APIVersion == "" {
-		m.APIVersion = "v1" // Helm 2 did without, and Helm still takes such a chart
+		m.APIVersion = "v1" // Helm 2 did not need one, and Helm still accepts such a chart
 	}
 	if err := m.validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -71,8 +71,8 @@ func parseMetadata(what string, text []byte) (*Metadata, error) {
 	return m, nil
 }
 
-// addRequirements takes the dependencies of a requirements.yaml. Helm lays the whole file over Chart.yaml; one that
-// changes who the chart is has no honest purpose.
+// addRequirements adds the dependencies of a requirements.yaml. Helm merges the whole file into Chart.yaml;
+// there is no honest reason to change the chart's name or version there.
 func (m *Metadata) addRequirements(what string, text []byte) error {
 	var requirements Metadata
 	if err := safeyaml.Unmarshal(what, text, &requirements); err != nil {
@@ -87,7 +87,8 @@ func (m *Metadata) addRequirements(what string, text []byte) error {
 	return nil
 }
 
-// validate refuses what Helm refuses, where this package relies on it: the name becomes part of file names.
+// validate refuses what Helm refuses, as far as this package relies on it: the name becomes part of file
+// names.
 func (m *Metadata) validate() error {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	switch {

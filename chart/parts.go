@@ -20,11 +20,11 @@ const (
 	schemaFile       = "values.schema.json"
 )
 
-// parts gathers the files of one chart, whether they come from an archive or from a folder. Paths are relative to
-// the chart's folder, so that the files of a dependency (charts/x/Chart.yaml) are none of this chart's.
+// parts gathers the files of one chart, whether they come from an archive or from a folder. Paths are relative
+// to the chart's folder, so the files of a dependency (charts/x/Chart.yaml) are not mistaken for its own.
 type parts struct {
 	limits  Limits
-	extra   func(name string) bool // files to be read beside those that describe the chart; nil for none
+	extra func(name string) bool // more files to read than those that describe the chart; nil for none
 	texts   map[string][]byte      // of the files that are read
 	seen    map[string]bool
 	files   []string
@@ -45,7 +45,7 @@ func (p *parts) count() error {
 	return nil
 }
 
-// add takes one file, and opens and reads it if it is one that matters here.
+// add adds one file, and reads it if its content is needed.
 func (p *parts) add(name string, size int64, open func() (io.ReadCloser, error)) error {
 	if err := p.count(); err != nil {
 		return err
@@ -88,34 +88,34 @@ func (p *parts) add(name string, size int64, open func() (io.ReadCloser, error))
 	return nil
 }
 
-// chart makes sense of the files; what names it in errors.
+// chart interprets the files; what is its name in errors.
 func (p *parts) chart(what string) (*Chart, error) {
 	if !p.seen[chartFile] {
 		return nil, fmt.Errorf("%w: %s has no Chart.yaml in its top folder", ErrNotFound, what)
 	}
 	metadata, err := parseMetadata(chartFile, p.texts[chartFile])
 	if err != nil {
-		return nil, unsound(what, err)
+		return nil, invalid(what, err)
 	}
 	if text, ok := p.texts[requirementsFile]; ok {
 		if err := metadata.addRequirements(requirementsFile, text); err != nil {
-			return nil, unsound(what, err)
+			return nil, invalid(what, err)
 		}
 	}
 	values, err := parseValues(valuesFile, p.texts[valuesFile])
 	if err != nil {
-		return nil, unsound(what, err)
+		return nil, invalid(what, err)
 	}
 	return &Chart{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files, Digest: p.digest}, nil
 }
 
-// versionControl are folders that no chart means to contain, and that would exceed its limits. Helm leaves them out by
-// the .helmignore that "helm create" writes; other rules of that file are not applied here.
+// versionControl are folders that do not belong in a chart, and that would exceed its limits. Helm leaves them
+// out because of the .helmignore that "helm create" writes; other rules of that file are not applied here.
 var versionControl = map[string]bool{".git": true, ".hg": true, ".svn": true, ".bzr": true}
 
-// readFolder reads a chart that is not packaged. Helm follows every symbolic link in one, so a chart could have
-// it read any file of this machine into a template: a link that leaves the folder is refused, and so is whatever is
-// neither a file nor a folder. A link within the folder is followed, and counts as what it leads to.
+// readFolder reads a chart that is not packaged. Helm follows every symbolic link in a folder, so a chart could
+// read any file of this machine into a template. Therefore a link that leaves the folder is refused, and so is
+// anything that is neither a file nor a folder. A link within the folder is followed, and counts as its target.
 func (p *parts) readFolder(dir, what string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -123,7 +123,7 @@ func (p *parts) readFolder(dir, what string) error {
 	}
 	defer root.Close()
 	if err := (&folderReader{root: root, parts: p}).folder(".", ".", nil); err != nil {
-		return unsound(what, err)
+		return invalid(what, err)
 	}
 	return nil
 }
@@ -135,15 +135,15 @@ type folderReader struct {
 	total int64
 }
 
-// folder reads a folder. name is its path as Helm has it, and place where it is within the root, which is another one
-// behind an absolute link. above are the folders around it.
+// folder reads a folder. name is its path in the chart, as in Helm; place is its path in the root, which
+// differs after an absolute link. above are the folders around it.
 func (f *folderReader) folder(name, place string, above []fs.FileInfo) error {
 	info, err := f.root.Stat(place)
 	if err != nil {
 		return err
 	}
 	if slices.ContainsFunc(above, func(a fs.FileInfo) bool { return os.SameFile(a, info) }) {
-		return fmt.Errorf("the link %.200s leads to a folder that it is in", name)
+		return fmt.Errorf("the link %.200s leads to a folder that contains it", name)
 	}
 	entries, err := fs.ReadDir(f.root.FS(), place)
 	if err != nil {
@@ -168,7 +168,7 @@ func (f *folderReader) entry(name, place string, entry fs.DirEntry, above []fs.F
 			info, err = f.root.Stat(place)
 		}
 		if err != nil {
-			return fmt.Errorf("the link %.200s leads out of the folder, to nothing or over too many links: %w", name, err)
+			return fmt.Errorf("the link %.200s leads out of the folder, to nothing or through too many links: %w", name, err)
 		}
 	}
 	switch {
@@ -190,8 +190,8 @@ func (f *folderReader) entry(name, place string, entry fs.DirEntry, above []fs.F
 	return f.parts.add(name, info.Size(), func() (io.ReadCloser, error) { return f.root.Open(place) })
 }
 
-// absolute gives where within the folder an absolute link leads, "" if it leads out. It looks at the text of the link
-// alone, and asks nothing outside of the folder.
+// absolute returns the target of an absolute link within the folder, "" if it leads out. It only looks at the
+// text of the link, and reads nothing outside the folder.
 func (f *folderReader) absolute(link string) string {
 	target, err := f.root.Readlink(link)
 	if err != nil || !filepath.IsAbs(target) {

@@ -39,7 +39,8 @@ func TestReadFolder(t *testing.T) {
 	assert.Equal(t, []string{".helmignore", "Chart.yaml", "charts/dep/Chart.yaml", "charts/dep/values.yaml", "templates/a.yaml", "values.yaml"}, got.Files)
 }
 
-// linkedFolder makes a chart folder with a link in it. The target may begin with the folder itself as $chart.
+// linkedFolder makes a chart folder with a link in it. The target may begin with $chart, which is the folder
+// itself.
 func linkedFolder(t *testing.T, link, target string) string {
 	t.Helper()
 	dir := folderOf(t, map[string]string{
@@ -57,7 +58,7 @@ func linkedFolder(t *testing.T, link, target string) string {
 func TestReadFolderFollowsLinks(t *testing.T) {
 	for _, tt := range []struct {
 		name, link, target string
-		files              []string // that it adds
+		files []string // that the link adds
 	}{
 		{"to a file", "values.yaml", "files/values.yaml", []string{"values.yaml"}},
 		{"to a file, absolute", "values.yaml", "$chart/files/values.yaml", []string{"values.yaml"}},
@@ -89,9 +90,9 @@ func TestReadFolderRefusesLinks(t *testing.T) {
 		{"to itself", "x", "x", "leads out"},
 		{"to a folder outside", "x", filepath.Dir(secret), "leads out"},
 		{"to the folder above", "x", "..", "leads out"},
-		{"to the folder it is in", "files/x", ".", "a folder that it is in"},
-		{"to the chart", "charts/x", "..", "a folder that it is in"},
-		{"to the chart, absolute", "charts/x", "$chart", "a folder that it is in"},
+		{"to the folder it is in", "files/x", ".", "a folder that contains it"},
+		{"to the chart", "charts/x", "..", "a folder that contains it"},
+		{"to the chart, absolute", "charts/x", "$chart", "a folder that contains it"},
 		{"to a device", "values.yaml", "/dev/null", "leads out"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,7 +104,7 @@ func TestReadFolderRefusesLinks(t *testing.T) {
 	}
 }
 
-// Each way to a file counts: a few links can make very many.
+// Each path to a file counts: a few links can make very many.
 func TestReadFolderLinksOfLinks(t *testing.T) {
 	dir := folderOf(t, map[string]string{"Chart.yaml": demoChart, "f0/x": ""})
 	for i := 1; i <= 7; i++ {
@@ -140,7 +141,7 @@ func TestReadFolderLimits(t *testing.T) {
 	}
 }
 
-// A chart says the same of itself as a folder and packaged.
+// A chart reads the same as a folder and packaged.
 func TestReadOfTestdata(t *testing.T) {
 	for _, name := range []string{"webapp", "gpu-inference", "argo-benchmark", "stack", "broken-template"} {
 		t.Run(name, func(t *testing.T) {

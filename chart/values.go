@@ -12,29 +12,31 @@ import (
 
 // Values are the values of a chart, or those a user gives over them.
 //
-// Values that this package reads hold map[string]any, []any, string, bool, nil, and for numbers int64, uint64 (only
-// above the largest int64) or float64. A caller may put anything into them that encoding/json can write.
+// Values that this package reads contain map[string]any, []any, string, bool, nil, and for numbers int64,
+// uint64 (only above the largest int64) or float64. A caller may put anything into them that encoding/json can
+// write.
 //
-// Whole numbers are kept exactly up to 64 bits, on the way from a chart through Merge and back to helm. Helm itself
-// makes a float64 of every number in values: a template prints 12345678901234567 as 1.2345678901234568e+16, and
-// 1000000 as 1e+06. An id that matters belongs in quotes, in the chart and here.
+// Whole numbers are kept exactly up to 64 bits, on the way from a chart through Merge and back to helm. Helm
+// itself converts every number in values to float64: a template prints 12345678901234567 as
+// 1.2345678901234568e+16, and 1000000 as 1e+06. Put ids that must be exact in quotes, in the chart and here.
 type Values map[string]any
 
-// Merge gives the values that a chart with the defaults v has when the user gives over, by Helm's rules: maps merge at
-// every depth; lists, scalars, and a map against something else replace; null in over deletes the key. Neither is
-// modified, and the result shares no map or list with them. A nil map or slice of Go is an empty one, not null.
+// Merge returns the values that a chart with the defaults v gets if the user gives over, by Helm's rules: maps
+// merge at every depth; lists, scalars, and a map against something else replace; null in over deletes the key.
+// Neither is modified, and the result shares no map or list with them. A nil map or slice of Go is an empty
+// one, not null.
 //
-// At the edges it does what Helm 4's coalescing does (pkg/chart/common/util.CoalesceValues): a null of over whose key
-// is not in v stays in the result, and a null among the defaults does not get there. Helm 3 keeps the latter.
+// In special cases it does what Helm 4's coalescing does (pkg/chart/common/util.CoalesceValues): a null in over
+// whose key is not in v stays in the result, and a null in the defaults is dropped. Helm 3 keeps the latter.
 //
-// The result tells what the chart will see. It is not a substitute for over in an Install: a key that is missing there
-// gets the chart's default again.
+// The result is what the chart will see. Do not use it in place of over in an Install: a key that is missing
+// there gets the chart's default again.
 func (v Values) Merge(over Values) Values {
 	return coalesce(normalizeTable(v), normalizeTable(over), true)
 }
 
-// coalesce puts the defaults of a chart under over, in place. top says that they are the outermost maps, where Helm
-// treats a null on both sides as a deletion; further down it keeps it.
+// coalesce puts the defaults of a chart under over, in place. top marks the outermost maps, where Helm treats a
+// null on both sides as a deletion; further down it keeps it.
 func coalesce(defaults, over map[string]any, top bool) map[string]any {
 	for key, value := range defaults {
 		wanted, given := over[key]
@@ -71,8 +73,8 @@ func withoutNulls(value any) any {
 	return value
 }
 
-// overlay lays a layer of a user's values over v, in place, as Helm combines several --values: like Merge, but a null is
-// kept, for it is meant for the chart's default.
+// overlay lays a layer of a user's values over v, in place, as Helm combines several --values: like Merge, but
+// a null is kept, because it is meant for the chart's default.
 func (v Values) overlay(over map[string]any) { overlayTable(v, normalizeTable(over)) }
 
 func overlayTable(base, over map[string]any) {
@@ -87,10 +89,11 @@ func overlayTable(base, over map[string]any) {
 	}
 }
 
-// Normal is a copy that holds only the types above, and shares nothing with v. What JSON refuses stays as it is.
+// Normal returns a copy that contains only the types above, and shares nothing with v. What JSON refuses stays
+// as it is.
 func (v Values) Normal() Values { return normalizeTable(v) }
 
-// normalize makes of a value what reading it from YAML would have made, sharing nothing with it: tables are
+// normalize converts a value to what reading it from YAML would give, sharing nothing with it: tables are
 // map[string]any, lists []any. What cannot be written is returned as it is, and JSON refuses it.
 func normalize(value any) any {
 	switch value := value.(type) {
@@ -164,9 +167,9 @@ func number(n json.Number) any {
 	return n.String()
 }
 
-// JSON writes the values for "helm --values -": as JSON, which is YAML that leaves nothing to guess (a text such as
-// "no" or "1e3" stays text, no line can look like a document separator). The newline at the end is needed: Helm 4 can
-// drop an unterminated last line.
+// JSON writes the values for "helm --values -" as JSON, which is unambiguous YAML (a text such as "no" or "1e3"
+// stays text, no line can look like a document separator). The newline at the end is needed: Helm 4 can drop an
+// unterminated last line.
 func (v Values) JSON() ([]byte, error) {
 	text, err := json.Marshal(normalizeTable(v))
 	if err != nil {
@@ -178,5 +181,5 @@ func (v Values) JSON() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// notInYAML are the characters that JSON may hold as they are and YAML only escaped.
+// notInYAML are the characters that JSON may contain unescaped, but YAML only escaped.
 var notInYAML = regexp.MustCompile(`[\x{7f}-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)

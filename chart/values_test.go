@@ -180,7 +180,7 @@ func TestParseValuesRefuses(t *testing.T) {
 	}
 }
 
-// laughs continues the list a with lists b, c, … that each hold ten of the one before.
+// laughs continues the list a with lists b, c, … that each contain the one before ten times.
 func laughs(depth int) string {
 	var b strings.Builder
 	for c := 'b'; c < 'b'+rune(depth); c++ {
@@ -189,7 +189,7 @@ func laughs(depth int) string {
 	return b.String()
 }
 
-// What helm reads from encode (yaml.Unmarshal, in both versions) is what was meant.
+// Helm reads the values as they were meant (with yaml.Unmarshal, in Helm 3 and 4).
 func TestValuesEncode(t *testing.T) {
 	odd := Values{
 		"text": []any{"no", "1e3", "0x10", "~", "", " a ", "---", "a\n---\nb", "\x00\x01\x7f\u0080\u0085\u2028\ufeff\uffff", "<&>", "名字", "😀", "{{ .Values }}", "*a", "2001-01-01", "1:30"},
@@ -218,7 +218,7 @@ func TestValuesEncode(t *testing.T) {
 	assert.Equal(t, text, again, "deterministic")
 }
 
-// Numbers survive the way from a chart's values through Merge to helm's stdin.
+// Numbers stay exact from a chart's values through Merge to helm's stdin.
 func TestValuesKeepNumbers(t *testing.T) {
 	chart := mustParse(t, "id: 12345678901234567\nport: 1000000\nbig: 18446744073709551615\nratio: 0.1\nzip: \"01234\"\n")
 	text, err := chart.Merge(Values{"mine": int64(9007199254740993), "count": 1000000, "f": 1e6}).JSON()

@@ -13,10 +13,10 @@ import (
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
-// UserValues are the values that a user gives: those of local files, a later one over an earlier, and over over them
-// all, as Helm combines several --values. A null stays, for it deletes a default of the chart.
+// UserValues combines the values that a user gives, as Helm combines several --values: local files, later ones
+// over earlier ones, and over on top. A null stays, because it deletes a default of the chart.
 //
-// Errors: ErrInvalid, also for a URL in the place of a file; ErrTooLarge for a file of more than 1 MiB.
+// Errors: ErrInvalid, also for a URL instead of a file; ErrTooLarge for a file of more than 1 MiB.
 func UserValues(files []string, over Values) (Values, error) {
 	all := Values{}
 	for _, file := range files {
@@ -30,8 +30,8 @@ func UserValues(files []string, over Values) (Values, error) {
 	return all, nil
 }
 
-// parseValues reads values as Helm does. An empty text and one of comments give no values. The documents of a stream
-// are laid over one another as Helm 4 does it; Helm 3 reads the first alone.
+// parseValues reads values as Helm does. A text that is empty or has only comments gives no values. Several
+// documents are laid over one another, as in Helm 4; Helm 3 reads only the first.
 func parseValues(what string, data []byte) (Values, error) {
 	if len(data) > safeyaml.MaxSize {
 		return nil, fmt.Errorf("%w: %s has %d bytes, more than the %d that values may have",
@@ -93,5 +93,5 @@ func checkPath(path string) error {
 	return nil
 }
 
-// schemePattern matches what net/url takes for a scheme; one letter is a drive of Windows.
+// schemePattern matches what net/url reads as a scheme; one letter is a drive of Windows.
 var schemePattern = regexp.MustCompile(`^\s*[a-zA-Z][a-zA-Z0-9+.-]+:`)

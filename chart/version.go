@@ -2,7 +2,7 @@ package chart
 
 import "time"
 
-// Version is one version of a chart in a repository's index. All of it is what the index says.
+// Version is one version of a chart in a repository's index, with what the index says about it.
 type Version struct {
 	Name        string    `json:"name"`
 	Version     string    `json:"version"`

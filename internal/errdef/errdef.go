@@ -19,7 +19,7 @@ var (
 	ErrNamespaceNotFound   = errors.New("namespace not found")
 	ErrReleaseBusy         = errors.New("another operation on the release is in progress")
 	ErrChartNotFound       = errors.New("chart not found")
-	ErrBadChart            = errors.New("not a sound chart")
+	ErrBadChart            = errors.New("not a valid chart")
 	ErrRepoNotFound        = errors.New("chart repository not found")
 	ErrUnauthorized        = errors.New("credentials missing or refused")
 	ErrRenderFailed        = errors.New("the chart does not render")

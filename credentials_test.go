@@ -23,14 +23,14 @@ func TestCredentialsAreRefused(t *testing.T) {
 		opts RepoOptions
 		says string
 	}{
-		{Config{}, RepoOptions{Token: "tok3n", Username: "bob", Password: "hunter2"}, "give one of them"},
+		{Config{}, RepoOptions{Token: "tok3n", Username: "bob", Password: "hunter2"}, "give either a token or"},
 		{Config{Home: UserHome}, RepoOptions{Token: "tok3n"}, "set Config.Home"},
-		{Config{}, RepoOptions{Token: "tok3n\r\nX-Other: y"}, "no bearer token has"},
+		{Config{}, RepoOptions{Token: "tok3n\r\nX-Other: y"}, "a bearer token cannot have"},
 		{Config{Env: map[string]string{"HTTPS_PROXY": "http://proxy.example"}}, RepoOptions{Token: "tok3n"}, "not in Config.Env"},
 		{Config{Env: map[string]string{"https_proxy": "http://proxy.example"}}, RepoOptions{Username: "bob", Password: "tok3n"}, "not in Config.Env"},
-		{Config{}, RepoOptions{Username: "bob", Password: "tok3n", CAFile: empty}, "holds no certificate"},
+		{Config{}, RepoOptions{Username: "bob", Password: "tok3n", CAFile: empty}, "contains no certificate"},
 		{Config{}, RepoOptions{Token: "tok3n", CAFile: filepath.Join(dir, "none.pem")}, "CAFile"},
-		{Config{}, RepoOptions{Token: "tok3n", CAFile: empty}, "holds no certificate"},
+		{Config{}, RepoOptions{Token: "tok3n", CAFile: empty}, "contains no certificate"},
 		{Config{}, RepoOptions{Token: "tok3n", CertFile: empty, KeyFile: empty}, "CertFile and KeyFile"},
 	} {
 		h, fake := withFake(t, test.cfg)

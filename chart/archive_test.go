@@ -28,7 +28,7 @@ const (
 // entry is one entry of an archive; a zero type is a file.
 type entry struct {
 	name, body string
-	header tar.Header // for anything but a file
+	header     tar.Header // for anything but a file
 }
 
 func file(name, body string) entry { return entry{name: name, body: body} }

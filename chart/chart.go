@@ -18,7 +18,7 @@ type Chart struct {
 
 // Options are for Read and ReadCRDs.
 type Options struct {
-	Name string // the name of the chart in errors; default is its path
+	Name   string // the name of the chart in errors; default is its path
 	Limits Limits
 }
 

@@ -24,7 +24,7 @@ const (
 // to the chart's folder, so the files of a dependency (charts/x/Chart.yaml) are not mistaken for its own.
 type parts struct {
 	limits  Limits
-	extra func(name string) bool // more files to read than those that describe the chart; nil for none
+	extra   func(name string) bool // more files to read than those that describe the chart; nil for none
 	texts   map[string][]byte      // of the files that are read
 	seen    map[string]bool
 	files   []string

@@ -58,7 +58,7 @@ func linkedFolder(t *testing.T, link, target string) string {
 func TestReadFolderFollowsLinks(t *testing.T) {
 	for _, tt := range []struct {
 		name, link, target string
-		files []string // that the link adds
+		files              []string // that the link adds
 	}{
 		{"to a file", "values.yaml", "files/values.yaml", []string{"values.yaml"}},
 		{"to a file, absolute", "values.yaml", "$chart/files/values.yaml", []string{"values.yaml"}},

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Fault is a way for the repository to misbehave. Hold goes with any other; Size or Replace go with Truncate or Drip.
+// Fault is a way for the repository to misbehave. Hold combines with any other; Size or Replace with Truncate
+// or Drip.
 type Fault struct {
 	Path  string // the path below the prefix it applies to, such as "index.yaml"; "" = any
 	Times int    // how many requests it applies to; 0 = all, until it is removed
@@ -27,8 +28,8 @@ type fault struct {
 	left int
 }
 
-// Inject makes the repository misbehave, and returns the function that ends it. Of several faults that apply to a
-// request the one injected first does.
+// Inject makes the repository misbehave, and returns the function that ends it. If several faults apply to a
+// request, the one injected first is used.
 func (r *Repo) Inject(f Fault) (remove func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 // indexEntry is one chart version in an index.
 type indexEntry struct {
 	name, version, digest string
-	metadata              string // the lines that do not depend on where the archive is
+	metadata              string // the lines that do not depend on the place of the archive
 }
 
 func newIndexEntry(a Archive) (*indexEntry, error) {

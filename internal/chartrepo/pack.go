@@ -36,7 +36,7 @@ type Archive struct {
 // Filename is the name of the archive in the repository, as "helm package" gives it.
 func (a Archive) Filename() string { return a.Name + "-" + a.Version + ".tgz" }
 
-// PackageDir packages the chart folder dir, with another version than its Chart.yaml has unless version is empty.
+// PackageDir packages the chart folder dir; version, unless empty, replaces the one in Chart.yaml.
 func PackageDir(dir, version string) (Archive, error) {
 	files := map[string]string{}
 	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -106,7 +106,7 @@ func Package(files map[string]string) (Archive, error) {
 	return a, nil
 }
 
-// byHelmsOrder puts first what "helm package" puts first.
+// byHelmsOrder sorts files in the order of "helm package".
 func byHelmsOrder(a, b string) int {
 	first := []string{"values.schema.json", "values.yaml", "Chart.lock", "Chart.yaml"}
 	return cmp.Or(slices.Index(first, b)-slices.Index(first, a), cmp.Compare(a, b))

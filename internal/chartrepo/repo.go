@@ -15,8 +15,8 @@ import (
 type Options struct {
 	Prefix             string // path of the repository; "" = /charts
 	AbsoluteURLs       bool   // the index names archives by absolute URLs
-	Username, Password string // asked for by basic authentication, unless Username is empty
-	Token              string // asked for as a bearer token, unless empty
+	Username, Password string // required by basic authentication, unless Username is empty
+	Token              string // required as a bearer token, unless empty
 }
 
 // Repo is a chart repository: an http.Handler that may be changed while it serves.
@@ -88,7 +88,7 @@ func (r *Repo) Remove(name, version string) {
 	r.index = nil
 }
 
-// ClaimDigest makes the index claim another digest of a chart version than its archive has.
+// ClaimDigest makes the index claim a digest for a chart version, whatever its archive has.
 func (r *Repo) ClaimDigest(name, version, digest string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,8 +110,8 @@ func (r *Repo) removeEntry(name, version string) {
 	r.entries = kept
 }
 
-// Requests tells how often a path below the prefix was asked for ("index.yaml", "demo-0.1.0.tgz"), whatever the
-// answer; "" counts every request.
+// Requests returns how often a path below the prefix was requested ("index.yaml", "demo-0.1.0.tgz"), whatever
+// the answer; "" counts every request.
 func (r *Repo) Requests(path string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package errdef defines the kinds of failure that a caller of helmexec can act on. The root package
-// exports each of them and documents it there. They are in a package of their own so that every
-// internal package can return them; it imports the standard library alone.
+// exports each of them and documents it there. They have their own package so that every internal
+// package can return them; it imports only the standard library.
 package errdef
 
 import (
@@ -28,7 +28,7 @@ var (
 	ErrClusterUnreachable  = errors.New("kubernetes cluster unreachable")
 	ErrNotReady            = errors.New("release not ready")
 	ErrTestFailed          = errors.New("release test failed")
-	ErrNotRecorded         = errors.New("helm reported success, and the release is not recorded as deployed")
+	ErrNotRecorded         = errors.New("helm reported success, but the release is not recorded as deployed")
 	ErrNotGone             = errors.New("objects of the release are not gone")
 	ErrLeftBehind          = errors.New("left behind in the cluster")
 	ErrHooksNotTransformed = errors.New("helm 3 does not transform hooks")
@@ -44,13 +44,13 @@ func Invalidf(format string, a ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidArgument}, a...)...)
 }
 
-// TooLarge is an ErrOutputTooLarge that says what has how much of a unit, and how much it may have.
+// TooLarge is an ErrOutputTooLarge that says what is too large, its size and the limit, in a unit.
 func TooLarge(what string, n, limit int64, unit string) error {
 	return fmt.Errorf("%w: %s has %d %s or more, over the %d allowed", ErrOutputTooLarge, what, n, unit, limit)
 }
 
 // ContextError is the end of ctx as an error: context.Canceled or context.DeadlineExceeded, with the
-// cause where the caller gave one.
+// cause if the caller gave one.
 func ContextError(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {

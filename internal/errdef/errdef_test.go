@@ -16,7 +16,7 @@ func TestInvalidf(t *testing.T) {
 	assert.EqualError(t, err, `invalid argument: chart "web": file does not exist`)
 }
 
-// A source that answers and refuses the credentials is there.
+// A source that answers but refuses the credentials exists.
 func TestKindsWithinKinds(t *testing.T) {
 	assert.True(t, errors.Is(ErrRenderTooLarge, ErrRenderFailed))
 	assert.True(t, errors.Is(ErrRenderTimeout, ErrRenderFailed))

@@ -28,7 +28,7 @@ const (
 	fromDisk                      // a folder or archive on this machine
 )
 
-// source is the address of a chart taken apart.
+// source is a parsed chart address.
 type source struct {
 	kind    sourceKind
 	repoURL string // fromRepo by URL
@@ -36,11 +36,11 @@ type source struct {
 	chart   string // fromRepo: the chart's name
 	version string // a version or constraint, "" = the latest
 	ref     string // fromOCI, fromArchive: the URL; fromDisk: the path
-	digest  string // fromOCI: "sha256:…" where the address has one
-	shown   string // how errors name the chart, without its version and without secrets
+	digest  string // fromOCI: "sha256:…" if the address has one
+	shown   string // the name of the chart in errors, without its version and without secrets
 }
 
-// secrets are the parts of an archive's URL that nobody is to read.
+// secrets are the parts of an archive's URL that must not be shown.
 func (src source) secrets() []string {
 	u, err := url.Parse(src.ref)
 	if err != nil || src.kind != fromArchive {
@@ -59,8 +59,8 @@ var (
 const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://host[:port]/path/chart[:version], " +
 	"the URL of a .tgz, repo/chart[:version], a path that begins with / or ./, or chart-1.2.3.tgz"
 
-// parseAddress takes a chart address apart. It looks at the text alone: a reference such as
-// "repo/web" never means the folder ./repo/web, which Helm itself would prefer.
+// parseAddress parses a chart address. It only looks at the text: a reference such as "repo/web"
+// never means the folder ./repo/web, which Helm itself would prefer.
 func parseAddress(address string) (source, error) {
 	bad := func(format string, a ...any) (source, error) {
 		return source{}, errdef.Invalidf("chart address %q: "+format, append([]any{redact.Address(address)}, a...)...)
@@ -103,8 +103,8 @@ func parseAddress(address string) (source, error) {
 	return src, nil
 }
 
-// parseChartURL takes the URL of an archive, of a chart in a registry, or of a repository with a chart behind
-// it apart; rest is what follows the scheme.
+// parseChartURL parses the URL of an archive, of a chart in a registry, or of a repository followed by a
+// chart; rest is what follows the scheme.
 func parseChartURL(address, rest string, bad func(string, ...any) (source, error)) (source, error) {
 	u, err := url.Parse(address)
 	switch {
@@ -123,7 +123,7 @@ func parseChartURL(address, rest string, bad func(string, ...any) (source, error
 	}
 	slash := strings.LastIndexByte(address, '/')
 	if slash < len(u.Scheme)+3 {
-		return bad("no chart name behind the host; %s", addressForms)
+		return bad("no chart name after the host; %s", addressForms)
 	}
 	src := source{kind: fromRepo, repoURL: address[:slash]}
 	if src.chart, src.version, err = splitVersion(address[slash+1:]); err != nil {
@@ -132,7 +132,7 @@ func parseChartURL(address, rest string, bad func(string, ...any) (source, error
 	return src, nil
 }
 
-// parseOCI takes "host/path/name[:version][@sha256:…]" apart; a port is not a version.
+// parseOCI parses "host/path/name[:version][@sha256:…]"; a port is not a version.
 func parseOCI(address, rest string, bad func(string, ...any) (source, error)) (source, error) {
 	src := source{kind: fromOCI}
 	rest, src.digest, _ = strings.Cut(rest, "@")
@@ -141,7 +141,7 @@ func parseOCI(address, rest string, bad func(string, ...any) (source, error)) (s
 	}
 	slash := strings.LastIndexByte(rest, '/')
 	if slash < 0 || slash == len(rest)-1 {
-		return bad("no chart name behind the host; %s", addressForms)
+		return bad("no chart name after the host; %s", addressForms)
 	}
 	name, version, err := splitVersion(rest[slash+1:])
 	if err != nil {
@@ -151,16 +151,16 @@ func parseOCI(address, rest string, bad func(string, ...any) (source, error)) (s
 	return src, nil
 }
 
-// splitVersion takes "name:version" apart.
+// splitVersion splits "name:version".
 func splitVersion(s string) (name, version string, err error) {
 	name, version, has := strings.Cut(s, ":")
 	switch {
 	case name == "":
-		return "", "", errors.New("no chart name behind the last '/'")
+		return "", "", errors.New("no chart name after the last '/'")
 	case !chartName.MatchString(name):
-		return "", "", fmt.Errorf("%q is not a chart name: want letters, digits, '-', '_' and '.', and a version behind a ':'", name)
+		return "", "", fmt.Errorf("%q is not a chart name: want letters, digits, '-', '_' and '.', and a version after a ':'", name)
 	case has && version == "":
-		return "", "", errors.New("no version behind the ':'")
+		return "", "", errors.New("no version after the ':'")
 	}
 	return name, version, checkVersion(version)
 }
@@ -176,7 +176,7 @@ func checkVersion(version string) error {
 	return nil
 }
 
-// pinned tells whether a version names one version and not a range.
+// pinned reports whether a version is exact, not a range.
 func pinned(version string) bool {
 	_, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v"))
 	return err == nil
@@ -189,14 +189,14 @@ func sameVersion(a, b string) bool {
 	return errA == nil && errB == nil && va.Equal(vb)
 }
 
-// isPath tells a path from a reference by its form alone.
+// isPath reports whether an address is a path, judging only by its form.
 func isPath(s string) bool {
 	return filepath.IsAbs(s) || s == "." || s == ".." ||
 		strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || strings.HasPrefix(s, `.\`) || strings.HasPrefix(s, `..\`) ||
 		!strings.Contains(s, "/") && (path.Ext(s) == ".tgz" || strings.HasSuffix(s, ".tar.gz"))
 }
 
-// parseRepoURL reads the address of a repository into one spelling.
+// parseRepoURL parses the address of a repository and normalizes it.
 func parseRepoURL(address string) (*url.URL, error) {
 	shown := redact.Address(address)
 	u, err := url.Parse(address)
@@ -206,13 +206,13 @@ func parseRepoURL(address string) (*url.URL, error) {
 	u.Scheme = strings.ToLower(u.Scheme)
 	switch {
 	case u.Scheme == "oci":
-		return nil, errdef.Invalidf("repository URL %q: an OCI registry needs no adding, use the oci:// address itself", shown)
+		return nil, errdef.Invalidf("repository URL %q: an OCI registry is not added, use the oci:// address itself", shown)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, errdef.Invalidf("repository URL %q: want http:// or https://", shown)
 	case u.Hostname() == "":
 		return nil, errdef.Invalidf("repository URL %q: it has no host", shown)
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, errdef.Invalidf("repository URL %q: a query or fragment has no meaning in it", shown)
+		return nil, errdef.Invalidf("repository URL %q: remove its query or fragment", shown)
 	}
 	u.Host, u.ForceQuery = plainHost(u), false
 	u.Path = strings.TrimRight(u.Path, "/")
@@ -220,7 +220,7 @@ func parseRepoURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
-// plainHost is a URL's host and port in their one spelling: small letters, no default port.
+// plainHost is the normalized host and port of a URL: lower case, no default port.
 func plainHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	name, port, err := net.SplitHostPort(host)
@@ -245,7 +245,7 @@ func nameOfRepo(u *url.URL) string {
 		text = strings.Trim(text[:readable], "-.")
 	}
 	if text == "" {
-		text = "repo" // a host of other letters only
+		text = "repo" // the host has no usable letters
 	}
 	return text + "-" + hex.EncodeToString(sum[:8])
 }

@@ -52,8 +52,8 @@ func TestMalformedAddresses(t *testing.T) {
 		"-x/web":                           `"-x" is not the name of a repository`,
 		"stable/--debug":                   `"--debug" is not a chart name`,
 		"stable/web/more":                  "a reference has one '/'",
-		"stable/":                          "no chart name behind the last '/'",
-		"stable/web:":                      "no version behind the ':'",
+		"stable/":                          "no chart name after the last '/'",
+		"stable/web:":                      "no version after the ':'",
 		"stable/web:one":                   `version "one" is neither a version nor a constraint`,
 		"stable/web:1.2.3 --debug":         "it has a space or control character",
 		"stable/web\n":                     "it has a space or control character",
@@ -61,15 +61,15 @@ func TestMalformedAddresses(t *testing.T) {
 		"file:///charts/web":               `scheme "file" is not supported`,
 		"http:///web":                      "no host behind http://",
 		"http://:8080/web":                 "no host behind http://",
-		"http://charts.example":            "no chart name behind the host",
-		"http://charts.example/":           "no chart name behind the last '/'",
-		"http://charts.example/charts/":    "no chart name behind the last '/'",
+		"http://charts.example":            "no chart name after the host",
+		"http://charts.example/":           "no chart name after the last '/'",
+		"http://charts.example/charts/":    "no chart name after the last '/'",
 		"http://charts.example:port/web":   "not a URL: invalid port",
 		"http://charts.example/%zz/web":    "not a URL: invalid URL escape",
 		"http://charts.example/web?x=1":    "a query (?…) has no meaning",
 		"http://charts.example/web#1":      "a fragment (#…) has no meaning",
-		"oci://registry.example":           "no chart name behind the host",
-		"oci://registry.example/":          "no chart name behind the host",
+		"oci://registry.example":           "no chart name after the host",
+		"oci://registry.example/":          "no chart name after the host",
 		"oci://":                           "no host behind oci://",
 		"oci://registry.example/web@1":     "a digest has the form @sha256:",
 		"oci://registry.example/web@":      "a digest has the form @sha256:",
@@ -138,7 +138,7 @@ func TestRepoURLSpellings(t *testing.T) {
 		assert.Equal(t, want, u.String())
 	}
 	for address, says := range map[string]string{
-		"oci://registry.example/charts": "needs no adding", "ftp://x": "want http:// or https://", "charts.example": "want http:// or https://",
+		"oci://registry.example/charts": "is not added", "ftp://x": "want http:// or https://", "charts.example": "want http:// or https://",
 		"http://": "no host", "http://x/?a=b": "query", "http://x:y/": "invalid port", "": "want http",
 	} {
 		_, err := parseRepoURL(address)

@@ -20,24 +20,25 @@ import (
 	"github.com/sut-bench/helmexec/internal/home"
 )
 
-// keptAtLeast is how long an archive stays after it was last asked for, so that a caller of Fetch
+// keptAtLeast is how long an archive stays after it was last requested, so that a caller of Fetch
 // can use its path.
 const keptAtLeast = 10 * time.Minute
 
-// keptPins is how long it is remembered which archive a source gave. After that it is asked again.
+// keptPins is how long we remember which archive a source gave. After that the source is asked
+// again.
 const keptPins = 30 * 24 * time.Hour
 
-// want is one archive of a source: it can be looked up among those kept, or pulled.
+// want is one requested archive of a source: it is in the cache, or has to be pulled.
 type want struct {
 	source
 	opts  Source
 	from  repository    // fromRepo: its repository when the call began
-	entry chart.Version // fromRepo: what the index says of it, once that was asked
-	since time.Time     // what the source gave before does not count, if the index does not say what it is
+	entry chart.Version // fromRepo: what the index says about it, once that was read
+	since time.Time     // if the index has no digest, what the source gave earlier does not count
 }
 
-// key names what the source gave. The name of a repository can be given to another one day, its URL is
-// what it is; and what one name may read is not for another, which can have other credentials.
+// key identifies the archive in the cache. It has the URL, because a repository's name can be reused
+// for another URL, and the name, because two names can have different credentials.
 func (w want) key() string {
 	if w.kind == fromRepo {
 		return w.from.Name + " " + w.from.URL + "/" + w.chart + " " + w.version
@@ -45,7 +46,7 @@ func (w want) key() string {
 	return w.ref + " " + w.version + w.source.digest
 }
 
-// String is how errors name it.
+// String is its name in errors.
 func (w want) String() string {
 	return strings.TrimSpace(w.shown + " " + w.version + w.source.digest)
 }
@@ -77,12 +78,12 @@ func (s *Store) writePin(key string, p pin) error {
 	return home.WriteFile(s.pinFile(key), text)
 }
 
-// archive is the place of an archive, named by its content.
+// archive is the path of an archive, named by its content.
 func (s *Store) archive(digest string) string {
 	return s.home.Path("archives", strings.TrimPrefix(digest, "sha256:")+".tgz")
 }
 
-// lookUp finds a wanted archive among those kept. It is nil where it has to be pulled.
+// lookUp finds a wanted archive in the cache. It is nil if the archive has to be pulled.
 func (s *Store) lookUp(ctx context.Context, w want) *Chart {
 	p, ok := s.readPin(w.key())
 	if digest := digestOf(w.entry); digest != "" {
@@ -93,12 +94,12 @@ func (s *Store) lookUp(ctx context.Context, w want) *Chart {
 	if !ok {
 		return nil
 	}
-	return s.kept(ctx, w.source, p.Digest)
+	return s.cached(ctx, w.source, p.Digest)
 }
 
-// kept opens an archive and marks it as used. It is nil where the archive is not there or is not what
-// its name says.
-func (s *Store) kept(ctx context.Context, src source, digest string) *Chart {
+// cached opens an archive of the cache and marks it as used. It is nil if the archive is missing or
+// is not what its name says.
+func (s *Store) cached(ctx context.Context, src source, digest string) *Chart {
 	path := s.archive(digest)
 	lock, err := filelock.Take(ctx, path, filelock.Shared|filelock.Existing)
 	if err != nil {
@@ -116,7 +117,7 @@ func (s *Store) kept(ctx context.Context, src source, digest string) *Chart {
 	return ch
 }
 
-// obtain looks a wanted archive up, and pulls it where it has to, once for all who ask at the same time.
+// obtain looks up a wanted archive, and pulls it if necessary, once for all who ask at the same time.
 func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 	if ch := s.lookUp(ctx, w); ch != nil {
 		return ch, nil
@@ -144,7 +145,7 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 		return nil, err
 	}
 	if digest := digestOf(w.entry); digest != "" && ch.Digest != digest {
-		return nil, fmt.Errorf("%w: chart %s: the index says %s and the archive is %s", errdef.ErrDigestMismatch, w, digest, ch.Digest)
+		return nil, fmt.Errorf("%w: chart %s: the index says %s but the archive is %s", errdef.ErrDigestMismatch, w, digest, ch.Digest)
 	}
 	if ch, err = s.keep(ctx, w.source, ch); err != nil {
 		return nil, err
@@ -152,9 +153,9 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 	return ch, s.writePin(w.key(), pin{ch.Digest, began})
 }
 
-// keep takes an archive that was pulled among those kept.
+// keep moves a pulled archive into the cache.
 func (s *Store) keep(ctx context.Context, src source, ch *Chart) (*Chart, error) {
-	if same := s.kept(ctx, src, ch.Digest); same != nil {
+	if same := s.cached(ctx, src, ch.Digest); same != nil {
 		return same, nil // another source has the same archive, which somebody may be using
 	}
 	pulled := ch.Path
@@ -166,9 +167,8 @@ func (s *Store) keep(ctx context.Context, src source, ch *Chart) (*Chart, error)
 	return ch, nil
 }
 
-// evict removes the archives that were not used for the longest time until the rest fits, but none
-// that is in use. It also sweeps what killed callers left, and the pins of charts that nobody may want
-// any more.
+// evict removes the least recently used archives until the rest fits, but none that is in use. It also
+// removes what killed callers left, and old pins.
 func (s *Store) evict() {
 	s.home.Sweep()
 	home.RemoveOlder(s.home.Path("pins"), keptPins)
@@ -212,7 +212,7 @@ func (s *Store) Hold(ctx context.Context, path string) (release func()) {
 	}
 	lock, err := filelock.Take(ctx, path, filelock.Shared|filelock.Existing)
 	if err != nil {
-		return func() {} // it is not there
+		return func() {} // it does not exist
 	}
 	return lock.Release
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// BuildDependencies fetches what the lock file of a chart's folder names into the folder's charts, with
-// the credentials of the known repositories that the chart's dependencies name. A dependency names one
-// by its URL, or as "@name" or "alias:name". The repositories of the user are helm's own matter.
+// BuildDependencies fetches the dependencies in the lock file of a chart's folder into its charts
+// folder, with the credentials of the known repositories that they name. A dependency names one by its
+// URL, or as "@name" or "alias:name". Helm itself handles the repositories of the user.
 func (s *Store) BuildDependencies(ctx context.Context, folder string, named []string) error {
 	tmp, err := s.home.MkdirTemp("dependencies-")
 	if err != nil {
@@ -30,8 +30,8 @@ func (s *Store) BuildDependencies(ctx context.Context, folder string, named []st
 	return err
 }
 
-// writeDependencies writes the file of repositories that helm wants, of those that are named: helm
-// refreshes all that are in it. secrets are their passwords.
+// writeDependencies writes helm's file of repositories with only those that are named, because helm
+// refreshes all in the file. secrets are their passwords.
 func (s *Store) writeDependencies(ctx context.Context, config, folder string, named []string) (secrets []string, err error) {
 	known, err := s.repositories(ctx)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Store) writeDependencies(ctx context.Context, config, folder string, na
 		switch {
 		case !isNamed:
 		case r.Token != "":
-			return nil, errdef.Invalidf("dependency build: repository %s wants a token, which helm cannot send: put its charts into %s with Pull", r.shown(), filepath.Join(folder, "charts"))
+			return nil, errdef.Invalidf("dependency build: repository %s needs a token, which helm cannot send: put its charts into %s with Pull", r.shown(), filepath.Join(folder, "charts"))
 		default:
 			secrets = append(secrets, r.Password)
 			all = append(all, r)

@@ -1,7 +1,7 @@
 // Package fetch downloads charts from repositories, registries and web servers. It keeps repositories with
 // their credentials and indexes, and archives by their digests, in a home that any number of processes may
-// share. Helm asks the sources, through an interface, and where a source wants credentials through a relay
-// of this package. It knows no release, and not how a process runs.
+// share. Helm contacts the sources, through an interface; if a source needs credentials, through a relay
+// of this package. The package knows nothing about releases, or how a process runs.
 package fetch
 
 import (
@@ -25,7 +25,7 @@ type Config struct {
 	Home   *home.Home
 	Helm   Helm
 	Limits Limits
-	// UserRepositories makes helm keep the repositories, in its own files of the user.
+	// UserRepositories makes helm keep the repositories, in the user's own helm files.
 	UserRepositories bool
 	// Env is what the caller adds to the environment of helm.
 	Env map[string]string
@@ -35,15 +35,15 @@ type Config struct {
 type Limits struct {
 	Index   int64 // of one repository
 	Archive int64 // of one chart
-	Cache   int64 // of all archives kept
+	Cache   int64 // of all archives in the cache
 }
 
 // Helm runs helm.
 type Helm interface {
-	// Fetch gives what helm prints. A call with a Dir has the limits on what fetches, and is repeated
-	// after a failure that may pass.
+	// Fetch returns helm's stdout. A call with a Dir has the limits of a fetch, and is repeated after
+	// a failure that may pass.
 	Fetch(ctx context.Context, call Call) ([]byte, error)
-	// UpdateFlags are those with which "repo update" fails where a repository does not answer.
+	// UpdateFlags are the flags that make "repo update" fail if a repository does not answer.
 	UpdateFlags(ctx context.Context) ([]string, error)
 }
 
@@ -53,24 +53,24 @@ type Call struct {
 	Env     []string // over the environment of every call
 	Stdin   []byte
 	Secrets []string // kept out of logs and errors
-	Subject string   // what an error names in place of the first positional
+	Subject string   // replaces the first positional in errors
 
-	Via   *Relay // what stands between helm and the source
-	Login Login  // what becomes of the credentials for the source
+	Via   *Relay // between helm and the source
+	Login Login  // how the credentials for the source are used
 
 	Dir      string // where it writes what it fetches; "" for a helm that fetches nothing
 	MaxBytes int64  // of what it fetches
 	Reports  bool   // it prints its failure on stdout
-	Kind     error  // of a failure that has no other
+	Kind     error  // of a failure without another kind
 }
 
-// Login tells whether a source of charts gets credentials.
+// Login says whether a source of charts gets credentials.
 type Login int
 
 const (
 	LoginNone     Login = iota
 	LoginGiven          // it does
-	LoginWithheld       // there are some, and they are for another host
+	LoginWithheld       // there are some, but for another host
 )
 
 // Store keeps repositories and archives. It serves any number of goroutines.
@@ -80,7 +80,7 @@ type Store struct {
 	limits   Limits
 	env      map[string]string
 	private  bool     // each repository has a folder in the home
-	users    *place   // of the repositories of the user, nil until helm was asked; guarded by a turn
+	users    *place   // of the user's repositories, nil until helm was asked; guarded by a turn
 	failures sync.Map // repository name → the refresh that failed last
 }
 
@@ -89,14 +89,14 @@ func New(cfg Config) *Store {
 	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories}
 }
 
-// Source is how a registry or the host of an archive is reached.
+// Source says how to reach a registry or the host of an archive.
 type Source struct {
 	PlainHTTP                 bool
 	InsecureSkipTLSVerify     bool
 	CAFile, CertFile, KeyFile string
 }
 
-// Flags are those of helm.
+// Flags returns the flags for helm.
 func (s Source) Flags() []string {
 	var f flags
 	f.is("--plain-http", s.PlainHTTP)
@@ -107,7 +107,7 @@ func (s Source) Flags() []string {
 	return f
 }
 
-// flags collects flags in a fixed order, each as one word, so that no value is taken for a flag.
+// flags collects flags in a fixed order, each as one word, so that no value is read as a flag.
 type flags []string
 
 func (f *flags) str(name, value string) {
@@ -124,8 +124,8 @@ func (f *flags) is(name string, on bool) {
 
 // Options say which version of a chart, and how to reach it.
 type Options struct {
-	Version string // a version or a constraint, over none in the address
-	Refresh bool   // ask the source again, even for an exact version that is kept
+	Version string // a version or a constraint, if the address has none
+	Refresh bool   // contact the source again, even for an exact version in the cache
 	Source  Source
 }
 
@@ -137,9 +137,8 @@ type Chart struct {
 	*chart.Chart
 }
 
-// Fetch finds the chart at any address and gives its file on this machine: the one that is there, one that
-// is kept, or one that helm pulls. Callers who ask for the same at the same time share one refresh and one
-// pull.
+// Fetch downloads the chart at any address, unless it is local or in the cache. Callers who ask for the
+// same thing at the same time share one refresh and one pull.
 func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Chart, err error) {
 	defer func() { err = redact.Legible(err) }()
 	asked := time.Now()
@@ -178,16 +177,16 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 	return s.obtain(ctx, w)
 }
 
-// choose takes the version of the options into an address.
+// choose adds the version of the options to an address.
 func (src *source) choose(version, address string) error {
 	shown := redact.Address(address)
 	switch {
 	case version == "" || version == src.version:
 		return nil
 	case src.version != "":
-		return errdef.Invalidf("chart address %q names version %s and the options %s: give one", shown, src.version, version)
+		return errdef.Invalidf("chart address %q has version %s and the options have %s: give only one", shown, src.version, version)
 	case src.kind == fromArchive || src.kind == fromDisk:
-		return errdef.Invalidf("chart address %q: an archive or folder has the version it has; leave Version %s out", shown, version)
+		return errdef.Invalidf("chart address %q: the version of an archive or folder cannot be chosen; leave out Version %s", shown, version)
 	}
 	if err := checkVersion(version); err != nil {
 		return errdef.Invalidf("chart address %q: %w", shown, err)
@@ -196,7 +195,7 @@ func (src *source) choose(version, address string) error {
 	return nil
 }
 
-// openPath reads what is at a path that the caller gave.
+// openPath reads the chart at a path that the caller gave.
 func (s *Store) openPath(src source) (*Chart, error) {
 	path, err := filepath.Abs(src.ref)
 	if err != nil {
@@ -210,23 +209,23 @@ func (s *Store) openPath(src source) (*Chart, error) {
 	return ch, err
 }
 
-// open reads what is at a path, which is to be the chart of an address.
+// open reads the chart at a path, which must be the chart of an address.
 func (s *Store) open(src source, path string) (*Chart, error) {
 	content, err := chart.Read(path, chart.Options{Name: src.shown, Limits: chart.Limits{Archive: s.limits.Archive}})
 	if err != nil {
 		return nil, err
 	}
 	if src.chart != "" && content.Metadata.Name != src.chart {
-		return nil, fmt.Errorf("%w: %s holds a chart named %q", errdef.ErrChartNotFound, src.shown, content.Metadata.Name)
+		return nil, fmt.Errorf("%w: %s contains a chart named %q", errdef.ErrChartNotFound, src.shown, content.Metadata.Name)
 	}
 	if pinned(src.version) && !sameVersion(content.Metadata.Version, src.version) {
-		return nil, fmt.Errorf("%w: %s %s holds version %q", errdef.ErrChartNotFound, src.shown, src.version, content.Metadata.Version)
+		return nil, fmt.Errorf("%w: %s %s contains version %q", errdef.ErrChartNotFound, src.shown, src.version, content.Metadata.Version)
 	}
 	return &Chart{Path: path, Ref: redact.Address(src.ref), Repo: src.repo, Chart: content}, nil
 }
 
-// identify makes the repository of a chart known, where the address has its URL, and reads what is kept
-// of it.
+// identify adds the repository of a chart, if the address has its URL, and reads what is stored about
+// it.
 func (s *Store) identify(ctx context.Context, w *want) (err error) {
 	if w.repoURL != "" {
 		if w.repo, err = s.AddRepo(ctx, w.repoURL, "", Access{}); err != nil {
@@ -241,11 +240,12 @@ func (s *Store) identify(ctx context.Context, w *want) (err error) {
 	return nil
 }
 
-// find picks a version by the index of the repository: a fresh one, or that at hand if it has the version.
+// find picks a version from the index of the repository: a fresh one, or the local one if it has the
+// version.
 func (s *Store) find(ctx context.Context, w *want, asked time.Time, fresh bool) error {
 	for {
 		if fresh {
-			// Starts no process where the repository was added just now.
+			// Starts no process if the repository was just added.
 			if err := s.refresh(ctx, w.repo, asked); err != nil {
 				return err
 			}

@@ -15,7 +15,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/home"
 )
 
-// newStore makes a Store in a home of its own. Its helm is at work nowhere.
+// newStore makes a Store in a new home, with a helm that is never run.
 func newStore(t *testing.T, cfg Config) *Store {
 	t.Helper()
 	if cfg.Home == nil {
@@ -27,7 +27,7 @@ func newStore(t *testing.T, cfg Config) *Store {
 	return New(cfg)
 }
 
-// keep puts a chart among the archives and makes it as old as it says.
+// keep puts a chart into the cache with a given age.
 func keep(t *testing.T, s *Store, name string, age time.Duration) *Chart {
 	t.Helper()
 	archive, err := chartrepo.Package(map[string]string{"Chart.yaml": "apiVersion: v2\nname: " + name + "\nversion: 1.0.0\n"})
@@ -39,7 +39,7 @@ func keep(t *testing.T, s *Store, name string, age time.Duration) *Chart {
 	return &Chart{Path: path, Chart: &chart.Chart{Digest: digest}}
 }
 
-// know makes a repository known.
+// know adds a repository.
 func know(t *testing.T, s *Store, r repository) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(s.folder(r.Name), 0o700))

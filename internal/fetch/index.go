@@ -23,8 +23,8 @@ import (
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
-// Versions lists the versions that the repository of an address has of its chart, the newest first: those that
-// the version or constraint of the address takes, where it has one.
+// Versions lists the versions of a chart in its repository, the newest first; if the address has a version or
+// constraint, only those that match it.
 func (s *Store) Versions(ctx context.Context, address string, fresh bool) (_ []chart.Version, err error) {
 	defer func() { err = redact.Legible(err) }()
 	asked := time.Now()
@@ -60,7 +60,7 @@ func (s *Store) Versions(ctx context.Context, address string, fresh bool) (_ []c
 	return versions, err
 }
 
-// pick looks a version of a chart up in its repository's index.
+// pick looks up a version of a chart in its repository's index.
 func (s *Store) pick(ctx context.Context, src source) (chart.Version, error) {
 	versions, err := s.versions(ctx, src.repo, src.chart)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Store) noChart(ctx context.Context, repo, name string) error {
 	return fmt.Errorf("%w: repository %s has no chart %q", errdef.ErrChartNotFound, s.shown(ctx, repo), name)
 }
 
-// versions reads the versions of a chart from the index at hand.
+// versions reads the versions of a chart from the local index.
 func (s *Store) versions(ctx context.Context, repo, name string) ([]chart.Version, error) {
 	at, err := s.place(ctx, repo)
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *Store) versions(ctx context.Context, repo, name string) ([]chart.Versio
 	return versions, nil
 }
 
-// digestOf is the digest of an archive as "sha256:…", "" where the index gives none of that kind.
+// digestOf is the digest of an archive as "sha256:…", "" if the index has no such digest.
 func digestOf(v chart.Version) string {
 	d := "sha256:" + strings.ToLower(strings.TrimPrefix(v.Digest, "sha256:"))
 	if sha256Digest.MatchString(d) {
@@ -111,9 +111,9 @@ func digestOf(v chart.Version) string {
 const maxIndexYAML = 16 << 20
 
 // readIndex reads the versions of one chart from an index, the newest first. As in Helm, versions
-// that are no semantic versions are left out. Indexes reach tens of megabytes, and YAML is slow: the
-// block of the chart is cut out by its indentation, and only what is written in another way than
-// Helm writes it is parsed whole.
+// that are not semantic are left out. Indexes reach tens of megabytes, and YAML is slow: the block
+// of the chart is cut out by its indentation, and only an index in another layout than Helm's is
+// parsed whole.
 func readIndex(path, name string, limit int64) ([]chart.Version, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -196,8 +196,8 @@ var (
 	indexComment = regexp.MustCompile(`^ *(#|$)`)
 )
 
-// cutIndex finds the list of a chart in an index laid out as Helm writes it: a key "entries:" at the
-// margin, below it the charts at two spaces, each a block list. plain is false for any other lay-out.
+// cutIndex finds the list of a chart in an index with Helm's layout: a key "entries:" at the margin,
+// below it the charts at two spaces, each a block list. plain is false for any other layout.
 func cutIndex(r io.Reader, name string) (block []byte, plain bool) {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	begun, inEntries, inList, inChart, longLine := false, false, false, false, false
@@ -209,7 +209,7 @@ func cutIndex(r io.Reader, name string) (block []byte, plain bool) {
 		deep := bytes.HasPrefix(text, []byte("   ")) || bytes.HasPrefix(text, []byte("  -")) // below a chart
 		switch {
 		case bytes.IndexByte(text, '\r') >= 0:
-			return nil, false // a line break of its own
+			return nil, false // another kind of line break
 		case goesOn, inList && (deep || len(text) == 0): // an empty line can be of a block scalar
 			if inChart {
 				block = append(block, line...)
@@ -237,8 +237,8 @@ func cutIndex(r io.Reader, name string) (block []byte, plain bool) {
 	}
 }
 
-// pickVersion chooses as helm does: an exact match, else the newest that fits the constraint; no
-// constraint means stable versions.
+// pickVersion chooses as helm does: an exact match, otherwise the newest that fits the constraint;
+// no constraint means stable versions.
 func pickVersion(versions []chart.Version, want string) (chart.Version, bool) {
 	for _, v := range versions {
 		if want != "" && v.Version == want {

@@ -17,8 +17,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// pull lets helm pull a wanted archive into a folder of tmp where nothing else can be taken for it, and
-// gives its path.
+// pull lets helm pull a wanted archive into an empty folder in tmp and returns its path.
 func (s *Store) pull(ctx context.Context, w want, tmp string) (string, error) {
 	dest := filepath.Join(tmp, "archive")
 	if err := os.Mkdir(dest, 0o700); err != nil {
@@ -57,10 +56,10 @@ func (s *Store) pullCall(ctx context.Context, w want, dest string) (Call, error)
 	case fromArchive:
 		return s.pullURL(w, dest)
 	}
-	// Not what was known when the call began: waiting for its turn may have taken minutes.
+	// Read again: waiting for our turn may have taken minutes since the call began.
 	from, err := s.known(ctx, w.repo)
 	if err == nil && from.URL != w.from.URL {
-		err = fmt.Errorf("%w: %q was given to another one meanwhile", errdef.ErrRepoNotFound, w.repo)
+		err = fmt.Errorf("%w: the name %q was given to another repository meanwhile", errdef.ErrRepoNotFound, w.repo)
 	}
 	if err != nil {
 		return Call{}, err
@@ -69,7 +68,7 @@ func (s *Store) pullCall(ctx context.Context, w want, dest string) (Call, error)
 	return s.pullEntry(from, w.entry, dest)
 }
 
-// pullURL pulls one archive by its URL, as the only chart of a repository of our own making.
+// pullURL pulls one archive by its URL, as the only chart of a repository that we make up.
 func (s *Store) pullURL(w want, dest string) (Call, error) {
 	u, err := url.Parse(w.ref)
 	if err != nil {
@@ -110,7 +109,7 @@ func (s *Store) pullEntry(from repository, entry chart.Version, dest string) (ca
 		}
 		asked, entry.URLs = repository{Name: from.Name, URL: call.Via.url}, []string{call.Via.served}
 	}
-	// The one thing of a repository that helm's pull does not read from its configuration.
+	// The only option of a repository that helm's pull does not read from its configuration.
 	opts := Source{InsecureSkipTLSVerify: asked.InsecureSkipTLSVerify}
 	call.Args = pullArgs(from.Name+"/"+entry.Name, entry.Version, "", dest, opts)
 	config := filepath.Join(tmp, "repositories.yaml")

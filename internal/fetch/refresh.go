@@ -16,8 +16,8 @@ import (
 	"github.com/sut-bench/helmexec/internal/home"
 )
 
-// UpdateRepos fetches the indexes of repositories again, of all that are known where no names are given.
-// Every repository is tried; what failed is in the error.
+// UpdateRepos fetches the indexes of repositories again; without names, of all known ones. Every
+// repository is tried; the error lists those that failed.
 func (s *Store) UpdateRepos(ctx context.Context, names []string) error {
 	known, err := s.repositories(ctx)
 	if err != nil {
@@ -48,15 +48,15 @@ func (s *Store) UpdateRepos(ctx context.Context, names []string) error {
 	return errors.Join(failures...)
 }
 
-// refreshed is a refresh of a repository in the past.
+// refreshed is a past refresh of a repository.
 type refreshed struct {
 	began time.Time
 	err   error
 }
 
-// refresh fetches the index of a repository again, unless somebody's refresh that began after the
-// caller asked has done so. Helm 3 writes an index in place; here it is written beside and renamed,
-// so that a reader finds the old one or the new one.
+// refresh fetches the index of a repository again, unless a refresh that began after the caller
+// asked has done so. Helm 3 writes an index in place; we write another file and rename it, so that
+// a reader finds the old index or the new one.
 func (s *Store) refresh(ctx context.Context, name string, asked time.Time) error {
 	unlock, err := s.home.Lock(ctx, "repository "+name)
 	if err != nil {
@@ -115,8 +115,8 @@ func (s *Store) refetch(ctx context.Context, name string) error {
 	return home.CopyFile(fresh.index, at.index) // it may be on another file system
 }
 
-// fetchIndex lets helm fetch the index of a repository, as the configuration that is at a place says,
-// to that place, in the folder tmp.
+// fetchIndex lets helm fetch the index of a repository to a place in the folder tmp, with the
+// configuration there.
 func (s *Store) fetchIndex(ctx context.Context, from repository, at place, tmp string) error {
 	strict, err := s.helm.UpdateFlags(ctx)
 	if err != nil {

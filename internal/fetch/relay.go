@@ -18,21 +18,21 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// Relay fetches one thing for helm from a source that wants credentials. Helm would send a user name and
-// password along with a redirect to another port of the host, and from https to http; a bearer token it
-// cannot send at all. The relay listens on the loopback, at a URL that nobody else can guess.
+// Relay fetches one file for helm from a source that needs credentials. Helm would send a user name and
+// password along with a redirect to another port of the host, and from https to http; it cannot send a
+// bearer token at all. The relay listens on the loopback, at a URL that nobody else can guess.
 type Relay struct {
-	url            string       // what helm takes for the repository
-	served, target string       // the URL that helm asks for, and the one that is fetched
-	failed         atomic.Value // why the target was not reached last time: a string, "" when it was
-	led            atomic.Bool  // a redirect led to where no credentials go, last time
+	url            string       // helm uses it as the repository
+	served, target string       // the URL that helm requests, and the one that is fetched
+	failed         atomic.Value // why the target was not reached last time: a string, "" if it was
+	led            atomic.Bool  // the last request was redirected to a place that gets no credentials
 	secrets        []string
 	server         *http.Server
 }
 
-// relay starts one for a target on the repository's own host, or on another one, which gets the credentials
-// only where PassCredentialsAll says so. Helm asks for name below the relay's url. What the target says
-// is bounded by the limits on helm, which reads it, but for the headers.
+// relay starts a Relay for a target on the repository's own host, or on another one, which gets the
+// credentials only with PassCredentialsAll. Helm requests name below the relay's url. The limits on helm,
+// which reads the answer, also limit its size, except that of the headers.
 func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 	for _, key := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		if value, set := s.env[key]; set && value != os.Getenv(key) {
@@ -51,7 +51,7 @@ func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 	via.served = via.url + "/" + name
 	via.failed.Store("")
 	client := &http.Client{Transport: withCredentials{
-		// Nothing is unpacked here: the limits are on what comes.
+		// Nothing is decompressed here: the limits apply to the bytes that arrive.
 		&http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config,
 			DisableCompression: true, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
@@ -75,7 +75,7 @@ func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 	return via, nil
 }
 
-// serve answers helm with what the target says, byte for byte.
+// serve passes the target's answer to helm, byte for byte.
 func (via *Relay) serve(w http.ResponseWriter, asked *http.Request, client *http.Client) {
 	via.failed.Store("")
 	via.led.Store(false)
@@ -98,18 +98,18 @@ func (via *Relay) serve(w http.ResponseWriter, asked *http.Request, client *http
 	maps.Copy(w.Header(), answer.Header)
 	w.WriteHeader(answer.StatusCode)
 	if _, err := io.Copy(w, answer.Body); err != nil {
-		panic(http.ErrAbortHandler) // so that helm does not take a part for the whole
+		panic(http.ErrAbortHandler) // so that helm does not accept a part as the whole
 	}
 }
 
-// Stop ends the relay, and the request that it may be in the middle of.
+// Stop ends the relay and its current request.
 func (via *Relay) Stop() {
 	if via != nil {
 		_ = via.server.Close()
 	}
 }
 
-// Speak puts what helm says of the relay in terms of the repository.
+// Speak replaces the relay in helm's messages by the repository.
 func (via *Relay) Speak(text string) string {
 	if via == nil {
 		return text
@@ -121,7 +121,7 @@ func (via *Relay) Speak(text string) string {
 	return strings.ReplaceAll(text, via.url, strings.TrimSuffix(via.target, "/index.yaml"))
 }
 
-// LedAway tells whether a redirect led to where no credentials go.
+// LedAway reports whether a redirect led to a place that gets no credentials.
 func (via *Relay) LedAway() bool { return via != nil && via.led.Load() }
 
 // withCredentials adds an Authorization header to requests for allowed URLs, also after redirects.
@@ -134,7 +134,7 @@ type withCredentials struct {
 func (t withCredentials) RoundTrip(req *http.Request) (*http.Response, error) {
 	may := t.may(req.URL)
 	for hop := req.Response; may && hop != nil; hop = hop.Request.Response {
-		may = t.may(hop.Request.URL) // nobody else says what is asked with the credentials
+		may = t.may(hop.Request.URL) // only an allowed host may choose a URL that gets the credentials
 	}
 	if may {
 		req = req.Clone(req.Context())

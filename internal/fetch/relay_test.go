@@ -89,7 +89,7 @@ func testRelay(t *testing.T, entry repository, given string) {
 		says       string
 		to         *host
 		path, gets string
-		led        bool // by a redirect to where no credentials go
+		led        bool // redirected to a place that gets no credentials
 	}{
 		{own.URL + "/charts/web.tgz", false, "ours", own, "/charts/web.tgz", given, false},
 		{own.URL + "/elsewhere.tgz", false, "ours", own, "/elsewhere.tgz", given, false},
@@ -126,7 +126,7 @@ func testRelay(t *testing.T, entry repository, given string) {
 	require.Error(t, err, "a part is not taken for the whole")
 }
 
-// Errors name the repository and what kept it from answering, and not the relay.
+// Errors name the repository and why it did not answer, not the relay.
 func TestRelaySpeaksOfTheRepository(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
@@ -143,7 +143,7 @@ func TestRelaySpeaksOfTheRepository(t *testing.T) {
 	assert.NotContains(t, said, strings.TrimPrefix(via.url, "http://"))
 }
 
-// A repository can say anything in the place of an answer; it is this program that reads it.
+// A repository can send anything as an answer, and this program reads it.
 func TestRelayBoundsWhatItReads(t *testing.T) {
 	for name, says := range map[string]string{
 		"no HTTP": strings.Repeat("x", 1<<20), "an echo": strings.Repeat("x", 180) + strings.Repeat("tok3n", 20), "headers": "HTTP/1.1 200 OK\r\n" + strings.Repeat("a: b\r\n", 1<<17) + "\r\n",

@@ -17,14 +17,14 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// In a private home each repository has a folder of its own, with a repositories.yaml of one
-// entry and that repository's index. So a repository cannot reach another's cache, an update
-// reads and writes one index only, and everything becomes visible by one rename: readers need no
-// lock. The repositories of the user are Helm's own and shared.
+// In a private home each repository has its own folder, with a repositories.yaml of one entry and
+// its index. So a repository cannot reach another's cache, an update reads and writes only one
+// index, and everything becomes visible by one rename: readers need no lock. The repositories of
+// the user are Helm's own and shared.
 
 func (s *Store) folder(name string) string { return s.home.Path("repositories", name) }
 
-// place of a repository; of name "" the config alone.
+// place of a repository; for name "" only the config.
 func (s *Store) place(ctx context.Context, name string) (place, error) {
 	if s.private {
 		return placeIn(s.folder(name), name), nil
@@ -34,7 +34,7 @@ func (s *Store) place(ctx context.Context, name string) (place, error) {
 	return p, err
 }
 
-// usersPlace asks helm, once, where the repositories of the user are: their config and the folder of
+// usersPlace asks helm, once, where the user's repositories are: their config and the folder of
 // their indexes.
 func (s *Store) usersPlace(ctx context.Context) (p place, err error) {
 	leave, err := s.home.Turn(ctx, "the folders of helm")
@@ -63,7 +63,7 @@ func (s *Store) usersPlace(ctx context.Context) (p place, err error) {
 	return p, nil
 }
 
-// Repo is a repository that is known.
+// Repo is a known repository.
 type Repo struct{ Name, URL string }
 
 // Repos lists the known repositories by name.
@@ -76,7 +76,7 @@ func (s *Store) Repos(ctx context.Context) ([]Repo, error) {
 	return repos, err
 }
 
-// repositories are all that are known, by name.
+// repositories returns all known repositories, by name.
 func (s *Store) repositories(ctx context.Context) ([]repository, error) {
 	var files []string
 	if s.private {
@@ -103,7 +103,7 @@ func (s *Store) repositories(ctx context.Context) ([]repository, error) {
 	return all, nil
 }
 
-// known is what is kept of a known repository.
+// known returns what is stored about a known repository.
 func (s *Store) known(ctx context.Context, name string) (repository, error) {
 	p, err := s.place(ctx, name)
 	if err != nil {
@@ -125,7 +125,7 @@ func unknown(name string) error {
 	return fmt.Errorf("%w: %q is not among the repositories added by AddRepo", errdef.ErrRepoNotFound, name)
 }
 
-// shown is how errors name the repository of that name.
+// shown is the name of a repository in errors.
 func (s *Store) shown(ctx context.Context, name string) string {
 	if r, err := s.known(ctx, name); err == nil {
 		return r.shown()
@@ -133,9 +133,9 @@ func (s *Store) shown(ctx context.Context, name string) string {
 	return name
 }
 
-// AddRepo makes the repository at an address known and returns its name, which is made from the address
-// where none is given. A repository that is known already keeps its name, and all of its access that is
-// left open; where nothing new is given no helm process starts.
+// AddRepo adds the repository at an address and returns its name, which is made from the address if
+// none is given. A known repository keeps its name and all of its access that is left empty; if nothing
+// changes, helm is not run.
 func (s *Store) AddRepo(ctx context.Context, address, name string, access Access) (string, error) {
 	u, err := parseRepoURL(address)
 	if err != nil {
@@ -190,12 +190,12 @@ func checkRepoName(name string) error {
 	return nil
 }
 
-// reached finds the repository of a URL among the known ones, "" when it is not there or is reached in
-// another way than the one given. name is the one it is to have, "" for any.
+// reached finds the repository of a URL among the known ones; "" if it is not known, or has other
+// access options. name is its required name, "" for any.
 func (s *Store) reached(ctx context.Context, u *url.URL, name string, access Access) (known string, err error) {
 	var all []repository
 	if s.private && name == "" {
-		// The name that this URL is given, before reading what may be hundreds of files.
+		// Try the default name for this URL first: there may be hundreds of files.
 		all, err = readRepositories(placeIn(s.folder(nameOfRepo(u)), "").config)
 	}
 	if len(all) == 0 && err == nil {
@@ -220,7 +220,7 @@ func (s *Store) reached(ctx context.Context, u *url.URL, name string, access Acc
 	return "", nil
 }
 
-// add lets helm fetch a repository's index, and makes it known. The caller holds its lock.
+// add lets helm fetch a repository's index and stores both. The caller holds its lock.
 func (s *Store) add(ctx context.Context, r repository) error {
 	began := time.Now()
 	tmp, err := s.home.MkdirTemp("repo-")
@@ -230,8 +230,8 @@ func (s *Store) add(ctx context.Context, r repository) error {
 	defer os.RemoveAll(tmp)
 	staged := placeIn(tmp, r.Name)
 	if s.private && r.authorization() != "" {
-		// "repo add" wants the user name, which often is a token, among its arguments. What it
-		// would write is written here, and helm fetches the index.
+		// "repo add" takes the user name, which often is a token, as an argument. So we write what
+		// it would write, and helm only fetches the index.
 		if err := writeRepositories(staged.config, r); err != nil {
 			return err
 		}
@@ -251,8 +251,8 @@ func (s *Store) add(ctx context.Context, r repository) error {
 		}
 	}
 	if s.private {
-		// The config comes last: with it the repository is there, and other credentials replace
-		// the old ones in one step.
+		// The config comes last: it makes the repository known, and replaces old credentials in one
+		// step.
 		to := placeIn(s.folder(r.Name), r.Name)
 		err := errors.Join(os.MkdirAll(filepath.Dir(to.index), 0o700), os.Chmod(staged.index, 0o600))
 		if err == nil {
@@ -280,7 +280,7 @@ func addArgs(r repository) []string {
 	return append(f, "--", r.Name, r.URL)
 }
 
-// RemoveRepo forgets a repository and its index. ErrRepoNotFound: it is not known.
+// RemoveRepo removes a repository and its index. ErrRepoNotFound: it is not known.
 func (s *Store) RemoveRepo(ctx context.Context, name string) error {
 	if err := checkRepoName(name); err != nil {
 		return err
@@ -294,7 +294,7 @@ func (s *Store) RemoveRepo(ctx context.Context, name string) error {
 		_, err := s.helm.Fetch(ctx, Call{Args: []string{"repo", "remove", "--", name}})
 		return err
 	}
-	// The rename makes it gone at once; deleting the files may take its time.
+	// The rename removes it at once; deleting the files may take some time.
 	trash := s.home.Path("tmp", fmt.Sprintf("removed-%s-%d", name, time.Now().UnixNano()))
 	if err := os.Rename(s.folder(name), trash); errors.Is(err, fs.ErrNotExist) {
 		return unknown(name)

@@ -21,14 +21,14 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// repository is what Helm keeps of a repository, and its token, which Helm does not look at.
+// repository is Helm's entry for a repository, with its token, which Helm ignores.
 type repository struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
 	Access
 }
 
-// Access is how a repository is reached.
+// Access says how to reach a repository.
 type Access struct {
 	Username              string `json:"username"`
 	Password              string `json:"password"`
@@ -40,7 +40,7 @@ type Access struct {
 	PassCredentialsAll    bool   `json:"pass_credentials_all"`
 }
 
-// over fills what a leaves open from what is known.
+// over fills the empty fields of a from known.
 func (a Access) over(known Access) Access {
 	if a.Username+a.Token == "" {
 		a.Username, a.Password, a.Token = known.Username, known.Password, known.Token
@@ -53,19 +53,19 @@ func (a Access) over(known Access) Access {
 	return a
 }
 
-// check refuses credentials that cannot be sent, to the repository u.
+// check refuses credentials that cannot be sent to the repository u.
 func (a Access) check(u *url.URL, private bool) error {
 	switch {
 	case (a.Username == "") != (a.Password == ""):
-		return errdef.Invalidf("repository %s: a user name and a password belong together", u)
+		return errdef.Invalidf("repository %s: give both a user name and a password", u)
 	case a.Token == "":
 		return nil
 	case a.Username != "":
-		return errdef.Invalidf("repository %s: a token takes the place of a user name and password: give one of them", u)
+		return errdef.Invalidf("repository %s: give either a token or a user name and password", u)
 	case !private:
-		return errdef.Invalidf("repository %s: Helm's own file of repositories has no place for a token: set Config.Home", u)
+		return errdef.Invalidf("repository %s: Helm's own repository file cannot store a token: set Config.Home", u)
 	case !bearerToken.MatchString(a.Token):
-		return errdef.Invalidf("repository %s: the token has characters that no bearer token has", u)
+		return errdef.Invalidf("repository %s: the token has characters that a bearer token cannot have", u)
 	}
 	return nil
 }
@@ -84,15 +84,15 @@ func (a Access) authorization() string {
 	return ""
 }
 
-// secrets of the repository are kept out of logs and errors.
+// secrets are kept out of logs and errors.
 func (a Access) secrets() []string {
 	_, sent, _ := strings.Cut(a.authorization(), " ")
 	return []string{a.Password, sent}
 }
 
-// tlsConfig is how this repository is reached by TLS.
+// tlsConfig is the TLS configuration for this repository.
 func (a Access) tlsConfig() (*tls.Config, error) {
-	config := &tls.Config{InsecureSkipVerify: a.InsecureSkipTLSVerify} // as the caller of AddRepo wants it
+	config := &tls.Config{InsecureSkipVerify: a.InsecureSkipTLSVerify} // only if the caller of AddRepo asked for it
 	if a.CAFile != "" {
 		text, err := os.ReadFile(a.CAFile)
 		if err != nil {
@@ -100,7 +100,7 @@ func (a Access) tlsConfig() (*tls.Config, error) {
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, errdef.Invalidf("CAFile %s holds no certificate", a.CAFile)
+			return nil, errdef.Invalidf("CAFile %s contains no certificate", a.CAFile)
 		}
 	}
 	if a.CertFile != "" || a.KeyFile != "" {
@@ -113,7 +113,7 @@ func (a Access) tlsConfig() (*tls.Config, error) {
 	return config, nil
 }
 
-// shown is how errors name a repository: by its URL when its name was made from that.
+// shown is the name of a repository in errors: its URL if the name was made from that.
 func (r repository) shown() string {
 	if u, err := parseRepoURL(r.URL); err == nil && r.Name == nameOfRepo(u) {
 		return redact.Address(r.URL)
@@ -121,7 +121,7 @@ func (r repository) shown() string {
 	return r.Name
 }
 
-// resolve gives the URL of what the index names, or of the index, as helm does.
+// resolve returns the URL of an archive that the index names, or of the index, as helm does.
 func (r repository) resolve(name string) (*url.URL, error) {
 	base, err := parseRepoURL(r.URL)
 	if err != nil {
@@ -140,14 +140,14 @@ func (r repository) resolve(name string) (*url.URL, error) {
 	return to, nil
 }
 
-// isHost tells whether a URL is of the repository's own host.
+// isHost reports whether a URL is on the repository's own host.
 func (r repository) isHost(address string) bool {
 	to, err := url.Parse(address)
 	own, ownErr := url.Parse(r.URL)
 	return err == nil && ownErr == nil && plainHost(to) == plainHost(own) && (to.Scheme == own.Scheme || to.Scheme == "https")
 }
 
-// archiveURL is where an archive is that the index names; "" where that is no matter of HTTP.
+// archiveURL is the URL of an archive that the index names; "" if it is not an HTTP URL.
 func (r repository) archiveURL(entry chart.Version) string {
 	if len(entry.URLs) == 0 {
 		return ""
@@ -162,7 +162,7 @@ func (r repository) archiveURL(entry chart.Version) string {
 // place is where the entry and the index of a repository are.
 type place struct{ config, index string }
 
-// placeIn is the place of a repository in a folder of its own.
+// placeIn is the place of a repository in its own folder.
 func placeIn(folder, name string) place {
 	return place{filepath.Join(folder, "repositories.yaml"), filepath.Join(folder, "index", name+"-index.yaml")}
 }
@@ -184,7 +184,7 @@ func readRepositories(file string) ([]repository, error) {
 	var content struct{ Repositories []repository }
 	if err := yaml.Unmarshal(text, &content); err != nil {
 		// The parser's error could quote a password.
-		return nil, fmt.Errorf("repositories of helm: %s is not readable", file)
+		return nil, fmt.Errorf("repositories of helm: %s cannot be read", file)
 	}
 	return content.Repositories, nil
 }

@@ -21,7 +21,7 @@ func TestAddArgs(t *testing.T) {
 		}}))
 }
 
-// Whether credentials went along decides what an error advises.
+// The advice of an error depends on whether credentials were sent.
 func TestCredentialsOfAnArchive(t *testing.T) {
 	for _, test := range []struct {
 		access Access
@@ -51,7 +51,7 @@ func TestCredentialsOfAnArchive(t *testing.T) {
 	require.ErrorIs(t, err, errdef.ErrRepoNotFound, "its name means another repository by now")
 }
 
-// What a server says is quoted in errors, and not what it was given, in any form.
+// Errors quote the server, but never a password, in any form.
 func TestRelayQuotesNoPassword(t *testing.T) {
 	for _, test := range []struct {
 		access Access

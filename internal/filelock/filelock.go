@@ -2,9 +2,9 @@
 // has died; on Unix a child process that inherits the open file (Lock.Inherited) holds the lock as well,
 // and keeps it when its parent is killed.
 //
-// A lock file is made by whoever wants the lock and removed by the last one to release it, or by Sweep.
-// Three rules make that safe: a lock counts only while the file is the one that its path names, nobody
-// removes a file without its exclusive lock, and that lock is one that counts.
+// Whoever wants the lock makes its file; the last to release it, or Sweep, removes the file. Three
+// rules make that safe: a lock is valid only while its path names the locked file, nobody removes a
+// file without its exclusive lock, and that lock must be valid.
 package filelock
 
 import (
@@ -27,15 +27,15 @@ const (
 	Exclusive Mode = 0
 	// Shared locks exclude exclusive ones.
 	Shared Mode = 1
-	// Existing, added to one of them, locks a file that has a purpose of its own: it is not made where
-	// it is missing (fs.ErrNotExist), and Release leaves it.
+	// Existing, added to one of them, locks a file that has another purpose: a missing file is not
+	// made (fs.ErrNotExist), and Release does not remove it.
 	Existing Mode = 2
 )
 
-// Waiters look again after a pause, for a call that waits in the system cannot be cancelled.
+// Waiters try again after a pause, because a waiting system call cannot be cancelled.
 const shortestPause, longestPause = time.Millisecond, 50 * time.Millisecond
 
-// Lock is a lock that is held.
+// Lock is a held lock.
 type Lock struct {
 	file      file
 	path      string
@@ -43,7 +43,7 @@ type Lock struct {
 	inherited bool
 }
 
-// afterOpen lets a test come between opening a file and locking it.
+// afterOpen lets a test act between opening a file and locking it.
 var afterOpen = func(path string) {}
 
 // Try takes the lock of a file, or says ErrHeld.
@@ -67,7 +67,7 @@ func Take(ctx context.Context, path string, mode Mode) (*Lock, error) {
 	})
 }
 
-// take takes the lock; wait tells whether to look again.
+// take takes the lock; wait reports whether to try again.
 func take(path string, mode Mode, wait func() bool) (*Lock, error) {
 	for {
 		f, ok, err := tryLock(path, mode)
@@ -92,7 +92,7 @@ func take(path string, mode Mode, wait func() bool) (*Lock, error) {
 	}
 }
 
-// named tells whether the locked file is the one that its path names.
+// named reports whether the path still names the locked file.
 func (l *Lock) named() (bool, error) {
 	held, err := l.file.Stat()
 	if err != nil {
@@ -126,7 +126,7 @@ func (l *Lock) Release() {
 // close gives up the lock, but not that of a child process.
 func (l *Lock) close() {
 	if !l.inherited {
-		l.file.unlock() // a process that is about to become another program may share the open file
+		l.file.unlock() // a child between fork and exec may share the open file
 	}
 	_ = l.file.Close()
 }
@@ -137,8 +137,8 @@ func removeUnheld(path string) {
 	}
 }
 
-// Sweep removes the lock files (*.lock) in a folder that nobody holds and that are older than age: those
-// of killed processes.
+// Sweep removes the lock files (*.lock) of killed processes in a folder: those that nobody holds and
+// that are older than age.
 func Sweep(dir string, age time.Duration) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {

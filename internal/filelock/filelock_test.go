@@ -58,7 +58,7 @@ func TestWhoExcludesWhom(t *testing.T) {
 	}
 }
 
-// A waiter leaves when its context ends, and gets the lock when that is released.
+// A waiter gives up when its context ends, and gets the lock when it is released.
 func TestTakeWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.lock")
 	first := take1(t, path, Exclusive)
@@ -80,7 +80,7 @@ func TestTakeWaits(t *testing.T) {
 		if err == nil {
 			_, err = Try(path, Shared)
 			if errors.Is(err, ErrHeld) {
-				err = nil // it is the lock of the file that is there
+				err = nil // it locks the file at the path
 			}
 			l.Release()
 		}
@@ -91,7 +91,7 @@ func TestTakeWaits(t *testing.T) {
 	require.NoError(t, <-got)
 }
 
-// What keeps a file from being locked is not somebody else.
+// A file system error is not ErrHeld.
 func TestFileSystemErrors(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -110,7 +110,7 @@ func TestFileSystemErrors(t *testing.T) {
 	assert.False(t, isThere(filepath.Join(dir, "none.tgz")), "it is not made")
 }
 
-// Whoever opened a file before its holder removed it must not remove the one that is there now.
+// Whoever opened a file before its holder removed it must not remove the new file at its path.
 func TestRemovalBetweenOpenAndLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.lock")
 	write(t, path, "") // of a killed process
@@ -133,7 +133,7 @@ func TestRemovalBetweenOpenAndLock(t *testing.T) {
 	assert.False(t, isThere(path))
 }
 
-// A file that was put in the place of the locked one is not removed with it.
+// A file that replaced the locked one is not removed with it.
 func TestRemove(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.tgz")
@@ -146,7 +146,7 @@ func TestRemove(t *testing.T) {
 	l = take1(t, path, Exclusive|Existing)
 	write(t, filepath.Join(dir, "new"), "new")
 	if err := os.Rename(filepath.Join(dir, "new"), path); err != nil {
-		t.Skip("this system replaces no file that is open: ", err)
+		t.Skip("this system cannot replace an open file: ", err)
 	}
 	require.NoError(t, l.Remove())
 	assert.True(t, isThere(path))

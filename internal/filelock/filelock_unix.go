@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// file holds the lock: it belongs to the open file, whichever process has that.
+// file holds the lock: the lock belongs to the open file, whichever process has it.
 type file struct{ *os.File }
 
 func tryLock(path string, mode Mode) (f file, ok bool, err error) {
@@ -41,10 +41,10 @@ func (f file) unlock() { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
 
 func (f file) files() []*os.File { return []*os.File{f.File} }
 
-// Remove removes the file, whose lock has to be an exclusive one, and releases it.
+// Remove removes the file, whose lock must be exclusive, and releases it.
 func (l *Lock) Remove() error {
 	defer l.close()
-	// What was renamed to the path meanwhile is not locked by this lock.
+	// A file that was renamed to the path meanwhile is not locked by this lock.
 	named, err := l.named()
 	if err == nil && named {
 		err = os.Remove(l.path)

@@ -28,8 +28,8 @@ func (f file) unlock() {} // Close does
 
 func (f file) files() []*os.File { return nil }
 
-// Remove removes the file, whose lock has to be an exclusive one, and releases it. Windows removes no
-// file that is open: it is released first, and stays where somebody else has opened it since.
+// Remove removes the file, whose lock must be exclusive, and releases it. Windows cannot remove an
+// open file: it is released first, and stays if somebody else has opened it since.
 func (l *Lock) Remove() error {
 	l.close()
 	return os.Remove(l.path)

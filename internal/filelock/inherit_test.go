@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A child process that inherits a lock has it as long as it lives, whatever its parent does.
+// A child process that inherits a lock holds it as long as it lives, whatever its parent does.
 func TestInheritedLock(t *testing.T) {
 	for _, mode := range []Mode{Exclusive, Shared} {
 		path := filepath.Join(t.TempDir(), "a.lock")
@@ -35,8 +35,8 @@ func TestInheritedLock(t *testing.T) {
 	}
 }
 
-// Any process that starts shares all open files for a moment. A lock that nobody meant to share is free
-// when it is released.
+// A starting process shares all open files for a moment. A lock that was not meant to be shared must
+// still be free when it is released.
 func TestReleaseBesideAStartingProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.lock")
 	l := take1(t, path, Exclusive)

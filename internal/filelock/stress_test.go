@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// The processes of TestManyProcesses are this test binary, told by these variables what to do.
+// The processes of TestManyProcesses run this test binary; these variables say what to do.
 const (
 	folderVariable = "FILELOCK_TEST_FOLDER"
-	doomedVariable = "FILELOCK_TEST_DOOMED" // set for one that will be killed
+	doomedVariable = "FILELOCK_TEST_DOOMED" // set for a process that will be killed
 )
 
 func TestMain(m *testing.M) {
@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 
 var names = []string{"a", "b", "c"}
 
-// Goroutines of several processes take, release, ask for and sweep the same few locks, and some of the
-// processes are killed at any moment. Nobody ever has a lock that another one has.
+// Goroutines of several processes take, release, check and sweep the same few locks, and some of the
+// processes are killed at any moment. No two ever hold the same exclusive lock.
 func TestManyProcesses(t *testing.T) {
 	dir := t.TempDir()
 	start := func(doomed string) *exec.Cmd {
@@ -95,7 +95,7 @@ func TestManyProcesses(t *testing.T) {
 		l.Release()
 	}
 	if recorded != counted.Load() || recorded == 0 {
-		t.Errorf("the locks counted %d holders, and there were %d", recorded, counted.Load())
+		t.Errorf("the locks counted %d holders, but there were %d", recorded, counted.Load())
 	}
 	Sweep(dir, 0)
 	if left, _ := filepath.Glob(filepath.Join(dir, "*.lock")); len(left) > 0 {
@@ -159,7 +159,8 @@ func whileHeld(path string, mode Mode, do func(record *os.File) error) error {
 	return do(record)
 }
 
-// haveAlone writes who it is and how many there were before, and looks whether that stays.
+// haveAlone writes its id and the number of holders before it, and checks that nobody overwrites
+// them.
 func haveAlone(record *os.File, doomed bool) error {
 	var was, is [16]byte
 	_, _ = record.ReadAt(was[:], 0)

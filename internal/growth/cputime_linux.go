@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// cpuTime is the processor time that this thread took so far, whatever else the machine does.
+// cpuTime is the processor time that this thread has used, whatever else the machine does.
 func cpuTime() time.Duration {
 	const threadClock = 3 // CLOCK_THREAD_CPUTIME_ID
 	var now syscall.Timespec

@@ -6,5 +6,5 @@ import "time"
 
 var started = time.Now()
 
-// cpuTime is the time that went by, which a busy machine makes longer.
+// cpuTime is the elapsed time, which is longer on a busy machine.
 func cpuTime() time.Duration { return time.Since(started) }

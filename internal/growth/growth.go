@@ -1,5 +1,5 @@
 // Package growth tests that reading a text from outside takes memory and time in proportion to its size,
-// whatever the text. It is for tests alone, and has shapes of texts that are hard to read.
+// whatever the text. It is only for tests, and has shapes of texts that are hard to read.
 package growth
 
 import (
@@ -15,24 +15,24 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// For each shape of text the tests double the size three times. The bytes that are allocated decide, which are the same on a loaded
-// machine. The race detector makes all of this slow and empties pools of memory by chance: under it each reader
-// takes a dozen of the shapes, not the same as the others, in shorter texts.
+// For each shape of text the tests double the size three times. They compare allocated bytes, which do not
+// depend on the load of the machine. The race detector makes this slow and empties memory pools at random:
+// under it each reader gets a dozen different shapes, in shorter texts.
 //
 // Time that grows without memory shows only in larger texts:
 //
 //	HELMEXEC_GROWTH=16384 go test -timeout=1h -run Growth ./...
 //
-// takes texts from that size on and compares the times as well, which takes some minutes. On Linux a busy machine
-// hardly matters to them.
+// uses texts from that size on and compares the times as well, which takes some minutes. On Linux a busy
+// machine hardly changes them.
 const (
 	doublings    = 3
 	maxGrowth    = 2.3     // of memory, when a text doubles
 	growthSlack  = 1 << 20 // bytes that do not count
 	raceSlack    = 8 << 20 // more of them under the race detector
-	slackPerByte = 16      // the same, for one byte of a larger text: buffers grow by leaps
-	maxPerByte   = 6000    // bytes of memory for one of text; the most is what tiny documents take to be written anew
-	maxSlowdown  = 3.0     // of the time that one byte takes, from the smallest text to the largest
+	slackPerByte = 16      // the same, for one byte of a larger text: buffers grow in steps
+	maxPerByte   = 6000    // bytes of memory for one of text; rewriting tiny documents takes the most
+	maxSlowdown  = 3.0     // of the time for one byte, from the smallest text to the largest
 	raceShapes   = 12
 )
 
@@ -70,7 +70,8 @@ func Check(t *testing.T, readers []Reader, shapes []Shape) {
 	}
 }
 
-// allowed is the memory that a text of a size may take. half is what a text of half the size took; 0 if none did.
+// allowed is the memory that a text of a size may take. half is what a text of half the size took; 0 if there
+// was none.
 func allowed(size int, half float64) float64 {
 	slack := max(growthSlack, slackPerByte*float64(size))
 	limit := maxPerByte*float64(size) + slack
@@ -87,7 +88,7 @@ func checkReader(t *testing.T, reader Reader, shape string, texts []string, time
 	memory, times := make([]float64, len(texts)), make([]float64, len(texts))
 	for i, text := range texts {
 		allowed := allowed(len(text), memory[max(0, i-1)])
-		// A pool that is empty, and a garbage collector, take memory and time of their own: the best of three counts.
+		// An empty pool and the garbage collector take memory and time too: the best of three counts.
 		for try := range 3 {
 			allocated, took := measure(func() { reader.Read(text) })
 			if try == 0 || allocated < memory[i] {
@@ -111,7 +112,7 @@ func checkReader(t *testing.T, reader Reader, shape string, texts []string, time
 	}
 }
 
-// measure gives the bytes that a function allocates, and the seconds of the processor that it takes.
+// measure returns the bytes that a function allocates, and the processor seconds that it takes.
 func measure(f func()) (allocated, took float64) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

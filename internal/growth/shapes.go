@@ -301,7 +301,7 @@ var YAML = []Shape{
 	Repeated("tolerations", podHead+"  containers: [{image: a}]\n  tolerations:\n", "  - {key: a}\n", ""),
 }
 
-// pieces are repeated to texts that are no YAML.
+// pieces are repeated to texts that are not YAML.
 var pieces = []string{
 	"a", "A", "1", "-", "_", ".", "/", "\\", ":", "@", " ", "\n", "\t", "é", "\xff", "\x00", "%", "%41", "?", "#", "[", "]", "~", "..", "//", "://",
 	"a-", "a.", "a/", "a:", "a@", "-sut", "-sut-", "sut-", "job-", "-a-sut", "1.", "1-", "^1 ", "||", ">=1,", "1 - 2 ", "x=",
@@ -310,7 +310,7 @@ var pieces = []string{
 	"Internal Server Error: \\\"", "repo a not found ", "stream error ",
 }
 
-// Words are the shapes of texts that are no YAML: names, addresses, what helm says.
+// Words are the shapes of texts that are not YAML: names, addresses, helm's output.
 var Words = func() (all []Shape) {
 	for _, piece := range pieces {
 		all = append(all, Repeated(strconv.Quote(piece), "", piece, ""))
@@ -323,7 +323,7 @@ var Words = func() (all []Shape) {
 	return all
 }()
 
-// DeepYAML gives texts, by what is in them, that are nested so deeply that a stack may overflow.
+// DeepYAML returns texts, by description, that are nested so deeply that a stack may overflow.
 func DeepYAML() map[string]string {
 	const levels = 200_000
 	texts := make(map[string]string)

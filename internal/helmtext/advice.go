@@ -9,20 +9,20 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// Failure is what Advice needs to know of a helm that failed by itself.
+// Failure is what Advice needs to know about a failed helm.
 type Failure struct {
 	Args    []string // of helm
 	Stderr  string
-	Kind    error  // as Meaning gives it, or nil
-	Subject string // the address of the chart or repository that helm was asked for, "" for none
+	Kind    error  // from Meaning, or nil
+	Subject string // the address of the requested chart or repository, "" for none
 
-	// What became of the credentials for that address.
+	// How the credentials for that address were used.
 	CredentialsGiven    bool // helm or the relay before it had them
-	CredentialsWithheld bool // there are some, and they are for another host
-	RedirectedAway      bool // a redirect led to where they do not go
+	CredentialsWithheld bool // there are some, but for another host
+	RedirectedAway      bool // a redirect led to a place that does not get them
 }
 
-// Advice tells what may help, in terms of the public package; "" when nobody knows.
+// Advice says what may help, in terms of the public package; "" if unknown.
 func Advice(f Failure) string {
 	text := strings.ToLower(failureText(f.Stderr))
 	switch f.Kind {
@@ -54,7 +54,7 @@ func Advice(f Failure) string {
 	return ""
 }
 
-// aboutCredentials tells where those go that a source misses or refuses.
+// aboutCredentials says where to set the credentials that a source requires or refused.
 func (f Failure) aboutCredentials() string {
 	switch {
 	case f.RedirectedAway:
@@ -73,7 +73,7 @@ func (f Failure) aboutCredentials() string {
 
 var archivePath = regexp.MustCompile(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
 
-// flag is the value of a flag, "" where it is not given.
+// flag is the value of a flag, "" if it is not given.
 func flag(args []string, name string) string {
 	for _, a := range args {
 		if value, ok := strings.CutPrefix(a, name+"="); ok {

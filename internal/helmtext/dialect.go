@@ -2,13 +2,13 @@ package helmtext
 
 import "regexp"
 
-// Dialect holds every difference between Helm 3 and Helm 4 that a command meets.
+// Dialect has every difference between Helm 3 and Helm 4 that matters for a command.
 type Dialect struct {
 	ListAll              []string // list releases in every state
 	StatusResources      []string // status with the live objects
 	UninstallWait        string   // uninstall that waits until the objects are gone
-	PostRendererIsPlugin bool     // and hooks pass through it
-	UpdateFails          []string // repo update that fails when a repository failed
+	PostRendererIsPlugin bool     // and it gets the hooks too
+	UpdateFails          []string // repo update that fails if a repository failed
 	TemplateCluster      []string // template with the real cluster's version and APIs
 	DryRun               string   // install and upgrade that change nothing but ask the cluster
 }
@@ -23,8 +23,8 @@ var (
 		DryRun:          "--dry-run=server",
 	}
 	helm4 = Dialect{
-		// The watcher of Helm 4 ends when the first object is gone before it has heard of the
-		// others, and can wait in vain for one that went at once (helm/helm#31766, #32608).
+		// The watcher of Helm 4 ends if the first object is gone before it knows the others, and
+		// can wait in vain for one that was gone at once (helm/helm#31766, #32608).
 		UninstallWait:        "--wait=legacy",
 		PostRendererIsPlugin: true,
 		TemplateCluster:      []string{"--dry-run=server"},
@@ -32,7 +32,7 @@ var (
 	}
 )
 
-// DialectOf a major version of Helm.
+// DialectOf returns the dialect of a major version of Helm.
 func DialectOf(major int) Dialect {
 	if major >= 4 {
 		return helm4
@@ -44,5 +44,5 @@ func DialectOf(major int) Dialect {
 // "v3.22.0+g1234567", "v4.3.1".
 var versionText = regexp.MustCompile(`\bv\d+\.\d+\S*`)
 
-// Version is the version that "helm version --short" prints, "" where there is none.
+// Version is the version that "helm version --short" prints, "" if there is none.
 func Version(out string) string { return versionText.FindString(out) }

@@ -1,6 +1,6 @@
-// Package helmtext reads what helm writes for people, and knows the flags in which Helm 3 and Helm 4
-// differ. Helm's exit code is 1 for nearly everything, so the text is all there is. Everything that
-// matches words of helm is here, and is pinned by recordings of real Helms. The package works on
+// Package helmtext reads helm's messages, and knows the flags in which Helm 3 and Helm 4 differ.
+// Helm's exit code is 1 for nearly everything, so only the text says what happened. All code that
+// matches helm's words is here, and is pinned by recordings of real Helms. The package works on
 // plain text: it starts no process, and knows neither releases nor charts.
 package helmtext
 
@@ -11,11 +11,11 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// The recordings in testdata/stderr pin each row on both Helms. Texts are in lower case, since Helm 3 and
-// 4 differ in theirs; rows are tried in order.
+// The recordings in testdata/stderr pin each row for Helm 3 and 4. Texts are in lower case, since Helm 3
+// and 4 differ in case; rows are tried in order.
 
-// verdicts decide what becomes of a release, so each is the whole of what helm says, or its beginning:
-// a chart can have its hooks, and the API server that refuses its objects, say anything else.
+// verdicts decide what happens to a release, so each matches helm's whole message, or its beginning: a
+// chart can make its hooks, or the API server that refuses its objects, print any other text.
 var verdicts = []struct {
 	text *regexp.Regexp
 	kind error
@@ -26,7 +26,7 @@ var verdicts = []struct {
 	{regexp.MustCompile(`^(uninstall: release not loaded: \S+: )?release: not found$`), errdef.ErrReleaseNotFound},
 	{regexp.MustCompile(`^(\w+ failed: )?"\S+" has no deployed releases$`), errdef.ErrReleaseNotFound},
 	{regexp.MustCompile(`^release has no \S+ version$`), errdef.ErrReleaseNotFound},
-	// Helm looks for the cluster, and asks what it serves, before it does anything.
+	// Helm first contacts the cluster and asks what it serves.
 	{regexp.MustCompile(`^(\w+ failed: )?(cluster reachability check failed: )?kubernetes cluster unreachable(: |$)`), errdef.ErrClusterUnreachable},
 	{regexp.MustCompile(`^(\w+ failed: )?could not get (apiversions|server version) from kubernetes: `), errdef.ErrClusterUnreachable},
 	// These tell a reader what failed.
@@ -37,8 +37,8 @@ var verdicts = []struct {
 
 var namespaceMissing = regexp.MustCompile(`namespaces? "([^"]*)" not found`)
 
-// verdict is what helm itself says in the end, "" where that cannot be told from what it quotes, or
-// from what the hooks of a chart wrote before.
+// verdict is helm's own last message, "" if that cannot be separated from what it quotes, or from
+// what the hooks of a chart wrote before.
 func verdict(stderr string) string {
 	all := errorLine.FindAllStringIndex(stderr, 2)
 	if len(all) != 1 || strings.HasPrefix(stderr, CutMark) {
@@ -48,7 +48,7 @@ func verdict(stderr string) string {
 	if trace := debugLine.FindStringIndex(text); trace != nil {
 		text = text[:trace[0]]
 	}
-	// What a hook logged can stand on the same line before it. The API server's own words are no such thing.
+	// A hook's log can be on the same line before it. The API server's own words do not count.
 	if strings.Contains(strings.ReplaceAll(text, `Internal Server Error: \"`, ""), "Error:") {
 		return ""
 	}
@@ -60,7 +60,7 @@ var (
 	debugLine = regexp.MustCompile(`(?m)^helm\.go:\d+: .*\[debug\]`) // what Helm 3 adds with HELM_DEBUG
 )
 
-// The kinds of a source of charts, of a helm that asked one. A chart that is rendered can say the same.
+// The kinds for a helm that contacted a source of charts. A rendered chart can print the same texts.
 var sourceMessages = []struct {
 	text string
 	kind error
@@ -75,7 +75,7 @@ var sourceMessages = []struct {
 	{"404: name unknown", errdef.ErrChartNotFound},
 }
 
-// credentialsRefused is what a source of charts says that wants others.
+// credentialsRefused matches the message of a source that refuses the credentials.
 var credentialsRefused = regexp.MustCompile(`failed to fetch \S+ : 40[13]\b|basic credential not found|response status code 40[13]\b|login attempt to \S+ failed with status: 40[13]\b`)
 
 // The same for texts with a variable part in their middle.
@@ -91,8 +91,8 @@ var sourcePatterns = []struct {
 	{regexp.MustCompile(`could not locate a version matching|unable to locate any tags`), errdef.ErrChartNotFound},
 }
 
-// permanent texts win over the transient ones: an unreachable cluster is worth another try, but
-// not when its certificate is wrong.
+// permanent texts win over the transient ones: an unreachable cluster is worth another try, but not
+// if its certificate is wrong.
 var permanent = regexp.MustCompile(strings.Join([]string{
 	`unknown flag`, `invalid argument`, `invalid release name`, `execution error at`, `parse error at`,
 	`values don't meet the specifications of the schema`, `chart requires kubeversion`, `missing in charts/ directory`,
@@ -101,7 +101,7 @@ var permanent = regexp.MustCompile(strings.Join([]string{
 	`namespaces? ".*" not found`, `server gave http response to https client`,
 }, "|"))
 
-// transient texts are those of a network or a server that may do better in a second.
+// transient texts come from a network or a server that may work again in a second.
 var transient = regexp.MustCompile(strings.Join([]string{
 	`connection refused`, `connection reset by peer`, `broken pipe`, `i/o timeout`, `no route to host`, `network is unreachable`,
 	`\beof\b`, `tls handshake timeout`, `http2: (client conn|transport|timeout)`, `use of closed (network )?connection`, `timeout awaiting response headers`, `transport connection broken`, `goaway`, `stream error.*internal_error`,
@@ -111,12 +111,13 @@ var transient = regexp.MustCompile(strings.Join([]string{
 	`etcdserver: (leader changed|request timed out|no leader)`, `failed to fetch .* : (5\d\d|429|408)\b`, `\b50[0234] (internal|bad gateway|service|gateway)`,
 	`response status code (5\d\d|429|408)\b`,
 	`an error on the server .* has prevented the request`, `empty index.yaml file`, `(?m:failed to delete release: \S+$)`, `the object has been modified`, `request canceled while waiting for connection`,
-	// What helm says of a signal. One of ours is known by the context that ended; this is somebody else's.
+	// Helm's message about a signal. For our own signal the context has ended; this one is from somebody
+	// else.
 	`context canceled`,
 }, "|"))
 
-// Meaning reads helm's stderr: the kind of failure, nil when no row knows it, and whether the
-// same command may succeed in a moment. source tells that it asked a source of charts.
+// Meaning reads helm's stderr: the kind of failure, nil if no row matches, and whether the same
+// command may soon succeed. source means that helm contacted a source of charts.
 func Meaning(stderr string, source bool) (kind error, again bool) {
 	text := strings.ToLower(failureText(stderr))
 	again = passing(text) && !permanent.MatchString(text)
@@ -145,8 +146,9 @@ func Meaning(stderr string, source bool) (kind error, again bool) {
 	return nil, again
 }
 
-// passing tells a fault of a network or a server from other failures. A Helm 4 that loses its
-// connection while it waits calls every object not ready, of unknown status, before the time is over.
+// passing reports whether a failure is a fault of a network or a server. A Helm 4 that loses its
+// connection while it waits calls every object not ready, with unknown status, before the time is
+// over.
 func passing(text string) bool {
 	blind := strings.Contains(text, "not ready. status: unknown") && !strings.Contains(text, "context deadline exceeded")
 	return blind || transient.MatchString(text)

@@ -13,16 +13,16 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// What a text of helm's is taken to mean beside its kind.
+// What a message of helm means, in addition to its kind.
 const (
 	forGood  = "for good"  // the same command fails again
-	mayPass  = "may pass"  // the same command may succeed in a moment
-	notReady = "not ready" // objects were made, and waiting for them ended
+	mayPass  = "may pass"  // the same command may soon succeed
+	notReady = "not ready" // objects were made, but the wait for them ended
 )
 
-// Recordings of real Helms, in testdata/stderr/<version>: what they said in the scene of that name.
-// Command e2e/cmd/record makes them again and knows the scenes. Where versions differ in meaning the
-// version stands before the name.
+// Recordings of real Helms, in testdata/stderr/<version>: their stderr in the scene of that name.
+// Command e2e/cmd/record has the scenes and makes them again. If versions differ in meaning, the
+// version is before the name.
 var recordedMeanings = []struct {
 	scene string
 	kind  error
@@ -84,7 +84,7 @@ var recordedMeanings = []struct {
 	{"post-install-hook-failed", nil, notReady},
 	{"pre-upgrade-hook-failed", nil, notReady},
 	{"not-gone", nil, notReady},
-	// Helm 3 says no more than that a job failed.
+	// Helm 3 only says that a job failed.
 	{"v3.22.0/pre-delete-hook-failed", nil, forGood},
 	{"v3.22.0/post-delete-hook-failed", nil, forGood},
 	{"v3.22.0/test-failed", nil, forGood},
@@ -211,8 +211,8 @@ func TestRecordedMessages(t *testing.T) {
 	assert.Greater(t, len(files), 200)
 }
 
-// Texts that a real Helm has been seen to say elsewhere, and that no scene brings about: from
-// Kubernetes' and Helm's source, and from what users report.
+// Texts of a real Helm that no scene produces: from Kubernetes' and Helm's source, and from users'
+// reports.
 func TestMessagesOutOfReach(t *testing.T) {
 	for _, row := range []struct {
 		stderr string
@@ -247,12 +247,12 @@ func TestMessagesOutOfReach(t *testing.T) {
 		{"Error: INSTALLATION FAILED: client rate limiter Wait returned an error: rate: Wait(n=1) would exceed context deadline", nil, notReady},
 		{"Error: UPGRADE FAILED: post-upgrade hooks failed: timed out waiting for the condition", nil, notReady},
 		{"Error: UPGRADE FAILED: Unauthorized", nil, forGood},
-		// What may pass does not, when something that does not is said as well.
+		// A failure that may pass does not if the text also has a permanent one.
 		{"Error: kubernetes cluster unreachable: Get \"https://x\": EOF: x509: certificate has expired", errdef.ErrClusterUnreachable, forGood},
-		// The reason stands behind the last "Error:", and what was logged before it says nothing.
+		// The reason follows the last "Error:"; what was logged before it does not count.
 		{"W0101 reflector.go: connection refused\nError: INSTALLATION FAILED: execution error at (a/b.yaml:1:2): no", errdef.ErrRenderFailed, forGood},
 		{"level=ERROR msg=\"connection refused\"\nError: release: not found", errdef.ErrReleaseNotFound, forGood},
-		// What a chart has its hooks say, or the API server that refuses an object of it, is no verdict.
+		// The output of a chart's hooks, or of the API server that refuses its object, is not a verdict.
 		{"Error: first\nError: release: not found", nil, forGood},
 		{"Error: release: not foundError: uninstallation completed with 1 error(s): no", nil, forGood},
 		{"Error: warning: Hook pre-delete web/a.yaml failed: spec.restartPolicy: Unsupported value: \"release: not found\"", nil, forGood},
@@ -262,11 +262,11 @@ func TestMessagesOutOfReach(t *testing.T) {
 		{CutMark + "Error: release: not found", nil, forGood},
 		{"Error: kubernetes cluster unreachable: noError: INSTALLATION FAILED: failed pre-install", nil, notReady},
 		{"Error: kubernetes cluster unreachable: no Internal Server Error: INSTALLATION FAILED: failed pre-install", nil, notReady},
-		// Nor is a template a source of charts.
+		// A template is not a source of charts either.
 		{"Error: execution error at (web/templates/a.yaml:1:3): failed to fetch https://h/index.yaml : 401", errdef.ErrRenderFailed, forGood},
 		{"Error: execution error at (web/templates/a.yaml:1:3): x\nError: failed to fetch https://h/index.yaml : 401", nil, forGood},
 		{"Error: INSTALLATION FAILED: web/templates/a.yaml:1:10\n  executing \"web/templates/a.yaml\" at <.Values.a.b.c>:\n    nil pointer evaluating interface {}.c", errdef.ErrRenderFailed, forGood},
-		// And these are, whatever stands around them.
+		// These are verdicts, whatever is around them.
 		{"Error: INSTALLATION FAILED: Kubernetes cluster unreachable: an error on the server (\"Internal Server Error: \\\"/version\\\"\")", errdef.ErrClusterUnreachable, forGood},
 		{"E0101 memcache.go: (\"Internal Server Error: x\")\nError: release: already exists", errdef.ErrReleaseExists, forGood},
 		{"Error: release: not found\nhelm.go:92: 2026-01-01 00:00:00 +0000 UTC [debug] release: not found\nhelm.sh/helm/v3/x.go:1\n", errdef.ErrReleaseNotFound, forGood},

@@ -26,7 +26,7 @@ func TestRecordRemoved(t *testing.T) {
 	assert.False(t, RecordRemoved("Error: uninstallation completed with 2 error(s): timed out; uninstall: Failed to purge the release: EOF"))
 }
 
-// Helm tells with --debug alone why it could not delete objects.
+// Helm says only with --debug why it could not delete objects.
 func TestDeletionReason(t *testing.T) {
 	for _, version := range []string{"v3.22.0", "v4.3.1"} {
 		text, err := os.ReadFile("testdata/stderr/" + version + "/forbidden-uninstall-debug.txt")
@@ -49,7 +49,7 @@ func TestDeletionReason(t *testing.T) {
 	assert.False(t, ok)
 }
 
-// What helm says before it has recorded a release.
+// Helm's messages before it has recorded a release.
 func TestRecordedNothing(t *testing.T) {
 	for scene, want := range map[string]bool{
 		"forbidden-record": true, "forbidden-install": true, "unknown-kind": true, "foreign-object": true, "record-too-long": true,
@@ -63,7 +63,7 @@ func TestRecordedNothing(t *testing.T) {
 	}
 }
 
-// What helm prints on stdout of objects that it left.
+// What helm prints on stdout about objects that it left.
 func TestSkippedObjects(t *testing.T) {
 	assert.True(t, SkippedObjects("2 resource(s) were not deleted because their ownership could not be verified:"))
 	assert.True(t, SkippedObjects("1 resource(s) are Not owned by this release"))

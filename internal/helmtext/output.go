@@ -7,15 +7,16 @@ import (
 
 var localFault = regexp.MustCompile(`no space left on device|disk quota exceeded|permission denied|read-only file system`)
 
-// LocalFault tells a helm that could not write what it had fetched: the fault is this machine's.
+// LocalFault reports whether helm could not write what it had fetched, which is a fault of this
+// machine.
 func LocalFault(stderr string) bool { return localFault.MatchString(stderr) }
 
-// NamesChartFile tells a helm that failed and names a file of the chart.
+// NamesChartFile reports whether a failed helm names a file of the chart.
 func NamesChartFile(stderr, chart string) bool { return strings.Contains(stderr, chart+"/") }
 
 var pushedDigest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
-// PushedDigest is the digest that helm gives of what it pushed, "" where it gives none.
+// PushedDigest is the digest that helm prints for what it pushed, "" if there is none.
 func PushedDigest(said string) string { return pushedDigest.FindString(said) }
 
 // LintMessage is one finding of lint.
@@ -23,7 +24,7 @@ type LintMessage struct{ Severity, Path, Text string }
 
 var lintLine = regexp.MustCompile(`^\[(INFO|WARNING|ERROR)\] ([^:]*): ?(.*)$`)
 
-// LintMessages reads the findings that lint prints; a text can go on over several lines.
+// LintMessages reads the findings that lint prints; a text can span several lines.
 func LintMessages(out string) []LintMessage {
 	var all []LintMessage
 	open := false

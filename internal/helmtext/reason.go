@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
-// CutMark stands for the beginning of a text of which only the end was kept, so that this is not taken
-// for the whole.
+// CutMark marks a text of which only the end was kept.
 const CutMark = "… "
 
-// Reason is what helm said went wrong, on one line of bearable length.
+// Reason is helm's reason for a failure, on one short line.
 func Reason(stderr string) string {
 	const limit = 600
 	text := failureText(stderr)
@@ -24,12 +23,12 @@ func Reason(stderr string) string {
 	return r
 }
 
-// aboutRepo is what helm says of a repository before it says what is wrong.
+// aboutRepo matches what helm prints about a repository before it says what is wrong.
 var aboutRepo = regexp.MustCompile(`^(?i:failed to update the following repositories: \[\S*\] \.\.\.unable to get an update from the "\S+" chart repository \(\S+\): |` +
 	`looks like "\S+" is not a valid chart repository or cannot be reached: )`)
 
-// failureText is stderr from its last "Error:" line on. What stands before it is warnings and, on
-// Helm 4, log lines; the reason can stand on a later line than "Error:" itself.
+// failureText is stderr from its last "Error:" line on. Before it are warnings and, on Helm 4, log
+// lines; the reason can be on a later line than "Error:".
 func failureText(stderr string) string {
 	at := strings.LastIndex(stderr, "\nError:")
 	switch {

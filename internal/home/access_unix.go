@@ -12,16 +12,16 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// checkAccess refuses a home, and the entries of it that are given, in which others than this user can
-// change what helm reads and runs. They can where it is theirs; where they may write to it; or where
-// everybody may write to a folder above, and so put another in its place. Trusted are root, whoever owns
-// a folder above, the group of one, and who mounted a volume that has it.
+// checkAccess refuses a home, and the given entries of it, if others than this user can change what helm
+// reads and runs: if they own it, if they may write to it, or if everybody may write to a folder above,
+// and so replace it. Root is trusted, and so are the owner and the group of a folder above, and whoever
+// mounted a volume that contains it.
 func checkAccess(home string, entries ...string) error {
 	open := "" // what others may write to
 	for _, path := range append([]string{home}, entries...) {
 		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) && path != home {
-			continue // somebody else at work in this home has removed it
+			continue // another user of this home has removed it
 		}
 		if err != nil {
 			return errdef.Invalidf("config: Home: %v", err)
@@ -42,16 +42,16 @@ func checkAccess(home string, entries ...string) error {
 			open = path
 		}
 		if info.Mode()&0o011 == 0 {
-			open = "" // others do not get to what is in here, whatever its mode
+			open = "" // others cannot reach what is in here, whatever its mode
 		}
 	}
 	if open != "" {
-		return errdef.Invalidf("config: Home: others may write to %s, and helm would run what they put there: look what is in it, then chmod go-w %s, or set Home to another folder", open, open)
+		return errdef.Invalidf("config: Home: others may write to %s, and helm would run what they put there: check its content, then chmod go-w %s, or set Home to another folder", open, open)
 	}
 	return nil
 }
 
-// isMounted tells whether a folder is the top of a volume, which in a pod everybody may write to.
+// isMounted reports whether a folder is the top of a volume, which in a pod everybody may write to.
 func isMounted(path string, info fs.FileInfo) bool {
 	above, err := os.Lstat(filepath.Dir(path))
 	return err == nil && (statOf(above).Dev != statOf(info).Dev || os.SameFile(above, info))

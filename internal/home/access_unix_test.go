@@ -15,7 +15,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// in makes folders with their modes, one in the other, and returns the last.
+// in makes nested folders with their modes, and returns the innermost.
 func in(t *testing.T, dir string, modes ...fs.FileMode) string {
 	t.Helper()
 	for _, mode := range modes {
@@ -27,7 +27,7 @@ func in(t *testing.T, dir string, modes ...fs.FileMode) string {
 
 func TestHomesThatOthersCanChange(t *testing.T) {
 	base := t.TempDir()
-	// Others get to what is tested, whatever the umask is and the folder for temporary ones.
+	// Others can reach what is tested, whatever the umask and the temporary folder are.
 	require.NoError(t, errors.Join(os.Chmod(base, 0o755), os.Chmod(filepath.Dir(base), 0o755)))
 	for _, test := range []struct {
 		name    string
@@ -62,13 +62,13 @@ func TestHomesThatOthersCanChange(t *testing.T) {
 	}
 }
 
-// A home that others could once write to has what they put there.
+// A home that others could once write to still contains what they put there.
 func TestPlantedInAHome(t *testing.T) {
 	elsewhere := t.TempDir()
 	for _, test := range []struct {
 		name  string
 		plant func(home string) error
-		says  string // "" where it is accepted
+		says  string // "" if it is accepted
 	}{
 		{"a plugin that others may change", func(home string) error {
 			path := filepath.Join(home, "plugins", "p")
@@ -115,7 +115,7 @@ func TestPlantedInAHome(t *testing.T) {
 	}
 }
 
-// The home in the cache folder of the user is looked at as any other.
+// The home in the user's cache folder is checked like any other.
 func TestHomeOfTheUser(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
@@ -129,7 +129,7 @@ func TestHomeOfTheUser(t *testing.T) {
 	assert.ErrorContains(t, err, h.Path())
 }
 
-// A link to the home is followed by Open, and by nothing later.
+// Open follows a link to the home; nothing does later.
 func TestLinkToAHome(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")

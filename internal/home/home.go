@@ -1,5 +1,5 @@
-// Package home is the private folder that holds all this library writes: what helm reads and trusts,
-// archives, pins and locks. Any number of processes may share one.
+// Package home manages the private folder that contains everything this library writes: what helm
+// reads and trusts, archives, pins and locks. Any number of processes may share one.
 package home
 
 import (
@@ -21,15 +21,15 @@ import (
 	"github.com/sut-bench/helmexec/internal/filelock"
 )
 
-// Home is a home that was looked at when it was opened.
+// Home is a home that was checked when it was opened.
 type Home struct {
 	dir   string
-	gates gates // turns among the callers of this process, by what they are at work on
+	gates gates // turns among the callers of this process, by what they are working on
 }
 
-// Open makes the home where it is missing, "" being the one in the user's cache folder, and refuses one
-// that others can change (ErrInvalidArgument). A link to it is followed here, and not again: what it
-// leads to by now is the home.
+// Open makes the home if it is missing, and refuses one that others can change (ErrInvalidArgument); ""
+// is the one in the user's cache folder. A link to it is followed only here: the home stays the folder
+// that it leads to now.
 func Open(dir string) (*Home, error) {
 	given := dir
 	if dir == "" {
@@ -61,7 +61,7 @@ func Open(dir string) (*Home, error) {
 			return nil, errdef.Invalidf("config: Home: %s is not a folder: remove it", path)
 		}
 	}
-	// What others put there stays when they may not write any more.
+	// What others put there stays even if they may not write any more.
 	var entries []string
 	for _, sub := range []string{dir, filepath.Join(dir, "plugins")} {
 		there, err := os.ReadDir(sub)
@@ -75,7 +75,7 @@ func Open(dir string) (*Home, error) {
 	return &Home{dir: dir}, checkAccess(dir, entries...)
 }
 
-// Path is the path of something in the home, without elements that of the home itself.
+// Path is the path of something in the home; without elements, of the home itself.
 func (h *Home) Path(elem ...string) string {
 	return filepath.Join(append([]string{h.dir}, elem...)...)
 }
@@ -85,10 +85,10 @@ func (h *Home) MkdirTemp(pattern string) (dir string, err error) {
 	return os.MkdirTemp(h.Path("tmp"), pattern)
 }
 
-// CheckPlugins refuses a home whose plugins, which each helm looks for, others can change by now.
+// CheckPlugins refuses a home if others can now change its plugins, which each helm looks for.
 func (h *Home) CheckPlugins() error { return checkAccess(h.dir, h.Path("plugins")) }
 
-// Sweep removes what killed processes left: temporary files and lock files of yesterday.
+// Sweep removes what killed processes left: temporary files and lock files older than a day.
 func (h *Home) Sweep() {
 	const age = 24 * time.Hour
 	RemoveOlder(h.Path("tmp"), age)
@@ -97,7 +97,7 @@ func (h *Home) Sweep() {
 	}
 }
 
-// RemoveOlder removes what is in a folder and was not changed for some time.
+// RemoveOlder removes the entries of a folder that have not changed for some time.
 func RemoveOlder(dir string, age time.Duration) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
@@ -107,15 +107,14 @@ func RemoveOlder(dir string, age time.Duration) {
 	}
 }
 
-// Files puts files of this library's making into the home, once, and gives the folder that has them
-// and nothing else. Helm runs or trusts them, so they are read each time: where anything differs they
-// are made anew.
+// Files puts files of this library into the home, once, and returns the folder that contains only
+// them. Helm runs or trusts them, so they are read each time, and written again if anything differs.
 func (h *Home) Files(ctx context.Context, name string, files map[string]string) (dir string, err error) {
 	sum := sha256.New()
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(sum, "%q %q\n", file, files[file])
 	}
-	// Another version of this package may share the home, and have files of its own.
+	// Another version of this package may share the home, and have different files.
 	dir = h.Path(name + "-" + hex.EncodeToString(sum.Sum(nil)[:6]))
 	if hasJust(dir, files) {
 		return dir, nil
@@ -149,7 +148,7 @@ func (h *Home) Files(ctx context.Context, name string, files map[string]string) 
 	return dir, os.Rename(made, dir)
 }
 
-// hasJust tells whether a folder has some files, as they are to be, and no others.
+// hasJust reports whether a folder has exactly these files and no others.
 func hasJust(dir string, files map[string]string) bool {
 	found := 0
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -175,7 +174,7 @@ func hasJust(dir string, files map[string]string) bool {
 	return err == nil && found == len(files)
 }
 
-var errOtherFiles = errors.New("not the files that are to be there")
+var errOtherFiles = errors.New("not the expected files")
 
 // WriteFile lets a reader see the old content or the new.
 func WriteFile(file string, content []byte) error {

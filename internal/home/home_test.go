@@ -36,7 +36,7 @@ func there(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// What is run or trusted is what this package put there, whatever has become of that.
+// Helm runs and trusts only what this package wrote, even if somebody changed the files.
 func TestFiles(t *testing.T) {
 	h := open(t, t.TempDir())
 	files := map[string]string{"a": "#!/bin/sh\n", "b/c.yaml": "c: 1\n"}
@@ -81,7 +81,7 @@ func TestFiles(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-// Lock files of killed callers are swept, and no lock that somebody has.
+// Lock files of killed callers are swept, but no lock that somebody holds.
 func TestSweepOfLocks(t *testing.T) {
 	h := open(t, t.TempDir())
 	unlock, err := h.Lock(t.Context(), "x")

@@ -14,9 +14,9 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// Lock makes the caller the only one at work on a thing, in all processes with this home; what names
-// it in errors. The system frees a lock whose holder was killed. Within the process a channel comes
-// first, so that one goroutine at most looks for the file to be free.
+// Lock makes the caller the only one working on a thing, in all processes with this home; what is
+// its name in errors. The system frees a lock whose holder was killed. Within the process a channel
+// comes first, so that at most one goroutine polls the file.
 func (h *Home) Lock(ctx context.Context, what string) (unlock func(), err error) {
 	leave, err := h.Turn(ctx, what)
 	if err != nil {
@@ -25,7 +25,7 @@ func (h *Home) Lock(ctx context.Context, what string) (unlock func(), err error)
 	lock, err := filelock.Take(ctx, LockFile(h.Path("locks"), what), filelock.Exclusive)
 	switch {
 	case errors.Is(err, filelock.ErrHeld):
-		err = fmt.Errorf("waiting for another process at work on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
+		err = fmt.Errorf("waiting for another process that is working on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
 	case err != nil:
 		err = fmt.Errorf("the lock of %s cannot be taken: %w", redact.Abridged(what), err)
 	}
@@ -44,7 +44,7 @@ func (h *Home) Turn(ctx context.Context, what string) (leave func(), err error) 
 		return func() { <-g.turn; h.gates.exit(what) }, nil
 	case <-ctx.Done():
 		h.gates.exit(what)
-		return nil, fmt.Errorf("waiting for another caller at work on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
+		return nil, fmt.Errorf("waiting for another caller that is working on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
 	}
 }
 
@@ -58,7 +58,7 @@ func (h *Home) Waiting() (n int) {
 	return n
 }
 
-// gates are the things that callers in this process are at work on, or wait for.
+// gates are the things that callers in this process are working on, or waiting for.
 type gates struct {
 	sync.Mutex
 	of map[string]*gate

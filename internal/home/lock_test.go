@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A lock excludes goroutines and other processes (another Home is as good as one: the lock belongs
-// to the open file), and waiting for it ends with the context.
+// A lock excludes goroutines and other processes (another Home acts like one: the lock belongs to
+// the open file), and waiting for it ends with the context.
 func TestLock(t *testing.T) { synctest.Test(t, testLock) }
 
 func testLock(t *testing.T) {
@@ -65,7 +65,7 @@ func testLock(t *testing.T) {
 	}
 }
 
-// What keeps a lock from being taken is said, and is not another caller.
+// An error says why a lock cannot be taken, and does not blame another caller.
 func TestLockSaysWhatIsWrong(t *testing.T) {
 	h := open(t, t.TempDir())
 	if err := errors.Join(os.Remove(h.Path("locks")), os.WriteFile(h.Path("locks"), nil, 0o600)); err != nil {
@@ -77,7 +77,7 @@ func TestLockSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Whatever a lock is called by, an error can be read.
+// Errors are readable whatever the name of a lock is.
 func TestLockNamesAreReadable(t *testing.T) {
 	h := open(t, t.TempDir())
 	other := open(t, h.Path()) // as another process would

@@ -1,4 +1,4 @@
-// Package kubelabel knows what Kubernetes takes for a label.
+// Package kubelabel knows what Kubernetes accepts as a label.
 package kubelabel
 
 import (
@@ -27,7 +27,7 @@ func Check(labels map[string]string) error {
 			prefix, rest = "", key
 		}
 		if hasPrefix && !domain.MatchString(prefix) || !name.MatchString(rest) {
-			return errdef.Invalidf("label key %q: want a name of letters, digits, '-', '_' and '.', at most 63 characters, with a domain and '/' before it if need be", key)
+			return errdef.Invalidf("label key %q: want a name of letters, digits, '-', '_' and '.', at most 63 characters, optionally with a domain and '/' before it", key)
 		}
 		if !IsValue(labels[key]) {
 			return errdef.Invalidf("value %q of label %s: want letters, digits, '-', '_' and '.', at most 63 characters", labels[key], key)

@@ -10,13 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitExit returns when a process that was started has ended, to be called before Wait. A Wait that
-// has to wait blocks a thread in a system call, which keeps Go's scheduler awake: a millisecond of
-// processor time for each of them, half of what a process costs here. The poller, which has this wait with
-// all others, costs nothing. Where it cannot tell, or ctx and the time to end after it are over,
-// the rest is left to Wait.
+// awaitExit returns when a started process has ended; call it before Wait. A Wait that has to wait blocks
+// a thread in a system call, which keeps Go's scheduler awake: a millisecond of processor time each, half
+// of what a process costs here. The poller, which waits for all at once, costs nothing. If the poller
+// cannot be used, or ctx and the grace period after it are over, Wait does the rest.
 func awaitExit(ctx context.Context, cmd *exec.Cmd) {
-	// A descriptor of its own: Wait's must block. Nobody takes the pid over before Wait.
+	// A separate descriptor: Wait's must block. The pid is not reused before Wait.
 	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
 		return // Linux before 5.10
@@ -28,8 +27,8 @@ func awaitExit(ctx context.Context, cmd *exec.Cmd) {
 	if err != nil {
 		return
 	}
-	// The poller tells an end once, and forgets what it was told before Read began. So each look asks
-	// the process: an end before the look is seen by it, and an end after it wakes Read for the next.
+	// The poller reports an end once, and forgets what happened before Read began. So each look asks
+	// the process: it sees an end before the look, and an end after it wakes Read for the next look.
 	ended := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	_ = conn.Read(func(uintptr) bool {
 		n, err := unix.Poll(ended, 0)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// crowd lets many goroutines at once do the same again and again.
+// crowd lets many goroutines do the same again and again.
 func crowd(t *testing.T, times int, do func()) {
 	t.Helper()
 	answers(t, func() {
@@ -88,7 +88,7 @@ func TestAwaitExit(t *testing.T) {
 	answers(t, func() { <-done })
 }
 
-// The process and all signals failed to end: it is for Wait to say so.
+// The process did not end in spite of all signals: Wait has to report that.
 func TestAwaitExitEndsAfterItsContext(t *testing.T) {
 	cmd, _ := started(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// ownProcessGroup lets a signal reach a process and all it started, and keeps a terminal's Ctrl-C
-// from reaching it before its caller decides.
+// ownProcessGroup lets a signal reach a process and everything it started, and keeps a terminal's
+// Ctrl-C from reaching it, so that the caller decides.
 func ownProcessGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
@@ -27,7 +27,7 @@ func signalGroup(cmd *exec.Cmd, sig syscall.Signal) error {
 	return err
 }
 
-// signalOf names the signal that ended the process, "" when it exited by itself.
+// signalOf names the signal that ended the process, "" if it exited by itself.
 func signalOf(state *os.ProcessState) string {
 	if state == nil {
 		return ""

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Limits bound what a process takes of the machine. A limit of 0 is none; each stands with the error
-// that is given when it is exceeded. What the system does not tell is not limited: all but Written
-// needs Linux. What the process itself starts is not measured.
+// Limits say how much of the machine a process may use. 0 is no limit; each limit has the error for
+// exceeding it. What the system does not report is not limited: all except Written need Linux.
+// Children of the process are not measured.
 type Limits struct {
 	Memory     int64 // bytes in memory at one time
 	OverMemory error
 
 	CPUTime     time.Duration // of all its threads
 	OverCPUTime error
-	// MoreCPUTime tells whether a process that has used up its CPUTime may use as much again. Nil: it
-	// may not. The process goes on while this is found out.
+	// MoreCPUTime reports whether a process that has used up its CPUTime may use as much again. Nil
+	// means no. The process continues meanwhile.
 	MoreCPUTime func(context.Context) bool
 
 	Read      int64  // bytes that it reads from files and sockets
@@ -24,15 +24,16 @@ type Limits struct {
 	OverFetch error  // of Read and Written
 }
 
-// When a process is looked at. Each look wakes this one up, so most processes end before the first.
+// When a process is checked. Each look wakes this process up, so most processes end before the
+// first.
 const (
 	firstLook = 100 * time.Millisecond // after its start
-	shortLook = 25 * time.Millisecond  // after the last look, at one that is at work
-	longLook  = 100 * time.Millisecond // at one that waits
+	shortLook = 25 * time.Millisecond  // after the last look, if the process works
+	longLook  = 100 * time.Millisecond // if it waits
 )
 
-// watch calls stop when a process exceeds a limit, at most once, also when ctx has ended. The
-// function it returns ends that.
+// watch calls stop when a process exceeds a limit, at most once, also after ctx has ended. The
+// returned function ends that.
 func (l *Limits) watch(ctx context.Context, pid int, stop func(error)) (end func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	first := time.AfterFunc(firstLook, func() {
@@ -43,7 +44,7 @@ func (l *Limits) watch(ctx context.Context, pid int, stop func(error)) (end func
 	return func() { first.Stop(); cancel() }
 }
 
-// awaitExcess gives the error of the limit that a process exceeds, nil when ctx ended before.
+// awaitExcess returns the error of the limit that a process exceeds, nil if ctx ended before.
 func (l *Limits) awaitExcess(ctx context.Context, pid int) error {
 	var before usage
 	budget := l.CPUTime

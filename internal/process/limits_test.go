@@ -16,7 +16,7 @@ import (
 
 var errOver = errors.New("over a limit")
 
-// tooLong is what nothing takes that does not hang, on a machine however busy.
+// tooLong is longer than anything takes on a busy machine unless it hangs.
 const tooLong = 5 * time.Minute
 
 func needsProc(t *testing.T) {
@@ -64,7 +64,7 @@ func TestUsage(t *testing.T) {
 	assert.Zero(t, usageOf(-1))
 	assert.Zero(t, bytesRead(-1))
 
-	// The name of a process stands before the numbers.
+	// The name of a process comes before the numbers.
 	sleep, err := exec.LookPath("sleep")
 	require.NoError(t, err)
 	named := filepath.Join(t.TempDir(), "h) R 1 (2")

@@ -27,7 +27,7 @@ func (b *headBuffer) Write(p []byte) (int, error) {
 type tailBuffer struct {
 	buf  []byte
 	max  int
-	mark string // stands in the place of what is not kept
+	mark string // replaces what is not kept
 	cut  bool
 }
 

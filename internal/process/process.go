@@ -1,7 +1,7 @@
-// Package process runs one process of another program within bounds: of its output, its memory, its
-// processor time, what it fetches, and how long it may take. It ends the process and what that started
-// when the context ends or a bound is exceeded, and says how it ended. It knows nothing of the program:
-// what an exceeded bound is called, and what the program says, is for the caller.
+// Package process runs one process within limits on its output, its memory, its processor time, what it
+// fetches, and how long it may take. It ends the process and its children when the context ends or a
+// limit is exceeded, and says how it ended. It knows nothing about the program: the caller names the
+// errors of the limits and reads the output.
 package process
 
 import (
@@ -14,32 +14,32 @@ import (
 	"time"
 )
 
-// Command is a process to run, and its bounds.
+// Command is a process to run, and its limits.
 type Command struct {
 	Path    string
 	Args    []string // after the path
 	Env     []string
-	Stdin   *os.File   // nil is an empty one
+	Stdin   *os.File   // nil is empty
 	Inherit []*os.File // open in the process as descriptor 3 and up
 
-	// Grace is how long a process may take to end that was told to, before it is killed with all it started.
+	// Grace is how long a process may take to end after SIGTERM, before it is killed with everything it
+	// started.
 	Grace time.Duration
-	// AtMost is how long the process may take from its start, 0 being no limit; then it is told to end,
-	// and Late is what it exceeded.
+	// AtMost is how long the process may take from its start; 0 is no limit. Then it gets a SIGTERM,
+	// and Late is the error.
 	AtMost time.Duration
 	Late   error
-	// Limits are watched while it runs; nil for none. A process that exceeds one is killed: it may not
-	// listen to a signal.
+	// Limits are watched while it runs; nil for none. A process that exceeds one is killed, because it
+	// may ignore SIGTERM.
 	Limits *Limits
 
 	MaxStdout int // bytes kept, from the beginning
-	// OverStdout is what a process exceeds that prints more than MaxStdout; it is killed. Where it is nil
-	// the output does not count: the excess is dropped, and exit code 0 is a success also where output
-	// was lost.
+	// OverStdout is the error of a process that prints more than MaxStdout; it is killed. If it is nil,
+	// the excess output is dropped, and exit code 0 is a success even if output was lost.
 	OverStdout error
 
 	MaxStderr int    // bytes kept, from the end
-	CutMark   string // stands for the beginning of stderr where that is not kept
+	CutMark   string // replaces the beginning of stderr if that is not kept
 }
 
 // Result is how a process ended.
@@ -47,11 +47,11 @@ type Result struct {
 	Stdout   []byte
 	Stderr   string
 	ExitCode int    // -1 when a signal ended the process or it never started
-	Signal   string // the signal that ended it, "" when it exited by itself
+	Signal   string // the signal that ended it, "" if it exited by itself
 	Stopped  bool   // the context ended or a limit was exceeded before it ended
-	Exceeded error  // the limit, as the Command calls it; nil when it kept all, or the context ended first
-	// Err is nil when the process succeeded: it exited with code 0 and its output is complete, also when
-	// it was told to end meanwhile. Else it is why it could not be started, or what ended it.
+	Exceeded error  // the error of the exceeded limit; nil if there was none, or the context ended first
+	// Err is nil if the process succeeded: it exited with code 0 and its output is complete, even if it
+	// was asked to end meanwhile. Otherwise it says why it could not be started, or what ended it.
 	Err  error
 	Took time.Duration
 }
@@ -91,7 +91,7 @@ func Run(ctx context.Context, c Command) Result {
 		last = time.AfterFunc(c.Grace, func() { killGroup(cmd) })
 		return terminateGroup(cmd)
 	}
-	// A grandchild that keeps the pipes open must not keep the caller: past this the pipes close.
+	// A grandchild that keeps the pipes open must not block the caller: after this the pipes close.
 	cmd.WaitDelay = c.Grace + time.Second
 
 	start := time.Now()
@@ -121,7 +121,7 @@ func Run(ctx context.Context, c Command) Result {
 	}
 	overflowed := c.OverStdout != nil && stdout.dropped > 0
 	r.Stopped = stopped.Load() || r.Exceeded != nil || overflowed
-	// Exit 0 with complete output is a success even when the context ended meanwhile.
+	// Exit 0 with complete output is a success even if the context ended meanwhile.
 	complete := c.OverStdout == nil || !overflowed && (err == nil || stopped.Load() && errors.Is(err, ctx.Err()))
 	switch {
 	case r.ExitCode == 0 && complete:

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// answers fails the test when f hangs.
+// answers fails the test if f hangs.
 func answers(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -33,7 +33,7 @@ func answers(t *testing.T, f func()) {
 	}
 }
 
-// shell is a command of the shell with bounds that nothing reaches.
+// shell is a shell command with limits that nothing reaches.
 func shell(script string) Command {
 	return Command{
 		Path: "/bin/sh", Args: []string{"-c", script}, Env: os.Environ(), Grace: tooLong,
@@ -96,7 +96,7 @@ func TestOwnProcessGroup(t *testing.T) {
 	assert.NotEqual(t, strconv.Itoa(syscall.Getpgrp()), ids[1])
 }
 
-// A process gets no file of the caller's but those it is given.
+// A process gets none of the caller's files except those it is given.
 func TestInheritsNothingElse(t *testing.T) {
 	needsProc(t)
 	mine, given := file(t, ""), file(t, "")
@@ -142,7 +142,7 @@ func TestOutputIsBounded(t *testing.T) {
 	assert.InDelta(t, c.MaxStderr, len(r.Stderr), 1, "but no half of a letter")
 }
 
-// ready runs a script that says when it is, and calls then.
+// ready runs a script that says when it is ready, and calls then.
 func ready(ctx context.Context, t *testing.T, c Command, then func()) (r Result) {
 	t.Helper()
 	said, say, err := os.Pipe()
@@ -201,7 +201,7 @@ func TestAtMost(t *testing.T) {
 	require.NoError(t, r.Exceeded, "the context ended first")
 }
 
-// It is killed, since it may not listen to a signal.
+// It is killed, since it may ignore a signal.
 func TestOverALimit(t *testing.T) {
 	needsProc(t)
 	c := shell("trap '' TERM; while :; do :; done")
@@ -212,7 +212,7 @@ func TestOverALimit(t *testing.T) {
 	assert.Equal(t, "killed", r.Signal)
 }
 
-// A child that stays keeps the pipes open after its parent ended well.
+// A child that stays keeps the pipes open after its parent succeeded.
 func TestChildAfterASuccess(t *testing.T) {
 	for _, over := range []error{errOver, nil} {
 		said, say, err := os.Pipe()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// usage is what a process has of the machine.
+// usage is what a process uses of the machine.
 type usage struct {
 	memory    int64         // bytes that are in memory now
 	processor time.Duration // used so far, by all its threads
@@ -19,13 +19,14 @@ type usage struct {
 // clockTick is the unit of time in /proc/PID/stat, on all of Go's systems.
 const clockTick = time.Second / 100
 
-// usageOf a process; zero where the system does not tell.
+// usageOf returns the usage of a process; zero if the system does not report it.
 func usageOf(pid int) (u usage) {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return u
 	}
-	// The second field is the name in brackets, and can hold anything. Behind it, field 3 is the first.
+	// The second field is the name in brackets, and can contain anything. After it, field 3 comes
+	// first.
 	rest := text[bytes.LastIndexByte(text, ')')+1:]
 	if f := strings.Fields(string(rest)); len(f) > 24-3 {
 		user, _ := strconv.ParseInt(f[14-3], 10, 64)
@@ -36,7 +37,8 @@ func usageOf(pid int) (u usage) {
 	return u
 }
 
-// bytesRead is how much a process has read from files and sockets, 0 where the system does not tell.
+// bytesRead is how much a process has read from files and sockets, 0 if the system does not report
+// it.
 func bytesRead(pid int) int64 {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "io"))
 	if err != nil {
@@ -59,8 +61,8 @@ func folderSize(dir string) (total int64) {
 	return total
 }
 
-// AvailableMemory is how many bytes of memory this process and those it starts may still take, 0
-// where the system does not tell.
+// AvailableMemory is how many bytes of memory this process and its children may still use, 0 if the
+// system does not report it.
 func AvailableMemory() (available int64) {
 	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
 		for _, line := range strings.Split(string(text), "\n") {

@@ -1,6 +1,6 @@
-// Package redact makes text safe to show that a chart, a server or helm wrote: without secrets, and with
-// nothing in it that deceives a reader or moves the cursor of a terminal. It knows the forms that
-// secrets take in addresses, and nothing of what else the text says.
+// Package redact makes text from a chart, a server or helm safe to show: without secrets, and with
+// nothing that deceives a reader or moves the cursor of a terminal. It knows the forms of secrets in
+// addresses, and nothing else about the text.
 package redact
 
 import (
@@ -13,13 +13,13 @@ import (
 	"unicode/utf8"
 )
 
-// Printable is a text in which all that has no shape and is no space is made visible: control characters,
+// Printable makes everything visible in a text that has no shape and is not a space: control characters,
 // format characters such as a bidirectional override, line separators, invalid UTF-8. So nothing in it
-// changes the order or the look of the letters around it, or stands there unseen. Letters of any
-// language, line breaks and tabs stay.
+// changes the order or the look of the letters around it, or is invisible. Letters of any language, line
+// breaks and tabs stay.
 func Printable(text string) string { return visible(text, "\n\t") }
 
-// Line is the same for what has to fit on one line: line breaks and tabs are made visible too.
+// Line does the same for text on one line: line breaks and tabs are made visible too.
 func Line(text string) string { return visible(text, "") }
 
 // visible keeps the control characters in keep.
@@ -44,7 +44,7 @@ func visible(text, keep string) string {
 	return b.String()
 }
 
-// Abridged keeps one argument, such as a template, from filling a log, and on one line.
+// Abridged shortens an argument, such as a template, for a log, and keeps it on one line.
 func Abridged(s string) string {
 	const most = 240
 	if s = Line(s); len(s) <= most {
@@ -53,13 +53,13 @@ func Abridged(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// legibleError is an error whose text others wrote in part.
+// legibleError is an error with text from outside.
 type legibleError struct{ error }
 
 func (e legibleError) Error() string { return Printable(e.error.Error()) }
 func (e legibleError) Unwrap() error { return e.error }
 
-// Legible makes the text of an error printable that quotes what others wrote.
+// Legible makes the text of an error printable if it quotes text from outside.
 func Legible(err error) error {
 	if err == nil || Printable(err.Error()) == err.Error() {
 		return err
@@ -67,7 +67,7 @@ func Legible(err error) error {
 	return legibleError{err}
 }
 
-// Address is an address without what may be a password or a token in it. It may not even parse.
+// Address removes from an address what may be a password or a token. The address need not be valid.
 func Address(address string) string {
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		plain := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
@@ -106,7 +106,8 @@ var userinfo = regexp.MustCompile(`(://)[^/\s"']+@`)
 // archiveQuery is the query of an archive's address, which can be a signature or a token.
 var archiveQuery = regexp.MustCompile(`(\.(?:tgz|tar\.gz)\?)[^\s"']+`)
 
-// Redactor takes out secrets: those given, the userinfo of any URL, and the query of an archive's.
+// Redactor removes secrets: those given, the userinfo of any URL, and the query of an archive's
+// URL.
 func Redactor(secrets []string) func(string) string {
 	var pairs []string
 	for _, s := range secrets {

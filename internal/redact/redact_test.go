@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// unseen are characters that others can put into a text, and how they are shown.
-var unseen = []struct{ name, text, shown string }{
+// invisible are characters that others can put into a text, and how they are shown.
+var invisible = []struct{ name, text, shown string }{
 	{"escape", "\x1b[31m", `\x1b[31m`},
 	{"null", "\x00", `\x00`},
 	{"backspace", "\b", `\b`},
@@ -38,7 +38,7 @@ var unseen = []struct{ name, text, shown string }{
 const languages = "配置、失败 é ñ Ωж عربى עברית हिन्दी ไทย 🚀 ❤️ 1\u00a0000\u3000�"
 
 func TestPrintable(t *testing.T) {
-	for _, test := range unseen {
+	for _, test := range invisible {
 		t.Run(test.name, func(t *testing.T) {
 			assert.Equal(t, "a"+test.shown+"b", Printable("a"+test.text+"b"))
 			assert.Equal(t, test.shown+languages, Line(test.text+languages))

@@ -1,5 +1,5 @@
-// Package safeyaml reads YAML that is not trusted as Helm reads it: neither its size nor its aliases can fill
-// the memory.
+// Package safeyaml reads untrusted YAML as Helm does, but neither its size nor its aliases can fill the
+// memory.
 package safeyaml
 
 import (
@@ -18,34 +18,34 @@ import (
 )
 
 const (
-	// MaxSize bounds one YAML file of a chart or a user. Hostile YAML takes a few hundred times its size once it is
-	// parsed; the values of the largest public charts have some 300 KB.
+	// MaxSize is the limit for one YAML file of a chart or a user. Hostile YAML takes a few hundred times its
+	// size when it is parsed; the values of the largest public charts have some 300 KB.
 	MaxSize = 1 << 20
 	// What aliases may add to a text: some bytes for each of its own, and no more than maxAliased in all.
 	minAliased     = 64 << 10
 	aliasedPerByte = 16
 	maxAliased     = 16 << 20
-	// maxDirectives bounds the lines in front of a document. The parser compares each with all before it.
+	// maxDirectives limits the lines in front of a document. The parser compares each with all before it.
 	maxDirectives = 100
 )
 
-// Pass is one pass over a text that is not trusted. All its documents share what aliases may add to it.
+// Pass is one pass over an untrusted text. All its documents share the limit for aliases.
 type Pass struct {
 	ctx     context.Context // the parser ends with it
 	aliased int             // bytes that aliases may still add
 }
 
-// NewPass begins one over a text of a size.
+// NewPass begins a pass over a text of a size.
 func NewPass(ctx context.Context, size int) *Pass {
 	return &Pass{ctx: ctx, aliased: min(minAliased+aliasedPerByte*size, maxAliased)}
 }
 
-// Context is the one that a pass ends with.
+// Context is the context with which the pass ends.
 func (p *Pass) Context() context.Context { return p.ctx }
 
 // Unmarshal decodes the first document of data as Helm does (by the same library, sigs.k8s.io/yaml: YAML 1.1, the
-// last of two equal keys wins, numbers and booleans become text in a field of type string), for text that is not
-// trusted: neither its size nor its aliases can fill the memory. what names the text in errors.
+// last of two equal keys wins, numbers and booleans become text in a field of type string), but neither the
+// size nor the aliases of an untrusted text can fill the memory. what is the name of the text in errors.
 func Unmarshal(what string, data []byte, into any) error {
 	if len(data) > MaxSize {
 		return fmt.Errorf("%w: %s has %d bytes, more than the %d that one YAML file may have",
@@ -78,8 +78,8 @@ func (p *Pass) Decode(text []byte, into any, opts ...yaml.JSONOpt) error {
 	return yaml.Unmarshal(text, into, opts...)
 }
 
-// Parse gives the nodes of a text: one for each of its documents, and the first alone where no line break hides others
-// from the search for markers.
+// Parse gives the nodes of a text: one for each of its documents, and the first alone where no line break hides
+// others from the search for markers.
 func (p *Pass) Parse(text []byte) ([]*yamlnode.Node, error) {
 	text = fromUTF16(text)
 	if err := checkDirectives(text); err != nil {
@@ -106,7 +106,7 @@ func (p *Pass) Parse(text []byte) ([]*yamlnode.Node, error) {
 	}
 }
 
-// fromUTF16 gives a text in UTF-16, which YAML may be in, as UTF-8, so that what is looked for by its bytes is found.
+// fromUTF16 converts a text in UTF-16, which YAML allows, to UTF-8, so that searches for bytes work.
 func fromUTF16(text []byte) []byte {
 	var order binary.ByteOrder
 	switch {
@@ -137,7 +137,7 @@ func (u untilDone) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
-// checkDirectives refuses a text with more directives in front than anybody writes.
+// checkDirectives refuses a text with too many directives in front.
 func checkDirectives(text []byte) error {
 	directives := 0
 	for line := range bytes.Lines(bytes.TrimPrefix(text, ByteOrderMark)) {
@@ -146,7 +146,7 @@ func checkDirectives(text []byte) error {
 		case line[0] != '%':
 			return nil
 		default:
-			// YAML has more line breaks, so that one line can hold several.
+			// YAML has more kinds of line breaks, so one line can contain several directives.
 			if directives += bytes.Count(line, []byte{'%'}); directives > maxDirectives {
 				return fmt.Errorf("more than %d directives: %w", maxDirectives, errdef.ErrOutputTooLarge)
 			}
@@ -155,8 +155,8 @@ func checkDirectives(text []byte) error {
 	return nil
 }
 
-// mayAlias tells from the bytes of a text whether it can hold an anchor and an alias to it: their marks stand at the
-// start of a word.
+// mayAlias reports, from the bytes of a text, whether it can contain an anchor and an alias to it: their marks
+// are at the start of a word.
 func mayAlias(text []byte) bool {
 	marks := func(mark byte) bool {
 		for at := 0; ; at++ {
@@ -176,7 +176,7 @@ func isAnchorByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }
 
-// checkAliases refuses a document that its aliases, written out, make larger than what is left for them.
+// checkAliases refuses a document whose aliases, written out, exceed what is left of the limit.
 func (p *Pass) checkAliases(document *yamlnode.Node) error {
 	m := aliasMeter{limit: p.aliased + 1, anchored: make(map[*yamlnode.Node]int)}
 	if _, err := m.size(document); err != nil {
@@ -197,7 +197,7 @@ type aliasMeter struct {
 	added    int
 }
 
-// size is the size of a node with every alias written out, or the limit where it is larger.
+// size is the size of a node with every alias written out, or the limit if it is larger.
 func (m *aliasMeter) size(n *yamlnode.Node) (int, error) {
 	const nodeSize = 16
 	if n.Kind == yamlnode.AliasNode {
@@ -225,8 +225,8 @@ func (m *aliasMeter) size(n *yamlnode.Node) (int, error) {
 	return size, nil
 }
 
-// Split splits a stream into its documents, without those that are empty. A line that starts with "---" separates
-// wherever it stands: within a mapping no text can have such a line.
+// Split splits a stream into its documents, without empty ones. A line that starts with "---" always separates:
+// within a mapping no text can have such a line.
 func Split(data []byte) [][]byte {
 	var docs [][]byte
 	start, pos := 0, 0
@@ -255,7 +255,7 @@ func Split(data []byte) [][]byte {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// ByteOrderMark can stand in front of a text.
+// ByteOrderMark can be in front of a text.
 var ByteOrderMark = []byte("\ufeff")
 
 // HasOddBreaks reports line breaks other than LF and CRLF: YAML 1.1 has four more.

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Build makes the named tools that are not there yet, one after the other, and
-// tells log what it does. Two builders of the same tool do not disturb each
-// other: the second waits for the first and finds its work done.
+// Build builds the named tools that do not exist yet, one after the other, and logs what it does.
+// Two builders of the same tool do not disturb each other: the second waits for the first and finds
+// its work done.
 func Build(ctx context.Context, log io.Writer, names ...string) error {
 	var missing []Tool
 	var texts []string

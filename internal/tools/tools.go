@@ -38,7 +38,7 @@ const (
 	registryVersion   = "v3.1.2"
 )
 
-// All returns every tool there is.
+// All returns every tool.
 func All() []Tool {
 	return []Tool{
 		{
@@ -78,11 +78,11 @@ func All() []Tool {
 	}
 }
 
-// ErrNotBuilt: the tool is known and was not built on this machine.
+// ErrNotBuilt: the tool is known but was not built on this machine.
 var ErrNotBuilt = errors.New("not built")
 
-// Path returns where the named tool is. The error of a tool that is not there
-// says how to get it, so that a test can skip with it.
+// Path returns the path of the named tool. If it is missing, the error says how to get it, so that
+// a test can skip with it.
 func Path(name string) (string, error) {
 	tool, err := find(name)
 	if err != nil {

@@ -1,6 +1,5 @@
-// Command tools builds the programs that tests and checks run: those named, or
-// all of them, each only when it is not there yet. With -path it prints where
-// they are.
+// Command tools builds the programs that tests and checks run: the named ones, or all, each only if
+// it does not exist yet. With -path it prints their paths.
 package main
 
 import (

@@ -20,8 +20,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files of testdata again")
 
-// argvCases are calls with default options and with all of them, and what they start is in
-// testdata/argv, one file for each line of Helm.
+// argvCases are calls with default options and with all of them. What they start is in
+// testdata/argv, one file for each major version of Helm.
 var argvCases = []struct {
 	name string
 	call func(ctx context.Context, h *Helm, in argvInput) error
@@ -255,7 +255,7 @@ func newArgvRun(t *testing.T, version string) argvRun {
 	return argvRun{h, fake, in, names}
 }
 
-// lines makes a call, and gives the processes that it started.
+// lines makes a call and returns the processes that it started.
 func (r argvRun) lines(t *testing.T, call func(context.Context, *Helm, argvInput) error) []argvLine {
 	t.Helper()
 	r.fake.RemoveRelease("", "new")

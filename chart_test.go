@@ -30,7 +30,7 @@ func addArchives(t *testing.T, fake *helmtest.Fake, versions ...string) {
 
 const repoAddress = "http://127.0.0.1:8080/charts"
 
-// How many helm processes a chart costs, beside the one that tells the version.
+// How many helm processes a chart costs, in addition to the one that prints the version.
 func TestFetchCosts(t *testing.T) {
 	oci := "oci://127.0.0.1:5000/charts/web"
 	for _, test := range []struct {
@@ -129,7 +129,7 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 		{"repo update", update401, repoAddress + "/web", ErrUnauthorized, "helm repo update " + repoAddress + ": failed to fetch " + repoAddress + "/index.yaml : 401 Unauthorized (give AddRepo a user name and password, or a token)"},
 		{"pull", no, repoAddress + "/web", ErrRepoNotFound, "helm pull " + repoAddress + "/web 1.0.0: it says no"},
 		{"pull", no, "http://127.0.0.1:8080/web.tgz?token=secret", ErrRepoNotFound, "helm pull http://127.0.0.1:8080/web.tgz?***: it says no"},
-		{"pull", pull401, "http://127.0.0.1:8080/web.tgz", ErrUnauthorized, "helm pull http://127.0.0.1:8080/web.tgz: failed to fetch http://127.0.0.1:8080/web.tgz : 401 Unauthorized (the URL of an archive takes a user name and password in it)"},
+		{"pull", pull401, "http://127.0.0.1:8080/web.tgz", ErrUnauthorized, "helm pull http://127.0.0.1:8080/web.tgz: failed to fetch http://127.0.0.1:8080/web.tgz : 401 Unauthorized (put a user name and password into the URL of the archive)"},
 		{"pull", pull401, "http://bob:hunter2@127.0.0.1:8080/web.tgz", ErrUnauthorized, "helm pull http://***@127.0.0.1:8080/web.tgz: failed to fetch http://127.0.0.1:8080/web.tgz : 401 Unauthorized (the credentials were refused)"},
 		{"pull", oci401, "oci://127.0.0.1:1/web:1.0.0", ErrUnauthorized, "helm pull oci://127.0.0.1:1/web 1.0.0: " + oci401[len("Error: "):] + " (log in with RegistryLogin)"},
 		{"", "", "https://host/", ErrInvalidArgument, `invalid argument: chart address "https://host/": no chart name after the last '/'`},
@@ -161,7 +161,8 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 	assert.EqualError(t, err, "helm repo update mine: it says no")
 }
 
-// What one name may read is not served to another from the cache: they can have other credentials.
+// The cache does not serve the archives of one name to another: they can have different
+// credentials.
 func TestNamesOfOneURLShareNoArchive(t *testing.T) {
 	h, fake := withArchives(t, "1.0.0")
 	for _, name := range []string{"ann", "bob"} {
@@ -239,7 +240,7 @@ func TestPullReplaces(t *testing.T) {
 	assert.Len(t, fake.Calls(), before)
 }
 
-// The next chart of a URL may be another; its password is in no argument.
+// The next chart at a URL may be another; its password is in no argument.
 func TestFetchOfAnArchivesURL(t *testing.T) {
 	h, fake := withArchives(t, "1.0.0")
 	ch, err := h.Fetch(t.Context(), "https://bob:hunter2@charts.example/x/web-1.0.0.tgz", ChartOptions{})

@@ -33,8 +33,8 @@ var (
 	}
 )
 
-// What follows a try of Install, for every way in which it ends and everything that is then found.
-// The reasons stand beside; one is enough for a whole line of equal cells.
+// The step after a try of Install, for every way in which it ends and everything that is then
+// found. Each has its reason; one is enough for a whole line of equal cells.
 var installCells = []struct {
 	tried tried
 	found found
@@ -128,7 +128,7 @@ func TestSettlement(t *testing.T) {
 	}
 }
 
-// Rules that hold whatever else the tables say.
+// Rules that must hold for every table.
 func TestSettlementNeverHarms(t *testing.T) {
 	for name, table := range map[string]*settlement{"install": &settleInstall, "upgrade": &settleUpgrade} {
 		for _, how := range allTried {

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A program that imports this package compiles neither Kubernetes nor Helm, and its own tests are
-// no part of it.
+// A program that imports this package compiles neither Kubernetes nor Helm. The tests of this
+// package do not count.
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	require.NoError(t, err)
@@ -27,7 +27,8 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// thirdParty are the packages of others that a package of the library may import; the rest imports none.
+// thirdParty are the third-party packages that a package of the library may import; all others import
+// none.
 var thirdParty = map[string][]string{
 	"helmexec": {
 		"github.com/Masterminds/semver/v3", "github.com/cenkalti/backoff/v4", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml",
@@ -41,11 +42,11 @@ var thirdParty = map[string][]string{
 	"manifest":          {"github.com/distribution/reference", "go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
 }
 
-// forTests begin the names of the packages that are for tests and builds, and stand on no floor.
+// forTests are the prefixes of packages that are for tests and builds, and are on no floor.
 var forTests = []string{"helmtest", "internal/chartrepo", "internal/corpus", "internal/growth", "internal/tools", "examples/"}
 
-// The picture in CONTRIBUTING.md is true: every package of the library is in it, and imports from the floors
-// below its own alone.
+// The picture in CONTRIBUTING.md is true: every package of the library is in it, and imports only from the
+// floors below its own.
 func TestFloors(t *testing.T) {
 	const module = "github.com/sut-bench/helmexec"
 	text, err := os.ReadFile("CONTRIBUTING.md")

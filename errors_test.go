@@ -56,7 +56,7 @@ func hex8(r rune) string {
 	return string(text)
 }
 
-// What others wrote gets into errors in many ways, and by none of them as it is.
+// Text from outside gets into errors in many ways, and is always made printable.
 func TestErrorsArePrintable(t *testing.T) {
 	spelled, plain, shown := odd()
 	// Where only JSON is read there are no characters of eight digits.
@@ -206,7 +206,7 @@ func TestLintMessagesArePrintable(t *testing.T) {
 	assert.Equal(t, []LintMessage{{"ERROR", "templates/", shown}}, messages)
 }
 
-// A caller who waits for another's render is told no bytes of a digest.
+// The error of a caller who waits for another's render contains no raw bytes of a digest.
 func TestWaitForARenderIsPrintable(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	begun, end := make(chan struct{}), make(chan struct{})

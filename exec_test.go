@@ -98,7 +98,7 @@ func TestOutputTooLarge(t *testing.T) {
 		{"at the cap", helmtest.Reply{Stdout: text}, false, false},
 		{"over the cap", helmtest.Reply{Stdout: text + "y", Term: &helmtest.Reply{}}, false, true},
 		{"without end", helmtest.Reply{Stdout: text, Repeat: 1 << 30}, false, true},
-		// What changes the cluster is not ended for being talkative.
+		// A command that changes the cluster is not ended for its output.
 		{"a change over the cap", helmtest.Reply{Stdout: text, Repeat: 2}, true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -83,7 +83,7 @@ func TestEndOfTheContext(t *testing.T) {
 	}
 }
 
-// A failure that has nothing to do with a context is none of its errors.
+// A failure that has nothing to do with a context is not a context error.
 func TestFailureWithoutEndOfContext(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	fake.On("install", helmtest.Reply{Stderr: "Error: context deadline exceeded\n", Exit: 1})
@@ -118,7 +118,8 @@ func TestGracePeriodEndsByKill(t *testing.T) {
 	noneRuns(t, fake)
 }
 
-// A grandchild that keeps the pipes open and ignores SIGTERM keeps nobody, and does not outlive helm.
+// A grandchild that keeps the pipes open and ignores SIGTERM blocks nobody, and does not outlive
+// helm.
 func TestGrandchildrenEndWithHelm(t *testing.T) {
 	h, fake := withFake(t, Config{GracePeriod: 100 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -129,7 +130,7 @@ func TestGrandchildrenEndWithHelm(t *testing.T) {
 	noneRuns(t, fake)
 }
 
-// Helm has ended well, and a child of it that stays keeps the pipes open.
+// Helm has succeeded, but a child of it keeps the pipes open.
 func TestGrandchildAfterASuccess(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -158,7 +159,7 @@ func noneRuns(t *testing.T, fake *helmtest.Fake) {
 	require.Eventually(t, func() bool { return fake.Running() == 0 }, tooLong, 5*time.Millisecond, "a process goes on")
 }
 
-// What is opened to others after New is refused before the next helm starts.
+// A home that becomes writable for others after New is refused before the next helm starts.
 func TestHomeThatIsOpenedLater(t *testing.T) {
 	for _, sub := range []string{"", "plugins"} {
 		dir := t.TempDir()

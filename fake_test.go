@@ -20,8 +20,8 @@ import (
 // atOnce tries three times without a pause.
 var atOnce = Retry{BackOff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}
 
-// withFake makes a Helm that drives a fake, in a home of its own, and tries again without pauses.
-// What cfg says goes before.
+// withFake makes a Helm that drives a fake, in a new home, and retries without pauses, unless cfg
+// says otherwise.
 func withFake(t *testing.T, cfg Config) (*Helm, *helmtest.Fake) {
 	t.Helper()
 	fake := helmtest.New(t)
@@ -64,7 +64,7 @@ func chartFolder(t *testing.T, name, version string) string {
 	return dir
 }
 
-// tooLong is what nothing takes that does not hang, on a machine however busy.
+// tooLong is longer than anything takes on a busy machine unless it hangs.
 const tooLong = 5 * time.Minute
 
 // answers fails the test when f hangs.
@@ -82,8 +82,8 @@ func answers(t *testing.T, f func()) {
 	}
 }
 
-// onceItWaits gives f a context whose deadline passes when nothing is left to do but to wait, and not while a
-// helm process runs, however long that takes. What f waits for has to be outside of it.
+// onceItWaits gives f a context whose deadline passes when everything waits, but not while a helm process
+// runs, however long that takes. What f waits for must be outside f.
 func onceItWaits(t *testing.T, f func(ctx context.Context, t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -113,7 +113,7 @@ func dirNames(dir string) ([]string, error) {
 	return names, err
 }
 
-// The ways in which helm answers an install. done is what it has recorded by then, "" for nothing.
+// The ways in which helm answers an install. done is what it has recorded, "" for nothing.
 func installed(fake *helmtest.Fake, done string, reply helmtest.Reply) func(helmtest.Call) helmtest.Reply {
 	return func(c helmtest.Call) helmtest.Reply {
 		if done != "" {

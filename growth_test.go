@@ -38,7 +38,7 @@ func TestGrowthOfOutputs(t *testing.T) {
 	})
 }
 
-// No depth of nesting overflows a stack.
+// No depth of nesting overflows the stack.
 func TestDeepNesting(t *testing.T) {
 	for name, text := range growth.DeepYAML() {
 		t.Run(name, func(t *testing.T) {

@@ -245,7 +245,7 @@ func TestVersionProbeIsTriedAgainAfterAFailure(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A caller whose context ends leaves, whoever else waits for the version.
+// A caller whose context ends stops waiting, whoever else waits for the version.
 func TestVersionLeavesWithItsContext(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	hanging, end := make(chan struct{}), make(chan struct{})

@@ -19,8 +19,8 @@ import (
 	"github.com/sut-bench/helmexec/internal/process"
 )
 
-// simulated makes a Helm that drives a fake on a host of its own, with no process and no file lock. run, where
-// it is not nil, answers in the place of the fake.
+// simulated makes a Helm that drives a fake on its own host, with no process and no file lock. run, if not
+// nil, answers instead of the fake.
 func simulated(t *testing.T, fake *helmtest.Fake, name string, ahead time.Duration, run func(ctx context.Context, c helmtest.Call) *helmtest.Reply) *Helm {
 	t.Helper()
 	h := drive(t, fake, Config{GracePeriod: time.Minute})
@@ -98,8 +98,8 @@ func (l *memoryLock) Release() {
 	}
 }
 
-// Two hosts in one process, and hours in a moment: the second one takes over what the first one, which lost its
-// power on the way, had begun, once the time on the record is over by its own clock.
+// Two hosts in one process, and hours in a moment: the first loses its power during an install, and the second
+// takes over when the time on the record is over by its own clock.
 func TestTakeOverFromAHostThatIsGone(t *testing.T) {
 	for _, ahead := range []time.Duration{0, 20 * time.Minute, -20 * time.Minute} {
 		t.Run(ahead.String(), func(t *testing.T) {

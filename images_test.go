@@ -53,7 +53,7 @@ func TestChart2ImagesOfAChartThatDoesNotRender(t *testing.T) {
 	assert.Nil(t, images)
 }
 
-// Nobody changes for others what lists of images leave out.
+// A caller cannot change for others what lists of images leave out.
 func TestDefaultExcludeIsACopy(t *testing.T) {
 	DefaultExclude()[0] = "nginx:1.27"
 	assert.Equal(t, []string{"busybox", "auto"}, DefaultExclude())

@@ -231,7 +231,7 @@ func TestRendersAreNotRemembered(t *testing.T) {
 	}
 }
 
-// The render that was used longest ago is forgotten first.
+// The least recently used render is forgotten first.
 func TestRememberedRendersAreBounded(t *testing.T) {
 	h, fake := withRenderer(t, Config{RememberRenders: int64(2*len(inspected)) + 1}, inspected)
 	processes := func(release string) int {
@@ -258,7 +258,7 @@ func TestOncePerDocument(t *testing.T) {
 	assert.Equal(t, 2, bytes.Count([]byte(got.Error()), []byte("manifest document")))
 }
 
-// lateContext ends without telling those that wait for it: only who asks learns of it.
+// lateContext ends without waking those that wait for it: only its Err shows the end.
 type lateContext struct {
 	context.Context
 	ended atomic.Bool
@@ -302,7 +302,7 @@ func TestReadingARenderEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// A transform that takes long does not keep a render from ending with its context.
+// A render ends with its context, even if its transform takes longer.
 func TestTemplateDoesNotWaitForATransform(t *testing.T) {
 	h, _ := withRenderer(t, Config{}, inspected)
 	ctx, cancel := context.WithCancel(t.Context())

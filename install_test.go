@@ -27,11 +27,11 @@ func TestInstall(t *testing.T) {
 		name      string
 		prepare   func(*helmtest.Fake)
 		opts      InstallOptions
-		commands  string // what is started
+		commands  string // that are started
 		recovered bool
 		left      string   // the status of the release then, "" for none
-		errs      []error  // what the error is
-		not       []error  // and what it is not
+		errs      []error  // that errors.Is finds
+		not       []error  // that it does not find
 		says      []string // in its text
 	}{
 		{name: "usual", prepare: func(*helmtest.Fake) {}, commands: "install, get all", left: "deployed"},
@@ -87,7 +87,7 @@ func TestInstall(t *testing.T) {
 			name:     "no such namespace",
 			prepare:  func(f *helmtest.Fake) { f.On("install", noNamespace) },
 			commands: "install, get all",
-			errs:     []error{ErrNamespaceNotFound}, not: []error{ErrLeftBehind}, says: []string{"make it, or set CreateNamespace"},
+			errs:     []error{ErrNamespaceNotFound}, not: []error{ErrLeftBehind}, says: []string{"create it, or set CreateNamespace"},
 		},
 		{
 			name:     "no such namespace, of an object of the chart",
@@ -346,7 +346,7 @@ func TestInstallAgain(t *testing.T) {
 	})
 }
 
-// On another host a helm of this operation may be at work.
+// A helm of this operation may be working on another host.
 func TestInstallWaitsForAHelmElsewhere(t *testing.T) {
 	elsewhere := func(until time.Duration) helmtest.Release {
 		return helmtest.Release{Name: "web", Status: "pending-install", Chart: "web", ChartVersion: "1.2.3", Labels: map[string]string{
@@ -395,7 +395,7 @@ func TestInstallWaitsForAHelmElsewhere(t *testing.T) {
 	})
 }
 
-// The context ends while helm is at work: helm marks the release, and it is removed.
+// The context ends while helm works: helm marks the release as failed, and it is removed.
 func TestInstallCanceled(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -15,7 +15,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/kubelabel"
 )
 
-// similarIDs are ids of jobs that are easily taken for each other.
+// similarIDs are job ids that are easily confused.
 func similarIDs() []string {
 	return []string{
 		"sut", "sut-5", "sut-6", "a-sut", "a-sut-b", "a-sut-sut-b", "a", "b", "a-b", "a--b", "-a", "a-",
@@ -61,7 +61,7 @@ func TestJobsHaveNamesAndLabelsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// What looks for the releases of one job finds none of another's, whatever they are called.
+// The queries for the releases of one job find none of another job, whatever their names are.
 func TestJobQueries(t *testing.T) {
 	ids := withDerived(withDerived(similarIDs()))
 	names, labels := map[string][]string{}, map[string]string{}

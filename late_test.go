@@ -12,11 +12,11 @@ import (
 	"github.com/sut-bench/helmexec/helmtest"
 )
 
-// What a helm had asked for when it was stopped may be made after its release is removed.
+// An object that a stopped helm had requested may be made after its release is removed.
 func TestInstallStoppedWhileItMakesObjects(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		there    []string // what the looks find: before the removal, and then again and again
+		there    []string // what the looks find: the first before the removal, the others after it
 		commands string
 		left     bool
 		remains  []string
@@ -58,7 +58,7 @@ func TestInstallStoppedWhileItMakesObjects(t *testing.T) {
 	}
 }
 
-// A helm that was killed may have sent its record on the way.
+// A killed helm may have sent its record already.
 func TestInstallKilledWhileItWritesItsRecord(t *testing.T) {
 	for _, test := range []struct {
 		name   string

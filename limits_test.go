@@ -23,7 +23,7 @@ func needsProc(t *testing.T) {
 	}
 }
 
-// What a chart can make of a helm that renders it, the limit that is for that, and the kind of error.
+// What a chart can do to a helm that renders it, with the limit for that, and the kind of error.
 var greedy = []struct {
 	name   string
 	reply  helmtest.Reply
@@ -84,7 +84,7 @@ func TestRenderLimits(t *testing.T) {
 			}
 			t.Run(call.name+", "+test.name, func(t *testing.T) {
 				t.Parallel()
-				// Not even with a caller who tries again whatever happens.
+				// Not even for a caller who retries every failure.
 				h, fake := withFake(t, Config{Limits: test.limits, Retry: Retry{Retryable: func(err error) bool { return !errors.Is(err, ErrReleaseNotFound) }}})
 				fake.SetVersion("v3.22.0")
 				fake.SetRelease(helmtest.Release{Name: "old"})
@@ -110,7 +110,7 @@ func TestRenderLimits(t *testing.T) {
 	}
 }
 
-// A helm that is killed after it recorded something leaves nothing of it, and is not tried again.
+// If helm is killed after it recorded something, nothing is left, and there is no further try.
 func TestRenderLimitsAfterTheRecord(t *testing.T) {
 	needsProc(t)
 	test := greedy[0]
@@ -143,7 +143,7 @@ func TestRenderLimitsAfterTheRecord(t *testing.T) {
 	assert.Equal(t, 1, len(fake.Calls("rollback")), "calls")
 }
 
-// Once the release is recorded helm waits for hooks and pods, and that has limits of its own.
+// Once the release is recorded helm waits for hooks and pods, which has other limits.
 func TestRenderTimeEndsWithTheRecord(t *testing.T) {
 	needsProc(t)
 	h, fake := withFake(t, Config{Limits: Limits{RenderTime: 500 * time.Millisecond}})
@@ -188,7 +188,7 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-// A helm that has been told to end goes on to render until it is killed.
+// A helm that got a SIGTERM goes on rendering until it is killed.
 func TestRenderLimitsWhileHelmHasToEnd(t *testing.T) {
 	needsProc(t)
 	h, fake := withFake(t, Config{GracePeriod: time.Hour, Limits: greedy[0].limits})
@@ -200,7 +200,7 @@ func TestRenderLimitsWhileHelmHasToEnd(t *testing.T) {
 	assert.NotErrorIs(t, err, ErrRenderTooLarge)
 }
 
-// The error of another call as the cause of a context says nothing of this helm.
+// The error of another call as the cause of a context says nothing about this helm.
 func TestCauseThatLooksLikeALimit(t *testing.T) {
 	for _, kind := range []error{ErrOutputTooLarge, ErrFetchTimeout, ErrRenderTooLarge} {
 		h, _ := withFake(t, Config{})
@@ -212,7 +212,7 @@ func TestCauseThatLooksLikeALimit(t *testing.T) {
 	}
 }
 
-// A helm that may take little collects its garbage in time.
+// A helm with a low memory limit collects its garbage in time.
 func TestMemoryOfTheGarbageCollector(t *testing.T) {
 	for _, test := range []struct {
 		limits Limits

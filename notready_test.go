@@ -17,8 +17,8 @@ import (
 	"github.com/sut-bench/helmexec/helmtest"
 )
 
-// What "helm status" of both Helms reports of pods that are not ready, recorded by e2e/cmd/record,
-// and the lines that become of it.
+// What "helm status" of Helm 3 and 4 reports about pods that are not ready, recorded by
+// e2e/cmd/record, and the resulting lines.
 func TestBlockersOfRecordedStatus(t *testing.T) {
 	want := map[string][]string{
 		"ImagePullBackOff": {`Pod web-bbbbbbbbb-aaaaa, container main: ImagePullBackOff: Back-off pulling image "registry.example/nosuchimage:1": not found`},
@@ -111,7 +111,7 @@ func TestBlockers(t *testing.T) {
 	}
 }
 
-// Pods say it most exactly; and a release of a thousand pods does not flood a log.
+// Pods have the most exact reasons; and a release of a thousand pods does not flood a log.
 func TestBlockersArePodsFirstAndFew(t *testing.T) {
 	var deployment, pod liveObject
 	require.NoError(t, json.Unmarshal([]byte(`{"kind":"Deployment","metadata":{"name":"web"},
@@ -152,7 +152,7 @@ func TestReleaseErrorText(t *testing.T) {
 	}
 }
 
-// What makes pods and may not says so in events alone.
+// A controller whose pods are refused says so only in events.
 func TestBlockersOfWarnings(t *testing.T) {
 	event := func(about, message, at string) string {
 		return base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf(`{"about":%q,"reason":"FailedCreate","message":%q,"at":%q}`, about, message, at)))

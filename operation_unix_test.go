@@ -64,8 +64,8 @@ func TestDoubleDelivery(t *testing.T) {
 	}
 }
 
-// A runner was killed and its helm lives on: the one that is started again waits for that helm,
-// and takes what it made for its own.
+// A runner was killed and its helm lives on: the restarted runner waits for that helm, and returns
+// its release.
 func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	chart := chartFolder(t, "web", "1.2.3")
@@ -76,7 +76,7 @@ func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 		return helmtest.Reply{Then: func() { close(working) }, Until: finish}
 	})
 
-	// The dead runner: it started helm, and its own end of the lock went with it.
+	// The dead runner: it started helm, and its own hold of the lock died with it.
 	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "job-7", "")
 	require.NoError(t, err)
 	left := exec.Command(h.binary, "install", "--labels="+op.labels(InstallOptions{}, 1, time.Now()), "--", "web", chart)
@@ -180,8 +180,8 @@ func TestLockThatCannotBeTaken(t *testing.T) {
 	assert.Empty(t, fake.Calls("install", "uninstall"))
 }
 
-// Whether the helm that wrote a record lives is what its lock says, and the time on the record where
-// nobody can ask that.
+// The lock says whether the helm that wrote a record lives; if it cannot be checked, the time on the
+// record decides.
 func TestMayLive(t *testing.T) {
 	h, _ := withFake(t, Config{})
 	begin := func(id string) *operation {

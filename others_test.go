@@ -19,7 +19,7 @@ import (
 
 // What charts say, and what other runners do at the same time.
 
-// A chart whose pre-delete hook fails in words of helm's own is removed all the same.
+// A chart whose pre-delete hook fails with helm's own words is still removed.
 func TestUninstallJobIsNotFooled(t *testing.T) {
 	for name, stderr := range map[string]string{
 		"not found":         "Error: warning: Hook pre-delete web/templates/h.yaml failed: restartPolicy: Unsupported value: \"release: not found\"\n",
@@ -68,7 +68,7 @@ func TestInstallIsNotFooled(t *testing.T) {
 	}
 }
 
-// Between the tries of an uninstall another operation takes the name that is free.
+// Between the tries of an uninstall another operation uses the free name.
 func TestUninstallLeavesTheNextRelease(t *testing.T) {
 	next := helmtest.Release{Name: "web", Manifest: objects, Labels: map[string]string{labelInstall: "next"}}
 	for name, reply := range map[string]helmtest.Reply{
@@ -93,7 +93,8 @@ func TestUninstallLeavesTheNextRelease(t *testing.T) {
 	}
 }
 
-// While a failed install asks why, another host takes its release for abandoned and installs anew.
+// While a failed install finds out why, another host considers its release abandoned and installs
+// again.
 func TestInstallLeavesTheNextRelease(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	inTurn(fake, "install", installed(fake, "failed", tooLate))
@@ -108,7 +109,7 @@ func TestInstallLeavesTheNextRelease(t *testing.T) {
 	assert.Equal(t, "deployed", left.Status)
 }
 
-// The clean-up of a cancelled install does not queue behind installs that wait.
+// The clean-up of a cancelled install does not queue behind waiting installs.
 func TestCleanUpHasAPlace(t *testing.T) {
 	h, fake := withFake(t, Config{MaxProcesses: 4})
 	chart := chartFolder(t, "web", "1.2.3")
@@ -150,8 +151,8 @@ func TestCleanUpHasAPlace(t *testing.T) {
 	}
 }
 
-// Two callers name the same namespace in different words, so that they hold different locks. The one
-// that removes finds the lock of the helm at work by its name on the record.
+// Two callers name the same namespace differently, so they hold different locks. The uninstall finds
+// the lock of the running helm by its name on the record.
 func TestUninstallWaitsForAHelmOfThisHome(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "42", "")
@@ -188,7 +189,7 @@ func TestOperationIDsOfTwoNamespaces(t *testing.T) {
 
 const stateful = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {replicas: 1, volumeClaimTemplates: [{metadata: {name: data}}]}\n"
 
-// What stays of a try that was cleared away is told when the tries are used up.
+// Objects that earlier clean-ups left are listed when the tries are used up.
 func TestInstallTellsWhatEarlierTriesLeft(t *testing.T) {
 	h, fake := withFake(t, Config{Retry: Retry{Tries: 1}})
 	sees(fake, "0 staying foreign")
@@ -204,7 +205,8 @@ func TestInstallTellsWhatEarlierTriesLeft(t *testing.T) {
 	assert.Equal(t, "data-db-0", failed.Remains[0].Name)
 }
 
-// A network that stays silent for all of the grace: what the chart renders to is told without it.
+// The network stays silent for the whole grace period: the objects of the rendered chart are listed
+// without it.
 func TestLeftBehindWhenTheGraceIsOver(t *testing.T) {
 	h, fake := withFake(t, Config{GracePeriod: time.Second})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -216,7 +218,7 @@ func TestLeftBehindWhenTheGraceIsOver(t *testing.T) {
 	assert.ErrorContains(t, err, "Deployment team/web (not known whether it exists)")
 }
 
-// A failed release that is to be kept is kept, also one that helm could not see get ready.
+// KeepFailed keeps a failed release, even if helm could not see whether it got ready.
 func TestKeepFailedThatHelmCouldNotSee(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	inTurn(fake, "install", installed(fake, "failed", blind))
@@ -227,7 +229,7 @@ func TestKeepFailedThatHelmCouldNotSee(t *testing.T) {
 	assert.Equal(t, "failed", left.Status)
 }
 
-// Removing has time of its own, and ends before others may take the release for dead.
+// The removal has its own time, and ends before others may consider the release dead.
 func TestTimeToRemove(t *testing.T) {
 	const minute = 60 * time.Second
 	for _, test := range []struct {
@@ -258,7 +260,7 @@ func TestTimeToRemove(t *testing.T) {
 	}
 }
 
-// With its history kept, a release stays recorded whose objects are not gone.
+// With KeepHistory, a release whose objects are not gone stays recorded.
 func TestUninstallWithHistoryIsNotGone(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	fake.SetRelease(webRelease)
@@ -272,7 +274,7 @@ func TestUninstallWithHistoryIsNotGone(t *testing.T) {
 	assert.ErrorContains(t, err, "apps/Deployment default/web")
 }
 
-// A helm that was killed has not said its last word.
+// The last words of a killed helm are missing.
 func TestUninstallWhoseHelmWasKilledIsNotFooled(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	fake.SetRelease(webRelease)
@@ -286,7 +288,7 @@ func TestUninstallWhoseHelmWasKilledIsNotFooled(t *testing.T) {
 	assert.False(t, there)
 }
 
-// A release that is upgraded between two tries of its uninstall is removed all the same.
+// A release that is upgraded between two tries of its uninstall is still removed.
 func TestUninstallOfAReleaseThatIsUpgraded(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	web := webRelease
@@ -303,7 +305,7 @@ func TestUninstallOfAReleaseThatIsUpgraded(t *testing.T) {
 	assert.False(t, there)
 }
 
-// The tries of an upgrade end in what looks as if it passed: what it left is rolled back.
+// The last try of an upgrade ends with a transient error: what it left is rolled back.
 func TestUpgradeIsRolledBackWhenTheTriesAreOver(t *testing.T) {
 	h, fake := withFake(t, Config{Retry: Retry{Tries: 1}})
 	fake.SetRelease(webRelease)
@@ -378,7 +380,8 @@ func TestUninstallJobWaitsForAnInstallThatIsNotRecorded(t *testing.T) {
 	}
 }
 
-// The clean-up of a job does not remove what another has put under a name of the job since.
+// The clean-up of a job does not remove a release that another job has since installed under the
+// same name.
 func TestUninstallJobLooksWhoseItIs(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	fake.SetRelease(helmtest.Release{Name: "web", Labels: map[string]string{labelJob: "7"}})
@@ -396,7 +399,7 @@ func TestUninstallJobLooksWhoseItIs(t *testing.T) {
 	assert.True(t, there)
 }
 
-// A clean-up that removes the record, and not all objects, leaves no status behind.
+// After a clean-up that removes the record, but not all objects, there is no status.
 func TestInstallThatLeavesObjectsWithoutARecordHasNoStatus(t *testing.T) {
 	h, fake := withFake(t, Config{Retry: Retry{Tries: 1}})
 	inTurn(fake, "install", installed(fake, "failed", helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context deadline exceeded\n", Exit: 1}))

@@ -161,7 +161,7 @@ func TestPostRenderOverTheCap(t *testing.T) {
 	require.ErrorIs(t, end(), ErrRenderTooLarge)
 }
 
-// What the script cannot write is no matter of size.
+// A file that the script cannot write is not a matter of size.
 func TestPostRenderWithoutAFile(t *testing.T) {
 	err := answerTransforms(t.Context(), t.TempDir(), strings.NewReader("ready\n"), &bytes.Buffer{}, nil, maxStdout)
 	require.ErrorIs(t, err, os.ErrNotExist)
@@ -207,7 +207,7 @@ func TestTransformsRunInTheirOrder(t *testing.T) {
 	assert.Nil(t, m)
 }
 
-// An install ends with its context although its transform goes on.
+// An install ends with its context although its transform still runs.
 func TestInstallDoesNotWaitForATransform(t *testing.T) {
 	fake := helmtest.New(t)
 	// A helm that runs its post-renderer, the plugin.

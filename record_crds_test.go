@@ -25,7 +25,7 @@ func crdText(name string) string {
 	return "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: " + name + "\nspec: {}\n"
 }
 
-// umbrella is a chart with CRDs of its own and of subcharts: in folders, packed, and packed in what is packed.
+// umbrella is a chart with its own CRDs and those of subcharts: in folders, packed, and packed in packed ones.
 func umbrella(t *testing.T) string {
 	inner := chartFolder(t, "inner", "1.0.0")
 	writeFiles(t, inner, map[string]string{"crds/a.json": `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"inner"}}`})
@@ -67,7 +67,7 @@ func TestCRDsOfAChart(t *testing.T) {
 	assert.False(t, plain.bringsCRDs, "which spares one more read of the archive")
 }
 
-// The record tells nothing of a subchart, so labels do.
+// The record does not have the CRDs of subcharts, so labels have them.
 func TestUninstallNamesTheCRDsOfSubcharts(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	_, err := h.Install(t.Context(), "web", umbrella(t), InstallOptions{})

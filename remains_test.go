@@ -21,7 +21,7 @@ func remainNames(all []Remain) []string {
 	return names
 }
 
-// A hook's object stays or goes by its delete policy and by how it ended.
+// Whether a hook's object stays depends on its delete policy and on how it ended.
 func TestHooksThatStay(t *testing.T) {
 	const untracked, crd = "a hook, and Helm does not track hooks", "a hook, and Helm never removes CRDs"
 	for _, test := range []struct {

@@ -74,7 +74,8 @@ func TestAddRepoKeepsCredentials(t *testing.T) {
 	assert.NotContains(t, err.Error(), "hunter3")
 }
 
-// What is not given stays as it is: another way to reach a repository takes no credentials from it.
+// Empty options keep their stored values: another way to reach a repository does not remove its
+// credentials.
 func TestAddRepoKeepsWhatIsNotGiven(t *testing.T) {
 	h, _ := withFake(t, Config{})
 	const url = "https://charts.example/x"
@@ -118,7 +119,7 @@ func TestReposOfAHomeWithBrackets(t *testing.T) {
 	assert.Equal(t, []Repo{{name, "https://charts.example/x"}}, repos)
 }
 
-// A failed or half-made repository is not there.
+// A repository that failed or is half made does not exist.
 func TestAddRepoWholeOrNotAtAll(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	fake.On("repo add", helmtest.Reply{
@@ -225,7 +226,7 @@ func TestRemoveRepo(t *testing.T) {
 	assert.Equal(t, []string{"repo add"}, fake.Commands())
 }
 
-// In the user's own home it is helm that removes, and helm that says where its files are.
+// In the user's own home helm removes repositories, and says where its files are.
 func TestReposOfTheUser(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	config := filepath.Join(t.TempDir(), "repositories.yaml")
@@ -242,7 +243,7 @@ func TestReposOfTheUser(t *testing.T) {
 	require.NoError(t, h.RemoveRepo(t.Context(), "a"))
 	assert.Equal(t, "a", fake.Calls("repo remove")[0].Arg(0))
 
-	// What it does not need a password for it does not get one for.
+	// It gets no password where it needs none.
 	require.NoError(t, os.WriteFile(config, []byte("repositories:\n- {name: c, url: http://c.example, username: bob, password: hunter2}\n"), 0o600))
 	fake.Handle("repo update", func(c helmtest.Call) helmtest.Reply {
 		text, err := os.ReadFile(c.Env["HELM_REPOSITORY_CONFIG"])

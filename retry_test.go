@@ -107,7 +107,7 @@ func TestRetryEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// The last error of tries that were used up has nothing of a context in it.
+// The last error of used-up tries contains no context error.
 func TestRetryKeepsTheLastError(t *testing.T) {
 	h, fake := withFake(t, Config{Retry: Retry{Tries: 2}})
 	fake.On("repo add", refused, helmtest.Reply{Stderr: "Error: unexpected EOF\n", Exit: 1})
@@ -141,8 +141,8 @@ func TestIsTransient(t *testing.T) {
 	}
 }
 
-// The commands that are tried again, and some that are not: a test may have effects, and who reads
-// can ask again.
+// The commands that are retried, and some that are not: a test may have effects, and a reader can
+// ask again.
 func TestWhichCommandsAreTriedAgain(t *testing.T) {
 	chart := chartFolder(t, "web", "1.2.3")
 	for _, test := range []struct {

@@ -14,7 +14,8 @@ import (
 	"github.com/sut-bench/helmexec/helmtest"
 )
 
-// sees answers the look at what is there: the objects of these numbers, as the template says it.
+// sees answers the look at what exists: the objects with these numbers, in the format of the
+// template.
 func sees(fake *helmtest.Fake, there ...string) {
 	fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
 		text := strings.Join(there, " ")
@@ -42,7 +43,7 @@ var (
 	webRelease = helmtest.Release{Name: "web", Chart: "web", ChartVersion: "1.2.3", Manifest: objects}
 )
 
-// removed answers an uninstall that does its work, and says something else.
+// removed answers an uninstall that succeeds but says something else.
 func removed(fake *helmtest.Fake, reply helmtest.Reply) func(helmtest.Call) helmtest.Reply {
 	return func(c helmtest.Call) helmtest.Reply { fake.Perform(c); return reply }
 }
@@ -204,7 +205,7 @@ func TestUninstall(t *testing.T) {
 	}
 }
 
-// What Helm leaves is reported as far as it is there.
+// What Helm leaves is reported if it exists.
 func TestUninstallReportsWhatRemains(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	release := webRelease
@@ -236,7 +237,8 @@ func TestUninstallCanceled(t *testing.T) {
 	assert.Len(t, fake.Calls("uninstall"), 1)
 }
 
-// A job's clean-up goes on past failures, skips hooks that block, and finds releases by label and by name.
+// A job's clean-up continues after failures, skips hooks that block, and finds releases by label and by
+// name.
 func TestUninstallJob(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	sees(fake)

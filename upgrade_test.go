@@ -27,7 +27,7 @@ func upgradeByAnother(fake *helmtest.Fake, labels map[string]string) {
 	fake.SetRelease(next)
 }
 
-// An upgrade finds its own revision whoever makes one before or after it, and is done once.
+// An upgrade finds its own revision if others make one before or after it, and is done once.
 func TestUpgradeBesideOthers(t *testing.T) {
 	another := map[string]string{labelUpgrade: "another", labelTry: "theirs"}
 	for _, test := range []struct {
@@ -116,7 +116,8 @@ func TestUpgradeBesideOthers(t *testing.T) {
 			latest, _ := fake.Release("", "web")
 			assert.Equal(t, test.latest, latest.Revision)
 
-			// Whoever delivers the operation again is told the same, unless another has put its own id on it since.
+			// Delivering the operation again gives the same result, unless another has put its own id on the
+			// release since.
 			if latest.Labels[labelUpgrade] == "mine" {
 				again, err := h.Upgrade(t.Context(), "web", chartFolder(t, "web", "1.2.4"), test.opts)
 				require.NoError(t, err)
@@ -128,7 +129,7 @@ func TestUpgradeBesideOthers(t *testing.T) {
 	}
 }
 
-// A failed upgrade that asks to go back does not undo what others have made since.
+// A failed upgrade with RollbackOnFailure does not undo what others have made since.
 func TestFailedUpgradeLeavesTheRevisionsOfOthers(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	fake.SetRelease(webRelease)
@@ -145,7 +146,8 @@ func TestFailedUpgradeLeavesTheRevisionsOfOthers(t *testing.T) {
 	assert.Equal(t, 3, latest.Revision)
 }
 
-// Without a revision a rollback goes to one that was deployed, and not to what failed in between.
+// Without a revision a rollback goes to one that was deployed, and skips those that failed in
+// between.
 func TestRollbackPassesOverWhatWasNeverDeployed(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	for i, status := range []string{"superseded", "pending-upgrade", "failed", "deployed"} {

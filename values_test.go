@@ -23,7 +23,7 @@ func TestArchiveValues(t *testing.T) {
 	require.ErrorIs(t, err, ErrChartNotFound)
 }
 
-// Where there is nothing to give helm gets no stdin.
+// If there are no values helm gets no stdin.
 func TestValuesInput(t *testing.T) {
 	for _, values := range []Values{nil, {}} {
 		input, err := valuesInput(nil, values)

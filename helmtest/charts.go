@@ -47,7 +47,7 @@ func (f *Fake) repo(c Call) Reply {
 	return Reply{Files: files}
 }
 
-// pull finds the archive of "oci://host/chart" by its name, that of "repo/chart" by the index.
+// pull finds the archive of "oci://host/chart" by its name, and that of "repo/chart" in the index.
 func (f *Fake) pull(c Call) Reply {
 	ref, digest, _ := strings.Cut(c.Arg(0), "@sha256:")
 	chart, version := path.Base(ref), c.Flag("--version")
@@ -85,7 +85,7 @@ func indexed(file, chart, version string) string {
 
 type metadata struct{ Name, Version, AppVersion string }
 
-// chartMetadata reads who a chart is, from a folder or an archive.
+// chartMetadata reads the metadata of a chart, from a folder or an archive.
 func chartMetadata(chart string) (m metadata, err error) {
 	text, err := os.ReadFile(filepath.Join(chart, "Chart.yaml"))
 	if err == nil {

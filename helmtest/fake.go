@@ -1,7 +1,6 @@
-// Package helmtest is a helm for the tests of programs that use helmexec: an executable that does
-// in a test's memory what helm does in a cluster, says what the test tells it to say, and
-// remembers how it was called. It needs no helm, no cluster and no network beyond the loopback
-// interface.
+// Package helmtest is a fake helm for the tests of programs that use helmexec: an executable that
+// does in a test's memory what helm does in a cluster, prints what the test wants, and remembers
+// its calls. It needs no helm, no cluster and no network beyond the loopback interface.
 //
 //	fake := helmtest.New(t)
 //	h, err := helmexec.New(helmexec.Config{Binary: fake.Binary, Home: t.TempDir()})
@@ -27,7 +26,7 @@ import (
 	"time"
 )
 
-// Fake is a fake helm. Its releases, repositories and replies are those of one test.
+// Fake is a fake helm, with the releases, repositories and replies of one test.
 type Fake struct {
 	// Binary is the path of the executable; its folder can be put on PATH as well.
 	Binary string
@@ -55,7 +54,7 @@ type Call struct {
 	Pid   int
 }
 
-// Command is the words before the first flag or argument behind "--": "install", "repo add".
+// Command is the words before the first flag or argument after "--": "install", "repo add".
 func (c Call) Command() string {
 	for i, a := range c.Args {
 		if strings.HasPrefix(a, "-") {
@@ -81,8 +80,8 @@ func (c Call) Flag(name string) string {
 	return value
 }
 
-// Arg is the positional argument number i, from 0, "" where there are fewer. All of them stand
-// behind "--".
+// Arg is the positional argument number i, from 0, "" if there are fewer. All of them are after
+// "--".
 func (c Call) Arg(i int) string {
 	for at, a := range c.Args {
 		if a == "--" && at+1+i < len(c.Args) {
@@ -101,21 +100,21 @@ type Reply struct {
 	Stdout string
 	Repeat int
 	Stderr string
-	// Memory is how many bytes of memory it takes then, and keeps.
+	// Memory is how many bytes of memory it then takes, and keeps.
 	Memory int64
 	// Spin is how long it keeps a processor busy.
 	Spin time.Duration
 	// Linger starts a child process that keeps stdout and stderr open, and that a SIGTERM does
 	// not end.
 	Linger bool
-	// Then is called, in the test, when all this is done.
+	// Then is called, in the test, after all this.
 	Then func() `json:"-"`
-	// Until it is closed the process stays. Forever never is.
+	// The process stays until it is closed. Forever is never closed.
 	Until <-chan struct{} `json:"-"`
 	// Term is what the process does at SIGTERM or SIGINT, if they come before its end; nil means
-	// that it dies of them.
+	// that they end it.
 	Term *Reply `json:"-"`
-	// Signal is sent by the process to itself to end, where it is not nil.
+	// Signal, if not nil, is sent by the process to itself at the end.
 	Signal os.Signal `json:"-"`
 	// Exit is the exit code.
 	Exit int
@@ -124,8 +123,8 @@ type Reply struct {
 // Forever is never closed.
 var Forever <-chan struct{} = make(chan struct{})
 
-// New makes a fake helm that ends with the test, and so do its processes. At first it knows no
-// release and no repository, and calls itself v4.3.1.
+// New makes a fake helm. It and its processes end with the test. At first it has no release and no
+// repository, and its version is v4.3.1.
 func New(t testing.TB) *Fake {
 	t.Helper()
 	dir := t.TempDir()
@@ -189,7 +188,7 @@ func linkOrCopy(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// SetVersion says which helm this is. It decides between the words of Helm 3 and 4.
+// SetVersion sets the version of the fake. It decides between the messages of Helm 3 and 4.
 func (f *Fake) SetVersion(version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -225,8 +224,7 @@ func (f *Fake) handle(command string, answer func(Call) (Reply, bool)) {
 	f.handlers = append([]handler{{command, answer}}, f.handlers...)
 }
 
-// Calls are the runs so far whose command is one of those given, or all of them, in the order in
-// which they began.
+// Calls are the runs so far of the given commands, or all runs, in the order in which they began.
 func (f *Fake) Calls(commands ...string) []Call {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -265,8 +263,8 @@ func (c Call) is(command string) bool {
 	return c.Command() == command || strings.HasPrefix(c.Command(), command+" ")
 }
 
-// Perform does what a call asks for, on the releases and repositories of the fake, and gives
-// helm's answer. It is what happens to a call that has no other reply.
+// Perform does what a call asks for, on the releases and repositories of the fake, and returns
+// helm's answer. It answers every call that has no other reply.
 func (f *Fake) Perform(c Call) Reply {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -287,8 +285,8 @@ func (f *Fake) answer(c Call) Reply {
 	return f.perform(c)
 }
 
-// serve talks to one process for as long as it lives: it says how it was called, is told what to
-// do, and says when that is done or when it got a signal.
+// serve talks to one process as long as it lives: the process says how it was called, gets its
+// orders, and reports when they are done or when it got a signal.
 func (f *Fake) serve(conn net.Conn, ended <-chan struct{}) {
 	defer conn.Close()
 	said, tell := json.NewDecoder(conn), json.NewEncoder(conn)

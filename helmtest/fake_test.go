@@ -86,7 +86,7 @@ func TestReply(t *testing.T) {
 	assert.Empty(t, call.Arg(1)+call.Flag("--nosuch"))
 }
 
-// A process that hangs can be awaited, and does what it is told at a signal.
+// A test can wait for a process that hangs, and decide what it does at a signal.
 func TestReplyUntil(t *testing.T) {
 	fake := helmtest.New(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// addressFile stands beside the executable and says where its test listens.
+// addressFile is beside the executable and says where its test listens.
 const addressFile = ".helmtest"
 
 const (
@@ -23,7 +23,7 @@ const (
 	saidTerm  = "term"
 )
 
-// order is what a process is told to do.
+// order is what a process must do.
 type order struct {
 	Reply
 	Signal      int
@@ -31,8 +31,7 @@ type order struct {
 	End         bool // leave, as the order before said
 }
 
-// A test binary that is run under the name that New gave it is a helm, and never comes to its
-// tests.
+// A test binary that runs under the name that New gave it is a helm, and never runs its tests.
 func init() {
 	self, err := os.Executable()
 	if err != nil {
@@ -42,7 +41,7 @@ func init() {
 	if err != nil {
 		return
 	}
-	// Not os.Exit, with which a process of the race detector takes a second to end.
+	// Not os.Exit, which takes a second with the race detector.
 	syscall.Exit(play(string(address)))
 }
 

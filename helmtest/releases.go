@@ -300,7 +300,7 @@ func (f *Fake) list(c Call) Reply {
 	return printed(rows)
 }
 
-// selects tells whether labels fit a query of !k, k=v, k!=v, k<n and k>n, joined by commas.
+// selects reports whether labels match a query of !k, k=v, k!=v, k<n and k>n, joined by commas.
 func selects(query string, labels map[string]string) bool {
 	for _, term := range strings.Split(query, ",") {
 		if key, absent := strings.CutPrefix(term, "!"); absent {

@@ -19,8 +19,8 @@ import (
 )
 
 // The environment says how much chaos there is: CHAOS_RUNS for each family, CHAOS_SEED to repeat,
-// CHAOS_ONLY=family or family/number to repeat a part and nothing else. Families are those of TestChaos,
-// and "twice", "dead-host" and "beyond" of the other tests.
+// CHAOS_ONLY=family or family/number to repeat only a part. Families are those of TestChaos, and
+// "twice", "dead-host" and "beyond" of the other tests.
 func setting(name string, otherwise uint64) uint64 {
 	if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
 		return n
@@ -83,7 +83,7 @@ func start(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "CHAOS_ONLY=%s names no run\n", only)
 		return 1
 	}
-	// Every test has waited for what it started, so whatever still runs was lost sight of.
+	// Every test has waited for what it started, so nothing may still run.
 	if b != nil {
 		if left := b.helms(); len(left) > 0 {
 			fmt.Fprintln(os.Stderr, "helm processes are left:", left)
@@ -132,7 +132,7 @@ func (b *bench) close() {
 	_ = os.RemoveAll(b.dir)
 }
 
-// helms finds the helm processes of this bench: each is given the kubeconfig of a link to one of its
+// helms finds the helm processes of this bench: each has the kubeconfig of a link to one of its
 // clusters.
 func (b *bench) helms() []int {
 	return processesWith(func(arg string) bool {
@@ -148,7 +148,7 @@ func needBench(t *testing.T) (context.Context, *bench) {
 	return interrupted, shared
 }
 
-// TestChaos: whatever goes wrong on the way, what is told in the end is what is there.
+// TestChaos: whatever goes wrong meanwhile, the final report matches the cluster.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	ctx, b := needBench(t)
@@ -213,7 +213,7 @@ func (b *bench) live(ctx context.Context, t *testing.T, f family, number int, su
 	judge := func(what string, o outcome, see func(outcome, sight) []wrong) {
 		var s sight
 		var wrongs []wrong
-		// What was deleted in the background takes a moment to go.
+		// Objects that are deleted in the background take a moment to disappear.
 		soon, stop := context.WithTimeout(ctx, 2*time.Minute)
 		defer stop()
 		_ = cluster.Eventually(soon, func(ctx context.Context) error {

@@ -10,8 +10,8 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-// oddChart gives a run a chart of its own: that of all runs with some of what is less tame. Files in
-// crds are no templates, so that each run needs a file with names of its own.
+// oddChart gives a run its own chart: that of all runs with some unusual objects. Files in crds are
+// not templates, so each run needs a file with different names.
 //
 //   - crds/: a definition with a custom resource of a namespace
 //   - charts/parts/crds/: one with a custom resource of the whole cluster
@@ -60,10 +60,11 @@ func oddChart(r *run) error {
 	return nil
 }
 
-// stay notes an object that the release has and that stays when it goes.
+// stay notes an object of the release that stays when the release is removed.
 func (r *run) stay(name string) { r.want, r.stays = append(r.want, name), append(r.stays, name) }
 
-// object writes one that is named as the release, with a policy or without. Helm leaves what has any.
+// object writes an object with the release's name, with or without a policy. Helm leaves an object
+// with any policy.
 func (r *run) object(apiVersion, kind, scope, suffix string) string {
 	policy, annotation := []string{"", "keep", "delete", "retain", `""`}[r.rng.IntN(5)], ""
 	if name := kind + " " + scope + r.release + suffix; policy == "" {

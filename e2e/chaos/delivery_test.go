@@ -76,7 +76,7 @@ func TestDeadHost(t *testing.T) {
 			lost.Values["readyAfter"] = "1h" // so that it is still at work when its host goes
 			begin := time.Now()
 			for ; !lost.dies(ctx, r); begin = time.Now() {
-				// On a busy machine its time was over before it came to record anything. The longer it has, the
+				// On a busy machine its time was over before it recorded anything. The longer it has, the
 				// longer the other host will wait.
 				if lost.Limit *= 2; lost.Limit > 5*time.Minute {
 					t.Fatal("the runner was not killed")
@@ -107,7 +107,8 @@ func TestDeadHost(t *testing.T) {
 	}
 }
 
-// dies does the job in a process that is killed once it is seen at work, and tells whether it was.
+// dies does the job in a process that is killed once it is seen working, and reports whether it
+// was.
 func (j job) dies(ctx context.Context, r *run) bool {
 	ctx, die := context.WithCancel(ctx)
 	defer die()
@@ -120,7 +121,7 @@ func (j job) dies(ctx context.Context, r *run) bool {
 	_ = cluster.Eventually(ctx, func(ctx context.Context) error {
 		s, err := r.lookOnce(ctx)
 		if err == nil && !slices.Contains(s.records, "pending-install") {
-			err = errors.New("not at work yet")
+			err = errors.New("not working yet")
 		}
 		return err
 	})
@@ -128,8 +129,8 @@ func (j job) dies(ctx context.Context, r *run) bool {
 	return <-ended != nil
 }
 
-// TestOutageBeyondTheBudget: the network goes while an install waits, and does not come back before
-// the tries are used up. The error names what is there.
+// TestOutageBeyondTheBudget: the network fails while an install waits, and does not come back
+// before the tries are used up. The error lists the objects that exist.
 func TestOutageBeyondTheBudget(t *testing.T) {
 	t.Parallel()
 	ctx, b := needBench(t)
@@ -177,7 +178,7 @@ func TestOutageBeyondTheBudget(t *testing.T) {
 			if !sameNames(s.objects, o.Remains, o.Unsure) || !slices.Contains(o.Remains, "Secret sh.helm.release.v1."+r.release+".v1") {
 				t.Errorf("%s: reported %q\nthere are %s\n%s\n%s", r, o.Remains, s, o.Error, o.Log)
 			}
-			// The network is back: the next runner puts it right.
+			// The network is back: the next runner cleans up.
 			if err := r.link.up(ctx); err != nil {
 				t.Fatal(err)
 			}

@@ -20,7 +20,7 @@ import (
 )
 
 // trouble makes faults while a run does something. It returns when it has repaired what it broke; ctx
-// ends with what the run does.
+// ends when the run is done.
 type trouble func(ctx context.Context, rng *rand.Rand, r *run) error
 
 // family is one way for things to go wrong.
@@ -29,7 +29,7 @@ type family struct {
 	during trouble
 	// ownCluster: the faults strike the cluster itself.
 	ownCluster bool
-	// byRunner has install and uninstall done by a program that is killed and started again.
+	// byRunner runs install and uninstall in a program that is killed and started again.
 	byRunner bool
 	// draw changes what was drawn for a run, before it begins.
 	draw func(*run) error
@@ -60,7 +60,7 @@ var families = []family{
 	{name: "remove-twice", play: removedTwice},
 }
 
-// anyTrouble is one that the others of a run do not notice.
+// anyTrouble is a trouble that other runs do not notice.
 func anyTrouble(ctx context.Context, rng *rand.Rand, r *run) error {
 	return []trouble{resets, cuts, outage, killHelm}[rng.IntN(4)](ctx, rng, r)
 }
@@ -107,7 +107,7 @@ func direction(rng *rand.Rand) string {
 	return "downstream"
 }
 
-// resets: every connection is reset, some times at random.
+// resets: every connection is reset, several times at random.
 func resets(ctx context.Context, rng *rand.Rand, r *run) error {
 	// A link with this toxic in it ends its connections by a reset; with probability 0 it does
 	// nothing else.
@@ -152,7 +152,7 @@ func cuts(ctx context.Context, rng *rand.Rand, r *run) error {
 	return nil
 }
 
-// latency: every packet takes its time, now and then much of it.
+// latency: every packet is delayed, sometimes for long.
 func latency(ctx context.Context, rng *rand.Rand, r *run) error {
 	for range 2 {
 		delay := logUniform(rng, 10, 1500)
@@ -163,8 +163,8 @@ func latency(ctx context.Context, rng *rand.Rand, r *run) error {
 	return nil
 }
 
-// outage: nothing gets through for some seconds. One in four is silent: connections stay open and
-// carry nothing.
+// outage: nothing gets through for some seconds. In one of four, connections stay open but are
+// silent.
 func outage(ctx context.Context, rng *rand.Rand, r *run) error {
 	silent := rng.IntN(4) == 0
 	length := between(rng, 500*time.Millisecond, 4*time.Second)
@@ -186,8 +186,8 @@ func outage(ctx context.Context, rng *rand.Rand, r *run) error {
 	return r.link.up(context.WithoutCancel(ctx))
 }
 
-// restarts: the API server ends as in a crash and is started again. It strikes all runs that are under
-// way, so the runs take turns, and the next may strike when the cluster has recovered.
+// restarts: the API server ends as in a crash and is started again. It affects all current runs, so
+// the runs take turns, and the next may begin when the cluster has recovered.
 func restarts(ctx context.Context, rng *rand.Rand, r *run) error {
 	after, away := between(rng, 0, time.Second), between(rng, 0, 2*time.Second)
 	if !pause(ctx, after) || !r.restarting.TryLock() {
@@ -244,7 +244,7 @@ func killHelm(ctx context.Context, rng *rand.Rand, r *run) error {
 		if !pause(ctx, after) {
 			return nil
 		}
-		// Between the look and the kill the process is a child at least, so its id is not another's.
+		// Between the look and the kill the process is at least a child, so its id is not reused.
 		if pid = childOf(os.Getpid(), "--namespace="+r.namespace); pid != 0 && syscall.Kill(pid, syscall.SIGKILL) == nil {
 			r.faults.Add(1)
 		}
@@ -259,7 +259,7 @@ func childOf(parent int, argument string) int {
 		if err != nil {
 			continue
 		}
-		// "pid (name) state parent …", and the name may have anything in it.
+		// "pid (name) state parent …"; the name may contain anything.
 		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 		if len(fields) > 1 && fields[1] == strconv.Itoa(parent) && fields[0] != "Z" {
 			return pid

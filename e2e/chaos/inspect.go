@@ -81,7 +81,7 @@ func (s sight) String() string {
 	return fmt.Sprintf("records: %s; objects: %s", strings.Join(s.records, " "), strings.Join(s.objects, ", "))
 }
 
-// wrong is a way in which what is told and what is there differ.
+// wrong is a way in which the report differs from the cluster.
 type wrong string
 
 const (
@@ -91,11 +91,11 @@ const (
 	leftOver  wrong = "left over"    // objects of no release that were not reported, or missing ones that were
 	wrongData wrong = "wrong values" // the release is not what was asked for
 	untyped   wrong = "untyped"      // an error without a cause that a program can act on
-	misjudged wrong = "misjudged"    // a failure of what must succeed, with another status than the record has, or called transient when it lasts
+	misjudged wrong = "misjudged"    // a failure that should be a success, has another status than the record, or is wrongly called transient
 	missed    wrong = "missed"       // a removal that did not find what there was to remove
 )
 
-// afterInstall judges an install by what is there.
+// afterInstall compares the outcome of an install with the cluster.
 func (r *run) afterInstall(o outcome, s sight) (all []wrong) {
 	deployed := count(s.records, "deployed")
 	if o.OK {
@@ -125,7 +125,7 @@ func (r *run) afterInstall(o outcome, s sight) (all []wrong) {
 	return append(all, r.afterFailure(o, s)...)
 }
 
-// afterUninstall judges an uninstall by what is there.
+// afterUninstall compares the outcome of an uninstall with the cluster.
 func (r *run) afterUninstall(o outcome, s sight) (all []wrong) {
 	// A removal that was refused says so by the status of the release.
 	if len(s.records) > 0 && !(r.family.refuses && (namesRecord(o.Remains) || !o.OK && len(s.records) == 1 && o.Status == s.records[0])) {
@@ -136,7 +136,7 @@ func (r *run) afterUninstall(o outcome, s sight) (all []wrong) {
 	}
 	reported, unsure := o.Remains, o.Unsure
 	if o.Tries == 0 {
-		// A runner that was killed had removed it all, and its report died with it.
+		// A killed runner had removed everything, and its report was lost.
 		reported, unsure = r.stays, nil
 	}
 	if !sameNames(s.objects, reported, unsure) {
@@ -159,12 +159,12 @@ func (r *run) afterFailure(o outcome, s sight) (all []wrong) {
 	return all
 }
 
-// afterAll judges the last removal of a run, of which told are all outcomes: nothing that is there was
-// never named, and no record is.
+// afterAll judges the last removal of a run; told are all its outcomes: every object that exists was
+// reported, and no record exists.
 func (r *run) afterAll(told []outcome) func(outcome, sight) []wrong {
 	return func(o outcome, s sight) (all []wrong) {
 		if !o.OK {
-			all = append(all, misjudged) // nothing stands in its way any more
+			all = append(all, misjudged) // nothing hinders it any more
 		}
 		if len(s.records) > 0 {
 			all = append(all, stuck)
@@ -191,8 +191,8 @@ func namesRecord(remains []string) bool {
 	return slices.ContainsFunc(remains, func(name string) bool { return strings.HasPrefix(name, recordPrefix) })
 }
 
-// sameNames compares objects that are there with those reported, each once, but for release records. What
-// is unsure need not be there.
+// sameNames compares existing objects with those reported, each once, except release records. Unsure ones
+// need not exist.
 func sameNames(there, reported, unsure []string) bool {
 	reported = slices.DeleteFunc(slices.Sorted(slices.Values(reported)), func(name string) bool {
 		return strings.HasPrefix(name, recordPrefix) || slices.Contains(unsure, name) && !slices.Contains(there, name)

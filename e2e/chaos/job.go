@@ -43,13 +43,13 @@ type job struct {
 	Grace, Limit             time.Duration
 }
 
-// outcome is how it ended, as a runner tells it.
+// outcome is how it ended, as a runner reports it.
 type outcome struct {
 	OK, Recovered bool
 	Removed       int    // releases that were removed
 	Tries         int    // helm processes that installed, upgraded or uninstalled
 	Struck        int    // helm processes of any kind that failed
-	Swept         int    // times that objects were removed which an uninstall had skipped
+	Swept         int    // how often objects were removed that an uninstall had skipped
 	Error         string // "" when OK
 	Typed         bool   // the error has a cause that a program can act on
 	Refused       bool   // it is helm's own, which failed for good
@@ -58,14 +58,14 @@ type outcome struct {
 	LeftBehind    bool
 	NotGone       bool
 	Remains       []string // named as in a sight
-	Unsure        []string // those of them that may be gone: nobody could ask, or they were going
+	Unsure        []string // those of them that may be gone: they could not be checked, or were being deleted
 	Log           string   // a line for each helm process
 }
 
 // sutChart is the chart of every run, see oddChart.
 const sutChart = "../testdata/sut"
 
-// do is the program of a job runner, on the public API alone.
+// do is the program of a job runner; it uses only the public API.
 func (j job) do(ctx context.Context) outcome {
 	ctx, cancel := context.WithTimeout(ctx, j.Limit)
 	defer cancel()
@@ -145,7 +145,7 @@ func (j job) act(ctx context.Context, h *helmexec.Helm) (o outcome, remains []he
 	return o, remains, err
 }
 
-// typed tells whether a program can tell from the error what happened.
+// typed reports whether a program can tell from the error what happened.
 func typed(err error) bool {
 	for _, kind := range []error{
 		helmexec.ErrReleaseExists, helmexec.ErrReleaseNotFound, helmexec.ErrReleaseBusy, helmexec.ErrClusterUnreachable,

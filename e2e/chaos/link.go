@@ -15,7 +15,7 @@ import (
 	"github.com/sut-bench/helmexec/e2e/internal/guarded"
 )
 
-// link is the network between the helm of one run and the API server. It starts sound.
+// link is the network between the helm of one run and the API server. At first it has no fault.
 type link struct {
 	mu     sync.Mutex
 	server *toxiproxy.ApiServer
@@ -59,7 +59,7 @@ func (l *link) up(ctx context.Context) error {
 
 // sever ends every connection; new ones find the link up.
 func (l *link) sever() error {
-	// The proxy closes a connection when this toxic is taken out of it.
+	// The proxy closes a connection when this toxic is removed from it.
 	remove, err := l.poison("timeout", "downstream", 1, nil)
 	if err == nil {
 		remove()

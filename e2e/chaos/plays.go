@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// judge compares an outcome with what is there.
+// judge compares an outcome with the cluster.
 type judge func(what string, o outcome, see func(outcome, sight) []wrong)
 
 func installAndUninstall(ctx context.Context, r *run, judge judge) error {
@@ -30,7 +30,7 @@ func installAndUninstall(ctx context.Context, r *run, judge judge) error {
 	return nil
 }
 
-// stopped: the context of an install ends at some moment, which a slow network makes to last.
+// stopped: the context of an install, which a slow network makes longer, ends at some moment.
 func stopped(ctx context.Context, r *run, judge judge) error {
 	delay := logUniform(r.rng, 5, 300)
 	heal, err := r.link.poison("latency", direction(r.rng), 1, map[string]int{"latency": delay, "jitter": delay / 2})
@@ -46,7 +46,7 @@ func stopped(ctx context.Context, r *run, judge judge) error {
 	return r.removeRest(ctx, judge, o)
 }
 
-// removeRest is the end of a run, with nothing in its way: what was told of it is all there is.
+// removeRest is the end of a run, without faults: only reported objects may exist then.
 func (r *run) removeRest(ctx context.Context, judge judge, told ...outcome) error {
 	o := r.job(removeJob).do(ctx)
 	judge("removal of the job", o, r.afterAll(told))
@@ -85,8 +85,8 @@ func upgraded(ctx context.Context, r *run, judge judge) error {
 	return r.removeRest(ctx, judge, first, outcome{Remains: r.stays})
 }
 
-// afterUpgrade judges an upgrade by what is there. A revision that a killed helm left pending stays in
-// the history: Helm has no command that removes one. Nothing is pending behind it.
+// afterUpgrade compares the outcome of an upgrade with the cluster. A revision that a killed helm left
+// pending stays in the history: Helm has no command that removes one. No later revision is pending.
 func (r *run) afterUpgrade(o outcome, s sight) (all []wrong) {
 	last := s.records[max(0, len(s.records)-1):]
 	switch deployed := count(s.records, "deployed"); {
@@ -135,7 +135,7 @@ func endless(ctx context.Context, r *run, judge judge) error {
 }
 
 // removedMeanwhile: the job is removed at any moment of its install, by another process. From the
-// same home nothing of it can be missed, from another what was recorded by then.
+// same home it must find everything, from another home what is already recorded.
 func removedMeanwhile(ctx context.Context, r *run, judge judge) error {
 	in, out := r.job(install), r.job(removeJob)
 	here, delay := r.rng.IntN(2) == 0, time.Duration(logUniform(r.rng, 1, 3000))*time.Millisecond
@@ -153,7 +153,7 @@ func removedMeanwhile(ctx context.Context, r *run, judge judge) error {
 	}
 	await := in.begin(ctx)
 	if here {
-		// Until its helm is at work, nobody knows of the install.
+		// Until its helm works, nobody knows about the install.
 		for len(processesWith(func(arg string) bool { return arg == "--namespace="+r.namespace })) == 0 && pause(ctx, 5*time.Millisecond) {
 		}
 	}
@@ -243,11 +243,11 @@ func removedTwice(ctx context.Context, r *run, judge judge) error {
 }
 
 // refusedBy has the API server refuse one thing, from the start or when the release is there. When it
-// is allowed again, all that was left can be removed.
+// is allowed again, everything that was left can be removed.
 func refusedBy(by refuser) func(context.Context, *run, judge) error {
 	return func(ctx context.Context, r *run, judge judge) error {
 		what := by.draw(r)
-		// Who may not even read its record cannot say what becomes of a release.
+		// Without the right to read its record, nobody can say what happens to a release.
 		late := r.rng.IntN(3) == 0 && what.verb != anyVerb
 		if err := by.prepare(ctx, r); err != nil {
 			return err

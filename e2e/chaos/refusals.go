@@ -10,7 +10,7 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-// refusal is what the API server refuses of a kind of object in the namespace of a run.
+// refusal is what the API server refuses for a kind of object in the namespace of a run.
 type refusal struct{ group, resource, verb string }
 
 func (f refusal) String() string { return f.verb + " " + f.resource }
@@ -24,7 +24,7 @@ type refuser interface {
 	allow(ctx context.Context, r *run, what refusal) error
 }
 
-// drawRefusal draws what a chart's install or removal comes upon.
+// drawRefusal draws the refusal that a chart's install or removal meets.
 func drawRefusal(r *run, verbs ...string) refusal {
 	all := []refusal{
 		{"", "secrets", "create"}, {"", "secrets", "update"}, {"", "secrets", "delete"},
@@ -47,7 +47,7 @@ func benchObject(r *run, kind map[string]any) map[string]any {
 }
 
 // admission is a refuser that sees each request in the namespace of a run. It also refuses a probe,
-// by which it is known to be at work.
+// which shows that it works.
 type admission struct{}
 
 const admissionGroup = "/apis/admissionregistration.k8s.io/v1/"
@@ -183,7 +183,7 @@ func (q quota) allow(ctx context.Context, r *run, _ refusal) error {
 	return err
 }
 
-// rights refuses helm alone, by what its user may do.
+// rights refuses only helm, by the rights of its user.
 type rights struct{}
 
 // These stand for each resource and each verb.
@@ -241,7 +241,7 @@ func (rights) set(ctx context.Context, r *run, without, probed refusal, allowed 
 	return may(ctx, r, probed, allowed)
 }
 
-// rules are all that a chart needs, without what is refused.
+// rules are all rights that a chart needs, without the refused ones.
 func rules(without refusal) []any {
 	rules := []any{}
 	for group, resources := range map[string][]string{

@@ -1,5 +1,5 @@
-// Package chaos installs and uninstalls charts while things go wrong, and looks afterwards, past
-// helmexec, at what the cluster really holds.
+// Package chaos installs and uninstalls charts while things go wrong, and then checks, without
+// helmexec, what the cluster really contains.
 package chaos
 
 import (
@@ -34,7 +34,7 @@ type bench struct {
 	restarting *sync.Mutex   // held while the cluster's API server is away
 }
 
-// run is one release from its install to its uninstall. All that is random in it comes from the
+// run is one release from its install to its uninstall. Everything random in it comes from the
 // seed, the family and the number.
 type run struct {
 	*bench
@@ -47,16 +47,16 @@ type run struct {
 	values             helmexec.Values
 	timeout            time.Duration // of helm's waiting
 	during             trouble       // of the family, or drawn
-	want               []string      // objects of the release beside its record, as "Kind name", sorted
+	want               []string      // objects of the release except its record, as "Kind name", sorted
 	stays              []string      // those of them that an uninstall leaves by design
-	maybe              []string      // what may be there beside the release, left by an earlier try
+	maybe              []string      // objects outside the release that an earlier try may have left
 	rng                *rand.Rand
 	link               *link
 	kubeconfig         string
 	faults             atomic.Int64
 }
 
-// begun tells that some run was.
+// begun is set when a run has begun.
 var begun atomic.Bool
 
 // newRun draws a run and makes its namespace and link.
@@ -161,13 +161,13 @@ func (r *run) killedRunners(ctx context.Context, j job) (outcome, error) {
 			return o, err
 		}
 		r.faults.Add(1)
-		// The first may have removed it all, and taken to its grave what stays.
+		// The first may have removed everything, and its list of what stays was lost.
 		j.IgnoreNotFound = true
 	}
 	return j.inProcess(ctx)
 }
 
-// inProcess does a job in a process of its own, which is killed when ctx ends.
+// inProcess does a job in a separate process, which is killed when ctx ends.
 func (j job) inProcess(ctx context.Context) (outcome, error) {
 	text, err := json.Marshal(j)
 	if err != nil {
@@ -177,7 +177,7 @@ func (j job) inProcess(ctx context.Context) (outcome, error) {
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), runnerVariable+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), &stdout, &stderr
-	// The helm that a killed runner leaves must not keep us.
+	// The helm that a killed runner leaves must not block us.
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
 		return outcome{}, fmt.Errorf("runner: %w: %s", err, stderr.String())
@@ -186,7 +186,7 @@ func (j job) inProcess(ctx context.Context) (outcome, error) {
 	return o, json.Unmarshal(stdout.Bytes(), &o)
 }
 
-// begin starts a job in a process of its own, which wait waits for.
+// begin starts a job in a separate process; wait waits for it.
 func (j job) begin(ctx context.Context) (wait func() (outcome, error)) {
 	var o outcome
 	var err error

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// tally counts what came of the runs of one family.
+// tally counts the results of the runs of one family.
 type tally struct {
 	mu      sync.Mutex
 	family  string
@@ -15,9 +15,9 @@ type tally struct {
 	faults  int
 	struck  int // helm processes that failed
 	first   int // installs and uninstalls that took one try
-	recover int // installs that were believed lost and had succeeded
-	retried int // that took more tries
-	swept   int // times that skipped objects were swept
+	recover int // installs that seemed lost but had succeeded
+	retried int // installs and uninstalls that took more tries
+	swept   int // how often skipped objects were swept
 	failed  int // that ended in an error
 	wrongs  map[wrong]int
 	took    time.Duration // of all runs together

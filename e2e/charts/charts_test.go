@@ -17,8 +17,8 @@ import (
 	"github.com/sut-bench/helmexec/internal/tools"
 )
 
-// folderVariable names a folder of charts to try instead of ours, and tableVariable a file for the
-// table of it.
+// folderVariable names a folder of charts to try instead of ours, and tableVariable a file for its
+// table.
 const (
 	folderVariable = "CHARTS"
 	tableVariable  = "CHARTS_TABLE"
@@ -65,7 +65,7 @@ func start(m *testing.M) int {
 	return code
 }
 
-// ready has the bed start its cluster, where it has none.
+// ready starts the cluster of the bed, if it has none.
 func (b *bed) ready(ctx context.Context) error {
 	if b.cluster != nil {
 		return nil
@@ -85,7 +85,7 @@ func (b *bed) stop() {
 	}
 }
 
-// TestCharts: what is left of a chart is what was reported.
+// TestCharts: what a chart leaves is what was reported.
 func TestCharts(t *testing.T) {
 	if errors.Is(missing, tools.ErrNotBuilt) {
 		t.Skip(missing)

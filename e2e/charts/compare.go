@@ -7,14 +7,14 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-// fault is one way in which what was told and what is there differ, with the object or the words.
+// fault is one way in which the report differs from the cluster, with the object or the error text.
 type fault struct{ kind, what string }
 
 const (
 	unnamed = "unnamed" // left in the cluster, and not reported
-	ghost   = "ghost"   // reported as left, and not there
+	ghost   = "ghost"   // reported as left, but does not exist
 	twice   = "twice"   // reported more than once
-	taken   = "taken"   // there before, of somebody else, and gone
+	taken   = "taken"   // existed before, belonged to somebody else, and is gone
 	untyped = "untyped" // an error without a kind that a program can tell
 	hung    = "hung"    // a call that did not end in its time
 	lost    = "lost"    // a release that is not found by its job
@@ -25,19 +25,19 @@ var kindsOfFault = []string{unnamed, ghost, twice, taken, untyped, hung, lost}
 
 func (f fault) String() string { return f.kind + ": " + f.what }
 
-// report is what was told: what remains, and in which status a release is still recorded, if it is.
+// report is what was reported: what remains, and the status of a release that is still recorded.
 type report struct {
 	remains         []helmexec.Remain
 	release, status string
 }
 
-// hasRecord tells whether an object is the record of the release in the status that was told.
+// hasRecord reports whether an object is the record of the release in the reported status.
 func (r report) hasRecord(o cluster.Object) bool {
 	return r.status != "" && o.Labels["owner"] == "helm" && o.Labels["name"] == r.release && o.Labels["status"] == r.status
 }
 
-// compare tells what is wrong with what was reported to remain. What was there at the time of the
-// report may go by itself later.
+// compare finds what is wrong with the reported remains. An object that existed at the time of the
+// report may disappear later.
 func compare(before, reported, after []cluster.Object, told report) (faults []fault) {
 	was, is := uids(before), uids(after)
 	there, named := map[helmexec.ObjectRef]bool{}, map[helmexec.ObjectRef]bool{}
@@ -68,7 +68,7 @@ func compare(before, reported, after []cluster.Object, told report) (faults []fa
 	return faults
 }
 
-// left are the objects that are new and that nothing else will take with it.
+// left are the new objects that nothing else will take with it.
 func left(before, after []cluster.Object) []cluster.Object {
 	was, is := uids(before), uids(after)
 	return slices.DeleteFunc(slices.Clone(after), func(o cluster.Object) bool {
@@ -76,8 +76,8 @@ func left(before, after []cluster.Object) []cluster.Object {
 	})
 }
 
-// follows tells whether an object goes with another that is there: its owner, or the volume claim
-// for which a volume was made.
+// follows reports whether an object disappears with another one: its owner, or the volume claim for
+// which a volume was made.
 func follows(o cluster.Object, there map[string]bool) bool {
 	const volumeOf = "pvc-"
 	if o.Kind == "PersistentVolume" && len(o.Name) > len(volumeOf) && there[o.Name[len(volumeOf):]] {
@@ -86,7 +86,7 @@ func follows(o cluster.Object, there map[string]bool) bool {
 	return slices.ContainsFunc(o.Owners, func(uid string) bool { return there[uid] })
 }
 
-// identity names an object as helmexec does, but for its version.
+// identity names an object as helmexec does, without its version.
 func identity(o cluster.Object) helmexec.ObjectRef {
 	return helmexec.ObjectRef{Group: o.Group(), Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}
 }

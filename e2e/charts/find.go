@@ -1,5 +1,5 @@
-// Package charts installs and removes charts, one after the other, and compares what the whole
-// cluster holds before and after with what was reported.
+// Package charts installs and removes charts, one after the other, and compares everything in the
+// cluster before and after with what was reported.
 package charts
 
 import (
@@ -19,7 +19,7 @@ type chart struct {
 
 // find lists the charts of a folder: folders and archives in it, or in a folder of it.
 //
-// Values are those of NAME.values.yaml beside the folder or archive NAME, else of the first
+// Values come from NAME.values.yaml beside the folder or archive NAME, or else from the first
 // ci/*-values.yaml in the folder, where charts have values for their own tests.
 func find(folder string) ([]chart, error) {
 	var found []chart
@@ -40,7 +40,7 @@ func find(folder string) ([]chart, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("no chart is in %s, nor in a folder of it: want folders with a Chart.yaml, or .tgz files", folder)
+		return nil, fmt.Errorf("there is no chart in %s or its subfolders: want folders with a Chart.yaml, or .tgz files", folder)
 	}
 	slices.SortFunc(found, func(a, b chart) int { return strings.Compare(a.name, b.name) })
 	return found, nil

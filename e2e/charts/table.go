@@ -32,7 +32,7 @@ func (t *trial) count(kind string) (n int) {
 	return n
 }
 
-// table shows trials with those that have faults first, and totals.
+// table shows trials, those with faults first, and totals.
 func table(all []*trial) string {
 	slices.SortFunc(all, func(a, b *trial) int {
 		return strings.Compare(a.chart.name+" "+a.helm, b.chart.name+" "+b.helm)

@@ -14,14 +14,14 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-// bed is a cluster of its own for one trial at a time.
+// bed is a cluster for one trial at a time.
 type bed struct {
 	dir     string
 	cluster *cluster.Cluster
 }
 
-// everything is what the cluster holds. A definition of custom resources that changes or a busy
-// machine can keep the API server from telling for a while.
+// everything is what the cluster contains. A changing custom resource definition or a busy machine
+// can keep the API server from answering for a while.
 func (b *bed) everything(ctx context.Context) (all []cluster.Object, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -46,18 +46,18 @@ type trial struct {
 	took    time.Duration
 }
 
-// times are how long helm waits in an install and in a removal, and the time of grace.
+// times are how long helm waits in an install and in a removal, and the grace period.
 type times struct{ install, removal, grace time.Duration }
 
 const (
 	// limit is the time of one install or removal. Each hook and each wait takes its timeout at most.
 	limit = 20 * time.Minute
-	// settling is the time of what is deleted in the background.
+	// settling is the time for objects that are deleted in the background.
 	settling = 2 * time.Minute
 )
 
-// try installs the chart, removes it if that was a success, and looks at what is left. Its error is a
-// fault of the bed. What is left is removed.
+// try installs the chart, removes it if that succeeded, and checks what is left, which is then
+// removed. An error means that the bed failed.
 func (t *trial) try(ctx context.Context, b *bed) error {
 	begin := time.Now()
 	defer func() { t.took = time.Since(begin) }()
@@ -113,7 +113,7 @@ func (t *trial) installAndRemove(ctx context.Context, h *helmexec.Helm) report {
 
 const installed = "installed and removed"
 
-// bounded calls a function that is to end when its context does.
+// bounded calls a function that must end when its context does.
 func (t *trial) bounded(ctx context.Context, what string, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -123,7 +123,7 @@ func (t *trial) bounded(ctx context.Context, what string, call func(context.Cont
 	select {
 	case err = <-done:
 	case <-time.After(limit + 3*t.grace):
-		err = errors.New("it goes on after its context")
+		err = errors.New("it runs on after its context has ended")
 	}
 	if ctx.Err() != nil {
 		t.fault(hung, fmt.Sprintf("the %s: %v", what, err))
@@ -136,8 +136,8 @@ func (t *trial) bounded(ctx context.Context, what string, call func(context.Cont
 
 func (t *trial) fault(kind, what string) { t.faults = append(t.faults, fault{kind, what}) }
 
-// look compares what is there with what was reported: at once, and again while something is left that
-// may go by itself.
+// look compares the cluster with what was reported: at once, and again while something is left that
+// may disappear by itself.
 func (t *trial) look(ctx context.Context, b *bed, before []cluster.Object, told report) error {
 	soon, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
@@ -168,7 +168,7 @@ func reportOf(err error) report {
 	return report{}
 }
 
-// kinds of errors that README.md lists, the more telling ones first.
+// kinds of errors that README.md lists, the more specific ones first.
 var kinds = []error{
 	helmexec.ErrLeftBehind, helmexec.ErrNotGone, helmexec.ErrNotReady, helmexec.ErrNotRecorded, helmexec.ErrRenderFailed, helmexec.ErrBadChart,
 	helmexec.ErrReleaseExists, helmexec.ErrReleaseBusy, helmexec.ErrReleaseNotFound, helmexec.ErrNamespaceNotFound,

@@ -7,8 +7,8 @@ import (
 	"github.com/sut-bench/helmexec"
 )
 
-// want is what is to come of one of our own charts, and how long helm may wait for what never comes.
-// Where there is nothing of that kind, the time is longer than anything takes.
+// want is the expected outcome of one of our own charts, and how long helm may wait for what never
+// happens. If nothing like that is in the chart, the time is longer than anything takes.
 type want struct {
 	outcome string // a part of it
 	times
@@ -34,7 +34,7 @@ var wanted = map[string]want{
 	"stack":           {outcome: installed},
 	"webapp":          {outcome: installed},
 
-	"admission-policy":      {}, // it may not be at work yet when the release is removed
+	"admission-policy":      {}, // it may not be active yet when the release is removed
 	"api-service":           {outcome: installed},
 	"crds":                  {outcome: installed},
 	"crds-by-hook":          {}, // Helm 3 may look for the new kind before the API server serves it
@@ -49,7 +49,7 @@ var wanted = map[string]want{
 	"finalizer":             {outcome: notGone, times: times{removal: short}},
 	"finalizer-not-ready":   {outcome: notReady, times: times{install: short, grace: short}},
 	"generate-name":         {outcome: refused},
-	"generate-name-hook":    {}, // Helm 3 cannot wait for what has no name
+	"generate-name-hook":    {}, // Helm 3 cannot wait for an object without a name
 	"hook-endless":          {outcome: notReady, times: times{install: short}},
 	"hook-endless-goodbye":  {outcome: notGone, times: times{removal: short}},
 	"hook-endless-late":     {outcome: notReady, times: times{install: short}},
@@ -72,7 +72,7 @@ var wanted = map[string]want{
 	"policies":              {outcome: installed},
 	"policies-wide":         {outcome: installed},
 	"quota":                 {outcome: notReady, times: times{install: short}},
-	"quota-refuses":         {}, // a quota that nobody has counted yet lets all through
+	"quota-refuses":         {}, // a quota that is not counted yet lets everything through
 	"unknown-kind":          {outcome: refused},
 	"volumes":               {outcome: installed},
 	"volumes-not-ready":     {outcome: notReady, times: times{install: short}},

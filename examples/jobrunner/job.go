@@ -21,7 +21,7 @@ type job struct {
 	out     *lines
 }
 
-// run takes one SUT through the job and tells whether all of it worked.
+// run takes one SUT through the job and reports whether all of it worked.
 func (j *job) run(ctx context.Context, s sut) bool {
 	say := j.out.of(s)
 	err := j.measure(ctx, s, say)
@@ -39,7 +39,7 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 	}
 	say.step("chart", "%s %s", chart.Name, chart.Version)
 
-	// The archive is what was resolved, whatever the repository serves from now on.
+	// The archive is the resolved chart, whatever the repository serves from now on.
 	release := helmexec.SUTHelmName(j.id, s.name)
 	render := helmexec.TemplateOptions{ReleaseName: release, FromCluster: true}
 	images, err := j.helm.Chart2Images(ctx, chart.Archive, render, helmexec.ImageOptions{})
@@ -59,7 +59,7 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 	installed, err := j.helm.Install(ctx, release, chart.Archive, helmexec.InstallOptions{
 		Wait:        true,
 		Timeout:     2 * time.Minute,
-		OperationID: j.id + "/" + j.attempt, // a runner that is started again goes on with this install
+		OperationID: j.id + "/" + j.attempt, // a restarted runner continues this install
 		JobID:       j.id,
 		Progress:    say.progress,
 	})
@@ -70,13 +70,13 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 
 	benchmarkErr := j.benchmark(ctx, release, say)
 
-	// The SUT goes whatever became of its benchmark, and also when ctx has ended: it holds GPUs.
+	// The SUT is removed even if its benchmark failed or ctx has ended, because it holds GPUs.
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
 	return errors.Join(benchmarkErr, j.remove(cleanup, release, say))
 }
 
-// benchmark stands where a real job measures the SUT.
+// benchmark is where a real job measures the SUT.
 func (j *job) benchmark(ctx context.Context, release string, say *sutLines) error {
 	now, err := j.helm.Status(ctx, release, helmexec.StatusOptions{})
 	if err != nil {

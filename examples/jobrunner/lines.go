@@ -13,8 +13,8 @@ import (
 	"github.com/sut-bench/helmexec"
 )
 
-// lines prints what several SUTs do at once, one line a step, each with the SUT's name, the step,
-// and the time since the SUT's last one.
+// lines prints what several SUTs do at once, one line per step, each with the SUT's name, the step,
+// and the time since the SUT's last step.
 type lines struct {
 	mu    sync.Mutex
 	width int // of the longest name
@@ -39,14 +39,14 @@ type sutLines struct {
 	last time.Time
 }
 
-// step prints what came of a step.
+// step prints the result of a step.
 func (l *sutLines) step(step, format string, a ...any) {
 	took := time.Since(l.last)
 	l.last = time.Now()
 	l.print(took, step, fmt.Sprintf(format, a...))
 }
 
-// progress prints how far an install is that still waits.
+// progress prints how far a waiting install is.
 func (l *sutLines) progress(p helmexec.Progress) {
 	text := fmt.Sprintf("%d of %d pods ready", p.Ready, p.Total)
 	if p.Blocker != nil {
@@ -55,7 +55,7 @@ func (l *sutLines) progress(p helmexec.Progress) {
 	l.print(p.Elapsed, "waiting", text)
 }
 
-// print prints a text, of one line or a table, with the rest beside its first line.
+// print prints a text, one line or a table, with name, step and time beside its first line.
 func (l *sutLines) print(took time.Duration, step, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

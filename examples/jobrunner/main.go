@@ -2,8 +2,8 @@
 //
 //	jobrunner -job 42 http://127.0.0.1:8080/charts/webapp 'my sut=oci://registry.example/suts/inference:1.2.0'
 //
-// Each argument is the address of a Helm chart, with a name of the SUT before it if that is not to
-// be the chart's. The exit code is 0 when every SUT was installed, measured and removed.
+// Each argument is the address of a Helm chart, optionally with a name of the SUT before it;
+// default is the chart's name. The exit code is 0 if every SUT was installed, measured and removed.
 package main
 
 import (
@@ -62,7 +62,7 @@ func run(ctx context.Context, cfg helmexec.Config, id, attempt string, args []st
 	for _, s := range suts {
 		release := helmexec.SUTHelmName(id, s.name)
 		if other, taken := releases[release]; taken {
-			return fmt.Errorf("the SUTs %q and %q would both be release %s: name one of them otherwise", other, s.name, release)
+			return fmt.Errorf("the SUTs %q and %q would both be release %s: give one of them another name", other, s.name, release)
 		}
 		releases[release] = s.name
 	}

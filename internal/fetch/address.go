@@ -78,7 +78,7 @@ func parseAddress(address string) (source, error) {
 	}
 	switch {
 	case strings.HasPrefix(address, "~"):
-		return bad("a '~' is not expanded here: give the whole path")
+		return bad("a '~' is not expanded: give the whole path")
 	case isURL && (scheme == "http" || scheme == "https" || scheme == "oci"):
 		return parseChartURL(address, rest, bad)
 	case isURL:
@@ -111,15 +111,15 @@ func parseChartURL(address, rest string, bad func(string, ...any) (source, error
 	case err != nil:
 		return bad("not a URL: %v", err.(*url.Error).Err)
 	case u.Host == "" || u.Hostname() == "":
-		return bad("no host behind %s://", u.Scheme)
+		return bad("no host after %s://", u.Scheme)
 	case u.Fragment != "":
-		return bad("a fragment (#…) has no meaning here")
+		return bad("remove the fragment (#…)")
 	case u.Scheme == "oci":
 		return parseOCI(address, rest, bad)
 	case strings.HasSuffix(u.Path, ".tgz") || strings.HasSuffix(u.Path, ".tar.gz"):
 		return source{kind: fromArchive, ref: address}, nil
 	case u.RawQuery != "":
-		return bad("a query (?…) has no meaning in the address of a repository")
+		return bad("remove the query (?…): the address of a repository has none")
 	}
 	slash := strings.LastIndexByte(address, '/')
 	if slash < len(u.Scheme)+3 {

@@ -28,7 +28,7 @@ func Advice(f Failure) string {
 	switch f.Kind {
 	case errdef.ErrClusterUnreachable:
 		if strings.Contains(text, `"http://localhost:8080/`) {
-			return "helm asks there where it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
+			return "helm asks there if it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
 		}
 		return ""
 	case errdef.ErrNamespaceNotFound:
@@ -37,19 +37,19 @@ func Advice(f Failure) string {
 		case missing == nil:
 			return ""
 		case missing[1] != cmp.Or(flag(f.Args, "--namespace"), missing[1]):
-			return "the chart puts objects into that namespace: make it, or have the chart changed"
+			return "the chart puts objects into that namespace: create it, or have the chart changed"
 		case slices.Contains(f.Args, "--create-namespace"):
 			return ""
 		}
-		return "make it, or set CreateNamespace"
+		return "create it, or set CreateNamespace"
 	}
 	switch {
 	case strings.Contains(text, "server gave http response to https client"):
-		return "set PlainHTTP where a registry has no TLS"
+		return "set PlainHTTP if the registry has no TLS"
 	case f.Kind == errdef.ErrUnauthorized:
 		return f.aboutCredentials()
 	case strings.Contains(text, "repo.indexfile"):
-		return "what it serves is no index of charts"
+		return "what it serves is not a chart index"
 	}
 	return ""
 }
@@ -66,7 +66,7 @@ func (f Failure) aboutCredentials() string {
 	case strings.HasPrefix(f.Subject, "oci://") || f.Args[0] == "push":
 		return "log in with RegistryLogin"
 	case archivePath.MatchString(f.Subject):
-		return "the URL of an archive takes a user name and password in it"
+		return "put a user name and password into the URL of the archive"
 	}
 	return "give AddRepo a user name and password, or a token"
 }

@@ -23,11 +23,11 @@ import (
 	"github.com/sut-bench/helmexec/internal/tools"
 )
 
-// minRounds keeps a median from resting on a few rounds, whatever -benchtime says.
+// minRounds is the least number of rounds for a median, whatever -benchtime says.
 const minRounds = 15
 
 // BenchmarkChart2Images compares Chart2Images with a helm that is started with the same arguments and nothing else
-// around it. The three take turns within a round, so that a busy moment of the machine falls on all of them; the
+// around it. The three take turns within a round, so that a busy moment of the machine affects all of them; the
 // figures are medians over the rounds:
 //
 //	ratio           Chart2Images to helm in the environment of the caller
@@ -161,7 +161,7 @@ func compare(b *testing.B, helm, address string) {
 			manifest = len(out)
 		}
 	}
-	home := "HELM_PLUGINS=" + b.TempDir() // no plugins of this machine's
+	home := "HELM_PLUGINS=" + b.TempDir() // none of this machine's plugins
 	ways := []func(){chart2Images, bare(home), bare(home, "GOGC=400", "GOMEMLIMIT=768MiB")}
 	var wall, cpu [3][]time.Duration
 	round := func() {
@@ -180,7 +180,7 @@ func compare(b *testing.B, helm, address string) {
 	for len(wall[0]) < minRounds {
 		round()
 	}
-	b.ReportMetric(0, "ns/op") // of a whole round, so of no use
+	b.ReportMetric(0, "ns/op") // of a whole round, so useless
 	b.ReportMetric(float64(manifest)/1e3, "KB")
 	b.ReportMetric(median(wall[0])*1e3, "ms")
 	b.ReportMetric(median(wall[1])*1e3, "helm-ms")

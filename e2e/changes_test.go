@@ -48,7 +48,7 @@ func upgradeAndRollBack(b *bed) {
 	if values["greeting"] != "hi" || len(values) != 1 {
 		b.Errorf("values are %v", values)
 	}
-	// The install of before still knows its release.
+	// The earlier install still knows its release.
 	rel, err = b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{OperationID: "first"})
 	b.must(err)
 	if rel.Revision != 2 || !rel.Recovered {
@@ -64,7 +64,7 @@ func upgradeAndRollBack(b *bed) {
 	b.wantErr(b.rollback(helmexec.RollbackOptions{Revision: 9}), helmexec.ErrReleaseNotFound, "9")
 }
 
-// failedUpgrade stays by default, for the next upgrade works over it, or goes back.
+// failedUpgrade stays by default, because it does not block the next upgrade, or is rolled back.
 func failedUpgrade(b *bed) {
 	_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
@@ -85,7 +85,7 @@ func failedUpgrade(b *bed) {
 	b.must(err)
 }
 
-// cancelledUpgrade leaves nothing pending, for that would block every later change.
+// cancelledUpgrade leaves nothing pending, because that would block every later change.
 func cancelledUpgrade(b *bed) {
 	_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
@@ -171,7 +171,7 @@ func jobIsCleanedUp(b *bed) {
 	}
 }
 
-// uninstallWaitsForALiveInstall: to remove the record below a helm at work would orphan its objects.
+// uninstallWaitsForALiveInstall: removing the record while its helm runs would orphan its objects.
 func uninstallWaitsForALiveInstall(b *bed) {
 	installed := make(chan error, 1)
 	go func() {
@@ -217,9 +217,9 @@ func progressIsTold(b *bed) {
 	b.wantErr(err, context.Canceled)
 }
 
-// whatIsInstalledIsTransformed: every image from the mirror, every object with the job's label,
-// hooks included; Helm 3 does not pass hooks through, and such a chart is refused before anything
-// is made.
+// whatIsInstalledIsTransformed: every image comes from the mirror, every object has the job's
+// label, including hooks; Helm 3 does not pass hooks through, and such a chart is refused before
+// anything is made.
 func whatIsInstalledIsTransformed(b *bed) {
 	mirror := helmexec.RegistryMap{"docker.io": "mirror.example/docker", "ghcr.io": "mirror.example/ghcr", "quay.io": "mirror.example/quay"}
 	transform := helmexec.Transforms(
@@ -262,7 +262,7 @@ func whatIsInstalledIsTransformed(b *bed) {
 	labelled := 0
 	for _, o := range objects {
 		if b.helm == "helm3" && strings.HasPrefix(o.Name, "accepted") {
-			continue // its hooks and what it makes of them are as they were
+			continue // its hooks and their pods are unchanged
 		}
 		switch o.Kind {
 		case "Deployment", "Pod", "Service", "CronJob", "ConfigMap", "ServiceAccount":
@@ -304,7 +304,7 @@ func cancelledWhileItIsTransformed(b *bed) {
 	}
 }
 
-// fitsIsWhatTheSchedulerDoes on nodes of 2 and 3 GPUs, which no other behaviour asks for.
+// fitsIsWhatTheSchedulerDoes on nodes of 2 and 3 GPUs, which no other behaviour uses.
 func fitsIsWhatTheSchedulerDoes(b *bed) {
 	const resource = "amd.com/gpu"
 	label := map[string]string{"fits": b.helm}

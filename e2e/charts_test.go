@@ -14,7 +14,7 @@ import (
 
 var plainHTTP = helmexec.SourceOptions{PlainHTTP: true}
 
-// repositoryAtAPort: a URL with a port makes a name that works in a chart reference.
+// repositoryAtAPort: a URL with a port gets a name that works in a chart reference.
 func repositoryAtAPort(b *bed) {
 	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
 	name, err := h.AddRepo(b.ctx, b.repo.URL, helmexec.RepoOptions{})
@@ -151,7 +151,7 @@ func imagesOfTheCharts(b *bed) {
 	b.wantErr(err, nil, "tag is required")
 }
 
-// chartFolderWithLinks: links within the chart's folder are followed, and none that leads out.
+// chartFolderWithLinks: links within the chart's folder are followed, but none that leads out.
 func chartFolderWithLinks(b *bed) {
 	configMap := func(name string) string {
 		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n"

@@ -14,7 +14,7 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-var errStill = errors.New("still at work")
+var errStill = errors.New("still working")
 
 // nameIsTaken: Helm 3 and 4 say it in different words.
 func nameIsTaken(b *bed) {
@@ -93,8 +93,8 @@ func clusterThatDoesNotAnswer(b *bed) {
 	}
 }
 
-// cancelled begins an install, ends its context once the release is recorded, and wants nothing left
-// but what is reported.
+// cancelled begins an install, ends its context once the release is recorded, and expects that only
+// reported objects are left.
 func (b *bed) cancelled(release string, opts helmexec.InstallOptions, begun func()) {
 	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
@@ -144,7 +144,7 @@ var (
 		values: helmexec.Values{"image": "registry.test/nosuchimage:1"},
 		kind:   "Pod", container: "main", reason: "ImagePullBackOff", says: "registry.test/nosuchimage:1",
 	}
-	// Its pods take longer to go than they had for getting ready.
+	// Its pods take longer to terminate than they had for becoming ready.
 	notReadyAtOnce = notReadyCase{
 		values: helmexec.Values{"fault": cluster.FaultNotReady, "replicas": 3}, timeout: time.Second,
 		kind: "Pod", container: "main",
@@ -193,7 +193,7 @@ func notReady(c notReadyCase) func(*bed) {
 	}
 }
 
-// shown tells what an error does not say.
+// shown reports what an error does not say.
 func (c notReadyCase) shown(err *helmexec.ReleaseError) error {
 	if len(err.Blockers) == 0 {
 		return fmt.Errorf("no blockers on %w", err)
@@ -218,7 +218,7 @@ func failedReleaseIsKeptOnRequest(b *bed) {
 	if status, err := b.recordedStatus("web"); err != nil || status != "failed" {
 		b.Errorf("the release is %s (%v), want failed", status, err)
 	}
-	// The same operation starts anew.
+	// The same operation starts again.
 	opts.Values = helmexec.Values{"replicas": 2}
 	opts.Timeout = patient
 	rel, err := b.h.Install(b.ctx, "web", sutChart, opts)

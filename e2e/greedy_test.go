@@ -12,7 +12,7 @@ import (
 	"github.com/sut-bench/helmexec"
 )
 
-// greedyCharts take more than a chart may of the machine that renders them.
+// greedyCharts use more of the machine that renders them than a chart may.
 var greedyCharts = map[string]struct {
 	template string
 	kind     error
@@ -58,7 +58,7 @@ func chartThatTakesTooMuch(b *bed) {
 	_, err = h.Template(b.ctx, large, helmexec.TemplateOptions{})
 	b.wantErr(err, helmexec.ErrRenderTooLarge, "printed more than 1 MiB")
 
-	// It grows on while it is looked at and killed.
+	// It keeps growing until it is checked and killed.
 	if took := peak(); took < memory/2 || took > 2*memory {
 		b.Errorf("a helm took up to %d MiB of memory", took>>20)
 	}
@@ -79,8 +79,8 @@ func writeChart(b *bed, dir, template string) {
 	b.must(os.WriteFile(filepath.Join(dir, "templates", "a.yaml"), []byte(template), 0o600))
 }
 
-// peakMemory watches the processes that have a text in their arguments. The function it gives ends that
-// and tells the most bytes of memory that one of them had.
+// peakMemory watches the processes that have a text in their arguments. The function it returns ends
+// that and returns the most bytes of memory that one of them had.
 func peakMemory(text string) (end func() int64) {
 	stop, most := make(chan struct{}), make(chan int64)
 	go func() {

@@ -1,4 +1,4 @@
-// Package e2e runs the public API against real Helm 3 and 4, a real API server, a chart repository
+// Package e2e tests the public API with real Helm 3 and 4, a real API server, a chart repository
 // and an OCI registry.
 package e2e
 
@@ -218,7 +218,7 @@ func (b *bed) wantErr(err, want error, texts ...string) {
 	}
 }
 
-// says tells which of the texts is not in an error.
+// says reports which of the texts is not in an error.
 func says(err error, texts ...string) error {
 	for _, text := range texts {
 		if !strings.Contains(err.Error(), text) {

@@ -11,8 +11,8 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-// objects looks at the namespace past helm: what nothing in it looks after, as "Kind name". The
-// release records are among them, as Secrets.
+// objects looks at the namespace without helm: all objects that nothing in it controls, as "Kind
+// name". The release records are among them, as Secrets.
 func (b *bed) objects(ctx context.Context) ([]string, error) {
 	all, err := b.cluster.Objects(ctx, b.namespace)
 	free := []string{}
@@ -25,8 +25,8 @@ func (b *bed) objects(ctx context.Context) ([]string, error) {
 	return free, err
 }
 
-// wantLeft fails unless the namespace comes to have the reported objects and no other: what is
-// deleted in the background takes a moment.
+// wantLeft fails unless the namespace ends up with exactly the reported objects: deleting in the
+// background takes a moment.
 func (b *bed) wantLeft(remains []helmexec.Remain) {
 	b.Helper()
 	want := []string{}

@@ -15,7 +15,7 @@ import (
 )
 
 // skippingHelm is a helm whose first uninstall deletes no object, and waits in the meantime until
-// its record is removed. So does Helm 4 when it cannot find out whose the objects are.
+// its record is removed. So does Helm 4 when it cannot find out who owns the objects.
 const skippingHelm = `#!/bin/sh
 if [ "$1" = uninstall ] && mkdir '%[1]s/skipping' 2>/dev/null; then
 	while [ ! -e '%[1]s/removed' ]; do sleep 0.05; done
@@ -77,8 +77,8 @@ func (b *bed) folder(files map[string]string) string {
 	return chart
 }
 
-// markTakenOff: what a chart's own pods can do, to keep their objects from Helm 4, which leaves what is
-// not marked as of the release, and succeeds.
+// markTakenOff: a chart's own pods can remove the ownership mark from their objects. Helm 4 leaves
+// unmarked objects, and succeeds.
 func markTakenOff(b *bed) {
 	_, err := b.h.Install(b.ctx, "web", b.folder(map[string]string{
 		"map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: stubborn\n",
@@ -100,8 +100,8 @@ func markTakenOff(b *bed) {
 	b.wantLeft(left)
 }
 
-// unreadableAndStaying: a record that is too large to read does not tell what it was made of, and
-// helm says that something of it stays.
+// unreadableAndStaying: the objects of a record that is too large to read are not known, and helm
+// says that some of them stay.
 func unreadableAndStaying(b *bed) {
 	_, err := b.h.Install(b.ctx, "web", b.folder(map[string]string{
 		"map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: stays\n  finalizers: [example.com/stays]\n# {{ repeat 36000000 \"a\" }}\n",

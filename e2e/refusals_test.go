@@ -66,7 +66,7 @@ func (b *bed) wantNames(remains []helmexec.Remain, want ...string) {
 	}
 }
 
-// uninstallThatIsRefused: helm itself says no more than that it failed.
+// uninstallThatIsRefused: helm itself only says that it failed.
 func uninstallThatIsRefused(b *bed) {
 	limited := b.mayOnly("- {apiGroups: ['', apps], resources: ['*'], verbs: [get, list, watch, create, update, patch]}\n")
 	_, err := limited.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{JobID: "7"})
@@ -107,7 +107,7 @@ func installWithoutRightsOnRecords(b *bed) {
 	}
 }
 
-// crd is a custom resource definition; its group is of one test, for all share the cluster.
+// crd is a custom resource definition; each test has its own group, because all share the cluster.
 func (b *bed) crd(plural, scope string) string {
 	group := b.namespace + ".example.com"
 	kind := strings.ToUpper(plural[:1]) + strings.TrimSuffix(plural[1:], "s")
@@ -171,7 +171,7 @@ func crdsAndNamespacesStay(b *bed) {
 	b.must(b.cluster.DeleteNamespace(b.ctx, fresh))
 }
 
-// podsThatAQuotaRefuses: whoever makes pods tells in events alone that it may not.
+// podsThatAQuotaRefuses: the controller that makes pods reports a refusal only in events.
 func podsThatAQuotaRefuses(b *bed) {
 	b.must(b.cluster.Request(b.ctx, http.MethodPost, "/api/v1/namespaces/"+b.namespace+"/resourcequotas", "metadata: {name: none}\nspec: {hard: {pods: '0'}}\n", nil))
 	pod := "    metadata: {labels: {app: x}}\n    spec: {restartPolicy: %s, containers: [{name: main, image: x:1}]}\n"
@@ -188,7 +188,7 @@ func podsThatAQuotaRefuses(b *bed) {
 	}
 }
 
-// hookThatIsRefused: nothing of it was made that could get ready.
+// hookThatIsRefused: it made nothing that could get ready.
 func hookThatIsRefused(b *bed) {
 	limited := b.mayOnly("- {apiGroups: ['', apps], resources: ['*'], verbs: ['*']}\n- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, delete]}\n")
 	_, err := limited.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{Wait: true, Timeout: patient, Values: hookThat("pre-install", "")})
@@ -239,7 +239,7 @@ func preDeleteHookThatNeverEnds(b *bed) {
 	b.wantLeft(results[0].Remains)
 }
 
-// twoHomesCleanUpOneJob: each release is in one of the results, and nobody fails.
+// twoHomesCleanUpOneJob: each release is in one of the results, and neither fails.
 func twoHomesCleanUpOneJob(b *bed) {
 	const releases = 4
 	for i := range releases {

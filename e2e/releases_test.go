@@ -144,7 +144,7 @@ func listEveryState(b *bed) {
 	}
 }
 
-// killedInstall leaves a release pending, as a machine that lost its power.
+// killedInstall leaves a release pending, like a machine that lost its power.
 func (b *bed) killedInstall(release string, flags ...string) {
 	b.Helper()
 	flags = append([]string{

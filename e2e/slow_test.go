@@ -17,8 +17,8 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-// slowServer stands before the API server, as a load balancer that has the whole of a request before it
-// passes that on: what it has accepted arrives, also when whoever asked is gone.
+// slowServer is in front of the API server, like a load balancer that reads a whole request before it
+// passes it on: what it has accepted arrives, even if the client is gone.
 type slowServer struct {
 	*httptest.Server
 	kubeconfig string
@@ -45,7 +45,7 @@ func (b *bed) newSlowServer(kind string) *slowServer {
 			select {
 			case s.held <- r.URL.Path:
 				r = r.WithContext(context.WithoutCancel(r.Context()))
-				w = struct{ http.ResponseWriter }{w} // which does not tell that the other end is gone
+				w = struct{ http.ResponseWriter }{w} // does not report that the client is gone
 				<-s.release
 			default: // not the first one
 			}
@@ -58,8 +58,8 @@ func (b *bed) newSlowServer(kind string) *slowServer {
 	return s
 }
 
-// recordThatArrivesLate: helm is killed while its record is on its way. It is named, and found by the
-// clean-up of the job.
+// recordThatArrivesLate: helm is killed while its record is on its way. The record is listed, and the
+// clean-up of the job finds it.
 func recordThatArrivesLate(b *bed) {
 	s := b.newSlowServer("secrets")
 	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Kubeconfig, cfg.GracePeriod = s.kubeconfig, 3*time.Second })
@@ -80,7 +80,8 @@ func recordThatArrivesLate(b *bed) {
 	b.wantLeft(nil)
 }
 
-// objectThatArrivesLate: helm ends while it makes an object, and that comes when the release is removed.
+// objectThatArrivesLate: helm ends while it makes an object, which arrives when the release has been
+// removed.
 func objectThatArrivesLate(b *bed) {
 	s := b.newSlowServer("deployments")
 	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Kubeconfig, cfg.GracePeriod = s.kubeconfig, time.Minute })
@@ -106,7 +107,7 @@ func objectThatArrivesLate(b *bed) {
 	b.wantLeft(b.failed(err).Remains)
 }
 
-// objectThatDoesNotArrive: whether it still comes is not known, so it is named.
+// objectThatDoesNotArrive: it is not known whether it will still arrive, so it is listed.
 func objectThatDoesNotArrive(b *bed) {
 	s := b.newSlowServer("deployments")
 	defer close(s.release)

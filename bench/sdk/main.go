@@ -1,5 +1,5 @@
-// Command sdk does by the Helm SDK, in process, what helmexec does by helm processes, so that bench can
-// measure both in turns. It answers each line of stdin, a task, with a line, what it cost.
+// Command sdk does with the Helm SDK, in process, what helmexec does with helm processes, so that bench
+// can measure both in turns. It answers each line of stdin, a task, with a line that says what it cost.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"helm.sh/helm/v4/pkg/repo/v1"
 )
 
-// task is to resolve a chart of a repository in a folder of its own, or to render one on disk.
+// task is to resolve a chart of a repository in a new folder, or to render one on disk.
 type task struct{ Repo, Chart, Dir string }
 
 type answer struct {

@@ -20,15 +20,15 @@ type APIError struct {
 
 func (e *APIError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
 
-// IsNotFound tells whether the apiserver said that there is no such object.
+// IsNotFound reports whether the apiserver said that there is no such object.
 func IsNotFound(err error) bool {
 	var api *APIError
 	return errors.As(err, &api) && api.Code == http.StatusNotFound
 }
 
-// Request asks the apiserver, past helm and every proxy. A body is YAML if it is
-// a string, and otherwise whatever encodes to JSON (a merge patch, if the method
-// is PATCH). A result, if not nil, is decoded from JSON.
+// Request asks the apiserver directly, without helm and every proxy. A body is YAML if it is a
+// string, and otherwise whatever encodes to JSON (a merge patch, if the method is PATCH). A result,
+// if not nil, is decoded from JSON.
 func (c *Cluster) Request(ctx context.Context, method, path string, body, result any) error {
 	return c.request(ctx, method, path, "application/json", body, result)
 }
@@ -88,8 +88,8 @@ func (c *Cluster) CreateNamespace(ctx context.Context, name string) error {
 	return guarded.Poll(ctx, func(ctx context.Context) error { return c.awaitDefaults(ctx, name) })
 }
 
-// DeleteNamespace removes a namespace with all that is in it and returns when it
-// is gone. It is not an error if it is not there.
+// DeleteNamespace removes a namespace with everything in it and returns when it is gone. It is not
+// an error if it does not exist.
 //
 // It does the work of the namespace controller, which would only start five
 // seconds later and look again after fifteen more.
@@ -142,7 +142,7 @@ func Eventually(ctx context.Context, done func(context.Context) error) error {
 	return guarded.Poll(ctx, done)
 }
 
-// awaitDefaults tells whether the objects are there that pods in a namespace get by default.
+// awaitDefaults checks that the objects exist that pods in a namespace get by default.
 func (c *Cluster) awaitDefaults(ctx context.Context, namespace string) error {
 	for _, object := range []string{"serviceaccounts/default", "configmaps/kube-root-ca.crt"} {
 		if err := c.Request(ctx, http.MethodGet, "/api/v1/namespaces/"+namespace+"/"+object, nil, nil); err != nil {

@@ -1,7 +1,7 @@
 // Package cluster starts real Kubernetes control planes on this machine for
-// tests: etcd, apiserver, controller manager and scheduler as they are, and kwok
-// in the place of the kubelets, which plays pods without running them. Labels on
-// a pod choose what is played; see [LabelFault].
+// tests: etcd, apiserver, controller manager and scheduler as they are, and kwok instead of the
+// kubelets, which simulates pods without running them. Labels on a pod choose what it simulates;
+// see [LabelFault].
 //
 // A cluster belongs to the program that started it and ends with it, however
 // that program ends.
@@ -21,21 +21,21 @@ import (
 	"github.com/sut-bench/helmexec/internal/tools"
 )
 
-// Options says what cluster to start. The zero value is a good one.
+// Options says what cluster to start. The zero value is useful.
 type Options struct {
 	// Nodes to make; nil means DefaultNodes.
 	Nodes []Node
-	// TempDir is the folder that the cluster makes its own in; "" means that of the system.
+	// TempDir is the folder in which the cluster makes its own folder; "" means that of the system.
 	TempDir string
 }
 
 // Cluster is a running control plane with its nodes.
 type Cluster struct {
-	// Kubeconfig is the path of a file that gives everything to its reader.
+	// Kubeconfig is the path of a file that gives its reader all rights.
 	Kubeconfig string
 	// URL is where the apiserver listens.
 	URL string
-	// Dir has the logs, the data and every kubeconfig; it goes with the cluster.
+	// Dir has the logs, the data and every kubeconfig; it is removed with the cluster.
 	Dir string
 
 	port      int
@@ -192,7 +192,7 @@ func (c *Cluster) Stop() {
 // StopAPIServer ends the apiserver as a crash would; everything else keeps running.
 func (c *Cluster) StopAPIServer() { c.stop("kube-apiserver") }
 
-// RestartControllers starts anew what watches the apiserver: after some outages within minutes, each
+// RestartControllers restarts what watches the apiserver: after some outages within minutes, each
 // watch waits a minute before it tries again.
 func (c *Cluster) RestartControllers() error {
 	for name, start := range map[string]func() error{

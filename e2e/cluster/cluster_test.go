@@ -229,7 +229,7 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 	}
 }
 
-// TestRestore: whatever stands in the way of its removal.
+// TestRestore: whatever hinders the removal of an object.
 func TestRestore(t *testing.T) {
 	ctx, c := testCluster(t)
 	namespace := newNamespace(ctx, t, c)
@@ -289,7 +289,7 @@ webhooks:
     namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: `+namespace+`}}
     rules: [{apiGroups: [""], apiVersions: [v1], resources: [configmaps], operations: [DELETE]}]
 `)
-	// The custom resource is seen when discovery has its kind.
+	// The custom resource is visible when discovery has its kind.
 	err = Eventually(ctx, func(ctx context.Context) error {
 		all, err := c.Objects(ctx)
 		if err == nil && !slices.ContainsFunc(all, func(o Object) bool { return o.String() == "example.com/v1 Thing stuck" }) {

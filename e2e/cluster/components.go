@@ -31,11 +31,11 @@ func (c *Cluster) run(component string, remove string, command ...string) (*guar
 // startEtcd starts etcd on a socket in the cluster's folder: no port that
 // another cluster could take, and none that another cluster could talk to.
 func (c *Cluster) startEtcd(ctx context.Context) error {
-	// The folder goes when etcd has ended, the only one that writes into it.
+	// The folder is removed when etcd has ended, the only writer.
 	etcd, err := c.run("etcd", c.Dir, c.binaries.controlplane, "etcd",
 		"--data-dir="+c.file("etcd"),
 		"--listen-client-urls="+c.etcdURL(),
-		// It insists on a host and a port, and nobody asks it for one.
+		// etcd requires a host and a port, which nobody uses.
 		"--advertise-client-urls=http://localhost:2379",
 		"--listen-peer-urls=unix://"+c.file("peer.sock"),
 		// Nothing outlives the cluster, so nothing needs to reach the disk.
@@ -73,7 +73,7 @@ func (c *Cluster) StartAPIServer(ctx context.Context) error {
 		"--service-account-key-file="+c.file("service-accounts.key"),
 		"--service-account-signing-key-file="+c.file("service-accounts.key"),
 		"--service-cluster-ip-range=10.96.0.0/16",
-		// Nobody outside of this machine reaches it, so it advertises no endpoint.
+		// Nobody outside this machine reaches it, so it advertises no endpoint.
 		"--endpoint-reconciler-type=none",
 		// As clusters are in general; nothing runs here.
 		"--allow-privileged=true",

@@ -32,13 +32,13 @@ contexts:
 current-context: helmexec-e2e
 `))
 
-// KubeconfigFor writes a kubeconfig that reaches the cluster by another address,
-// such as that of a proxy on loopback that breaks connections.
+// KubeconfigFor writes a kubeconfig that reaches the cluster through another address, such as a
+// proxy on loopback that breaks connections.
 func (c *Cluster) KubeconfigFor(url string) (path string, err error) {
 	return c.writeKubeconfig(fileNameFor(url), url, "", c.authority.cert)
 }
 
-// KubeconfigWith is KubeconfigFor for a server with a certificate of its own.
+// KubeconfigWith is KubeconfigFor for a server with another certificate.
 func (c *Cluster) KubeconfigWith(url string, certificate *x509.Certificate) (path string, err error) {
 	return c.writeKubeconfig(fileNameFor(url), url, "", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
 }
@@ -47,7 +47,7 @@ func fileNameFor(url string) string {
 	return "kubeconfig-" + strings.NewReplacer("/", "-", ":", "-").Replace(url)
 }
 
-// KubeconfigAs writes a kubeconfig for a user who may do nothing but what roles allow.
+// KubeconfigAs writes a kubeconfig for a user who may only do what roles allow.
 func (c *Cluster) KubeconfigAs(user string) (path string, err error) {
 	return c.writeKubeconfig("kubeconfig-as-"+user, c.URL, user, c.authority.cert)
 }

@@ -11,8 +11,7 @@ import (
 type Node struct {
 	Name   string
 	Labels map[string]string
-	// Resources are added to plenty of cpu, memory and pods, or replace them:
-	// {"nvidia.com/gpu": "8"}.
+	// Resources are added to ample cpu, memory and pods, or replace them: {"nvidia.com/gpu": "8"}.
 	Resources map[string]string
 }
 
@@ -70,7 +69,7 @@ func (c *Cluster) nodeReady(ctx context.Context, name string) error {
 	return fmt.Errorf("node %s is not ready", name)
 }
 
-// addStorageClass makes claims bind: stages.yaml plays the provisioner.
+// addStorageClass makes claims bind: stages.yaml simulates the provisioner.
 func (c *Cluster) addStorageClass(ctx context.Context) error {
 	return c.Request(ctx, http.MethodPost, "/apis/storage.k8s.io/v1/storageclasses", map[string]any{
 		"metadata": map[string]any{

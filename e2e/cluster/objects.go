@@ -45,10 +45,9 @@ func (o Object) Group() string {
 	return group
 }
 
-// Objects looks at the cluster itself, past helm: every object of every kind, in
-// the given namespaces or, without any, everywhere; sorted. What the cluster
-// makes by itself is left out: what was there at the start, events, endpoints,
-// and what every namespace has.
+// Objects looks at the cluster itself, without helm: every object of every kind, in the given
+// namespaces or, without any, everywhere; sorted. Objects that the cluster makes by itself are left
+// out: those that existed at the start, events, endpoints, and those that every namespace has.
 func (c *Cluster) Objects(ctx context.Context, namespaces ...string) ([]Object, error) {
 	all, err := c.Everything(ctx)
 	if err != nil {
@@ -59,7 +58,7 @@ func (c *Cluster) Objects(ctx context.Context, namespaces ...string) ([]Object, 
 	}), nil
 }
 
-// OfCluster tells whether the cluster makes such an object by itself.
+// OfCluster reports whether the cluster makes such an object by itself.
 func (o Object) OfCluster() bool {
 	switch o.Kind {
 	case "Endpoints", "EndpointSlice", "Event", "IPAddress", "Lease":
@@ -88,8 +87,8 @@ func uids(objects []Object) map[string]bool {
 	return all
 }
 
-// Everything returns every object of every kind that can be listed, sorted, with what the cluster
-// makes by itself.
+// Everything returns every object of every kind that can be listed, sorted, including those that
+// the cluster makes by itself.
 func (c *Cluster) Everything(ctx context.Context) ([]Object, error) {
 	kinds, err := c.kinds(ctx)
 	if err != nil {
@@ -107,8 +106,8 @@ func (c *Cluster) Everything(ctx context.Context) ([]Object, error) {
 	return objects, nil
 }
 
-// listKind returns the objects of one kind in a namespace, or everywhere if it is empty. Where one
-// version cannot be had, since a webhook converts to it that does not answer, another may.
+// listKind returns the objects of one kind in a namespace, or everywhere if it is empty. If one
+// version cannot be read, because its conversion webhook does not answer, another may work.
 func (c *Cluster) listKind(ctx context.Context, kind kind, namespace string) (objects []Object, err error) {
 	for _, kind.apiVersion = range kind.served {
 		if objects, err = c.listVersion(ctx, kind, namespace); err == nil {
@@ -136,7 +135,7 @@ func (c *Cluster) listVersion(ctx context.Context, kind kind, namespace string) 
 	}
 	err := c.request(ctx, http.MethodGet, kind.path(namespace), metadataOnly, nil, &list)
 	if err != nil {
-		return nil, ignoreNotFound(err) // its definition went meanwhile
+		return nil, ignoreNotFound(err) // its definition was removed meanwhile
 	}
 	var objects []Object
 	for _, item := range list.Items {
@@ -167,7 +166,7 @@ type kind struct {
 	namespaced       bool
 }
 
-// path is where its objects are, in a namespace or everywhere.
+// path is the URL path of its objects, in a namespace or everywhere.
 func (k kind) path(namespace string) string {
 	if namespace == "" {
 		return k.root + "/" + k.apiVersion + "/" + k.resource

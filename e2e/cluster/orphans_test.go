@@ -123,7 +123,7 @@ func members(t *testing.T, groups []int) (pids []int) {
 		if err != nil {
 			continue // it ended meanwhile
 		}
-		// "pid (name) state parent group …", and the name may have anything in it.
+		// "pid (name) state parent group …"; the name may contain anything.
 		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 		group, err := strconv.Atoi(fields[2])
 		if err != nil {

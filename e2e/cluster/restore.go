@@ -6,15 +6,15 @@ import (
 	"net/http"
 )
 
-// Restore removes what is not in before, which Everything returned, unless the cluster makes it by
-// itself; see RemoveAll.
+// Restore removes all objects that are not in before, which Everything returned, except those that
+// the cluster makes by itself; see RemoveAll.
 func (c *Cluster) Restore(ctx context.Context, before []Object) error {
 	had := uids(before)
 	return c.RemoveAll(ctx, func(o Object) bool { return !had[o.UID] && !o.OfCluster() })
 }
 
-// RemoveAll removes such objects, and returns when all are gone. Nobody's wishes count: webhooks that
-// refuse a removal go first, and finalizers are taken off.
+// RemoveAll removes such objects by force, and returns when all are gone: webhooks that refuse a
+// removal are removed first, and finalizers are cleared.
 func (c *Cluster) RemoveAll(ctx context.Context, such func(Object) bool) error {
 	return Eventually(ctx, func(ctx context.Context) error {
 		if err := c.convertNothing(ctx, such); err != nil {
@@ -24,7 +24,7 @@ func (c *Cluster) RemoveAll(ctx context.Context, such func(Object) bool) error {
 		if err != nil {
 			return err
 		}
-		// One after the other: what refuses, what is in the way of definitions and namespaces, those.
+		// In this order: what refuses removals, what blocks definitions and namespaces, then those.
 		var turns [3][]Object
 		for _, o := range all {
 			if such(o) {
@@ -45,7 +45,7 @@ func (c *Cluster) RemoveAll(ctx context.Context, such func(Object) bool) error {
 	})
 }
 
-// turn is when an object is removed.
+// turn is the place of an object in that order.
 func (o Object) turn() int {
 	switch o.Kind {
 	case "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "ValidatingAdmissionPolicyBinding", "APIService":
@@ -73,8 +73,8 @@ func (c *Cluster) remove(ctx context.Context, o Object) error {
 	return ignoreNotFound(c.Request(ctx, http.MethodPatch, o.path(), none, nil))
 }
 
-// convertNothing takes the webhooks off definitions of custom resources: without what answers them
-// their objects can be neither read nor removed.
+// convertNothing removes the conversion webhooks from custom resource definitions: if nobody
+// answers them, their objects can be neither read nor removed.
 func (c *Cluster) convertNothing(ctx context.Context, such func(Object) bool) error {
 	const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 	var list struct {

@@ -2,9 +2,8 @@ package cluster
 
 import _ "embed"
 
-// Labels of a pod that choose what kwok plays. Without any of them a pod is
-// ready at once, or completes at once if its restart policy is not Always, as
-// the pods of Jobs and of helm's tests.
+// Labels of a pod that choose what kwok simulates. Without any of them a pod is ready at once, or
+// completes at once if its restart policy is not Always, as the pods of Jobs and of helm's tests.
 const (
 	// LabelFault names what goes wrong; see the Fault constants.
 	LabelFault = "helmexec-e2e/fault"
@@ -19,12 +18,12 @@ const (
 
 // Values of LabelFault.
 const (
-	// FaultImagePull: the image cannot be pulled. So it is with every image whose
-	// name has "nosuchimage" in it.
+	// FaultImagePull: the image cannot be pulled. The same holds for every image with "nosuchimage"
+	// in its name.
 	FaultImagePull = "ImagePullBackOff"
 	// FaultCrashLoop: the container ends again and again.
 	FaultCrashLoop = "CrashLoopBackOff"
-	// FaultNotReady: the container runs and its readiness probe fails.
+	// FaultNotReady: the container runs but its readiness probe fails.
 	FaultNotReady = "NotReady"
 	// FaultFail: a pod that would complete fails.
 	FaultFail = "Fail"

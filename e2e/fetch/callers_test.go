@@ -20,7 +20,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/chartrepo"
 )
 
-// The processes of TestManyCallers are this test binary, told by these variables what to do.
+// The processes of TestManyCallers run this test binary; these variables say what to do.
 const (
 	callerVariable = "HELMEXEC_TEST_CALLER"       // the seed of its choices
 	callsVariable  = "HELMEXEC_TEST_CALLER_CALLS" // how many calls
@@ -29,7 +29,7 @@ const (
 	reposVariable  = "HELMEXEC_TEST_CALLER_REPOS" // URLs: kept, and one that comes and goes
 )
 
-// fullVariable makes TestManyCallers do what takes a quarter of an hour.
+// fullVariable makes TestManyCallers run for a quarter of an hour.
 const fullVariable = "HELMEXEC_TEST_FULL"
 
 // Callers in several processes share one home, and some are killed at any moment: no repository is
@@ -79,7 +79,7 @@ func TestManyCallers(t *testing.T) {
 			})
 			all.Wait()
 
-			// Where somebody holds a lock, these hang.
+			// If somebody still holds a lock, these hang.
 			repos, err := b.h.Repos(b.ctx)
 			b.must(err)
 			for i, url := range kept {
@@ -116,7 +116,7 @@ func (b *bed) killed(cmd *exec.Cmd, calls int, pause time.Duration) {
 	_ = cmd.Wait()
 }
 
-// wantSoundCache looks at every archive that callers may be given.
+// wantSoundCache checks every archive that callers may get.
 func (b *bed) wantSoundCache() {
 	b.Helper()
 	archives, _ := filepath.Glob(filepath.Join(b.cfg.Home, "archives", "*"))
@@ -139,8 +139,8 @@ func (b *bed) wantSoundCache() {
 	}
 }
 
-// call is a caller: mixed calls, each followed by a line, and every failure told unless it is that
-// the repository which comes and goes is gone.
+// call is a caller: mixed calls, each followed by a line. It reports every failure, except that the
+// temporary repository is gone.
 func call() int {
 	seed, _ := strconv.Atoi(os.Getenv(callerVariable))
 	calls, _ := strconv.Atoi(os.Getenv(callsVariable))

@@ -52,7 +52,7 @@ func TestPushedASecondAgo(t *testing.T) {
 		b.wantMaker(b.h, repo.URL+"/web:1.1.0", helmexec.ChartOptions{}, "second")
 		b.wantProcesses("repo update", "pull")
 		b.wantMaker(b.h, repo.URL+"/other:0.1.0", helmexec.ChartOptions{}, "third")
-		b.wantProcesses("pull") // the index at hand has it
+		b.wantProcesses("pull") // the local index has it
 		_, err := b.h.Fetch(b.ctx, repo.URL+"/web:9.0.0", helmexec.ChartOptions{})
 		b.wantErr(err, helmexec.ErrChartNotFound)
 		b.wantProcesses("repo update")
@@ -100,7 +100,7 @@ func TestCallersShare(t *testing.T) {
 	})
 }
 
-// A repository that claims the digest of another's chart harms nobody but its own users.
+// A repository that claims the digest of another's chart harms only its own users.
 func TestHostileTwin(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		good, bad := b.chart("web", "1.0.0", "good"), b.chart("web", "1.0.0", "bad")

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// helm runs the binary itself, with folders of its own.
+// helm runs the binary itself, with separate folders.
 func (b *bed) helm(home string, args ...string) (string, error) {
 	cmd := exec.CommandContext(b.ctx, b.cfg.Binary, args...)
 	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}

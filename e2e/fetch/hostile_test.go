@@ -101,7 +101,7 @@ func TestFaultyRepository(t *testing.T) {
 	}
 }
 
-// tgz makes an archive that no packer would.
+// tgz makes an archive that no packer would make.
 func tgz(write func(w *tar.Writer)) []byte {
 	var b bytes.Buffer
 	zipped := gzip.NewWriter(&b)
@@ -271,7 +271,7 @@ func TestOddServers(t *testing.T) {
 	}
 }
 
-// An index that is only large is served; one that takes too much memory is not.
+// A large index is accepted; one that takes too much memory is not.
 func TestLargeIndex(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		var index bytes.Buffer
@@ -297,7 +297,7 @@ func TestLargeIndex(t *testing.T) {
 	})
 }
 
-// An archive and an index just within their limits are taken.
+// An archive and an index just within their limits are accepted.
 func TestJustWithinTheLimits(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		noise := make([]byte, 9<<20)

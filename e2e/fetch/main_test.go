@@ -1,4 +1,4 @@
-// Package fetch tests how charts are fetched, cached, shared and bounded, against real Helm 3 and 4
+// Package fetch tests how charts are fetched, cached, shared and limited, with real Helm 3 and 4
 // and real servers. It needs no cluster.
 package fetch
 
@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// checkMemory looks at the most memory that this process had and that any helm had, when all the
-// hostile servers have done what they can.
+// checkMemory checks the peak memory of this process and of any helm, after all hostile servers
+// have done their worst.
 func checkMemory() error {
 	for name, who := range map[string]int{"this process": syscall.RUSAGE_SELF, "a helm": syscall.RUSAGE_CHILDREN} {
 		var usage syscall.Rusage
@@ -54,7 +54,7 @@ func checkMemory() error {
 	return nil
 }
 
-// bed is what a test of one Helm works with: a home of its own, and a count of helm processes.
+// bed is what a test of one Helm works with: its own home, and a count of helm processes.
 type bed struct {
 	*testing.T
 	ctx       context.Context
@@ -108,7 +108,7 @@ func (b *bed) must(err error) {
 	}
 }
 
-// wantErr ends the test unless err is as wanted.
+// wantErr ends the test unless err is as expected.
 func (b *bed) wantErr(err, want error) {
 	b.Helper()
 	if !errors.Is(err, want) {
@@ -116,7 +116,7 @@ func (b *bed) wantErr(err, want error) {
 	}
 }
 
-// wantProcesses tells what helm was started for since the last call of it.
+// wantProcesses checks which helm commands were started since its last call.
 func (b *bed) wantProcesses(want ...string) {
 	b.Helper()
 	got := b.processes.take()

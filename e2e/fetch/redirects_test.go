@@ -66,7 +66,7 @@ func (s *site) wasGiven(path string) string {
 	return kind
 }
 
-// certificate writes what vouches for a server.
+// certificate writes the certificate of a server.
 func (b *bed) certificate(server *httptest.Server) string {
 	b.Helper()
 	ca := filepath.Join(b.TempDir(), "ca.pem")
@@ -75,7 +75,7 @@ func (b *bed) certificate(server *httptest.Server) string {
 }
 
 // Helm itself sends a user name and password along with a redirect to another port of the host, and in
-// clear. Here they go to the host and port of the repository alone, and so does a token.
+// clear. Here they go only to the host and port of the repository, and so does a token.
 func TestCredentialsAndRedirects(t *testing.T) {
 	const token = "s3cret-token"
 	onBothHelms(t, func(b *bed) {
@@ -102,7 +102,7 @@ func TestCredentialsAndRedirects(t *testing.T) {
 				if test.credentials {
 					want = kind
 				}
-				// check looks at what was asked with, and at what came of it.
+				// check checks which credentials were sent, and the result.
 				check := func(what, path string, err error) {
 					b.Helper()
 					what = fmt.Sprintf("%s, %s, %s", test.name, kind, what)
@@ -143,8 +143,8 @@ func TestCredentialsAndRedirects(t *testing.T) {
 	})
 }
 
-// An index can name archives on another host. That gets the credentials with PassCredentialsAll, and no
-// host does to which it redirects.
+// An index can name archives on another host. That host gets the credentials with PassCredentialsAll,
+// but no host to which it redirects does.
 func TestPassCredentialsAll(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		third := b.site(httptest.NewServer, chartrepo.Options{})

@@ -25,7 +25,8 @@ const (
 )
 
 // spyOn makes helm a script that writes down its command line and environment before it becomes
-// helm, and collects the log. What has to be free of secrets is then in the folder it returns.
+// helm, and collects the log. Everything that must be free of secrets is then in the folder it
+// returns.
 func (b *bed) spyOn() (dir string, log *lockedBuffer) {
 	b.Helper()
 	dir, log = b.TempDir(), &lockedBuffer{}
@@ -144,7 +145,7 @@ func TestChangedPassword(t *testing.T) {
 		if err := b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}); err == nil {
 			b.Error("the old password still works")
 		}
-		// A wrong one does not replace the one that is there.
+		// A wrong password does not replace the stored one.
 		_, err = b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{Username: user, Password: "wrong"})
 		b.wantErr(err, helmexec.ErrUnauthorized)
 		again, err := b.h.AddRepo(b.ctx, withUser(url, second), helmexec.RepoOptions{})
@@ -194,7 +195,7 @@ func TestTLS(t *testing.T) {
 	})
 }
 
-// Helm knows no bearer tokens; a repository that wants one is used as any other.
+// Helm knows no bearer tokens; a repository that needs one is used like any other.
 func TestBearerToken(t *testing.T) {
 	const right, wrong = "s3cret-token.right==", "s3cret-token.wrong=="
 	onBothHelms(t, func(b *bed) {
@@ -215,7 +216,7 @@ func TestBearerToken(t *testing.T) {
 		again := b.wantMaker(counted, repo.URL+"/web:1.1.0", helmexec.ChartOptions{}, "us")
 		b.wantProcesses("repo update", "pull")
 
-		// Another token replaces the one that is there when it is good, and only then.
+		// Another token replaces the stored one only if it works.
 		_, err = b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Token: wrong})
 		b.wantErr(err, helmexec.ErrUnauthorized)
 		b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
@@ -227,7 +228,7 @@ func TestBearerToken(t *testing.T) {
 		b.wantNoSecret(dir, log, without, denied, err, ch, again, gone)
 		b.wantClean()
 
-		// The limits hold for what comes through the relay, and so do TLS files.
+		// The limits apply to what comes through the relay, and so do TLS files.
 		charts := chartrepo.New(chartrepo.Options{Token: right})
 		b.must(charts.Add(b.chart("web", "1.0.0", "us")))
 		server := httptest.NewTLSServer(charts)

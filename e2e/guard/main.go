@@ -1,5 +1,4 @@
-// Command guard runs another command and ends it, the hard way, when its own
-// standard input ends:
+// Command guard runs another command and kills it when its own standard input ends:
 //
 //	guard [-remove folder] command [argument...]
 //

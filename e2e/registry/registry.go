@@ -19,9 +19,9 @@ import (
 	"github.com/sut-bench/helmexec/internal/tools"
 )
 
-// Options says what registry to start. The zero value lets everybody in.
+// Options says what registry to start. With the zero value everybody has access.
 type Options struct {
-	// User and Password, if not empty, are asked for by basic authentication.
+	// User and Password, if not empty, are required by basic authentication.
 	User, Password string
 }
 
@@ -66,7 +66,7 @@ func Start(ctx context.Context, opts Options) (*Registry, error) {
 	}
 }
 
-// identity is a header by which a registry is told from another one that got its port.
+// identity is a header that shows that no other registry has got its port.
 const identity = "X-Helmexec-Registry"
 
 func start(ctx context.Context, binary string, opts Options) (_ *Registry, err error) {

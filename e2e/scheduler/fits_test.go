@@ -1,5 +1,5 @@
-// Package scheduler holds what helmexec says of accelerators against what the scheduler of a real
-// control plane does with the same objects and nodes.
+// Package scheduler compares what helmexec says about accelerators with what the scheduler of a
+// real control plane does with the same objects and nodes.
 package scheduler
 
 import (
@@ -58,7 +58,7 @@ type scene struct {
 	fits     bool
 }
 
-// What Fits says is what the scheduler does.
+// Fits says what the scheduler does.
 func TestFits(t *testing.T) {
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestFits(t *testing.T) {
 	}
 }
 
-// Fits finds a way for pods of several sizes where there is one. The scheduler, which places one after
+// Fits finds a way for pods of several sizes if there is one. The scheduler, which places one after
 // the other, may not; but what it places must fit.
 func TestFitsOfManyWorkloads(t *testing.T) {
 	for seed := range uint64(40) {
@@ -127,7 +127,7 @@ func TestFitsOfEveryVendor(t *testing.T) {
 	}
 }
 
-// check plays a scene where Fits and the scheduler have to agree.
+// check plays a scene in which Fits and the scheduler must agree.
 func (s scene) check(t *testing.T, nodeLabel string) {
 	t.Helper()
 	fits, placed, pods := s.play(t, nodeLabel)

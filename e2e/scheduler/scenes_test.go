@@ -6,7 +6,7 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-// resources are one or more of every vendor that the table of accelerators has.
+// resources are one or more for every vendor in the table of accelerators.
 var resources = []string{
 	"nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-1g.10gb", "nvidia.com/gpumem", "nvidia.com/gpucores", "nvidia.com/GA102GL_A10",
 	"amd.com/gpu", "amd.com/cpx_nps4", "xilinx.com/fpga-xilinx_u250",

@@ -15,7 +15,7 @@ import (
 	"github.com/sut-bench/helmexec"
 )
 
-// cold: Chart2Info of a chart that was never asked for, of no version, from a repository that is known.
+// cold: Chart2Info of a chart that was never requested, without a version, from a known repository.
 func (b *bench) cold() error {
 	h, err := b.newHelm("cold")
 	if err != nil {
@@ -109,8 +109,8 @@ func (b *bench) warm() error {
 
 const goroutines = 100
 
-// infoAndImages is what a job asks of a chart. Each job has values of its own, so that no render of
-// another job can be remembered.
+// infoAndImages is what a job needs to know about a chart. Each job has different values, so that
+// no render of another job can be remembered.
 func infoAndImages(ctx context.Context, h *helmexec.Helm, repo string, job int) error {
 	info, err := h.Chart2Info(ctx, repo+chartAt(job), helmexec.ChartOptions{})
 	if err != nil {
@@ -136,8 +136,8 @@ func atOnce(n int, f func(i int) error) error {
 	return errors.Join(errs...)
 }
 
-// many: 100 goroutines and 20 charts, in a home that is new. The seed does one call at a time
-// whatever the number of callers, so a few of its calls tell its throughput.
+// many: 100 goroutines and 20 charts, in a new home. The seed does one call at a time whatever the
+// number of callers, so a few of its calls show its throughput.
 func (b *bench) many() error {
 	var ours, seeds []cost
 	var processes, heaps []int64
@@ -210,10 +210,10 @@ func ms(d time.Duration) string {
 
 const workers, jobs = 8, 104
 
-// The processes of manyProcesses are this program, told by this variable what to do.
+// The processes of manyProcesses run this program; this variable says what to do.
 const workerVariable = "HELMEXEC_BENCH_WORKER"
 
-// order is what a worker is told.
+// order is what a worker must do.
 type order struct {
 	Binary, Home, URL string
 	First, Jobs       int

@@ -103,7 +103,7 @@ func (b *bench) status() error {
 	})
 }
 
-// argvOfStatus has a script write down how Status calls helm.
+// argvOfStatus records, with a script, how Status calls helm.
 func (b *bench) argvOfStatus(c *cluster.Cluster) ([]string, error) {
 	script, said := filepath.Join(b.dir, "spy"), filepath.Join(b.dir, "argv")
 	text := fmt.Sprintf("#!/bin/sh\nprintf '%%s\\0' \"$@\" > %s\nexec %s \"$@\"\n", said, b.binary)
@@ -167,7 +167,7 @@ func (b *bench) installs() error {
 				if err := parts[(i+round)%2](); err != nil {
 					return err
 				}
-				// What is there slows the next down, also by what its end costs.
+				// Existing releases slow the next round down, also when they are removed.
 				if err := b.clear(env); err != nil {
 					return err
 				}

@@ -149,7 +149,7 @@ spec:
 
 func chartAt(i int) string { return fmt.Sprintf("/svc-%02d", i%charts) }
 
-// newHelm is a Helm in a home of its own.
+// newHelm is a Helm in a new home.
 func (b *bench) newHelm(home string) (*helmexec.Helm, error) {
 	return helmexec.New(helmexec.Config{Binary: b.binary, Home: filepath.Join(b.dir, home), Logger: slog.New(b.processes)})
 }

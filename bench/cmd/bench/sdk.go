@@ -11,7 +11,8 @@ import (
 	"github.com/sut-bench/helmexec"
 )
 
-// sdk: what resolving and rendering a chart costs with the Helm SDK in process, in bench/sdk, a program of its own.
+// sdk: the cost of resolving and rendering a chart with the Helm SDK in process, in the separate program
+// bench/sdk.
 func (b *bench) sdk() error {
 	if b.sdkProgram == "" {
 		return nil

@@ -12,9 +12,9 @@ import (
 	"github.com/sut-bench/helmexec"
 )
 
-// seed is the algorithm that helmexec replaces, as it was: one lock around every helm process. Two
-// things are to its favour: no shell and no awk are started, and ':' is replaced in the name it
-// makes of a URL, since with it no chart of a repository at a port can be named.
+// seed is the algorithm that helmexec replaces, unchanged: one lock around every helm process. Two
+// changes favour it: no shell and no awk are started, and ':' is replaced in the name it makes from
+// a URL, because with ':' no chart of a repository at a port can be named.
 type seed struct {
 	mutex     sync.Mutex
 	binary    string

@@ -1,6 +1,6 @@
 // Command tuning measures what Go's runtime settings in helm's environment save: CPU time, wall time and memory of one
-// helm process, as ratios to helm without them. Settings take turns within a round, so that a busy moment of the
-// machine falls on all of them; the figures are medians over the rounds.
+// helm process, as ratios to helm without them. Settings take turns within a round, so that a busy moment of
+// the machine affects all of them; the figures are medians over the rounds.
 package main
 
 import (

@@ -63,7 +63,7 @@ func runIn(ctx context.Context, c *cluster.Cluster, command []string) (code int,
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// Ctrl-C reaches the command by itself; this is for a signal to this process only.
+	// Ctrl-C reaches the command directly; this is for a signal to this process only.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second
 	err = cmd.Run()

@@ -1,10 +1,10 @@
-// Command demo runs the job runner of examples/jobrunner on a cluster and a chart repository of its
-// own, both on this machine, and stops them again:
+// Command demo starts a local cluster and chart repository, runs the job runner of
+// examples/jobrunner on them, and stops them:
 //
 //	demo path-of-jobrunner folder-of-charts
 //
-// What is missing for it is built first. The exit code is 0 when the job runner's is, and when a
-// look at the cluster itself finds nothing left.
+// Missing tools are built first. The exit code is 0 if the job runner's is 0, and the cluster
+// itself has nothing left.
 package main
 
 import (
@@ -77,7 +77,7 @@ func demo(ctx context.Context, jobrunner, charts string) error {
 	return nothingLeft(ctx, c)
 }
 
-// prepare builds what is missing and returns the helm to use: that on PATH if helmexec can drive it.
+// prepare builds missing tools and returns the helm to use: that on PATH if helmexec supports it.
 func prepare(ctx context.Context) (helm string, err error) {
 	names := []string{"guard", "controlplane", "kwok"}
 	helm, version, err := helmOnPath(ctx)
@@ -127,7 +127,7 @@ func run(ctx context.Context, helm, jobrunner string, args ...string) error {
 	return nil
 }
 
-// nothingLeft asks the cluster itself, past helm and helmexec.
+// nothingLeft asks the cluster itself, without helm and helmexec.
 func nothingLeft(ctx context.Context, c *cluster.Cluster) error {
 	objects, err := c.Objects(ctx)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 const configMap = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: %s\n"
 
-// deployment of one pod with labels of its own.
+// deployment of one pod with labels.
 func deployment(image, labels, resources string) string {
 	return `apiVersion: apps/v1
 kind: Deployment
@@ -30,7 +30,7 @@ spec:
 `
 }
 
-// job of one pod with a label that says what is played.
+// job of one pod with a label that says what is simulated.
 func job(annotations, fault string) string {
 	return `apiVersion: batch/v1
 kind: Job

@@ -1,11 +1,12 @@
-// Command record makes the recordings of real Helms again: what they say when something goes
-// wrong, and how they report pods that are not ready. Run it in the folder e2e, for the Helms that
-// "make tools" builds or for the binaries named:
+// Command record makes the recordings of real Helms again: their messages when something goes
+// wrong, and their reports of pods that are not ready. Run it in the folder e2e, for the Helms that
+// "make tools" builds or for the given binaries:
 //
 //	go run ./cmd/record
 //	go run ./cmd/record -root .. /usr/local/bin/helm
 //
-// A scene that a Helm does not fail in is left out for that version, and said so.
+// If a Helm does not fail in a scene, the scene is left out for that version, and the command says
+// so.
 package main
 
 import (

@@ -12,7 +12,7 @@ import (
 	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
-// plain takes out of a text what differs from run to run.
+// plain removes from a text what differs from run to run.
 func (st *stage) plain(text string) string {
 	text = strings.NewReplacer(st.dir, "/tmp", st.namespace, "team").Replace(text)
 	for _, vary := range varies {
@@ -35,7 +35,7 @@ var varies = []struct {
 	{regexp.MustCompile(`\bweb-[a-z0-9]{8,10}\b`), "web-bbbbbbbbb"},
 }
 
-// status waits until the pods have got as far as they get, and gives helm's report of them.
+// status waits until the pods have settled, and returns helm's report of them.
 func (st *stage) status(ctx context.Context) (string, error) {
 	var found any
 	err := cluster.Eventually(ctx, func(ctx context.Context) error {
@@ -62,14 +62,14 @@ func (st *stage) status(ctx context.Context) (string, error) {
 	return st.plain(string(text)) + "\n", err
 }
 
-// settled tells whether a pod has come to rest, by one of the words that only then appear.
+// settled reports whether a pod has settled, from words that only then appear.
 func settled(status string) bool {
 	return slices.ContainsFunc([]string{
 		"ImagePullBackOff", "CrashLoopBackOff", "ContainersNotReady", "Unschedulable", "BackoffLimitExceeded", "MinimumReplicasAvailable",
 	}, func(word string) bool { return strings.Contains(status, word) })
 }
 
-// slim leaves out what nobody reads: who set which field when, and the chart itself.
+// slim leaves out what nobody needs: who set which field when, and the chart itself.
 func slim(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// scene is something that goes wrong. In commands, words in capitals stand for what the world has:
+// scene is something that goes wrong. In commands, words in capitals stand for parts of the world:
 // CHARTS is the folder of charts, REPO the repository, WEB a web server that answers by the path
 // (/status/503/…), OCI the registry, CLOSED a port where nobody listens.
 type scene struct {
@@ -17,8 +17,8 @@ type scene struct {
 	object  string         // something in the namespace beforehand, as a path and JSON
 	signal  syscall.Signal // sent to helm when the release is recorded
 	pending bool           // a killed install has left the release pending
-	reports bool           // what helm prints on stdout is part of it
-	status  bool           // the status is recorded, when pods have got as far as they get
+	reports bool           // stdout is part of the recording
+	status  bool           // the status is recorded when the pods have settled
 }
 
 var scenes = []scene{

@@ -24,8 +24,8 @@ import (
 	"github.com/sut-bench/helmexec/e2e/registry"
 )
 
-// world is everything that helm can meet: a cluster, registries, a web server that answers as it is
-// asked to by the path, and ports where nobody answers.
+// world is everything that helm can meet: a cluster, registries, a web server that answers as the
+// path says, and ports where nobody answers.
 type world struct {
 	dir      string
 	cluster  *cluster.Cluster
@@ -35,7 +35,7 @@ type world struct {
 	names    map[string]string // what the words in capitals stand for
 	ports    []net.Listener
 	scenes   int
-	answered sync.Map // paths of the web server that were asked for once
+	answered sync.Map // paths of the web server that were requested once
 }
 
 func newWorld(ctx context.Context) (w *world, err error) {
@@ -76,7 +76,7 @@ func newWorld(ctx context.Context) (w *world, err error) {
 	return w, writeCharts(w.names["CHARTS"], w.names["CLOSED"])
 }
 
-// port listens, and does to each connection what meet says; nil is a port that was closed again.
+// port listens, and calls meet for each connection; nil is a port that was closed again.
 func (w *world) port(meet func(net.Conn)) (address string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -160,7 +160,7 @@ func (w *world) serve(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// serveRepo is a repository whose archives are not all there.
+// serveRepo is a repository in which some archives are missing.
 func (w *world) serveRepo(rw http.ResponseWriter, file string) {
 	if file != "index.yaml" {
 		web, err := webArchive("1.0.0")
@@ -186,14 +186,14 @@ func (w *world) serveRepo(rw http.ResponseWriter, file string) {
 	entry("is-ftp", "1.0.0", "ftp://127.0.0.1/x.tgz")
 }
 
-// stage is where one scene is played: a namespace and a home of its own.
+// stage is the place of one scene: its own namespace and home.
 type stage struct {
 	*world
 	helm, namespace, home, kubeconfig string
 	helm4                             bool
 }
 
-// play gives what helm says in a scene, "" where it does not fail.
+// play returns helm's message in a scene, "" if it does not fail.
 func (w *world) play(ctx context.Context, helm string, s scene) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()

@@ -58,10 +58,10 @@ func Start(server Server) (*Process, error) {
 	}
 	cmd := exec.Command(guard, append(args, server.Command...)...)
 	cmd.Dir = server.Dir
-	// No proxy, no kubeconfig and no cloud account of the user's may leak in.
+	// No proxy, kubeconfig or cloud account of the user may leak in.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + server.Dir}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, log, log
-	// A group of its own: Ctrl-C in a terminal is for this program to answer.
+	// A separate group: this program handles Ctrl-C in a terminal.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		hold.Close()

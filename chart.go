@@ -72,7 +72,8 @@ type Chart struct {
 	Schema   []byte // values.schema.json; nil when there is none
 	Digest   string // "sha256:…" of the archive; "" for a folder
 
-	bringsCRDs bool // in its folder crds, or in that of a subchart
+	bringsCRDs   bool // in its folder crds, or in that of a subchart
+	bringsSchema bool // of its values, or a subchart does
 }
 
 // Fetch makes a chart of any address (see Chart2Info for the forms) a file on this machine. A
@@ -93,7 +94,7 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 	}
 	return &Chart{
 		Path: ch.Path, Ref: ch.Ref, Repo: ch.Repo, Metadata: ch.Metadata, Values: ch.Values, Schema: ch.Schema, Digest: ch.Digest,
-		bringsCRDs: ch.HasCRDs(),
+		bringsCRDs: ch.HasCRDs(), bringsSchema: ch.HasSchema(),
 	}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
@@ -49,6 +50,10 @@ func (p *parts) count() error {
 func (p *parts) add(name string, size int64, open func() (io.ReadCloser, error)) error {
 	if err := p.count(); err != nil {
 		return err
+	}
+	if redact.Line(name) != name {
+		// Helm writes it into the manifest, where a line break in it would end its comment.
+		return fmt.Errorf("a file has a name that cannot be shown: %.200q", name)
 	}
 	if p.seen[name] {
 		return fmt.Errorf("it has two files %.200q", name) // Helm would take the last, other readers the first

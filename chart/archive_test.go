@@ -346,3 +346,9 @@ func readArchive(r io.Reader, limits Limits) (*Chart, error) {
 	}
 	return parts.chart("demo.tgz")
 }
+
+func TestFileNamesOfAnyLanguage(t *testing.T) {
+	c, err := readBytes(archiveOf(t, demo(file("demo/templates/配置 é.yaml", ""))...), Limits{})
+	require.NoError(t, err)
+	assert.Contains(t, c.Files, "templates/配置 é.yaml")
+}

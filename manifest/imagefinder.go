@@ -210,29 +210,51 @@ func (f *imageFinder) addUnresolved(c *cursor, field string, node *yamlnode.Node
 	})
 }
 
+// customMapping is a mapping of a custom resource, with what its name and its fields say of images.
+type customMapping struct {
+	*cursor
+	below  bool // belowImages
+	about  bool // it is called like an image
+	parts  bool // it has a field that one of the compositeRules is about
+	pulled bool // it says how to pull
+	placed []placedField
+	used   usedFields
+}
+
+func newCustomMapping(c *cursor) *customMapping {
+	m := &customMapping{cursor: c, below: c.belowImages(), placed: placedFields[c.key]}
+	m.about = m.below || isImageWord(c.key)
+	for i := 0; i+1 < len(c.node.Content); i += 2 {
+		switch keyOf(c.node.Content[i]) {
+		case "registry", "repository", "image", "baseImage":
+			m.parts = true
+		case "pullPolicy", "imagePullPolicy":
+			m.pulled = true
+		}
+	}
+	return m
+}
+
 // readCustom reads a mapping of a custom resource.
 func (f *imageFinder) readCustom(c *cursor) {
 	if c.isLabels() {
 		return
 	}
-	var used usedFields
-	below := c.belowImages()
-	about := below || isImageWord(c.key)
-	parts, pulled := imageSigns(c.node)
+	m := newCustomMapping(c)
 	for _, rule := range f.rulesFor(c.object) {
-		f.applyRule(c, rule, &used)
+		f.applyRule(m, rule)
 	}
-	f.imageObject(c, below, pulled, &used)
-	for i := 0; i < len(compositeRules) && parts; i++ {
-		f.applyRule(c, &compositeRules[i], &used)
+	f.imageObject(m)
+	for i := 0; i < len(compositeRules) && m.parts; i++ {
+		f.applyRule(m, &compositeRules[i])
 	}
 	var whole []string // fields that are called something else and hold all of a reference
 	for i := 0; i+1 < len(c.node.Content); i += 2 {
 		key, value := keyOf(c.node.Content[i]), c.node.Content[i+1]
-		if used.has(key) {
+		if m.used.has(key) {
 			continue
 		}
-		switch kind, known := imageFieldKind(c, key, below, about); {
+		switch kind, known := m.fieldKind(key); {
 		case isPulled(key, value):
 			f.field(c, key, ImageSure)
 		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind) && !f.withVersion(c, key):
@@ -244,20 +266,6 @@ func (f *imageFinder) readCustom(c *cursor) {
 	for i := 0; i < len(whole) && len(whole) > 1; i++ { // a mapping of images that is not called so
 		f.field(c, whole[i], ImageSure)
 	}
-}
-
-// imageSigns reports whether a mapping has a field that one of the compositeRules is about, and whether it says how to
-// pull.
-func imageSigns(mapping *yamlnode.Node) (parts, pulled bool) {
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		switch keyOf(mapping.Content[i]) {
-		case "registry", "repository", "image", "baseImage":
-			parts = true
-		case "pullPolicy", "imagePullPolicy":
-			pulled = true
-		}
-	}
-	return parts, pulled
 }
 
 // usedFields are the fields of a mapping that a rule has taken.
@@ -289,21 +297,22 @@ func (f *imageFinder) rulesFor(o *object) []*ImageRule {
 	return f.ruling
 }
 
-func (f *imageFinder) applyRule(c *cursor, rule *ImageRule, used *usedFields) {
+func (f *imageFinder) applyRule(m *customMapping, rule *ImageRule) {
+	c := m.cursor
 	if p := rule.Parts; p != (ImageParts{}) {
-		if !used.has(p.main()) && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, p) {
-			used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
+		if !m.used.has(p.main()) && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, p) {
+			m.used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
 		}
 		return
 	}
 	field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
-	if used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
+	if m.used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
 		return
 	}
 	if rule.of != "" && (c.parent == nil || scalar(c.parent.get("type")) != rule.of) {
 		return
 	}
-	used.add(field)
+	m.used.add(field)
 	if rule.Is == ImageNever || rule.Is == ImageHint || !f.withNeighbours(c, field, rule.Is) {
 		f.field(c, field, rule.Is)
 	}

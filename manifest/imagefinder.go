@@ -100,7 +100,7 @@ type imageFinder struct {
 	found   []foundImage
 
 	ruled  *object // whose rules are ruling
-	ruling []*ImageRule
+	ruling []objectRule
 	shaped bool // by a rule of them a field image has to look like one
 
 	documentState
@@ -221,18 +221,18 @@ type customMapping struct {
 	used   usedFields
 }
 
-func newCustomMapping(c *cursor) *customMapping {
-	m := &customMapping{cursor: c, below: c.belowImages(), placed: placedFields[c.key]}
-	m.about = m.below || isImageWord(c.key)
-	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		switch keyOf(c.node.Content[i]) {
+// readSigns looks through the mapping's name and its keys.
+func (m *customMapping) readSigns() {
+	m.below, m.placed = m.belowImages(), placedFields[m.key]
+	m.about = m.below || isImageWord(m.key)
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		switch keyOf(m.node.Content[i]) {
 		case "registry", "repository", "image", "baseImage":
 			m.parts = true
 		case "pullPolicy", "imagePullPolicy":
 			m.pulled = true
 		}
 	}
-	return m
 }
 
 // readCustom reads a mapping of a custom resource.
@@ -240,13 +240,15 @@ func (f *imageFinder) readCustom(c *cursor) {
 	if c.isLabels() {
 		return
 	}
-	m := newCustomMapping(c)
-	for _, rule := range f.rulesFor(c.object) {
-		f.applyRule(m, rule)
+	m := customMapping{cursor: c}
+	m.readSigns()
+	rules := f.rulesFor(c.object)
+	for i := range rules {
+		f.applyRule(&m, &rules[i])
 	}
-	f.imageObject(m)
+	f.imageObject(&m)
 	for i := 0; i < len(compositeRules) && m.parts; i++ {
-		f.applyRule(m, &compositeRules[i])
+		f.applyParts(&m, &compositeRules[i])
 	}
 	var whole []string // fields that are called something else and hold all of a reference
 	for i := 0; i+1 < len(c.node.Content); i += 2 {
@@ -282,30 +284,40 @@ func (u *usedFields) add(keys ...string) {
 	}
 }
 
+// objectRule is a rule that is about the object under walk.
+type objectRule struct {
+	*ImageRule
+	field string // that it is about; "" where that are several
+	parts bool   // it is about several
+}
+
 // rulesFor gives the rules that are about an object. It remembers those of the last one.
-func (f *imageFinder) rulesFor(o *object) []*ImageRule {
+func (f *imageFinder) rulesFor(o *object) []objectRule {
 	if f.ruled == o {
 		return f.ruling
 	}
 	f.ruled, f.ruling, f.shaped = o, f.ruling[:0], false
 	for i := range f.rules {
-		if rule := &f.rules[i]; rule.fits(o) {
-			f.ruling = append(f.ruling, rule)
-			f.shaped = f.shaped || rule.Path == "image" && rule.Is == ImageShaped
+		rule := &f.rules[i]
+		if !rule.fits(o) {
+			continue
 		}
+		found := objectRule{ImageRule: rule, parts: rule.Parts != (ImageParts{})}
+		if !found.parts {
+			found.field = rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
+		}
+		f.ruling = append(f.ruling, found)
+		f.shaped = f.shaped || rule.Path == "image" && rule.Is == ImageShaped
 	}
 	return f.ruling
 }
 
-func (f *imageFinder) applyRule(m *customMapping, rule *ImageRule) {
-	c := m.cursor
-	if p := rule.Parts; p != (ImageParts{}) {
-		if !m.used.has(p.main()) && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, p) {
-			m.used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
-		}
+func (f *imageFinder) applyRule(m *customMapping, rule *objectRule) {
+	if rule.parts {
+		f.applyParts(m, rule.ImageRule)
 		return
 	}
-	field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
+	c, field := m.cursor, rule.field
 	if m.used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
 		return
 	}
@@ -315,6 +327,14 @@ func (f *imageFinder) applyRule(m *customMapping, rule *ImageRule) {
 	m.used.add(field)
 	if rule.Is == ImageNever || rule.Is == ImageHint || !f.withNeighbours(c, field, rule.Is) {
 		f.field(c, field, rule.Is)
+	}
+}
+
+// applyParts takes the fields of a mapping that by a rule make up an image.
+func (f *imageFinder) applyParts(m *customMapping, rule *ImageRule) {
+	p := rule.Parts
+	if !m.used.has(p.main()) && m.endsIn(rule.Path, "") && scalar(get(m.node, rule.Unless)) == "" && f.composite(m.cursor, p) {
+		m.used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // describes one. An image that the operator or the chart adds something to is unresolved.
 func (f *imageFinder) imageObject(m *customMapping) {
 	o := objectFields{
-		m:      m,
+		c: m.cursor, used: m.used,
 		called: m.index < 0 && hasAnySuffix(m.key, "mage", "mageSpec", "mageRef"),
 		listed: m.below || m.index >= 0 && hasAnySuffix(m.key, "mages"),
 	}
@@ -41,14 +41,15 @@ func (f *imageFinder) imageObject(m *customMapping) {
 
 // versionAlone takes the version of an image of which the mapping says nothing else.
 func (f *imageFinder) versionAlone(o *objectFields) {
-	if tag := o.first("tag", "version"); o.called && tag != nil && !f.shaped && isVersionAlone(o.m.cursor) {
-		f.addUnresolved(o.m.cursor, o.field, tag, versionOf(scalar(tag)), unsaid("repository it is of"))
+	if tag := o.first("tag", "version"); o.called && tag != nil && !f.shaped && isVersionAlone(o.c) {
+		f.addUnresolved(o.c, o.field, tag, versionOf(scalar(tag)), unsaid("repository it is of"))
 	}
 }
 
 // objectFields reads the fields of a mapping that may describe an image.
 type objectFields struct {
-	m      *customMapping
+	c      *cursor
+	used   usedFields
 	called bool // the mapping is called like an image
 	listed bool // it is in a list, or in a mapping, that is
 	named  bool // by its key, so that a name in it is one of the image
@@ -60,7 +61,7 @@ type objectFields struct {
 // first gives the first of some fields that has a value and is not used.
 func (o *objectFields) first(fields ...string) *yamlnode.Node {
 	for _, field := range fields {
-		if node := resolve(get(o.m.node, field)); scalar(node) != "" && !o.m.used.has(field) {
+		if node := resolve(get(o.c.node, field)); scalar(node) != "" && !o.used.has(field) {
 			o.taken, o.field = append(o.taken, field), field
 			return node
 		}
@@ -77,12 +78,12 @@ func (o *objectFields) read() imageNodes {
 		n.name = o.first("image", "imageName", "name")
 	} else if n.name = o.first("image", "imageName"); n.name == nil && o.named {
 		// Without a name for it a mapping has the name of the item or the container in it, as has one that repeats it.
-		if name := scalar(get(o.m.node, "name")); name != "" && !strings.HasSuffix("/"+scalar(n.repository), "/"+name) {
+		if name := scalar(get(o.c.node, "name")); name != "" && !strings.HasSuffix("/"+scalar(n.repository), "/"+name) {
 			n.name = o.first("name")
 		}
 	}
 	field := o.field
-	if n.tag == nil && (n.name != nil && (n.registry != nil || field != "name") || o.called && n.repository != nil || hasAnySuffix(o.m.key, "mageSpec")) {
+	if n.tag == nil && (n.name != nil && (n.registry != nil || field != "name") || o.called && n.repository != nil || hasAnySuffix(o.c.key, "mageSpec")) {
 		n.tag = o.first("version")
 	}
 	o.field = field

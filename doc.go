@@ -54,7 +54,8 @@
 // accelerators it asks for, before anything is installed; [Helm.Inspect] gives both and more from one
 // render. They read the rendered manifest as YAML, with Argo workflows and other custom resources
 // that make pods; [Manifest.ImageReport] says where each image stands, and [Manifest.Retag] rewrites
-// them in place. [GPUReport.Fits] tells whether given nodes can hold the pods.
+// them in place. [GPUReport.Fits] tells whether given nodes can hold the pods. All of this is package
+// manifest, which needs no helm; its names are here as well.
 //
 // # Errors
 //

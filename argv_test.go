@@ -33,7 +33,7 @@ var argvCases = []struct {
 	{"install, all options", func(ctx context.Context, h *Helm, in argvInput) error {
 		_, err := h.Install(ctx, "new", in.chart, InstallOptions{
 			Namespace: "team", CreateNamespace: true, ValuesFiles: []string{in.file}, Values: Values{"a": 1},
-			Wait: true, WaitForJobs: true, Timeout: 90 * time.Second, NoHooks: true, SkipCRDs: true,
+			Wait: true, WaitForJobs: true, Timeout: 90 * time.Second, NoHooks: true, SkipCRDs: true, SkipSchema: true,
 			Labels: map[string]string{"zone": "b", "app": "a"}, Description: "for a=b, c", OperationID: "op-1", JobID: "job 7",
 			Deadline: time.Unix(2e9, 0), Kubeconfig: in.file, KubeContext: "here",
 		})
@@ -54,7 +54,7 @@ var argvCases = []struct {
 	{"upgrade, all options", func(ctx context.Context, h *Helm, in argvInput) error {
 		_, err := h.Upgrade(ctx, "web", in.chart, UpgradeOptions{
 			ValuesFiles: []string{in.file}, Values: Values{"a": 1}, ReuseValues: true,
-			Wait: true, WaitForJobs: true, Timeout: 90 * time.Second, NoHooks: true, SkipCRDs: true,
+			Wait: true, WaitForJobs: true, Timeout: 90 * time.Second, NoHooks: true, SkipCRDs: true, SkipSchema: true,
 			Labels: map[string]string{"app": "a"}, Description: "d", OperationID: "op-1", JobID: "7",
 			Deadline: time.Unix(2e9, 0), Kubeconfig: in.file, KubeContext: "here",
 		})
@@ -181,7 +181,7 @@ var argvCases = []struct {
 	{"template, all options", func(ctx context.Context, h *Helm, in argvInput) error {
 		_, err := h.Template(ctx, in.chart, TemplateOptions{
 			ReleaseName: "web", Namespace: "team", ValuesFiles: []string{in.file}, Values: Values{"a": 1}, KubeVersion: "v1.30.0",
-			APIVersions: []string{"b/v1", "a/v1/Kind"}, IncludeCRDs: true, SkipTests: true, Kubeconfig: in.file, KubeContext: "here",
+			APIVersions: []string{"b/v1", "a/v1/Kind"}, IncludeCRDs: true, SkipTests: true, SkipSchema: true, Kubeconfig: in.file, KubeContext: "here",
 		})
 		return err
 	}},

@@ -73,7 +73,8 @@ type Chart struct {
 	Schema   []byte // values.schema.json; nil if there is none
 	Digest   string // "sha256:…" of the archive; "" for a folder
 
-	bringsCRDs bool // in its folder crds, or in that of a subchart
+	bringsCRDs   bool // in its folder crds, or in that of a subchart
+	bringsSchema bool // in it or in a subchart
 }
 
 // Fetch downloads a chart from any address (see Chart2Info for the forms). A repository that is not
@@ -94,7 +95,7 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 	}
 	return &Chart{
 		Path: ch.Path, Ref: ch.Ref, Repo: ch.Repo, Metadata: ch.Metadata, Values: ch.Values, Schema: ch.Schema, Digest: ch.Digest,
-		bringsCRDs: ch.HasCRDs(),
+		bringsCRDs: ch.HasCRDs(), bringsSchema: ch.HasSchema(),
 	}, nil
 }
 

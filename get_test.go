@@ -32,7 +32,7 @@ func TestGetValues(t *testing.T) {
 		h, fake := withFake(t, Config{})
 		fake.On("get values", helmtest.Reply{Stdout: output})
 		_, err := h.GetValues(t.Context(), "web", ValuesOptions{})
-		require.ErrorContains(t, err, "helm get values: what it printed cannot be read", "%q", output)
+		require.ErrorContains(t, err, "helm get values: its output cannot be read", "%q", output)
 	}
 }
 

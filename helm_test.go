@@ -190,9 +190,9 @@ func TestVersion(t *testing.T) {
 		{"Helm 4", "v4.3.1", Version{4, 3, 1, "v4.3.1"}, ""},
 		{"a warning before it", "WARNING: Kubernetes configuration file is group-readable\nv4.0.0+g99cd196", Version{4, 0, 0, "v4.0.0+g99cd196"}, ""},
 		{"a candidate of a later version", "v4.4.0-rc.1", Version{4, 4, 0, "v4.4.0-rc.1"}, ""},
-		{"Helm 2", "Client: v2.17.0+ga690bad", Version{}, "helm v2.17.0+ga690bad, and v3.14.0 or v4.0.0"},
-		{"too old", "v3.13.3+gc8b9489", Version{}, "helm v3.13.3+gc8b9489, and v3.14.0 or v4.0.0"},
-		{"a candidate of the oldest Helm 4", "v4.0.0-rc.1", Version{}, "helm v4.0.0-rc.1, and v3.14.0 or v4.0.0"},
+		{"Helm 2", "Client: v2.17.0+ga690bad", Version{}, "helm v2.17.0+ga690bad, but at least v3.14.0 or v4.0.0"},
+		{"too old", "v3.13.3+gc8b9489", Version{}, "helm v3.13.3+gc8b9489, but at least v3.14.0 or v4.0.0"},
+		{"a candidate of the oldest Helm 4", "v4.0.0-rc.1", Version{}, "helm v4.0.0-rc.1, but at least v3.14.0 or v4.0.0"},
 		{"another program", "hello", Version{}, "prints no version"},
 		{"nothing", "", Version{}, "prints no version"},
 	} {

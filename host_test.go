@@ -6,6 +6,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -138,5 +141,22 @@ func TestTakeOverFromAHostThatIsGone(t *testing.T) {
 				<-ended
 			})
 		})
+	}
+}
+
+// Nothing else in this package uses the machine directly, so that a test can replace the host.
+func TestOnlyTheHostAsksTheMachine(t *testing.T) {
+	asks := regexp.MustCompile(`\b(time\.(Now|Since|Until)|os\.Hostname|rand\.Text|filelock\.(Take|Try)|process\.Run)\b`)
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		before, rest, _ := strings.Cut(string(text), "func thisHost() host {")
+		_, after, _ := strings.Cut(rest, "\n}\n")
+		assert.Empty(t, asks.FindAllString(before+after, -1), file)
 	}
 }

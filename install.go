@@ -40,6 +40,8 @@ type InstallOptions struct {
 	DryRun   bool
 	NoHooks  bool
 	SkipCRDs bool
+	// SkipSchema is as in TemplateOptions.
+	SkipSchema bool
 	// Transform changes the manifest on its way through helm, as its post-renderer. Helm 3 does not
 	// pass hooks through it. With Helm 3, one more helm process looks for hooks, and a chart with
 	// hooks is refused (ErrHooksNotTransformed), unless NoHooks is set or UntouchedHooks accepts it.
@@ -99,6 +101,9 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 		return nil, err
 	}
 	defer h.store.Hold(ctx, ch.Path)()
+	if err := h.checkSchemas(ch, opts.SkipSchema); err != nil {
+		return nil, err
+	}
 	if opts.DryRun {
 		return h.dryRun(ctx, t, append(installArgs(t, opts, stdin != nil), d.DryRun), stdin, release, ch, opts.Transform)
 	}
@@ -169,6 +174,7 @@ func changeArgs(t target, opts InstallOptions, values bool) args {
 	a.duration("--timeout", opts.Timeout)
 	a.is("--no-hooks", opts.NoHooks)
 	a.is("--skip-crds", opts.SkipCRDs)
+	a.is("--skip-schema-validation", opts.SkipSchema)
 	a.str("--description", opts.Description)
 	return append(a, t.flags()...)
 }

@@ -64,6 +64,7 @@ type LintOptions struct {
 	Values      Values
 	KubeVersion string // default DefaultKubeVersion
 	Strict      bool   // warnings fail too
+	SkipSchema  bool   // as in TemplateOptions
 }
 
 // LintMessage is one finding, in printable text.
@@ -75,25 +76,31 @@ type LintMessage struct {
 
 // Lint examines a chart folder or archive on this machine. Starts one helm process.
 //
-// Errors: ErrLintFailed, with the messages; ErrRenderTooLarge, ErrRenderTimeout.
-func (h *Helm) Lint(ctx context.Context, chart string, opts LintOptions) ([]LintMessage, error) {
+// Errors: ErrLintFailed, with the messages; ErrBadChart; ErrRenderTooLarge, ErrRenderTimeout.
+func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) ([]LintMessage, error) {
 	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(chart); err != nil {
+	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrChartNotFound, err)
 	}
 	if opts.KubeVersion == "" {
 		opts.KubeVersion = DefaultKubeVersion
 	}
-	if chart, err = filepath.Abs(chart); err != nil {
+	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
+	}
+	if !opts.SkipSchema {
+		if err := chart.CheckSchemas(path, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}}); err != nil {
+			return nil, err
+		}
 	}
 	a := args{"lint", "--kube-version=" + opts.KubeVersion}
 	a.is("--strict", opts.Strict)
+	a.is("--skip-schema-validation", opts.SkipSchema)
 	a.is("--values=-", stdin != nil)
-	a.add("--", chart)
+	a.add("--", path)
 	out, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()})
 	var messages []LintMessage
 	for _, m := range helmtext.LintMessages(redact.Printable(string(out))) {

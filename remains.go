@@ -302,7 +302,7 @@ func (c *change) remainsOf(ctx context.Context, rec *record) []Remain {
 // rendered is what an install makes: helm runs the pre-install hooks, creates all objects, waits, then
 // runs the post-install hooks.
 func (c *change) rendered(ctx context.Context) (*inventory, error) {
-	render := TemplateOptions{ReleaseName: c.op.release, SkipTests: true}
+	render := TemplateOptions{ReleaseName: c.op.release, SkipTests: true, SkipSchema: c.opts.SkipSchema}
 	m, err := c.h.render(ctx, c.chart, invocation{args: templateArgs(helmtext.Dialect{}, c.op.target, render, c.stdin != nil), stdin: c.stdin}, render)
 	if err != nil {
 		return nil, err

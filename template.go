@@ -3,6 +3,7 @@ package helmexec
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -37,6 +38,10 @@ type TemplateOptions struct {
 	Kubeconfig, KubeContext string
 	IncludeCRDs             bool
 	SkipTests               bool
+	// SkipSchema does not check values with the chart's values.schema.json. By default a chart whose schema, or
+	// that of a subchart, refers to another document is refused (ErrBadChart): helm would fetch it, or read it
+	// from this host. Needs Helm 3.16 or later.
+	SkipSchema bool
 	// Transform changes the manifest, hooks included.
 	Transform Transform
 }
@@ -64,6 +69,9 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 		name = "release-name"
 	}
 	defer h.store.Hold(ctx, ch.Path)()
+	if err := h.checkSchemas(ch, opts.SkipSchema); err != nil {
+		return nil, err
+	}
 	inv.args = append(inv.args, "--", name, ch.Path)
 	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
 	inv.limits = h.rendering()
@@ -79,6 +87,19 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 		err = contextError(ctx)
 	}
 	return m, err
+}
+
+// checkSchemas refuses a chart whose schemas would make helm fetch another document, or read it from this host.
+func (h *Helm) checkSchemas(ch *Chart, skip bool) error {
+	if skip || !ch.bringsSchema {
+		return nil
+	}
+	shown := ch.Metadata.Name + " " + ch.Metadata.Version
+	err := chart.CheckSchemas(ch.Path, chart.Options{Name: shown, Limits: chart.Limits{Archive: h.cfg.Limits.Archive}})
+	if errors.Is(err, ErrBadChart) {
+		err = fmt.Errorf("%w (SkipSchema renders without it)", err)
+	}
+	return err
 }
 
 // templateInvocation checks the options before anything is fetched.
@@ -133,6 +154,7 @@ func templateArgs(d helmtext.Dialect, t target, opts TemplateOptions, values boo
 	}
 	a.is("--include-crds", opts.IncludeCRDs)
 	a.is("--skip-tests", opts.SkipTests)
+	a.is("--skip-schema-validation", opts.SkipSchema)
 	a.is("--values=-", values)
 	return append(a, t.flags()...)
 }

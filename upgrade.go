@@ -32,6 +32,7 @@ type UpgradeOptions struct {
 	DryRun            bool
 	NoHooks           bool
 	SkipCRDs          bool
+	SkipSchema        bool
 	Transform         Transform
 	UntouchedHooks    bool
 	Labels            map[string]string
@@ -51,7 +52,7 @@ func (o UpgradeOptions) install() InstallOptions {
 	return InstallOptions{
 		Version: o.Version, Source: o.Source, Namespace: o.Namespace, CreateNamespace: o.CreateNamespace,
 		ValuesFiles: o.ValuesFiles, Values: o.Values, Wait: o.Wait || o.RollbackOnFailure, WaitForJobs: o.WaitForJobs,
-		Transform: o.Transform, UntouchedHooks: o.UntouchedHooks, Timeout: o.Timeout, DryRun: o.DryRun, NoHooks: o.NoHooks, SkipCRDs: o.SkipCRDs, Labels: o.Labels, Description: o.Description,
+		Transform: o.Transform, UntouchedHooks: o.UntouchedHooks, Timeout: o.Timeout, DryRun: o.DryRun, NoHooks: o.NoHooks, SkipCRDs: o.SkipCRDs, SkipSchema: o.SkipSchema, Labels: o.Labels, Description: o.Description,
 		OperationID: o.OperationID, JobID: o.JobID, Deadline: o.Deadline, Progress: o.Progress, ProgressInterval: o.ProgressInterval,
 		Kubeconfig: o.Kubeconfig, KubeContext: o.KubeContext,
 	}
@@ -88,6 +89,9 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 	}
 	common.Version, common.CreateNamespace = "", false
 	defer h.store.Hold(ctx, ch.Path)()
+	if err := h.checkSchemas(ch, opts.SkipSchema); err != nil {
+		return nil, err
+	}
 	if opts.DryRun {
 		a := upgradeArgs(t, opts, stdin != nil)
 		a.is("--install", opts.Install)

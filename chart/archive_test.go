@@ -168,6 +168,9 @@ func TestReadArchiveRefuses(t *testing.T) {
 		{"a path without end", demo(file("demo/"+strings.Repeat("a/", 4096)+"a", "")), ErrBad, "path of 8198 bytes"},
 		{"values twice", demo(file("demo/values.yaml", "evil: true\n")), ErrBad, `two files "values.yaml"`},
 		{"values twice by another path", demo(file("demo/./values.yaml", "evil: true\n")), ErrBad, `two files "values.yaml"`},
+		{"a line break in a name", demo(file("demo/templates/a\nb.yaml", "")), ErrBad, "a name that cannot be shown"},
+		{"an unseen letter in a name", demo(file("demo/templates/a\u202eb.yaml", "")), ErrBad, "a name that cannot be shown"},
+		{"bytes that are no letters in a name", demo(file("demo/templates/a\xff.yaml", "")), ErrBad, "a name that cannot be shown"},
 		{"a template twice", demo(file("demo/templates/a", ""), file("demo/templates/a", "")), ErrBad, "two files"},
 		{"no files", nil, ErrNotFound, "no Chart.yaml"},
 		{"no Chart.yaml", []entry{file("demo/values.yaml", "")}, ErrNotFound, "no Chart.yaml"},
@@ -343,4 +346,10 @@ func readArchive(r io.Reader, limits Limits) (*Chart, error) {
 		return nil, err
 	}
 	return parts.chart("demo.tgz")
+}
+
+func TestFileNamesOfAnyLanguage(t *testing.T) {
+	c, err := readBytes(archiveOf(t, demo(file("demo/templates/配置 é.yaml", ""))...), Limits{})
+	require.NoError(t, err)
+	assert.Contains(t, c.Files, "templates/配置 é.yaml")
 }

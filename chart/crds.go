@@ -28,31 +28,43 @@ func ReadCRDs(path string, opts Options) (crds CRDs, err error) {
 	if err := parts.read(path, cmp.Or(opts.Name, path)); err != nil {
 		return CRDs{}, err
 	}
-	err = crds.add(parts, false, 0)
+	err = parts.subcharts(bringsCRDs, func(name string, packed bool, text []byte) error {
+		if !packed && strings.HasPrefix(name, "crds/") {
+			crds.Own = append(crds.Own, text)
+		} else {
+			crds.Sub = append(crds.Sub, text)
+		}
+		return nil
+	})
 	return crds, err
 }
 
-// add sorts the files of a chart, or of one packed in it.
-func (c *CRDs) add(p *parts, packed bool, depth int) error {
+// subcharts visits the wanted files of a chart, of its subcharts and of the charts packed in it, in the order
+// of their names; packed means that a file is from a packed chart.
+func (p *parts) subcharts(wanted func(name string) bool, visit func(name string, packed bool, text []byte) error) error {
+	return p.visit(wanted, visit, 0)
+}
+
+func (p *parts) visit(wanted func(name string) bool, visit func(name string, packed bool, text []byte) error, depth int) error {
 	for _, name := range slices.Sorted(maps.Keys(p.texts)) {
-		text := p.texts[name]
-		switch {
-		case !bringsCRDs(name):
-		case isPackedChart(name):
-			if depth == maxSubcharts {
-				return fmt.Errorf("%w: charts are packed in it more than %d deep", ErrBad, maxSubcharts)
-			}
-			inner := newParts(p.limits, bringsCRDs)
-			if err := inner.readArchive(name, bytes.NewReader(text)); err != nil {
+		if !wanted(name) {
+			continue
+		}
+		if _, packed := inSubchart(name); !packed {
+			if err := visit(name, depth > 0, p.texts[name]); err != nil {
 				return err
 			}
-			if err := c.add(inner, true, depth+1); err != nil {
-				return err
-			}
-		case !packed && strings.HasPrefix(name, "crds/"):
-			c.Own = append(c.Own, text)
-		default:
-			c.Sub = append(c.Sub, text)
+			continue
+		}
+		if depth == maxSubcharts {
+			return fmt.Errorf("%w: charts are packed in it more than %d deep", ErrBad, maxSubcharts)
+		}
+		inner := newParts(p.limits, wanted)
+		if err := inner.readArchive(name, bytes.NewReader(p.texts[name])); err != nil {
+			return err
+		}
+		if err := inner.visit(wanted, visit, depth+1); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -65,21 +77,6 @@ const maxSubcharts = 8
 // the YAML and JSON files in crds and in the crds folders of the charts in charts, and packed charts
 // there.
 func bringsCRDs(name string) bool {
-	for strings.HasPrefix(name, "charts/") {
-		if isPackedChart(name) {
-			return true
-		}
-		rest := strings.TrimPrefix(name, "charts/")
-		folder, below, _ := strings.Cut(rest, "/")
-		if strings.HasPrefix(folder, "_") || strings.HasPrefix(folder, ".") {
-			return false
-		}
-		name = below
-	}
-	return strings.HasPrefix(name, "crds/") && slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
-}
-
-func isPackedChart(name string) bool {
-	folder, file := path.Split(name)
-	return path.Base(folder) == "charts" && path.Ext(file) == ".tgz" && !strings.HasPrefix(file, "_") && !strings.HasPrefix(file, ".")
+	name, packed := inSubchart(name)
+	return packed || strings.HasPrefix(name, "crds/") && slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
@@ -49,6 +50,10 @@ func (p *parts) count() error {
 func (p *parts) add(name string, size int64, open func() (io.ReadCloser, error)) error {
 	if err := p.count(); err != nil {
 		return err
+	}
+	if redact.Line(name) != name {
+		// Helm writes the name into a comment of the manifest, which a line break would end.
+		return fmt.Errorf("the name of a file has unprintable characters: %.200q", name)
 	}
 	if p.seen[name] {
 		return fmt.Errorf("it has two files %.200q", name) // Helm would take the last, other readers the first

@@ -16,6 +16,7 @@ var behaviours = []struct {
 	{"images of the charts", imagesOfTheCharts},
 	{"chart is shown, rendered, pulled", chartIsShownRenderedPulled},
 	{"chart folder with links", chartFolderWithLinks},
+	{"schemas of other documents", schemasOfOtherDocuments},
 
 	{"install of every source", installOfEverySource},
 	{"install, look, uninstall", installLookUninstall},

@@ -59,7 +59,7 @@ func (f *imageFinder) readHintField(c *cursor, key string, value *yamlnode.Node)
 
 // isNever reports a field that by a rule holds no image that is pulled.
 func (f *imageFinder) isNever(c *cursor, key string) bool {
-	return slices.ContainsFunc(f.rulesFor(c.object), func(rule *ImageRule) bool {
+	return slices.ContainsFunc(f.rulesFor(c.object), func(rule objectRule) bool {
 		return rule.Is == ImageNever && c.endsIn(rule.Path, key)
 	})
 }

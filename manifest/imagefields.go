@@ -14,36 +14,55 @@ const (
 	imagePartly                          // as imageRepository: all of a reference
 )
 
-// imageFieldKind is the general rule for the fields of a custom resource, known being false for all others. below is
-// c.belowImages(), about that the mapping is called like an image.
-func imageFieldKind(c *cursor, key string, below, about bool) (kind ImageKind, known bool) {
-	switch {
-	case key == "image":
-		if c.inHelmValues() {
+// placedField is a field that holds an image because of the mapping that it is in.
+type placedField struct {
+	field  string // "" for any
+	is     ImageKind
+	around string // name of the mapping around that one; "" for any
+	listed bool   // also in the items of a list
+}
+
+// placedFields are the fields of custom resources that hold an image, by the name of the mapping that they are in.
+var placedFields = map[string][]placedField{
+	"image":    {{field: "reference", is: ImageSure, listed: true}},                                    // an image volume
+	"registry": {{field: "url", is: imageMentioned, listed: true}, {field: "default", is: imageNamed}}, // Knative's, of all
+	"override": {{is: imageNamed, around: "registry"}},                                                 // and of one container
+}
+
+// fieldKind is the general rule for the fields of a custom resource, known being false for all others.
+func (m *customMapping) fieldKind(key string) (kind ImageKind, known bool) {
+	if key == "image" {
+		if m.inHelmValues() {
 			return imageNamed, true // in the values of a chart it may be the name alone
 		}
 		return ImageSure, true
-	case key == "name" && scalar(get(c.node, "kind")) == "DockerImage": // where OpenShift imports from
+	}
+	if key == "name" && scalar(get(m.node, "kind")) == "DockerImage" { // where OpenShift imports from
 		return ImageSure, true
-	case key == "url" && c.key == "registry":
-		return imageMentioned, true
-	case key == "default" && c.key == "registry" && c.index < 0: // Knative's, of all
-		return imageNamed, true
-	case c.key == "override" && c.index < 0 && c.parent != nil && c.parent.key == "registry": // and of one container
-		return imageNamed, true
-	case !about && !isImageWord(key):
+	}
+	for _, p := range m.placed {
+		if (p.field == "" || p.field == key) && (p.listed || m.index < 0) && (p.around == "" || m.parent != nil && m.parent.key == p.around) {
+			return p.is, true
+		}
+	}
+	if !m.about && !isImageWord(key) {
 		return imagePartly, strings.HasSuffix(key, "Version") && key != "apiVersion"
-	case key == "reference" && c.key == "image": // an image volume
-		return ImageSure, true
+	}
+	return m.kindByName(key)
+}
+
+// kindByName is fieldKind for what is called like an image, or is in a mapping that is.
+func (m *customMapping) kindByName(key string) (kind ImageKind, known bool) {
+	switch {
 	case hasAnySuffix(key, imageSuffixes...):
 		return imageNamed, true
-	case key == "url" && hasAnySuffix(c.key, "mage", "mages"):
+	case key == "url" && hasAnySuffix(m.key, "mage", "mages"):
 		return ImageShaped, true
 	case hasAnySuffix(key, imagePartSuffixes...):
 		return imagePartly, true
-	case below && (key == "name" && c.index < 0 || !hasAnySuffix(c.key, "mage")):
+	case m.below && (key == "name" && m.index < 0 || !hasAnySuffix(m.key, "mage")):
 		return imageEntry, true
-	case below:
+	case m.below:
 		return ImageShaped, true
 	}
 	return imageMentioned, !strings.Contains(key, "Stream")
@@ -93,17 +112,10 @@ func (f *imageFinder) field(c *cursor, key string, kind ImageKind) {
 		if text == "" {
 			continue
 		}
-		start, class, reason := 0, classImage, ""
-		if c.object.scope != scopeTyped || c.isArgument() {
-			is := kind
-			if start = schemeLength(text); kind != ImageHint && strings.HasPrefix(text, "docker://") {
-				is = ImageSure
-			}
-			class, reason = f.judge(c, text[start:], is)
-		}
-		called := kind == imageNamed || kind == imageEntry
+		start, class, reason := f.judge(c, text, kind)
+		named := kind == imageNamed || kind == imageEntry
 		switch {
-		case called && (class == classNone || class == classInvalid) && f.listed(c, key, item):
+		case named && (class == classNone || class == classInvalid) && f.listed(c, key, item):
 			continue
 		case class == classNone, class == classHint && !f.hints:
 			continue
@@ -145,32 +157,46 @@ func (f *imageFinder) listed(c *cursor, key string, item *yamlnode.Node) bool {
 	return len(images) > 0
 }
 
-// judge says what a text in a field of a custom resource is.
-func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (class imageClass, reason string) {
-	switch {
+// judge says what the text of a field is, and where in it the reference starts.
+func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (start int, class imageClass, reason string) {
+	if c.object.scope == scopeTyped && !c.isArgument() {
+		return 0, classImage, "" // Kubernetes says so
+	}
+	if start = schemeLength(text); kind != ImageHint && strings.HasPrefix(text, "docker://") {
+		kind = ImageSure
+	}
+	switch text = text[start:]; {
 	case kind == ImageSure && c.isContainer():
-		return classImage, ""
+		return start, classImage, ""
 	case isOther(text) && !(kind == ImageSure && strings.Contains(text, "://") && !strings.HasPrefix(text, "http")):
-		return classNone, ""
-	case kind == ImageHint:
-		return classHint, ""
-	case kind == ImageSure:
-		return classImage, ""
-	case kind == imageMentioned || kind == imagePartly:
-		if f.looksLikeImage(text) && strings.Contains(text, "/") && hasVersion(text) && (kind == imageMentioned || hasRegistry(text)) {
-			return classImage, ""
-		}
-		return classNone, ""
+		return start, classNone, ""
+	}
+	switch kind {
+	case ImageSure:
+		class = classImage
+	case ImageHint:
+		class = classHint
+	case imageMentioned:
+		class = imageIf(strings.Contains(text, "/") && hasVersion(text) && f.looksLikeImage(text))
+	case imagePartly:
+		class = imageIf(hasRegistry(text) && hasVersion(text) && f.looksLikeImage(text))
+	default:
+		class, reason = f.judgeWord(c, text, kind)
+	}
+	return start, class, reason
+}
+
+// judgeWord says what the text of a field is that may hold a reference as well as something else.
+func (f *imageFinder) judgeWord(c *cursor, text string, kind ImageKind) (class imageClass, reason string) {
+	shaped := kind == ImageShaped || f.shaped
+	switch {
 	case f.looksLikeImage(text):
 		return classImage, ""
 	case isTemplate(text):
 		// What takes the place of a template may be all of a reference.
 		filled := placeholder.ReplaceAllString(text, "x")
-		if f.looksLikeImage(filled) || kind != ImageShaped && !f.shaped && !isProse(filled) {
-			return classImage, ""
-		}
-		return classNone, ""
-	case kind == ImageShaped || f.shaped:
+		return imageIf(f.looksLikeImage(filled) || !shaped && !isProse(filled)), ""
+	case shaped:
 		return classNone, ""
 	}
 	_, err := f.parse(text)
@@ -185,6 +211,13 @@ func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (class image
 		return classNone, "" // prose, or a setting
 	}
 	return classInvalid, err.Error()
+}
+
+func imageIf(is bool) imageClass {
+	if is {
+		return classImage
+	}
+	return classNone
 }
 
 // scalarsAt gives the scalar at a key, or the scalars of the list there.
@@ -245,78 +278,4 @@ func hasAnySuffix(text string, suffixes ...string) bool {
 		}
 	}
 	return false
-}
-
-// isFile reports another kind of image: a picture, or the disk of a virtual machine, in a file or in Google's cloud.
-func isFile(text string) bool {
-	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "projects/") && strings.Contains(text, "/global/images/") || strings.HasPrefix(text, "data:") || strings.Contains(text, "://") {
-		return true
-	}
-	for _, extension := range []string{".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".qcow2", ".iso", ".img", ".vmdk", ".vhd"} {
-		if strings.HasSuffix(text, extension) {
-			return true
-		}
-	}
-	return false
-}
-
-// isOther reports text that is no image wherever it stands in a custom resource: a switch, a number, a file.
-func isOther(text string) bool {
-	if len(text) <= len("false") {
-		switch strings.ToLower(text) {
-		case "true", "false", "yes", "no", "on", "off", "none", "null":
-			return true
-		}
-	}
-	return isNumber(text) || isFile(text)
-}
-
-// isProse reports text with blanks outside of its placeholders.
-func isProse(text string) bool {
-	if !strings.ContainsAny(text, " \t\n") {
-		return false
-	}
-	return strings.ContainsAny(placeholder.ReplaceAllString(text, ""), " \t\n")
-}
-
-// schemeLength is the length of what says that a container registry has the image.
-func schemeLength(text string) int {
-	for _, scheme := range []string{"docker://", "oci://"} {
-		if strings.HasPrefix(text, scheme) {
-			return len(scheme)
-		}
-	}
-	return 0
-}
-
-// isPulled reports a field that says itself that it is an image, whatever it is called. A parameter may be a place to
-// push to.
-func isPulled(key string, value *yamlnode.Node) bool {
-	return strings.HasPrefix(scalar(value), "docker://") && key != "value" && key != "default"
-}
-
-// isRegistry reports the host of a registry, with or without a path behind it.
-func isRegistry(text string) bool {
-	host, _, _ := strings.Cut(text, "/")
-	return host == "localhost" || strings.ContainsAny(host, ".:") && !strings.Contains(text, "://")
-}
-
-// hasVersion reports a tag or a digest.
-func hasVersion(image string) bool {
-	return strings.Contains(image, "@") || strings.LastIndexByte(image, ':') > strings.LastIndexByte(image, '/')
-}
-
-func hasRegistry(image string) bool {
-	domain, _, found := strings.Cut(image, "/")
-	return found && strings.ContainsAny(domain, ".:")
-}
-
-// looksLikeImage reports a reference that could hardly be anything else: it has a tag, a digest or a registry.
-func (f *imageFinder) looksLikeImage(text string) bool {
-	if !hasVersion(text) && !hasRegistry(text) {
-		return false
-	}
-	ref, err := f.parse(text)
-	name := strings.TrimPrefix(ref.Repository, "library/")
-	return err == nil && name != "sha256" && !isNumber(name) // which are a checksum and a time
 }

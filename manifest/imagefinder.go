@@ -100,7 +100,7 @@ type imageFinder struct {
 	found   []foundImage
 
 	ruled  *object // whose rules are ruling
-	ruling []*ImageRule
+	ruling []objectRule
 	shaped bool // by a rule of them a field image has to look like one
 
 	documentState
@@ -210,29 +210,53 @@ func (f *imageFinder) addUnresolved(c *cursor, field string, node *yamlnode.Node
 	})
 }
 
+// customMapping is a mapping of a custom resource, with what its name and its fields say of images.
+type customMapping struct {
+	*cursor
+	below  bool // belowImages
+	about  bool // it is called like an image
+	parts  bool // it has a field that one of the compositeRules is about
+	pulled bool // it says how to pull
+	placed []placedField
+	used   usedFields
+}
+
+// readSigns looks through the mapping's name and its keys.
+func (m *customMapping) readSigns() {
+	m.below, m.placed = m.belowImages(), placedFields[m.key]
+	m.about = m.below || isImageWord(m.key)
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		switch keyOf(m.node.Content[i]) {
+		case "registry", "repository", "image", "baseImage":
+			m.parts = true
+		case "pullPolicy", "imagePullPolicy":
+			m.pulled = true
+		}
+	}
+}
+
 // readCustom reads a mapping of a custom resource.
 func (f *imageFinder) readCustom(c *cursor) {
 	if c.isLabels() {
 		return
 	}
-	var used usedFields
-	below := c.belowImages()
-	about := below || isImageWord(c.key)
-	parts, pulled := imageSigns(c.node)
-	for _, rule := range f.rulesFor(c.object) {
-		f.applyRule(c, rule, &used)
+	m := customMapping{cursor: c}
+	m.readSigns()
+	rules := f.rulesFor(c.object)
+	for i := range rules {
+		f.applyRule(&m, &rules[i])
 	}
-	f.imageObject(c, below, pulled, &used)
-	for i := 0; i < len(compositeRules) && parts; i++ {
-		f.applyRule(c, &compositeRules[i], &used)
+	f.imageObject(&m)
+	for i := 0; i < len(compositeRules) && m.parts; i++ {
+		f.applyParts(&m, &compositeRules[i])
 	}
 	var whole []string // fields that are called something else and hold all of a reference
 	for i := 0; i+1 < len(c.node.Content); i += 2 {
 		key, value := keyOf(c.node.Content[i]), c.node.Content[i+1]
-		if used.has(key) {
+		if m.used.has(key) {
 			continue
 		}
-		switch kind, known := imageFieldKind(c, key, below, about); {
+		switch kind, known := m.fieldKind(key); {
 		case isPulled(key, value):
 			f.field(c, key, ImageSure)
 		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind) && !f.withVersion(c, key):
@@ -244,20 +268,6 @@ func (f *imageFinder) readCustom(c *cursor) {
 	for i := 0; i < len(whole) && len(whole) > 1; i++ { // a mapping of images that is not called so
 		f.field(c, whole[i], ImageSure)
 	}
-}
-
-// imageSigns reports whether a mapping has a field that one of the compositeRules is about, and whether it says how to
-// pull.
-func imageSigns(mapping *yamlnode.Node) (parts, pulled bool) {
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		switch keyOf(mapping.Content[i]) {
-		case "registry", "repository", "image", "baseImage":
-			parts = true
-		case "pullPolicy", "imagePullPolicy":
-			pulled = true
-		}
-	}
-	return parts, pulled
 }
 
 // usedFields are the fields of a mapping that a rule has taken.
@@ -274,38 +284,57 @@ func (u *usedFields) add(keys ...string) {
 	}
 }
 
+// objectRule is a rule that is about the object under walk.
+type objectRule struct {
+	*ImageRule
+	field string // that it is about; "" where that are several
+	parts bool   // it is about several
+}
+
 // rulesFor gives the rules that are about an object. It remembers those of the last one.
-func (f *imageFinder) rulesFor(o *object) []*ImageRule {
+func (f *imageFinder) rulesFor(o *object) []objectRule {
 	if f.ruled == o {
 		return f.ruling
 	}
 	f.ruled, f.ruling, f.shaped = o, f.ruling[:0], false
 	for i := range f.rules {
-		if rule := &f.rules[i]; rule.fits(o) {
-			f.ruling = append(f.ruling, rule)
-			f.shaped = f.shaped || rule.Path == "image" && rule.Is == ImageShaped
+		rule := &f.rules[i]
+		if !rule.fits(o) {
+			continue
 		}
+		found := objectRule{ImageRule: rule, parts: rule.Parts != (ImageParts{})}
+		if !found.parts {
+			found.field = rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
+		}
+		f.ruling = append(f.ruling, found)
+		f.shaped = f.shaped || rule.Path == "image" && rule.Is == ImageShaped
 	}
 	return f.ruling
 }
 
-func (f *imageFinder) applyRule(c *cursor, rule *ImageRule, used *usedFields) {
-	if p := rule.Parts; p != (ImageParts{}) {
-		if !used.has(p.main()) && c.endsIn(rule.Path, "") && scalar(get(c.node, rule.Unless)) == "" && f.composite(c, p) {
-			used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
-		}
+func (f *imageFinder) applyRule(m *customMapping, rule *objectRule) {
+	if rule.parts {
+		f.applyParts(m, rule.ImageRule)
 		return
 	}
-	field := rule.Path[strings.LastIndexByte(rule.Path, '.')+1:]
-	if used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
+	c, field := m.cursor, rule.field
+	if m.used.has(field) || get(c.node, field) == nil || !c.endsIn(rule.Path, field) {
 		return
 	}
 	if rule.of != "" && (c.parent == nil || scalar(c.parent.get("type")) != rule.of) {
 		return
 	}
-	used.add(field)
+	m.used.add(field)
 	if rule.Is == ImageNever || rule.Is == ImageHint || !f.withNeighbours(c, field, rule.Is) {
 		f.field(c, field, rule.Is)
+	}
+}
+
+// applyParts takes the fields of a mapping that by a rule make up an image.
+func (f *imageFinder) applyParts(m *customMapping, rule *ImageRule) {
+	p := rule.Parts
+	if !m.used.has(p.main()) && m.endsIn(rule.Path, "") && scalar(get(m.node, rule.Unless)) == "" && f.composite(m.cursor, p) {
+		m.used.add(p.Registry, p.Repository, p.Name, p.Tag, p.Digest)
 	}
 }
 

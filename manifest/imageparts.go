@@ -13,6 +13,15 @@ type imageNodes struct {
 	defaulted bool // the registry is a default
 }
 
+// isVersioned reports a tag or a digest, which may stand in the name.
+func (n *imageNodes) isVersioned() bool {
+	last := n.name
+	if last == nil {
+		last = n.repository
+	}
+	return n.tag != nil || n.digest != nil || hasVersion(scalar(last))
+}
+
 // composite puts an image, or several with one prefix, together from fields of c. It reports whether the fields that
 // it takes are all there.
 func (f *imageFinder) composite(c *cursor, parts ImageParts) bool {
@@ -111,108 +120,8 @@ func digestOf(digest string) string {
 	return "@sha256:" + digest
 }
 
-// imageObject takes the fields of a mapping that make up an image, where its name or a pull policy says that it
-// describes one. below is c.belowImages(), pulled that there is such a policy. An image that the operator or the chart
-// adds something to is unresolved.
-func (f *imageFinder) imageObject(c *cursor, below, pulled bool, used *usedFields) {
-	called := c.index < 0 && hasAnySuffix(c.key, "mage", "mageSpec", "mageRef")
-	listed := c.index >= 0 && hasAnySuffix(c.key, "mages") || below
-	if !called && !listed && !pulled {
-		return
-	}
-	o := objectFields{c: c, used: *used}
-	named := called || below && c.index < 0 // by its key, so that a name in it is one of the image
-	n := o.read(called, named)
-	versioned := n.tag != nil || n.digest != nil || hasVersion(scalar(n.name)) || n.name == nil && hasVersion(scalar(n.repository))
-	own := n.registry != nil
-	if !own {
-		n.registry, n.defaulted = f.defaultsFor(c).registry, true
-	}
-	class, missing := classImage, ""
-	switch bare := o.field == "name" && !strings.Contains(scalar(n.name), "/"); {
-	case n.repository == nil && n.name == nil:
-		if n.tag = o.first("tag", "version"); called && n.tag != nil && !f.shaped && isVersionAlone(c) {
-			f.addUnresolved(c, o.field, n.tag, versionOf(scalar(n.tag)), unsaid("repository it is of"))
-		}
-		return
-	case n.repository != nil && !versioned:
-		missing = "tag it has"
-	case n.repository != nil:
-	case !named && (!listed || bare && !own):
-		return // the name of something else
-	case bare && n.registry == nil && !versioned, !bare && !versioned && !own:
-		return // an image as it is, or a name that the operator adds all to
-	case bare && n.registry == nil:
-		missing = "registry it is of"
-	case bare && !versioned && !own:
-		missing = "tag it has"
-	}
-	if missing != "" && f.shaped {
-		return
-	} else if missing != "" {
-		class, missing = classUnresolved, unsaid(missing)
-	}
-	if f.join(c, o.field, n, class, missing) {
-		used.add(o.taken...)
-	}
-}
-
 // unsaid is the reason why an image is unresolved.
 func unsaid(what string) string { return "nothing in the manifest says which " + what }
-
-// objectFields reads the fields of a mapping that describes an image.
-type objectFields struct {
-	c     *cursor
-	used  usedFields
-	taken []string
-	field string // the last one
-}
-
-// first gives the first of some fields that has a value and is not used.
-func (o *objectFields) first(fields ...string) *yamlnode.Node {
-	for _, field := range fields {
-		if node := resolve(get(o.c.node, field)); scalar(node) != "" && !o.used.has(field) {
-			o.taken, o.field = append(o.taken, field), field
-			return node
-		}
-	}
-	return nil
-}
-
-// read gives the parts of the image. field is that of its name afterwards.
-func (o *objectFields) read(called, named bool) imageNodes {
-	n := imageNodes{
-		registry: o.first("registry"), tag: o.first("tag", "imageTag", "tagName", "versionTag"), digest: o.first("digest", "sha"),
-	}
-	if n.repository = o.first("repository", "repo"); n.repository == nil {
-		n.name = o.first("image", "imageName", "name")
-	} else if n.name = o.first("image", "imageName"); n.name == nil && named {
-		// Without a name for it a mapping has the name of the item or the container in it, as has one that repeats it.
-		if name := scalar(get(o.c.node, "name")); name != "" && !strings.HasSuffix("/"+scalar(n.repository), "/"+name) {
-			n.name = o.first("name")
-		}
-	}
-	field := o.field
-	if n.tag == nil && (n.name != nil && (n.registry != nil || field != "name") || called && n.repository != nil || hasAnySuffix(o.c.key, "mageSpec")) {
-		n.tag = o.first("version")
-	}
-	o.field = field
-	return n
-}
-
-// isVersionAlone reports a mapping with nothing but a version, a registry and how to pull.
-func isVersionAlone(c *cursor) bool {
-	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		switch key := keyOf(c.node.Content[i]); key {
-		case "tag", "version", "digest", "registry":
-		default:
-			if !strings.Contains(key, "ull") {
-				return false
-			}
-		}
-	}
-	return true
-}
 
 // imageDefaults are the parts of images that a resource gives for all that do without.
 type imageDefaults struct {
@@ -259,6 +168,13 @@ func (f *imageFinder) defaultsIn(mapping *yamlnode.Node) imageDefaults {
 	return d
 }
 
+// What the fields are called, behind what the image is called, that hold its tag, its registry and its repository.
+var (
+	tagSuffixes        = []string{"Tag", "_tag", "tag", "Version", "_version"}
+	registrySuffixes   = []string{"Registry", "_registry"}
+	repositorySuffixes = []string{"Repository", "_repository"}
+)
+
 // withNeighbours takes a field that holds an image together with those beside it, or around it, which hold its tag,
 // its registry or its repository: fooImageTag, fooTag, fooRepository.
 func (f *imageFinder) withNeighbours(c *cursor, key string, kind ImageKind) bool {
@@ -267,48 +183,56 @@ func (f *imageFinder) withNeighbours(c *cursor, key string, kind ImageKind) bool
 	if text == "" || isOther(text) || isProse(text) || kind == imageMentioned || kind == imagePartly {
 		return false
 	}
-	beside := func(fields ...string) *yamlnode.Node {
-		for _, field := range fields {
-			if node := resolve(f.get(c.node, field)); scalar(node) != "" && !strings.Contains(scalar(node), "://") {
-				return node
-			}
-		}
-		return nil
-	}
-	base := key // such as fooImage
-	for _, suffix := range []string{"Name", "_name"} {
-		base = strings.TrimSuffix(base, suffix)
-	}
-	n.tag = beside(base+"Tag", base+"_tag", base+"tag", base+"Version", base+"_version")
-	n.registry = beside(base+"Registry", base+"_registry")
-	n.repository = beside(base+"Repository", base+"_repository")
-	if stem, found := strings.CutSuffix(base, "Image"); found && stem != "" {
-		if n.tag == nil {
-			n.tag = beside(stem + "Tag")
-		}
-		if n.tag == nil {
-			n.tag = f.versionFor(text, beside(stem+"Version"))
-		}
-		if n.registry == nil && n.repository == nil {
-			n.registry, n.repository = beside(stem+"Registry"), beside(stem+"Repository")
-		}
-	}
-	if n.tag != nil || n.registry != nil || n.repository != nil {
+	if f.readNeighbours(c.node, key, &n); n.tag != nil || n.registry != nil || n.repository != nil {
 		return f.join(c, key, n, classImage, "")
 	}
-	if key != "image" || hasRegistry(text) || c.isContainer() {
-		return false
+	return key == "image" && !hasRegistry(text) && !c.isContainer() && f.withDefaults(c, key, n)
+}
+
+// readNeighbours reads the fields that are called like the one of the image.
+func (f *imageFinder) readNeighbours(mapping *yamlnode.Node, key string, n *imageNodes) {
+	base := strings.TrimSuffix(strings.TrimSuffix(key, "Name"), "_name") // such as fooImage
+	n.tag = f.beside(mapping, base, tagSuffixes...)
+	n.registry = f.beside(mapping, base, registrySuffixes...)
+	n.repository = f.beside(mapping, base, repositorySuffixes...)
+	stem, found := strings.CutSuffix(base, "Image")
+	if !found || stem == "" {
+		return
 	}
-	if n.registry = beside("registry"); n.registry != nil && isRegistry(scalar(n.registry)) {
-		n.tag = beside("tag", "version")
+	if n.tag == nil {
+		n.tag = f.beside(mapping, stem, "Tag")
+	}
+	if n.tag == nil {
+		n.tag = f.versionFor(scalar(n.name), f.beside(mapping, stem, "Version"))
+	}
+	if n.registry == nil && n.repository == nil {
+		n.registry, n.repository = f.beside(mapping, stem, "Registry"), f.beside(mapping, stem, "Repository")
+	}
+}
+
+// beside gives the first field of a mapping, called by a stem and one of some suffixes, that holds a part of an image.
+func (f *imageFinder) beside(mapping *yamlnode.Node, stem string, suffixes ...string) *yamlnode.Node {
+	for _, suffix := range suffixes {
+		if node := resolve(f.get(mapping, stem+suffix)); scalar(node) != "" && !strings.Contains(scalar(node), "://") {
+			return node
+		}
+	}
+	return nil
+}
+
+// withDefaults takes a field image that holds a name alone together with the registry beside it, or with the defaults
+// around it.
+func (f *imageFinder) withDefaults(c *cursor, key string, n imageNodes) bool {
+	if n.registry = f.beside(c.node, "", "registry"); n.registry != nil && isRegistry(scalar(n.registry)) {
+		n.tag = f.beside(c.node, "", "tag", "version")
 		return f.join(c, key, n, classImage, "")
 	}
 	defaults := f.defaultsFor(c)
-	if n.registry, n.repository, n.defaulted = defaults.registry, defaults.repository, true; n.registry == nil && n.repository == nil ||
-		strings.Contains(text, "/") || hasVersion(text) {
+	n.registry, n.repository, n.defaulted = defaults.registry, defaults.repository, true
+	if text := scalar(n.name); n.registry == nil && n.repository == nil || strings.Contains(text, "/") || hasVersion(text) {
 		return false
 	}
-	if n.tag = beside("version", "tag"); n.tag == nil {
+	if n.tag = f.beside(c.node, "", "version", "tag"); n.tag == nil {
 		n.tag = defaults.tag
 	}
 	if n.tag == nil {

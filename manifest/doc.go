@@ -9,7 +9,7 @@
 //	mirrors := manifest.RegistryMap{"*": "mirror.lab/all"}
 //	after, changes, err := m.Retag(mirrors.Rewrite, manifest.RetagOptions{})
 //
-// A manifest is data from outside. Whatever is in it, every function takes time and memory in proportion to its size, or
-// refuses it with [ErrOutputTooLarge]. A document that cannot be read does not lose the others: it is reported in the
-// error, as a [DocumentError].
+// A manifest is untrusted. Whatever it contains, every function takes time and memory in proportion to its size, or
+// refuses it with [ErrOutputTooLarge]. A document that cannot be read does not lose the others: the error reports it as
+// a [DocumentError].
 package manifest

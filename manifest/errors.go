@@ -2,12 +2,12 @@ package manifest
 
 import "github.com/sut-bench/helmexec/internal/errdef"
 
-// The kinds of failure a caller can act on, reachable with errors.Is. Package helmexec has them by the same names.
+// The kinds of failure that a caller can act on. Use errors.Is. Package helmexec has them under the same names.
 var (
 	// ErrBadManifest: a document of a manifest cannot be read.
 	ErrBadManifest = errdef.ErrBadManifest
-	// ErrOutputTooLarge: a manifest exceeds a bound set on untrusted input.
+	// ErrOutputTooLarge: a manifest exceeds a limit on untrusted input.
 	ErrOutputTooLarge = errdef.ErrOutputTooLarge
-	// ErrInvalidArgument: what the caller gave was refused before anything was read.
+	// ErrInvalidArgument: an argument was refused before anything was read.
 	ErrInvalidArgument = errdef.ErrInvalidArgument
 )

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// ImageExport is what it takes to run a chart from a mirror.
+// ImageExport is what is needed to run a chart from a mirror.
 type ImageExport struct {
-	Images  []string // what the manifest names, sorted and unique, in full
-	Mirrors []string // where each of Images is to be found: the same indexes
-	// Values overrides the chart's values, so that it renders with the mirrors. It reaches images which the chart's
-	// values give in a common shape: a string, or registry, repository, tag and digest.
+	Images  []string // the images of the manifest, sorted and unique, in full
+	Mirrors []string // the mirror of each of Images, by the same index
+	// Values overrides the chart's values, so that it renders with the mirrors. It reaches images that the chart's
+	// values have in a common form: a string, or registry, repository, tag and digest.
 	Values map[string]any
 	// Missed are those of Images that Values does not reach. Retag reaches them.
 	Missed []string
 }
 
-// ExportImages puts an ImageExport together of a chart's rendered manifest and its values. Rewrite gives the mirror of
-// an image. If opts.Exclude is nil it leaves out nothing, as Retag. The error is that of Images.
+// ExportImages makes an ImageExport from a chart's rendered manifest and its values. Rewrite returns the mirror of an
+// image. If opts.Exclude is nil, it leaves out nothing, as Retag. The error is that of Images.
 func ExportImages(m Manifest, values map[string]any, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
 	opts.FullNames = true
 	if opts.Exclude == nil {

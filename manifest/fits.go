@@ -15,18 +15,18 @@ type Misfit struct {
 	Reason   string
 }
 
-// Fits answers whether nodes can run what the report lists, by accelerators alone. A node is what it can give, by the
-// names of GPUReport (extended resources, and device classes for claims); what it does not name it does not have.
+// Fits says whether nodes can run what the report lists, considering only accelerators. A node maps the names of
+// GPUReport (extended resources, and device classes for claims) to the amounts that it has; it has nothing else.
 //
-// It holds if there is a way to put all pods of all workloads on the nodes side by side. Every pod stays on one node,
-// and so do all pods that share a claim. A claim to all devices of a node needs a node where none is taken; of a claim's
-// alternatives the first one that any node has counts. A DaemonSet takes its share of every node that can hold it and
-// must have at least one. A hook or a template (GPUWorkload.Template) must fit by one pod on the empty nodes, since it
-// runs at another time or has to be asked for. Resources of the kind GPUOther do not count.
+// It is true if there is a way to put all pods of all workloads on the nodes at the same time. Every pod is on one
+// node, and so do all pods that share a claim. A claim to all devices of a node needs a node where none is used; of
+// a claim's alternatives the first one that any node has counts. A DaemonSet takes its share of every node that can
+// hold it and must have at least one. Of a hook or a template (GPUWorkload.Template), one pod must fit on the empty
+// nodes, since it runs at another time or only on request. Resources of the kind GPUOther do not count.
 //
-// The scheduler may still leave a pod pending that fits: it places pods one by one, and minds labels, taints,
-// processors and memory, which Fits does not know. For a set of pods too large to try every way, Fits tries them in
-// order of size only, and may miss a way.
+// The scheduler may still leave a pod pending that fits: it places pods one by one, and considers labels, taints,
+// processors and memory, which Fits does not know. If there are too many pods to try every way, Fits only tries
+// them in order of size, and may miss a way.
 func (r *GPUReport) Fits(nodes []map[string]int64) (bool, []Misfit) {
 	p := &packer{}
 	for _, node := range nodes {

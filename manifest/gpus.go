@@ -13,7 +13,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// GPUOptions extends what is known of accelerators.
+// GPUOptions adds rules about accelerators.
 type GPUOptions struct {
 	// Rules adds extended resources to those this package knows. They come before its own.
 	Rules []GPURule
@@ -21,13 +21,14 @@ type GPUOptions struct {
 	SkipHooks, SkipTests bool
 }
 
-// GPUReport is what a manifest asks of accelerators. The names in its maps are extended resources (nvidia.com/gpu)
-// and, for devices asked for by claims (Dynamic Resource Allocation), device classes (gpu.nvidia.com).
+// GPUReport lists the accelerators that a manifest asks for. The names in its maps are extended resources
+// (nvidia.com/gpu) and, for devices requested by claims (Dynamic Resource Allocation), device classes
+// (gpu.nvidia.com).
 type GPUReport struct {
 	Workloads []GPUWorkload // the pod specs that ask for accelerators, in the order of the manifest
-	// Totals is what the workloads need together when all run at once. Hooks, which run before or after, are not in
-	// it, nor are DaemonSets, whose number of pods the manifest does not tell, nor templates that something else
-	// has to refer to.
+	// Totals is what the workloads need together when all run at once. It does not include hooks, which run before
+	// or after, DaemonSets, whose number of pods is not in the manifest, or templates that something else must
+	// refer to.
 	Totals   map[string]int64
 	Warnings []GPUWarning
 }
@@ -40,7 +41,7 @@ type GPUWorkload struct {
 	PerPod   map[string]int64 // what one pod takes, counted as the scheduler does; without shared claims
 	Replicas int64            // pods: 0 for a template that something else has to refer to
 	PerNode  bool             // one pod on each node (DaemonSet); Replicas is 1 then
-	Template bool             // something else, or nobody, makes pods of it
+	Template bool             // something else, or nobody, makes pods from it
 }
 
 // GPURequest is what one container asks for.
@@ -60,12 +61,12 @@ type DeviceClaim struct {
 	Object string // name of the ResourceClaim or ResourceClaimTemplate
 	Shared bool   // a ResourceClaim: allocated once, however many pods use it
 	DeviceChoice
-	Alternatives []DeviceChoice // what would do as well, in the order of preference
+	Alternatives []DeviceChoice // other choices, in the order of preference
 }
 
 // DeviceChoice is an amount of devices of a class.
 type DeviceChoice struct {
-	DeviceClass string // empty where the object is not in the manifest
+	DeviceClass string // empty if the object is not in the manifest
 	Count       int64
 	All         bool // all devices of a node that match; Count is 1 then
 }
@@ -76,12 +77,12 @@ type GPUProblem string
 const (
 	GPULimitsDiffer    GPUProblem = "limits-differ"    // Kubernetes refuses requests and limits that differ
 	GPUNoLimit         GPUProblem = "no-limit"         // Kubernetes refuses a request without a limit
-	GPUBadAmount       GPUProblem = "bad-amount"       // no whole number
+	GPUBadAmount       GPUProblem = "bad-amount"       // not a whole number
 	GPUUnknownResource GPUProblem = "unknown-resource" // an extended resource that may be an accelerator
-	GPUNotAsked        GPUProblem = "not-asked"        // an accelerator is used without being asked for
+	GPUNotAsked        GPUProblem = "not-asked"        // an accelerator is used without being requested
 	GPUPrivileged      GPUProblem = "privileged"       // sees every device of the node
 	GPUUnknownClaim    GPUProblem = "unknown-claim"    // refers to a claim that is not in the manifest
-	GPUOtherMeans      GPUProblem = "other-means"      // asked for in a way whose amount cannot be told
+	GPUOtherMeans      GPUProblem = "other-means"      // requested in a way that does not show the amount
 )
 
 // GPUWarning is something about accelerators that a reader should look at.
@@ -92,7 +93,7 @@ type GPUWarning struct {
 }
 
 // GPUs returns the accelerators that the manifest asks for: extended resources of containers in pod specs and of
-// custom resources, and device claims. Kubernetes reads a limit as the request where there is none; init containers
+// custom resources, and device claims. Kubernetes uses a limit as the request if there is none; init containers
 // count by their maximum, because they run one after the other. Tolerations and node selectors are not requests.
 //
 // Documents that cannot be read are reported in the error, together with the report of the others.
@@ -100,7 +101,7 @@ func (m Manifest) GPUs(opts GPUOptions) (*GPUReport, error) {
 	return m.GPUsContext(context.Background(), opts)
 }
 
-// GPUsContext is GPUs that ends with the context, and with its error then.
+// GPUsContext is GPUs, but stops with the context's error when the context ends.
 func (m Manifest) GPUsContext(ctx context.Context, opts GPUOptions) (*GPUReport, error) {
 	reader := &gpuReader{
 		opts: opts, rules: slices.Concat(opts.Rules, gpuRules),

@@ -11,7 +11,7 @@ const (
 	GPUPartition GPUKind = "partition" // a part of an accelerator that the hardware keeps apart
 	GPUMemory    GPUKind = "memory"    // accelerator memory, in the unit of the device plugin
 	GPUCores     GPUKind = "cores"     // accelerator cores, or a percentage of them
-	GPUOther     GPUKind = "other"     // belongs to an accelerator and takes nothing of it, such as monitoring
+	GPUOther     GPUKind = "other"     // belongs to an accelerator but uses none of it, such as monitoring
 	GPUNone      GPUKind = "none"      // not an accelerator
 )
 

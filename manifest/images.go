@@ -13,7 +13,7 @@ type ImageOptions struct {
 	// of names: Manifest.Images, and Chart2Images and Inspection.Images of helmexec, leave out DefaultExclude then. An
 	// empty list that is not nil leaves out nothing anywhere.
 	Exclude []string
-	// SkipHooks leaves out what only hooks use, tests included.
+	// SkipHooks leaves out what only hooks use, including tests.
 	SkipHooks bool
 	// SkipTests leaves out what only helm test uses.
 	SkipTests bool
@@ -23,8 +23,8 @@ type ImageOptions struct {
 	Rules []ImageRule
 }
 
-// DefaultExclude is what Images leaves out when ImageOptions.Exclude is nil: busybox, and auto, which is no image but
-// what Istio replaces when it injects its proxy. Each call makes a new list, which the caller may change.
+// DefaultExclude is what Images leaves out when ImageOptions.Exclude is nil: busybox, and auto, which is not an image
+// but a text that Istio replaces when it injects its proxy. Each call makes a new list, which the caller may change.
 func DefaultExclude() []string { return []string{"busybox", istioImage} }
 
 // istioImage stands where Istio puts the image of its proxy. Retag leaves it as it is.
@@ -33,33 +33,33 @@ const istioImage = "auto"
 // ImageUse is one image at one place.
 type ImageUse struct {
 	Place
-	Image     string    // as a container runtime is told it; composites are put together, arguments filled in
+	Image     string    // as a container runtime gets it; composites are put together, arguments filled in
 	Reference Reference // what Image says; zero in Invalid and Unresolved
 	Reason    string    // why it is invalid or unresolved
 }
 
-// ImageReport is what a manifest says about images, each list in the order of the manifest. What stands where an image
-// is due is in one of the lists.
+// ImageReport is what a manifest says about images, each list in the order of the manifest. Every text in a place for
+// an image is in one of the lists.
 type ImageReport struct {
 	Images     []ImageUse // what a cluster pulls
-	Invalid    []ImageUse // stands where an image is due and is no reference that a container runtime accepts
+	Invalid    []ImageUse // text in a place for an image that no container runtime accepts
 	Unresolved []ImageUse // depends on something that the manifest does not say, such as the tag that an operator adds
 	// Hints is image-shaped text in arguments, environment, annotations, ConfigMaps and texts of custom resources, and
-	// single words in fields that are only called like an image.
+	// single words in fields that only have a name like an image.
 	Hints []ImageUse
 }
 
 // Images returns the images that a cluster pulls for the manifest, sorted and unique: those of containers, init
 // containers, ephemeral containers and image volumes of every object that has a pod spec at any depth, of Argo
-// workflows, and of custom resources whose operator makes a container of a field. If opts.Exclude is nil it leaves
-// out DefaultExclude.
+// workflows, and of custom resources whose operator makes a container from a field. If opts.Exclude is nil it
+// leaves out DefaultExclude.
 //
-// Documents that cannot be read are reported in the error, and the images of the others are returned all the same.
+// Documents that cannot be read are reported in the error, and the images of the others are still returned.
 func (m Manifest) Images(opts ImageOptions) ([]string, error) {
 	return m.ImagesContext(context.Background(), opts)
 }
 
-// ImagesContext is Images that ends with the context, and with its error then.
+// ImagesContext is Images, but stops with the context's error when the context ends.
 func (m Manifest) ImagesContext(ctx context.Context, opts ImageOptions) ([]string, error) {
 	if opts.Exclude == nil {
 		opts.Exclude = DefaultExclude()
@@ -96,13 +96,13 @@ func (f *foundImage) use(opts ImageOptions) ImageUse {
 	return use
 }
 
-// ImageReport returns each use of an image with its place, and apart from the sure ones those that are invalid,
-// unresolved or only hints. Its error is that of Images.
+// ImageReport returns each use of an image with its place, with separate lists for invalid and unresolved ones
+// and for hints. Its error is that of Images.
 func (m Manifest) ImageReport(opts ImageOptions) (*ImageReport, error) {
 	return m.ImageReportContext(context.Background(), opts)
 }
 
-// ImageReportContext is ImageReport that ends with the context, and with its error then.
+// ImageReportContext is ImageReport, but stops with the context's error when the context ends.
 func (m Manifest) ImageReportContext(ctx context.Context, opts ImageOptions) (*ImageReport, error) {
 	found, err := m.findImages(ctx, opts, true)
 	if ctx.Err() != nil {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// ImageRule adds to what is known of a custom resource: what one of its fields, or some of its fields together, hold.
-// A rule comes before the general ones, by which a field named image, or named something like initImage and
-// holding what looks like an image, is an image.
+// ImageRule says what one field of a custom resource, or some of its fields together, hold. It comes before the
+// general rules: a field named image is an image, and so is a field with a name like initImage whose text looks like
+// an image.
 type ImageRule struct {
 	Group  string     // API group; "*.example.com" for every group below example.com; "" for any
 	Kind   string     // "" for any
@@ -25,14 +25,14 @@ type ImageKind int
 
 const (
 	ImageSure   ImageKind = iota // a cluster pulls it
-	ImageShaped                  // a cluster pulls it if it has a registry, a tag or a digest, and else it is something else
+	ImageShaped                  // a cluster pulls it if it has a registry, a tag or a digest; otherwise it is not an image
 	ImageHint                    // a program may pull it
 	ImageNever                   // nobody pulls it
 )
 
-// ImageParts names the fields of a mapping that make up an image: registry/repository/name:tag@digest, with what
-// is not there left out. A tag such as sha256:… is taken for a digest. Name may be a list of several names. A field
-// name that starts with "../" is looked up in the mapping around.
+// ImageParts names the fields of a mapping that make up an image: registry/repository/name:tag@digest, without
+// missing parts. A tag such as sha256:… counts as a digest. Name may be a list of several names. A field name that
+// starts with "../" is looked up in the mapping around.
 type ImageParts struct {
 	Registry, Repository, Name, Tag, Digest string
 }

@@ -8,23 +8,23 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// Manifest is a stream of YAML documents, such as helm template prints. It is data from outside: every method
-// bounds the time and memory it spends on hostile input, and no method panics.
+// Manifest is a stream of YAML documents, such as helm template prints. It is untrusted: every method limits
+// the time and memory it spends on hostile input, and no method panics.
 //
 // A document that cannot be read does not lose the others: each method returns what it found in the rest, together
 // with an error that joins one *DocumentError per unreadable document. After a thousand of them it reads no further,
 // and the error is ErrOutputTooLarge as well.
 //
-// Where a mapping repeats a key the last one wins, and a merge (<<) counts where it stands, as for Helm and kubectl.
+// If a mapping repeats a key the last one wins, and a merge (<<) counts at its place, as in Helm and kubectl.
 type Manifest []byte
 
 // DocumentError is the failure to read one document of a manifest. errors.Is finds ErrBadManifest in it, and
-// ErrOutputTooLarge when the document exceeds the bounds set on untrusted input: it is nested too deeply, has too many
-// directives, or its aliases make it many times as large as it is written.
+// ErrOutputTooLarge if the document exceeds the limits on untrusted input: it is nested too deeply, has too many
+// directives, or its aliases make it many times as large as its text.
 type DocumentError struct {
 	Document int       // its number in the stream, from 1; documents without content are not counted
 	Line     int       // line of the stream on which it starts, from 1
-	Object   ObjectRef // what it describes, as far as that could be told
+	Object   ObjectRef // what it describes, as far as that is known
 	Err      error
 }
 
@@ -36,7 +36,7 @@ func (e *DocumentError) Error() string {
 	return fmt.Sprintf("manifest document %d at line %d%s: %s", e.Document, e.Line, object, redact.Printable(e.Err.Error()))
 }
 
-// Unwrap gives ErrBadManifest and the cause.
+// Unwrap returns ErrBadManifest and the cause.
 func (e *DocumentError) Unwrap() []error { return []error{ErrBadManifest, e.Err} }
 
 // Objects decodes every document to the form that encoding/json gives (numbers are float64), by the same rules as

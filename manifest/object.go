@@ -9,10 +9,10 @@ import (
 // ObjectRef names an object of a cluster.
 type ObjectRef struct {
 	Group, Version, Kind string
-	Namespace, Name      string // Name is the generateName where an object has no name
+	Namespace, Name      string // Name is the generateName if an object has no name
 }
 
-// String gives "group/Kind namespace/name" with what is empty left out, printable.
+// String returns "group/Kind namespace/name" without empty parts, printable.
 func (r ObjectRef) String() string {
 	kind, name := r.Kind, r.Name
 	if r.Group != "" {
@@ -24,8 +24,8 @@ func (r ObjectRef) String() string {
 	return redact.Line(strings.TrimSpace(kind + " " + name))
 }
 
-// In gives the object the namespace that it gets when it names none and is created in one. Kinds of Kubernetes without
-// a namespace stay without; a custom resource cannot be told from a manifest alone, and gets it.
+// In fills in the namespace in which an object without one is created. Kubernetes' own kinds without a namespace stay
+// without; for a custom resource the manifest does not say, so it gets the namespace.
 func (r ObjectRef) In(namespace string) ObjectRef {
 	if r.Namespace == "" && !clusterScoped[r.Group+"/"+r.Kind] {
 		r.Namespace = namespace
@@ -49,7 +49,7 @@ var clusterScoped = map[string]bool{
 	"resource.k8s.io/DeviceClass": true, "resource.k8s.io/ResourceSlice": true,
 }
 
-// SplitAPIVersion gives the group, "" for that of the core, and the version of an apiVersion.
+// SplitAPIVersion splits an apiVersion into the group, "" for the core group, and the version.
 func SplitAPIVersion(apiVersion string) (group, version string) {
 	if slash := strings.IndexByte(apiVersion, '/'); slash >= 0 {
 		return apiVersion[:slash], apiVersion[slash+1:]
@@ -63,7 +63,7 @@ type Place struct {
 	Document  int      // number of the document in the stream, from 1
 	Line      int      // line of the stream, from 1
 	Path      string   // from the object, such as spec.template.spec.containers[0].image
-	Container string   // name of the container, where there is one
+	Container string   // name of the container, if there is one
 	Hooks     []string // events of helm.sh/hook, such as pre-install; empty for what is not a hook
 }
 

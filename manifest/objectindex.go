@@ -13,7 +13,7 @@ import (
 // Documents that cannot be read are reported in the error, as far as what names them cannot be read.
 func (m Manifest) Index() ([]Place, error) { return m.IndexContext(context.Background()) }
 
-// IndexContext is Index that ends with the context, and with its error then.
+// IndexContext is Index, but stops with the context's error when the context ends.
 func (m Manifest) IndexContext(ctx context.Context) ([]Place, error) {
 	var places []Place
 	err := m.read(ctx, func(doc *document) error {

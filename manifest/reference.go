@@ -11,9 +11,9 @@ import (
 
 // Reference is an image reference in full: "nginx" is docker.io, library/nginx, without tag and digest.
 type Reference struct {
-	Registry   string // such as docker.io, with the port where there is one
+	Registry   string // such as docker.io, with the port if there is one
 	Repository string // such as library/nginx
-	Tag        string // empty where the reference has none; a container runtime takes latest then
+	Tag        string // empty if the reference has none; then a container runtime uses latest
 	Digest     string // such as sha256:…
 }
 
@@ -39,10 +39,10 @@ func ParseReference(image string) (Reference, error) {
 	return r, nil
 }
 
-// Name gives the registry and the repository.
+// Name returns the registry and the repository.
 func (r Reference) Name() string { return strings.Trim(r.Registry+"/"+r.Repository, "/") }
 
-// String gives the reference in full, such as docker.io/library/nginx:1.27.
+// String returns the reference in full, such as docker.io/library/nginx:1.27.
 func (r Reference) String() string {
 	var b strings.Builder
 	b.WriteString(r.Name())

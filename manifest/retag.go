@@ -24,25 +24,25 @@ type RetagOptions struct {
 // RetagReport says what Retag did, in the order of the manifest.
 type RetagReport struct {
 	Changed []Retagged // places that name another image now
-	Failed  []Retagged // places that should and could not, with the reason
+	Failed  []Retagged // places that should have changed but could not, with the reason
 }
 
 // Retagged is one place of an image that Retag changed or would have changed.
 type Retagged struct {
 	Place
-	From, To string // the image before and after; To is empty where it is not known
+	From, To string // the image before and after; To is empty if unknown
 	Reason   string // why it stayed
 }
 
-// Retag replaces the image references of the manifest by what rewrite makes of them, and leaves every other byte as
-// it was: comments, order, quoting. A reference that rewrite returns as it got it stays as it is written. Where an
-// image is put together from several fields, the fields in front change and the last ones stay if that is possible.
-// A value that several places share by an anchor is changed once, for all of them; so is the argument of an Argo
-// workflow that names an image.
+// Retag replaces the image references of the manifest by the results of rewrite, and leaves every other byte as it
+// was: comments, order, quoting. A reference that rewrite returns unchanged stays as it is written. If an image is
+// put together from several fields, the first fields change and the last ones stay if possible. A value that
+// several places share by an anchor is changed once, for all of them; so is the argument of an Argo workflow that
+// names an image.
 //
-// The report lists what was changed, and what could not: images that are invalid or that the manifest does not tell,
-// values that are folded over several lines, and what rewrite gives no valid reference for.
-// A document that cannot be read stays as it is, and is reported in the error.
+// The report lists what was changed, and what could not be: images that are invalid or unresolved, values that are
+// folded over several lines, and images for which rewrite returns no valid reference. A document that cannot be read
+// stays as it is, and is reported in the error.
 func (m Manifest) Retag(rewrite func(Reference) Reference, opts RetagOptions) (Manifest, *RetagReport, error) {
 	found, err := m.findImages(context.Background(), opts.ImageOptions, opts.Hints)
 	report := &RetagReport{}
@@ -272,16 +272,16 @@ func isPlainString(text string) bool {
 	return strings.Trim(text, "0123456789_:.") != "" // and numbers to the base of 60
 }
 
-// RegistryMap is a ready rewrite for Retag: it maps registries, or repositories and all that is below them, to where
-// their mirror is. The longest key that fits counts; the key "*" stands for every registry. For example
+// RegistryMap is a ready rewrite for Retag: it maps registries, or repositories and everything below them, to their
+// mirrors. The longest key that matches counts; the key "*" stands for every registry. For example
 //
 //	RegistryMap{"docker.io": "mirror.lab/docker", "quay.io/ceph": "mirror.lab/ceph", "*": "mirror.lab/other"}
 //
-// makes mirror.lab/docker/library/nginx:1.27 of nginx:1.27. Tags and digests stay. What is below one of the mirrors
-// already is left as it is, so that a second run changes nothing.
+// makes mirror.lab/docker/library/nginx:1.27 of nginx:1.27. Tags and digests stay. References that are already
+// below one of the mirrors stay as they are, so a second run changes nothing.
 type RegistryMap map[string]string
 
-// Rewrite gives the reference at the mirror. Use it as the argument of Retag.
+// Rewrite returns the reference at the mirror. Use it as the argument of Retag.
 func (m RegistryMap) Rewrite(r Reference) Reference {
 	name := r.Name()
 	from := ""

@@ -16,7 +16,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
-// A Transform makes another manifest of a manifest.
+// A Transform changes a manifest.
 type Transform func(Manifest) (Manifest, error)
 
 // Transforms applies transforms one after the other, up to the first that fails.
@@ -32,8 +32,8 @@ func Transforms(all ...Transform) Transform {
 }
 
 // RetagImages returns a transform that rewrites every image by Retag. It fails if one could not be rewritten, unless
-// opts.KeepFailed is set, so that what gets installed names no other registry. As for Retag, images that opts.Exclude
-// names and hints without opts.Hints stay as they are and do not fail it.
+// opts.KeepFailed is set, so that nothing from another registry gets installed. As in Retag, images that opts.Exclude
+// names, and hints without opts.Hints, stay as they are and are not a failure.
 func RetagImages(rewrite func(Reference) Reference, opts RetagOptions) Transform {
 	return func(m Manifest) (Manifest, error) {
 		after, report, err := m.Retag(rewrite, opts)
@@ -48,13 +48,13 @@ func RetagImages(rewrite func(Reference) Reference, opts RetagOptions) Transform
 	}
 }
 
-// AddLabels returns a transform that sets labels on every object, and on what objects make others of: pod templates,
-// job templates of CronJobs, volume claim templates, pods of Argo workflows. Selectors stay as they are.
+// AddLabels returns a transform that sets labels on every object, and on the templates in it: pod templates, job
+// templates of CronJobs, volume claim templates, pods of Argo workflows. Selectors stay as they are.
 //
-// What an operator makes of a custom resource without a pod template is not reached.
+// It does not reach what an operator makes from a custom resource without a pod template.
 //
-// Unlike Retag, which leaves every other byte alone, it writes every document of the manifest anew: comments inside of
-// documents, the order of keys and quoting are lost, while what they say to Kubernetes stays.
+// Unlike Retag, which leaves every other byte alone, it rewrites every document of the manifest: comments inside
+// documents, the order of keys and quoting are lost, but the meaning for Kubernetes stays.
 func AddLabels(labels map[string]string) Transform {
 	return eachObject(func() error { return kubelabel.Check(labels) }, func(object map[string]any) {
 		setLabels(object, labels)
@@ -80,7 +80,7 @@ type Toleration struct {
 }
 
 // AddTolerations returns a transform that adds tolerations to every pod spec and Argo workflow that lacks them. It
-// writes documents anew, as AddLabels does.
+// rewrites documents, as AddLabels does.
 func AddTolerations(tolerations ...Toleration) Transform {
 	return eachPodSpec(nil, func(spec map[string]any) {
 		list, _ := spec["tolerations"].([]any)
@@ -104,8 +104,8 @@ func AddTolerations(tolerations ...Toleration) Transform {
 	})
 }
 
-// AddNodeSelector returns a transform that sets node labels which every pod spec and Argo workflow asks for. A label
-// that is asked for already gets the new value. It writes documents anew, as AddLabels does.
+// AddNodeSelector returns a transform that adds node labels to the node selector of every pod spec and Argo
+// workflow. A label that is already in it gets the new value. It rewrites documents, as AddLabels does.
 func AddNodeSelector(labels map[string]string) Transform {
 	return eachPodSpec(func() error { return kubelabel.Check(labels) }, func(spec map[string]any) {
 		if len(labels) > 0 {

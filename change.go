@@ -231,7 +231,7 @@ func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 	if ours.Status == StatusFailed && c.failed.updated != ours.Updated {
 		c.failed.updated, c.failed.since = ours.Updated, now
 	}
-	what := c.op.found(ours.release(), now, c.failed.since)
+	what := c.op.judge(ours.release(), now, c.failed.since)
 	if ours.Revision != rec.Revision && what != foundDeployed {
 		return foundForeign, rec, nil // it did not succeed, and others have changed the release since
 	}

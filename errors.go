@@ -151,7 +151,7 @@ func (e *Error) Unwrap() []error {
 func (e *Error) explainDeletion() {
 	if why, ok := helmtext.DeletionReason(e.Stderr); ok && e.cause == nil && e.Signal == "" {
 		e.Stderr = why
-		e.kind, e.transient = helmtext.Meaning(why, false)
+		e.kind, e.transient = helmtext.KindOf(why, false)
 	}
 }
 

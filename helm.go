@@ -20,7 +20,6 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/home"
-	"github.com/sut-bench/helmexec/internal/kubelabel"
 )
 
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
@@ -282,11 +281,6 @@ func (h *Helm) acquire(ctx context.Context, waits bool) (release func(), err err
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-// reservedLabel reports whether Helm reserves a label of the release record for itself.
-func reservedLabel(k string) bool {
-	return slices.Contains([]string{"name", "owner", "status", "version", "createdAt", "modifiedAt"}, k)
-}
-
 func validateTarget(namespace, kubeconfig, kubeContext string) error {
 	if namespace != "" && !dnsLabel.MatchString(namespace) {
 		return errdef.Invalidf("namespace %q: want lower-case letters, digits and '-', at most 63 characters", namespace)
@@ -298,22 +292,6 @@ func validateTarget(namespace, kubeconfig, kubeContext string) error {
 	if kubeconfig != "" && strings.IndexByte(kubeconfig, os.PathListSeparator) < 0 {
 		if _, err := os.Stat(kubeconfig); err != nil {
 			return errdef.Invalidf("kubeconfig: %v", err)
-		}
-	}
-	return nil
-}
-
-// validateLabels checks the labels of a release record.
-func validateLabels(labels map[string]string) error {
-	if err := kubelabel.Check(labels); err != nil {
-		return err
-	}
-	for _, k := range sortedKeys(labels) {
-		switch {
-		case reservedLabel(k):
-			return errdef.Invalidf("label %q is reserved by Helm", k)
-		case strings.HasPrefix(k, labelPrefix):
-			return errdef.Invalidf("label %q: the prefix %s is used by helmexec itself", k, labelPrefix)
 		}
 	}
 	return nil

@@ -101,7 +101,7 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 		return nil, err
 	}
 	defer h.store.Hold(ctx, ch.Path)()
-	if err := h.checkSchemas(ch, opts.SkipSchema); err != nil {
+	if err := h.checkSchemaReferences(ch, opts.SkipSchema); err != nil {
 		return nil, err
 	}
 	if opts.DryRun {

@@ -1,13 +1,9 @@
 package helmexec
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
-	"github.com/sut-bench/helmexec/internal/filelock"
-	"github.com/sut-bench/helmexec/internal/home"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -128,80 +122,6 @@ func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Releas
 
 // maxPause is the longest pause between two looks at a release that another host is changing.
 const maxPause = 10 * time.Second
-
-// awaitHelm waits until the helm that wrote a pending record has ended: removing the record earlier
-// would orphan what that helm goes on to make. On this host the lock of the release, which the caller
-// holds, keeps most helms away; but a caller that names the cluster or namespace differently takes a
-// different lock. It returns the record as it is then.
-func (h *Helm) awaitHelm(ctx context.Context, t target, rec *record) (*record, error) {
-	home, err := h.homeID()
-	if err != nil {
-		return nil, err
-	}
-	asker := &operation{host: h.host, home: home, locks: h.locks()}
-	for pause := time.Second; rec.Status.Pending(); pause = min(2*pause, maxPause) {
-		r := rec.release()
-		if r.Labels[labelUntil] == "" || !asker.mayLive(r, h.host.now()) {
-			break
-		}
-		if !sleep(ctx, pause) {
-			return nil, fmt.Errorf("%w: its %s is under way: %w", ErrReleaseBusy, rec.Status, contextError(ctx))
-		}
-		if rec, err = h.record(ctx, t, rec.Name, 0); err != nil {
-			return nil, err
-		}
-	}
-	return rec, nil
-}
-
-// notice says which release an operation of this home is working on. It is written beside the lock of the
-// operation before helm starts, and is valid as long as the lock is held. So the job finds a release that
-// helm has not recorded yet.
-type notice struct {
-	Release, Namespace, Kubeconfig, KubeContext string
-	Job                                         string // the label value, "" if no job was given
-}
-
-func noticeFile(lock string) string { return strings.TrimSuffix(lock, ".lock") + ".json" }
-
-// announce writes the notice of an operation.
-func (op *operation) announce(job string) error {
-	n := notice{Release: op.release, Namespace: op.target.namespace, Kubeconfig: op.target.kubeconfig, KubeContext: op.target.context}
-	if job != "" {
-		n.Job = labelValueOf(job)
-	}
-	text, err := json.Marshal(n)
-	if err != nil {
-		return err
-	}
-	return home.WriteFile(noticeFile(op.own.Path()), text)
-}
-
-// atWork lists the releases of a job that operations of this home are working on.
-func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release {
-	entries, _ := os.ReadDir(h.locks())
-	var releases []Release
-	for _, e := range entries {
-		name, isNotice := strings.CutSuffix(e.Name(), ".json")
-		file := filepath.Join(h.locks(), e.Name())
-		text, err := os.ReadFile(file)
-		var n notice
-		if err != nil || !isNotice || json.Unmarshal(text, &n) != nil {
-			continue
-		}
-		if lock, err := h.host.tryLock(filepath.Join(h.locks(), name+".lock"), filelock.Exclusive); err == nil {
-			_ = os.Remove(file) // its runner and its helm were killed
-			lock.Release()
-			continue
-		}
-		here := n.Kubeconfig == where.kubeconfig && n.KubeContext == where.context &&
-			(allNamespaces || cmp.Or(n.Namespace, "default") == cmp.Or(where.namespace, "default"))
-		if here && ofJob(jobID, n.Release, n.Job) {
-			releases = append(releases, Release{Name: n.Release, Namespace: n.Namespace})
-		}
-	}
-	return releases
-}
 
 // ofJob reports whether a release belongs to a job: by the label of its record, or without a label by its
 // name.

@@ -3,9 +3,9 @@ package helmexec
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,43 +18,7 @@ import (
 
 	"github.com/sut-bench/helmexec/internal/filelock"
 	"github.com/sut-bench/helmexec/internal/home"
-	"github.com/sut-bench/helmexec/internal/kubelabel"
-	"github.com/sut-bench/helmexec/internal/process"
 )
-
-// The labels that an operation puts on the release record. An upgrade inherits labels, so the key
-// of the install survives it.
-const (
-	labelPrefix   = "helmexec/"
-	labelInstall  = labelPrefix + "install"  // the operation that installed the release
-	labelUpgrade  = labelPrefix + "upgrade"  // the operation that last upgraded it
-	labelJob      = labelPrefix + "job"      // the job it belongs to
-	labelDeadline = labelPrefix + "deadline" // Unix seconds: by then its job is over
-	labelHome     = labelPrefix + "home"     // the home whose helm wrote the record
-	labelLock     = labelPrefix + "lock"     // the file in that home that is locked as long as that helm lives
-	labelUntil    = labelPrefix + "until"    // Unix seconds: by then that helm has ended
-	labelBase     = labelPrefix + "base"     // the revision that an upgrade found
-	labelTry      = labelPrefix + "try"      // one helm of an upgrade: it made the first revision with this label; later ones inherit it
-
-	labelSweep     = labelPrefix + "sweep"            // set on a release that exists only to be uninstalled, see sweep
-	labelNamespace = labelPrefix + "create-namespace" // set when the install was to make the namespace
-	labelCRDs      = labelPrefix + "crds-"            // and a number: the names of the CRDs of subcharts, see packNames
-)
-
-// hashedLabel matches the hashes that labelValueOf makes.
-var hashedLabel = regexp.MustCompile(`^sha256-[0-9a-f]{40}$`)
-
-// labelValueOf gives each text a unique label value: the text if it is legal and does not look like a hash,
-// otherwise its hash.
-func labelValueOf(text string) string {
-	if text != "" && kubelabel.IsValue(text) && !hashedLabel.MatchString(text) {
-		return text
-	}
-	sum := sha256.Sum256([]byte(text))
-	return "sha256-" + hex.EncodeToString(sum[:20])
-}
-
-func unixLabel(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
 // operation is one install or upgrade through all its tries.
 type operation struct {
@@ -174,36 +138,6 @@ func (h *Helm) homeID() (string, error) {
 	return hex.EncodeToString(sum[:12]), nil
 }
 
-// labels are the labels that one try writes on the record.
-func (op *operation) labels(opts InstallOptions, base int, until time.Time) string {
-	all := map[string]string{op.label: op.id, labelHome: op.home, labelLock: op.lock, labelUntil: unixLabel(until)}
-	if op.label == labelUpgrade {
-		all[labelBase], all[labelTry] = strconv.Itoa(base), op.host.newID()
-	}
-	for k, v := range opts.Labels {
-		all[k] = v
-	}
-	if opts.JobID != "" {
-		all[labelJob] = labelValueOf(opts.JobID)
-	}
-	if !opts.Deadline.IsZero() {
-		all[labelDeadline] = unixLabel(opts.Deadline)
-	}
-	if opts.CreateNamespace {
-		all[labelNamespace] = "true"
-	}
-	packNames(all, op.crds)
-	return joinLabels(all)
-}
-
-func joinLabels(all map[string]string) string {
-	var pairs []string
-	for _, k := range sortedKeys(all) {
-		pairs = append(pairs, k+"="+all[k])
-	}
-	return strings.Join(pairs, ",")
-}
-
 // mayLive reports whether the helm that wrote a record may still be running. In this home its lock
 // decides: if op holds the lock, that helm is dead. Elsewhere, or if the lock cannot be checked, the
 // time on the record decides.
@@ -251,46 +185,76 @@ func graceContext(ctx context.Context, grace time.Duration) (context.Context, co
 	return later, func() { stop(); cancel(nil) }
 }
 
-// host is the part of the machine that an outcome depends on: what runs helm, the clock, the name,
-// unique ids, and the locks that others on the machine see. A test can have several hosts in one
-// process. Files are in Config.Home.
-type host struct {
-	run      func(context.Context, process.Command) process.Result
-	now      func() time.Time
-	name     func() string
-	newID    func() string
-	takeLock func(ctx context.Context, file string, mode filelock.Mode) (lock, error)
-	tryLock  func(file string, mode filelock.Mode) (lock, error)
-}
-
-// lock is a held lock.
-type lock interface {
-	Path() string
-	Inherited() []*os.File // the lock is held as long as a helm has them open
-	Release()
-}
-
-// thisHost is the real host.
-func thisHost() host {
-	return host{
-		run: process.Run,
-		now: time.Now,
-		name: func() string {
-			name, _ := os.Hostname()
-			return name
-		},
-		newID: rand.Text,
-		takeLock: func(ctx context.Context, file string, mode filelock.Mode) (lock, error) {
-			return held(filelock.Take(ctx, file, mode))
-		},
-		tryLock: func(file string, mode filelock.Mode) (lock, error) { return held(filelock.Try(file, mode)) },
-	}
-}
-
-// held avoids a non-nil interface around a nil lock.
-func held(l *filelock.Lock, err error) (lock, error) {
+// awaitHelm waits until the helm that wrote a pending record has ended: removing the record earlier
+// would orphan what that helm goes on to make. On this host the lock of the release, which the caller
+// holds, keeps most helms away; but a caller that names the cluster or namespace differently takes a
+// different lock. It returns the record as it is then.
+func (h *Helm) awaitHelm(ctx context.Context, t target, rec *record) (*record, error) {
+	home, err := h.homeID()
 	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	asker := &operation{host: h.host, home: home, locks: h.locks()}
+	for pause := time.Second; rec.Status.Pending(); pause = min(2*pause, maxPause) {
+		r := rec.release()
+		if r.Labels[labelUntil] == "" || !asker.mayLive(r, h.host.now()) {
+			break
+		}
+		if !sleep(ctx, pause) {
+			return nil, fmt.Errorf("%w: its %s is under way: %w", ErrReleaseBusy, rec.Status, contextError(ctx))
+		}
+		if rec, err = h.record(ctx, t, rec.Name, 0); err != nil {
+			return nil, err
+		}
+	}
+	return rec, nil
+}
+
+// notice says which release an operation of this home is working on. It is written beside the lock of the
+// operation before helm starts, and is valid as long as the lock is held. So the job finds a release that
+// helm has not recorded yet.
+type notice struct {
+	Release, Namespace, Kubeconfig, KubeContext string
+	Job                                         string // the label value, "" if no job was given
+}
+
+func noticeFile(lock string) string { return strings.TrimSuffix(lock, ".lock") + ".json" }
+
+// announce writes the notice of an operation.
+func (op *operation) announce(job string) error {
+	n := notice{Release: op.release, Namespace: op.target.namespace, Kubeconfig: op.target.kubeconfig, KubeContext: op.target.context}
+	if job != "" {
+		n.Job = labelValueOf(job)
+	}
+	text, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return home.WriteFile(noticeFile(op.own.Path()), text)
+}
+
+// atWork lists the releases of a job that operations of this home are working on.
+func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release {
+	entries, _ := os.ReadDir(h.locks())
+	var releases []Release
+	for _, e := range entries {
+		name, isNotice := strings.CutSuffix(e.Name(), ".json")
+		file := filepath.Join(h.locks(), e.Name())
+		text, err := os.ReadFile(file)
+		var n notice
+		if err != nil || !isNotice || json.Unmarshal(text, &n) != nil {
+			continue
+		}
+		if lock, err := h.host.tryLock(filepath.Join(h.locks(), name+".lock"), filelock.Exclusive); err == nil {
+			_ = os.Remove(file) // its runner and its helm were killed
+			lock.Release()
+			continue
+		}
+		here := n.Kubeconfig == where.kubeconfig && n.KubeContext == where.context &&
+			(allNamespaces || cmp.Or(n.Namespace, "default") == cmp.Or(where.namespace, "default"))
+		if here && ofJob(jobID, n.Release, n.Job) {
+			releases = append(releases, Release{Name: n.Release, Namespace: n.Namespace})
+		}
+	}
+	return releases
 }

@@ -92,7 +92,7 @@ func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) ([]LintM
 		return nil, err
 	}
 	if !opts.SkipSchema {
-		if err := chart.CheckSchemas(path, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}}); err != nil {
+		if err := chart.CheckSchemaReferences(path, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}}); err != nil {
 			return nil, err
 		}
 	}

@@ -198,32 +198,3 @@ func (c chartCRDs) names() []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
-
-const (
-	nameSeparator  = "_" // no name of an object contains it
-	maxPackedNames = 32 << 10
-	labelBytes     = 61 // a value has 63, and must begin and end with a letter
-)
-
-// packNames puts names into labels of a record.
-func packNames(into map[string]string, names []string) {
-	text := strings.Join(names, nameSeparator)
-	for i := 0; text != ""; i++ {
-		n := min(len(text), labelBytes)
-		into[fmt.Sprint(labelCRDs, i)] = "x" + text[:n] + "x"
-		text = text[n:]
-	}
-}
-
-// unpackNames is the reverse of packNames.
-func unpackNames(labels map[string]string) []string {
-	var text strings.Builder
-	for i := 0; ; i++ {
-		value, ok := labels[fmt.Sprint(labelCRDs, i)]
-		if !ok || len(value) < 3 {
-			break
-		}
-		text.WriteString(value[1 : len(value)-1])
-	}
-	return strings.FieldsFunc(text.String(), func(r rune) bool { return string(r) == nameSeparator })
-}

@@ -69,7 +69,7 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 		name = "release-name"
 	}
 	defer h.store.Hold(ctx, ch.Path)()
-	if err := h.checkSchemas(ch, opts.SkipSchema); err != nil {
+	if err := h.checkSchemaReferences(ch, opts.SkipSchema); err != nil {
 		return nil, err
 	}
 	inv.args = append(inv.args, "--", name, ch.Path)
@@ -89,13 +89,13 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	return m, err
 }
 
-// checkSchemas refuses a chart whose schemas would make helm fetch another document, or read it from this host.
-func (h *Helm) checkSchemas(ch *Chart, skip bool) error {
+// checkSchemaReferences refuses a chart whose schemas would make helm fetch another document, or read it from this host.
+func (h *Helm) checkSchemaReferences(ch *Chart, skip bool) error {
 	if skip || !ch.bringsSchema {
 		return nil
 	}
 	shown := ch.Metadata.Name + " " + ch.Metadata.Version
-	err := chart.CheckSchemas(ch.Path, chart.Options{Name: shown, Limits: chart.Limits{Archive: h.cfg.Limits.Archive}})
+	err := chart.CheckSchemaReferences(ch.Path, chart.Options{Name: shown, Limits: chart.Limits{Archive: h.cfg.Limits.Archive}})
 	if errors.Is(err, ErrBadChart) {
 		err = fmt.Errorf("%w (SkipSchema renders without it)", err)
 	}

@@ -89,7 +89,7 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 	}
 	common.Version, common.CreateNamespace = "", false
 	defer h.store.Hold(ctx, ch.Path)()
-	if err := h.checkSchemas(ch, opts.SkipSchema); err != nil {
+	if err := h.checkSchemaReferences(ch, opts.SkipSchema); err != nil {
 		return nil, err
 	}
 	if opts.DryRun {

@@ -23,7 +23,7 @@ func (c *Chart) HasSchema() bool {
 	return false
 }
 
-// CheckSchemas refuses a chart if its values schema, or that of a subchart, refers to another document. A
+// CheckSchemaReferences refuses a chart if its values schema, or that of a subchart, refers to another document. A
 // program that checks values with such a schema, as Helm does, fetches that document from the network or reads
 // it from this machine's files, and may quote it in an error.
 //
@@ -32,7 +32,7 @@ func (c *Chart) HasSchema() bool {
 // on the validator.
 //
 // Errors: ErrBad for a reference to another document, and as Read.
-func CheckSchemas(path string, opts Options) (err error) {
+func CheckSchemaReferences(path string, opts Options) (err error) {
 	defer func() { err = redact.Legible(err) }()
 	name := cmp.Or(opts.Name, path)
 	parts := newParts(opts.Limits.withDefaults(), bringsSchema)

@@ -44,7 +44,7 @@ func TestForeignReferences(t *testing.T) {
 	}
 }
 
-func TestCheckSchemas(t *testing.T) {
+func TestCheckSchemaReferences(t *testing.T) {
 	const sound, foreign = `{"type": "object"}`, `{"$ref": "http://127.0.0.1:1/a.json"}`
 	sub := "apiVersion: v2\nname: sub\nversion: 1.0.0\n"
 	packed := func(schema string) string {
@@ -67,7 +67,7 @@ func TestCheckSchemas(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "demo.tgz")
 			require.NoError(t, os.WriteFile(path, archiveOf(t, append([]entry{file("demo/Chart.yaml", demoChart)}, test.entries...)...), 0o600))
-			err := CheckSchemas(path, Options{})
+			err := CheckSchemaReferences(path, Options{})
 			if test.want == "" {
 				require.NoError(t, err)
 				return

@@ -13,7 +13,7 @@ import (
 type Failure struct {
 	Args    []string // of helm
 	Stderr  string
-	Kind    error  // from Meaning, or nil
+	Kind    error  // from KindOf, or nil
 	Subject string // the address of the requested chart or repository, "" for none
 
 	// How the credentials for that address were used.

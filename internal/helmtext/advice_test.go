@@ -34,7 +34,7 @@ func TestAdvice(t *testing.T) {
 		{"Error: it says no", Failure{Args: []string{"list"}}, ""},
 	} {
 		test.about.Stderr = test.stderr
-		test.about.Kind, _ = Meaning(test.stderr, test.about.Args[0] != "list" && test.about.Args[0] != "install")
+		test.about.Kind, _ = KindOf(test.stderr, test.about.Args[0] != "list" && test.about.Args[0] != "install")
 		got := Advice(test.about)
 		assert.Contains(t, got, test.says, test.stderr)
 		assert.Equal(t, test.says == "", got == "", test.stderr)

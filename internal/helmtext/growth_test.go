@@ -9,7 +9,7 @@ import (
 func TestGrowthOfMessages(t *testing.T) {
 	growth.Check(t, []growth.Reader{
 		{Name: "messages", Read: func(text string) {
-			_, _ = Meaning(text, true)
+			_, _ = KindOf(text, true)
 			_, _, _ = RecordedNothing(text), NotReadyInTime(text), SawNothing(text)
 			_ = Advice(Failure{Args: []string{"pull"}, Stderr: text})
 		}},

@@ -36,7 +36,7 @@ func TestDeletionReason(t *testing.T) {
 		assert.True(t, ok)
 		assert.Equal(t, `failed to delete release: configmaps "plain" is forbidden: `+
 			`User "no-delete" cannot delete resource "configmaps" in API group "" in the namespace "team"`, Reason(why))
-		_, again := Meaning(why, false)
+		_, again := KindOf(why, false)
 		assert.False(t, again)
 
 		text, err = os.ReadFile("testdata/stderr/" + version + "/forbidden-uninstall.txt")

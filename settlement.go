@@ -154,7 +154,7 @@ func (h *Helm) howItEnded(err error) tried {
 
 // found says what a record of the operation means to it. A failed record was first found failed at
 // since.
-func (op *operation) found(r *Release, now, since time.Time) found {
+func (op *operation) judge(r *Release, now, since time.Time) found {
 	switch {
 	case r.Status == StatusUninstalled, r.Status == StatusUninstalling && op.label == labelUpgrade:
 		// Its history, and so its name, was kept on purpose; or somebody is removing it.

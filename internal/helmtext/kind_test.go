@@ -165,9 +165,9 @@ var recordedMeanings = []struct {
 	{"v4.3.1/oci-http-instead-of-https", nil, forGood},
 }
 
-func assertMeaning(t *testing.T, stderr string, source bool, kind error, then string) {
+func assertKind(t *testing.T, stderr string, source bool, kind error, then string) {
 	t.Helper()
-	gotKind, again := Meaning(stderr, source)
+	gotKind, again := KindOf(stderr, source)
 	got := forGood
 	switch {
 	case again:
@@ -200,7 +200,7 @@ func TestRecordedMessages(t *testing.T) {
 				text, err := os.ReadFile(file)
 				require.NoError(t, err)
 				asksASource := regexp.MustCompile("^(repo|pull|oci)-").MatchString(name)
-				assertMeaning(t, string(text), asksASource, row.kind, row.then)
+				assertKind(t, string(text), asksASource, row.kind, row.then)
 			})
 		}
 		assert.NotZero(t, found, "no recording of %s", row.scene)
@@ -273,7 +273,7 @@ func TestMessagesOutOfReach(t *testing.T) {
 		{"", nil, forGood},
 		{"Segmentation fault", nil, forGood},
 	} {
-		t.Run(row.stderr, func(t *testing.T) { assertMeaning(t, row.stderr, false, row.kind, row.then) })
+		t.Run(row.stderr, func(t *testing.T) { assertKind(t, row.stderr, false, row.kind, row.then) })
 	}
 }
 
@@ -284,6 +284,6 @@ func TestMeaningOfWaiting(t *testing.T) {
 		"Error: INSTALLATION FAILED: resource ConfigMap/bench/web not ready. status: Unknown, message: \nresource Deployment/bench/web not ready. status: Unknown, message: ": mayPass,
 		"Error: INSTALLATION FAILED: resource Example/bench/web not ready. status: Unknown, message: \ncontext deadline exceeded":                                             notReady,
 	} {
-		assertMeaning(t, stderr, false, nil, then)
+		assertKind(t, stderr, false, nil, then)
 	}
 }

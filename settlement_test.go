@@ -190,7 +190,7 @@ func TestHowItEnded(t *testing.T) {
 	h, _ := withFake(t, Config{})
 	said := func(stderr string) error {
 		e := &Error{ExitCode: 1, Stderr: stderr}
-		e.kind, e.transient = helmtext.Meaning(stderr, false)
+		e.kind, e.transient = helmtext.KindOf(stderr, false)
 		return e
 	}
 	for _, test := range []struct {
@@ -260,7 +260,7 @@ func TestWhatARecordMeans(t *testing.T) {
 						r.Labels[k] = v
 					}
 				}
-				assert.Equal(t, nameOfFound[want], nameOfFound[op.found(r, now, now.Add(-test.age))], label)
+				assert.Equal(t, nameOfFound[want], nameOfFound[op.judge(r, now, now.Add(-test.age))], label)
 			}
 		})
 	}

@@ -116,9 +116,9 @@ var transient = regexp.MustCompile(strings.Join([]string{
 	`context canceled`,
 }, "|"))
 
-// Meaning reads helm's stderr: the kind of failure, nil if no row matches, and whether the same
+// KindOf reads helm's stderr: the kind of failure, nil if no row matches, and whether the same
 // command may soon succeed. source means that helm contacted a source of charts.
-func Meaning(stderr string, source bool) (kind error, again bool) {
+func KindOf(stderr string, source bool) (kind error, again bool) {
 	text := strings.ToLower(failureText(stderr))
 	again = passing(text) && !permanent.MatchString(text)
 	said := verdict(stderr)

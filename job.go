@@ -52,7 +52,7 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 		return nil, err
 	}
 	// In this order no release is missed that is recorded, or gets its label, in between.
-	releases := h.atWork(jobID, where, opts.AllNamespaces)
+	releases := h.inProgress(jobID, where, opts.AllNamespaces)
 	named, labelled := jobQueries(jobID)
 	for _, which := range []ListOptions{named, labelled} {
 		more, err := h.list(ctx, opts, which)
@@ -177,8 +177,8 @@ func (op *operation) announce(job string) error {
 	return home.WriteFile(noticeFile(op.own.Path()), text)
 }
 
-// atWork lists the releases of a job that operations of this home are working on.
-func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release {
+// inProgress lists the releases of a job that operations of this home are working on.
+func (h *Helm) inProgress(jobID string, where target, allNamespaces bool) []Release {
 	entries, _ := os.ReadDir(h.locks())
 	var releases []Release
 	for _, e := range entries {
@@ -196,16 +196,16 @@ func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release 
 		}
 		here := n.Kubeconfig == where.kubeconfig && n.KubeContext == where.context &&
 			(allNamespaces || cmp.Or(n.Namespace, "default") == cmp.Or(where.namespace, "default"))
-		if here && ofJob(jobID, n.Release, n.Job) {
+		if here && belongsToJob(jobID, n.Release, n.Job) {
 			releases = append(releases, Release{Name: n.Release, Namespace: n.Namespace})
 		}
 	}
 	return releases
 }
 
-// ofJob reports whether a release belongs to a job: by the label of its record, or without a label by its
+// belongsToJob reports whether a release belongs to a job: by the label of its record, or without a label by its
 // name.
-func ofJob(jobID, release, label string) bool {
+func belongsToJob(jobID, release, label string) bool {
 	if label != "" {
 		return label == labelValueOf(jobID)
 	}

@@ -46,7 +46,7 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 		return nil, err
 	}
 	// In this order no release is missed that is recorded, or gets its label, in between.
-	releases := h.atWork(jobID, where, opts.AllNamespaces)
+	releases := h.inProgress(jobID, where, opts.AllNamespaces)
 	named, labelled := jobQueries(jobID)
 	for _, which := range []ListOptions{named, labelled} {
 		more, err := h.list(ctx, opts, which)
@@ -123,9 +123,9 @@ func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Releas
 // maxPause is the longest pause between two looks at a release that another host is changing.
 const maxPause = 10 * time.Second
 
-// ofJob reports whether a release belongs to a job: by the label of its record, or without a label by its
+// belongsToJob reports whether a release belongs to a job: by the label of its record, or without a label by its
 // name.
-func ofJob(jobID, release, label string) bool {
+func belongsToJob(jobID, release, label string) bool {
 	if label != "" {
 		return label == labelValueOf(jobID)
 	}

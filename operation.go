@@ -233,8 +233,8 @@ func (op *operation) announce(job string) error {
 	return home.WriteFile(noticeFile(op.own.Path()), text)
 }
 
-// atWork lists the releases of a job that operations of this home are working on.
-func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release {
+// inProgress lists the releases of a job that operations of this home are working on.
+func (h *Helm) inProgress(jobID string, where target, allNamespaces bool) []Release {
 	entries, _ := os.ReadDir(h.locks())
 	var releases []Release
 	for _, e := range entries {
@@ -252,7 +252,7 @@ func (h *Helm) atWork(jobID string, where target, allNamespaces bool) []Release 
 		}
 		here := n.Kubeconfig == where.kubeconfig && n.KubeContext == where.context &&
 			(allNamespaces || cmp.Or(n.Namespace, "default") == cmp.Or(where.namespace, "default"))
-		if here && ofJob(jobID, n.Release, n.Job) {
+		if here && belongsToJob(jobID, n.Release, n.Job) {
 			releases = append(releases, Release{Name: n.Release, Namespace: n.Namespace})
 		}
 	}

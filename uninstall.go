@@ -86,7 +86,7 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 			e.Kind = ErrReleaseNotFound
 		}
 		return nil, e
-	case r.job != "" && !ofJob(r.job, release, rec.labels()[labelJob]):
+	case r.job != "" && !belongsToJob(r.job, release, rec.labels()[labelJob]):
 		return &UninstallResult{}, nil
 	}
 	return r.carryOut(ctx, h, rec)

@@ -19,7 +19,7 @@ type Misfit struct {
 // GPUReport (extended resources, and device classes for claims) to the amounts that it has; it has nothing else.
 //
 // It is true if there is a way to put all pods of all workloads on the nodes at the same time. Every pod is on one
-// node, and so do all pods that share a claim. A claim to all devices of a node needs a node where none is used; of
+// node, and so are all pods that share a claim. A claim to all devices of a node needs a node where none is used; of
 // a claim's alternatives the first one that any node has counts. A DaemonSet takes its share of every node that can
 // hold it and must have at least one. Of a hook or a template (GPUWorkload.Template), one pod must fit on the empty
 // nodes, since it runs at another time or only on request. Resources of the kind GPUOther do not count.

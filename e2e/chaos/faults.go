@@ -76,7 +76,7 @@ func logUniform(rng *rand.Rand, from, to float64) int {
 	return int(from * math.Pow(to/from, rng.Float64()))
 }
 
-// pause tells whether d went by before ctx ended.
+// pause reports whether d passed before ctx ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

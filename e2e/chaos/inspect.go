@@ -68,7 +68,7 @@ func (r *run) lookOnce(ctx context.Context) (s sight, err error) {
 	return s, nil
 }
 
-// owns tells whether an object is of this run.
+// owns reports whether an object belongs to this run.
 func (r *run) owns(o cluster.Object) bool {
 	if o.Labels[benchLabel] != "" {
 		return false

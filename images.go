@@ -23,7 +23,8 @@ type Reference = manifest.Reference
 // ParseReference reads an image reference by the rules of container runtimes.
 func ParseReference(image string) (Reference, error) { return manifest.ParseReference(image) }
 
-// ImageOptions chooses among the images of a manifest. Its zero value takes every image that a cluster pulls.
+// ImageOptions chooses among the images of a manifest. Its zero value takes every image that a cluster pulls; lists of
+// names leave out DefaultExclude.
 type ImageOptions = manifest.ImageOptions
 
 // DefaultExclude is what lists of image names leave out when ImageOptions.Exclude is nil. Each call makes a new list.

@@ -78,9 +78,10 @@ type InstallOptions struct {
 // Errors, each a *ReleaseError: ErrReleaseExists if the name belongs to a release of another
 // operation, which is not touched; ErrNotReady if the objects did not become ready in time, with
 // the reasons; ErrLeftBehind, beside the cause, if what was made could not be removed;
-// ErrRenderTooLarge and ErrRenderTimeout, after which the chart is not tried again;
-// ErrClusterUnreachable; the error of ctx; or only helm's own *Error if it failed for good. Before
-// anything is started: ErrInvalidArgument, and the errors of Fetch.
+// ErrRenderFailed, ErrRenderTooLarge and ErrRenderTimeout, after which the chart is not tried again;
+// ErrNamespaceNotFound; ErrNotRecorded; ErrReleaseBusy; ErrClusterUnreachable; the error of ctx; or only
+// helm's own *Error if it failed for good. Before the install is started, and not as a *ReleaseError:
+// ErrInvalidArgument, ErrHooksNotTransformed, ErrBadChart also for its schema, and the errors of Fetch.
 func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (*Release, error) {
 	if opts.RollbackOnFailure {
 		if opts.KeepFailed {
@@ -125,7 +126,7 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 	op.crds = crds.names()
 	c := &change{h: h, op: op, opts: opts, chart: ch, stdin: stdin, table: &settleInstall, taken: ErrReleaseExists}
 	c.beside = slices.Concat(crds.own, crds.sub)
-	if opts.CreateNamespace && t.namespace != "" {
+	if opts.CreateNamespace && !madeByKubernetes(t.namespace) {
 		c.beside = append(c.beside, namespaceMade(t.namespace))
 	}
 	c.args = func(opts InstallOptions) args { return installArgs(t, opts, stdin != nil) }

@@ -87,13 +87,13 @@ func TestInstall(t *testing.T) {
 			name:     "no such namespace",
 			prepare:  func(f *helmtest.Fake) { f.On("install", noNamespace) },
 			commands: "install, get all",
-			errs:     []error{ErrNamespaceNotFound}, not: []error{ErrLeftBehind}, says: []string{"create it, or set CreateNamespace"},
+			errs:     []error{ErrNamespaceNotFound}, not: []error{ErrLeftBehind}, says: []string{"create it; if it is the namespace of the release, CreateNamespace does"},
 		},
 		{
 			name:     "no such namespace, of an object of the chart",
 			prepare:  func(f *helmtest.Fake) { f.On("install", noNamespace) },
 			opts:     InstallOptions{Namespace: "default", CreateNamespace: true},
-			commands: "install, get all, template",
+			commands: "install, get all",
 			errs:     []error{ErrNamespaceNotFound}, says: []string{"the chart puts objects into that namespace"},
 		},
 		{

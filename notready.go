@@ -69,7 +69,7 @@ type ReleaseError struct {
 	Kind               error    // a sentinel of this package, or nil
 	Status             Status   // of the release now, or of the one that is in the way; "" if there is none
 	JobID              string   // with ErrReleaseExists: the JobID of the release in the way, or its hash if it is not a legal label value
-	Blockers           Blockers // with ErrNotReady: why
+	Blockers           Blockers // with ErrNotReady, or if ctx ended while Wait waited: why
 	Remains            []Remain // what stays in the cluster
 	Err                error    // what helm, or the context, said
 

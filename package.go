@@ -74,7 +74,8 @@ type LintMessage struct {
 	Text     string
 }
 
-// Lint examines a chart folder or archive on this machine. Starts one helm process.
+// Lint examines a chart folder or archive on this machine, as helm lint does: a chart that passes may still
+// not render, which Template shows. Starts one helm process.
 //
 // Errors: ErrLintFailed, with the messages; ErrBadChart; ErrRenderTooLarge, ErrRenderTimeout.
 func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) ([]LintMessage, error) {
@@ -93,7 +94,7 @@ func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) ([]LintM
 	}
 	if !opts.SkipSchema {
 		if err := chart.CheckSchemaReferences(path, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}}); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w (SkipSchema leaves the schema out)", err)
 		}
 	}
 	a := args{"lint", "--kube-version=" + opts.KubeVersion}

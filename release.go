@@ -51,8 +51,7 @@ type Release struct {
 	Description             string
 	Notes                   string
 	Updated                 time.Time
-	// Labels of the release record, if the call set them or Helm prints them; "helm list" and "helm
-	// status" do not.
+	// Labels of the release record. List and History give none.
 	Labels map[string]string
 	// Recovered is set if the try that made this revision seemed lost, and was found to have
 	// succeeded.

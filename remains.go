@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,7 +79,7 @@ func (r *record) inventory() *inventory {
 	labels := r.labels()
 	i := &inventory{
 		name: r.Name, namespace: r.Namespace, revision: r.Revision, manifest: Manifest(r.Manifest), hooks: r.Hooks,
-		madeNamespace: labels[labelNamespace] != "",
+		madeNamespace: labels[labelNamespace] != "" && !madeByKubernetes(r.Namespace),
 		failing:       r.Status != StatusDeployed && r.Status != StatusSuperseded && r.Status != StatusUninstalled,
 	}
 	for _, crd := range r.CRDs {
@@ -146,8 +147,13 @@ func crdNamed(name string) Remain {
 	return Remain{ObjectRef{Group: "apiextensions.k8s.io", Version: "v1", Kind: crdKind, Name: name}, RemainCRD, RemainUnknown, neverRemovesCRDs}
 }
 
+// madeByKubernetes reports whether a namespace was there before any release; "" is that of the kubeconfig.
+func madeByKubernetes(namespace string) bool {
+	return slices.Contains([]string{"", "default", "kube-system", "kube-public", "kube-node-lease"}, namespace)
+}
+
 func namespaceMade(name string) Remain {
-	return Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: name}, RemainNamespace, RemainUnknown, "made if it was missing; Helm never removes it"}
+	return Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: name}, RemainNamespace, RemainUnknown, "of CreateNamespace; it may have existed before; Helm never removes it"}
 }
 
 // keptByPolicy reports whether Helm leaves an object because of its resource policy. Helm knows
@@ -319,7 +325,7 @@ func (c *change) rendered(ctx context.Context) (*inventory, error) {
 	case helmtext.HookFailed(e.Stderr, "post-install"):
 		phases["post-install"] = "Running"
 	}
-	made := &inventory{name: c.op.release, namespace: c.op.target.namespace, revision: 1, madeNamespace: c.opts.CreateNamespace, failing: true}
+	made := &inventory{name: c.op.release, namespace: c.op.target.namespace, revision: 1, madeNamespace: c.opts.CreateNamespace && !madeByKubernetes(c.op.target.namespace), failing: true}
 	objects, _ := m.Objects()
 	for _, o := range objects {
 		text, err := yaml.Marshal(o)

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -136,11 +137,12 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 			[]string{"ConfigMap team/run-* (helm.sh/resource-policy: keep)"}},
 		{"a hook", record{Hooks: []*hook{{Kind: "ConfigMap", Phase: "Succeeded", Events: "[pre-install]", DeletePolicies: "[]", Manifest: config}}},
 			[]string{"ConfigMap team/c (a hook, and Helm does not track hooks)"}},
+		{"a namespace that Kubernetes makes", record{Namespace: "kube-system", Labels: []*struct{ Key, Value string }{{labelNamespace, "true"}, nil}}, nil},
 		{"the namespace made for it", record{Labels: []*struct{ Key, Value string }{{labelNamespace, "true"}, nil}},
-			[]string{"Namespace team (made if it was missing; Helm never removes it)"}},
+			[]string{"Namespace team (of CreateNamespace; it may have existed before; Helm never removes it)"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.rec.Namespace, test.rec.Status = "team", StatusDeployed
+			test.rec.Namespace, test.rec.Status = cmp.Or(test.rec.Namespace, "team"), StatusDeployed
 			assert.Equal(t, test.want, remainNames(test.rec.inventory().keptByDesign(false, false)))
 		})
 	}

@@ -90,8 +90,9 @@ type ChartVersionsOptions struct {
 
 // ChartVersions lists the versions of a chart that its repository has, the newest first. The address is
 // repo/chart or the URL of a repository followed by the chart, as for Chart2Info; a repository that is not
-// known yet is added. With a version or a constraint in the address it lists only matching versions. If the
-// repository is known, it starts no helm process, or one with Refresh.
+// known yet is added. With a version or a constraint in the address it lists only matching versions. It reads
+// the local index, which may be old, unless Refresh is set. If the repository is known, it starts no helm
+// process, or one with Refresh.
 //
 // Errors: ErrInvalidArgument for an address that is not in a repository, ErrRepoNotFound,
 // ErrChartNotFound, ErrUnauthorized.

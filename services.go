@@ -9,8 +9,8 @@ type ChartInfo struct {
 	Metadata      *Metadata
 	// Ref is the chart without its version as Install takes it; Repo the name of its repository.
 	Ref, Repo string
-	// Archive is the chart on this machine, which Install takes too, and Digest its "sha256:…"
-	// ("" for a folder).
+	// Archive is the chart on this machine, an archive or a folder, which Install takes too. It exists as long
+	// as Chart.Path. Digest is the "sha256:…" of an archive, "" for a folder.
 	Archive, Digest string
 }
 
@@ -40,7 +40,8 @@ func (ch *Chart) info() *ChartInfo {
 	}
 }
 
-// Chart2Images lists the images that a cluster pulls for a chart, sorted and unique. The chart is
+// Chart2Images lists the images that a cluster pulls for a chart, sorted and unique, without busybox and
+// the others of DefaultExclude: ImageOptions.Exclude set to []string{} leaves out nothing. The chart is
 // rendered once, by one helm process in addition to those of Fetch, or none if the render is
 // remembered.
 //

@@ -97,7 +97,7 @@ func (h *Helm) checkSchemaReferences(ch *Chart, skip bool) error {
 	shown := ch.Metadata.Name + " " + ch.Metadata.Version
 	err := chart.CheckSchemaReferences(ch.Path, chart.Options{Name: shown, Limits: chart.Limits{Archive: h.cfg.Limits.Archive}})
 	if errors.Is(err, ErrBadChart) {
-		err = fmt.Errorf("%w (SkipSchema renders without it)", err)
+		err = fmt.Errorf("%w (SkipSchema leaves the schema out)", err)
 	}
 	return err
 }

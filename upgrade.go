@@ -67,9 +67,9 @@ func (o UpgradeOptions) install() InstallOptions {
 // the idempotent form: a release that does not exist is installed, as by Install.
 //
 // Errors, each a *ReleaseError: ErrReleaseNotFound; ErrReleaseBusy if another operation is working on
-// the release; ErrNotReady with the reasons; ErrRenderTooLarge and ErrRenderTimeout; ErrLeftBehind if
-// the outcome could not be found out or the release is left pending; the error of ctx; or only helm's
-// own *Error.
+// the release; ErrNotReady with the reasons; ErrRenderFailed, ErrRenderTooLarge and ErrRenderTimeout;
+// ErrNamespaceNotFound; ErrNotRecorded; ErrLeftBehind if the outcome could not be found out or the release
+// is left pending; the error of ctx; or only helm's own *Error. Before the upgrade is started, as Install.
 func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (*Release, error) {
 	if opts.ReuseValues && opts.ResetThenReuseValues {
 		return nil, errdef.Invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")

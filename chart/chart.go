@@ -44,7 +44,8 @@ func (l Limits) withDefaults() Limits {
 // Read reads a chart archive (.tgz) or folder to its end, so the whole chart has been checked.
 //
 // The archive is read as a stream and nothing is unpacked to disk. Devices, paths that lead out of the chart's
-// folder, duplicate files and links are refused, except links in a folder that stay in it.
+// folder, duplicate files and links are refused, except links in a folder that stay in it. What its schema of
+// values refers to is checked by CheckSchemaReferences.
 //
 // Errors: ErrNotFound, ErrBad, ErrTooLarge.
 func Read(path string, opts Options) (_ *Chart, err error) {

@@ -7,7 +7,8 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// ImageOptions chooses among the images of a manifest. Its zero value takes every image that a cluster pulls.
+// ImageOptions chooses among the images of a manifest. Its zero value takes every image that a cluster pulls; lists of
+// names leave out DefaultExclude.
 type ImageOptions struct {
 	// Exclude lists images to leave out, by the exact text of the manifest. nil leaves out nothing, except in a list
 	// of names: Manifest.Images, and Chart2Images and Inspection.Images of helmexec, leave out DefaultExclude then. An

@@ -1,7 +1,6 @@
 package helmtext
 
 import (
-	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,7 +35,9 @@ func Advice(f Failure) string {
 		switch {
 		case missing == nil:
 			return ""
-		case missing[1] != cmp.Or(flag(f.Args, "--namespace"), missing[1]):
+		case flag(f.Args, "--namespace") == "" && !slices.Contains(f.Args, "--create-namespace"):
+			return "create it; if it is the namespace of the release, CreateNamespace does"
+		case flag(f.Args, "--namespace") != "" && missing[1] != flag(f.Args, "--namespace"):
 			return "the chart puts objects into that namespace: create it, or have the chart changed"
 		case slices.Contains(f.Args, "--create-namespace"):
 			return ""

@@ -51,7 +51,7 @@ func run(command []string) (code int, err error) {
 	defer c.Stop()
 	fmt.Fprintf(os.Stderr, "cluster ready in %s\n", time.Since(begin).Round(100*time.Millisecond))
 	if len(command) > 0 {
-		return runIn(ctx, c, command)
+		return runIn(c, command)
 	}
 	fmt.Printf("export KUBECONFIG=%s\n", c.Kubeconfig)
 	fmt.Fprintln(os.Stderr, "Ctrl-C stops it and removes what is in it.")
@@ -59,23 +59,30 @@ func run(command []string) (code int, err error) {
 	return 0, nil
 }
 
-func runIn(ctx context.Context, c *cluster.Cluster, command []string) (code int, err error) {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+// runIn runs a command with a cluster. Ctrl-C reaches the command directly, and the cluster waits until the
+// command has cleaned up; a SIGTERM, which reaches this process alone, is passed on.
+func runIn(c *cluster.Cluster, command []string) (code int, err error) {
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// Ctrl-C reaches the command directly; this is for a signal to this process only.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 30 * time.Second
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		if code := exit.ExitCode(); code > 0 {
-			return code, nil
+	if err := cmd.Start(); err != nil {
+		return 1, err
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	defer signal.Stop(term)
+	go func() {
+		for range term {
+			_ = cmd.Process.Signal(syscall.SIGTERM)
 		}
-		return 1, err // a signal
+	}()
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return exit.ExitCode(), nil
 	}
 	if err != nil {
-		return 1, err
+		return 1, err // ended by a signal
 	}
 	return 0, nil
 }

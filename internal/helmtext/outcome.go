@@ -82,9 +82,10 @@ func RecordRemoved(stderr string) bool {
 
 // PurgedByAnother reports whether an uninstall found its record already gone when it wanted to
 // remove it.
-func PurgedByAnother(stderr string) bool {
-	return strings.HasSuffix(verdict(stderr), "uninstall: failed to purge the release: release: not found")
-}
+func PurgedByAnother(stderr string) bool { return purgedByAnother.MatchString(verdict(stderr)) }
+
+// Helm reads the record and deletes it then; in between the API server says that it is gone.
+var purgedByAnother = regexp.MustCompile(`uninstall: failed to purge the release: (release: not found|(secrets|configmaps) "[^"]+" not found)$`)
 
 // AlreadyDeleted reports whether an uninstall found its release recorded as uninstalled.
 func AlreadyDeleted(stderr string) bool { return strings.Contains(stderr, "is already deleted") }

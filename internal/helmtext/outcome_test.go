@@ -83,3 +83,13 @@ func TestHookFailed(t *testing.T) {
 		}
 	}
 }
+
+// Somebody else can remove the record before helm reads it, and between its read and its request to delete.
+func TestPurgedByAnother(t *testing.T) {
+	const failed = "Error: uninstallation completed with 1 error(s): uninstall: Failed to purge the release: "
+	assert.True(t, PurgedByAnother(failed+"release: not found\n"))
+	assert.True(t, PurgedByAnother(failed+`secrets "sh.helm.release.v1.web.v1" not found`+"\n"))
+	assert.True(t, PurgedByAnother(failed+`configmaps "sh.helm.release.v1.web.v1" not found`+"\n"))
+	assert.False(t, PurgedByAnother(failed+`secrets "sh.helm.release.v1.web.v1" is forbidden: User "u" cannot delete`+"\n"))
+	assert.False(t, PurgedByAnother(failed+`namespaces "team" not found`+"\n"))
+}

@@ -52,20 +52,41 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 	for {
 		// A record carries the time by which its helm has ended, so every change needs a time limit. The time
 		// on the record is that of one try: before it, waiting for a helm elsewhere may take as long.
-		longest := time.Hour + 4*c.opts.Timeout
+		longest := c.longest()
 		limited, free := context.WithTimeoutCause(ctx, longest, fmt.Errorf("%w: over %v", errOverlong, longest))
 		err := c.try(limited)
 		c.ended = limited.Err() != nil
 		free()
 		// The grace period begins here: a helm that had to be killed has used up its own.
-		later, cancel := graceContext(ctx, c.h.cfg.GracePeriod)
+		later, cancel := c.cleanUpContext(ctx)
 		o := c.observe(later, err)
-		rel, again, err := c.act(ctx, later, c.decide(ctx, later, &o), &o)
+		next := c.table[o.how][o.found]
+		if next == nextWait {
+			cancel()
+			next = c.awaitOthers(ctx, &o)
+			later, cancel = c.cleanUpContext(ctx)
+		}
+		rel, again, err := c.act(ctx, later, c.decide(later, next, &o), &o)
 		cancel()
 		if !again {
 			return rel, err
 		}
 	}
+}
+
+// longest is the time limit of one try, and of waiting for somebody else's.
+func (c *change) longest() time.Duration { return time.Hour + 4*c.opts.Timeout }
+
+// cleanUpContext ends with the grace period after ctx, and by the time that the record names: after it,
+// another host may take the release over.
+func (c *change) cleanUpContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	left := c.until.Sub(c.h.host.now())
+	if left <= 0 {
+		left = c.longest() // others were waited for since
+	}
+	later, cancel := graceContext(ctx, c.h.cfg.GracePeriod)
+	later, free := context.WithTimeoutCause(later, left, fmt.Errorf("%w: over %v", errOverlong, left))
+	return later, func() { free(); cancel() }
 }
 
 // observe reads how a try ended and what is recorded.
@@ -88,18 +109,30 @@ func (c *change) observe(ctx context.Context, err error) observation {
 	return o
 }
 
-// decide says what to do next, after helms that may live have ended and what they had sent has
-// arrived. It answers nextWait if the caller's context ended before that.
-func (c *change) decide(ctx, later context.Context, o *observation) next {
-	next := c.table[o.how][o.found]
+// awaitOthers looks until a helm that may live has ended. It answers nextWait if the caller's context ended
+// before that, or the time was over by which every such helm has ended.
+func (c *change) awaitOthers(ctx context.Context, o *observation) next {
+	next := nextWait
+	end := c.h.host.now().Add(c.longest())
 	for pause := time.Second; next == nextWait; pause = min(2*pause, maxPause) {
-		if !sleep(ctx, pause) {
+		if o.rec != nil {
+			until, err := strconv.ParseInt(o.rec.labels()[labelUntil], 10, 64)
+			if t := time.Unix(until, 0).Add(time.Minute); err == nil && t.After(end) {
+				end = t
+			}
+		}
+		if c.h.host.now().After(end) || !sleep(ctx, pause) {
 			return nextWait
 		}
-		if o.found, o.rec, o.lookErr = c.lookUp(later); o.found != foundUnknown {
+		if o.found, o.rec, o.lookErr = c.lookUp(ctx); o.found != foundUnknown {
 			next = c.table[o.how][o.found]
 		}
 	}
+	return next
+}
+
+// decide says what to do next, after what a killed helm had sent has arrived.
+func (c *change) decide(later context.Context, next next, o *observation) next {
 	c.open = c.open && o.found == foundUnknown
 	last := next == nextFail || next == nextAgain && c.tries.left == 1
 	if last && c.nothingNew(o.found) && killed(o.err) {
@@ -119,7 +152,11 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 		rel.Recovered = o.err != nil
 		return rel, false, nil
 	case nextWait:
-		return nil, false, c.failure(ErrReleaseBusy, o.rec, errors.Join(contextError(ctx), o.err))
+		why := o.lookErr
+		if ctx.Err() != nil {
+			why = contextError(ctx)
+		}
+		return nil, false, c.failure(ErrReleaseBusy, o.rec, errors.Join(why, o.err))
 	case nextTaken:
 		taken := c.failure(c.taken, o.rec, o.err)
 		if c.taken == ErrReleaseExists {
@@ -247,7 +284,7 @@ func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
 		labels := rec.labels()
 		mine := labels[c.op.label] == c.op.id
 		switch {
-		case mine && (c.op.label == labelInstall || labels[labelBase] == strconv.Itoa(rec.Revision-1)):
+		case mine && (c.op.label == labelInstall || rec.Revision <= 1 || labels[labelBase] == strconv.Itoa(rec.Revision-1)):
 			return rec, nil
 		case !mine && (c.op.label == labelInstall || !c.looked || rec.Revision-1 <= c.latest):
 			return nil, nil

@@ -196,7 +196,7 @@ func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, relea
 // becoming ready does not apply to the removal: pods have their own time to end.
 func (c *change) uninstallRest(ctx context.Context, how tried, rec *record) (*UninstallResult, error) {
 	timeout := max(cmp.Or(c.opts.Timeout, helmTimeout), 2*c.h.cfg.GracePeriod)
-	if !c.until.IsZero() {
+	if labels := rec.labels(); labels[labelHome] == c.op.home && labels[labelUntil] == unixLabel(c.until) {
 		// A hook, the objects and another hook can each take this long, and the record says when all
 		// must be over.
 		timeout = min(timeout, max(c.until.Sub(c.h.host.now())/3, time.Second)).Round(time.Second)
@@ -204,7 +204,8 @@ func (c *change) uninstallRest(ctx context.Context, how tried, rec *record) (*Un
 	r := removal{
 		target: c.op.target, release: c.op.release, opts: UninstallOptions{Wait: !c.ended, Timeout: timeout},
 		skipHooks: true, ownOnly: true, inherit: c.op.inherited(),
-		verify: how == triedNotReady, cutShort: how == triedStopped || how == triedLost,
+		// Reading why it is not ready takes time, in which the name can become another's.
+		verify: how == triedNotReady || how == triedStopped && (c.opts.Wait || c.opts.WaitForJobs), cutShort: how == triedStopped || how == triedLost,
 	}
 	return r.carryOut(ctx, c.h, rec)
 }

@@ -118,7 +118,7 @@ func recordSecret(release, namespace string, revision int, why string) Remain {
 func (i *inventory) keptByDesign(noHooks, failing bool) []Remain {
 	var all []Remain
 	for _, hk := range i.hooks {
-		if why := hk.stays(noHooks, failing || i.failing); why != "" {
+		if why := hk.stays(noHooks, failing || i.failing, i.revision > 1); why != "" {
 			all = append(all, manifestObjects(Manifest(hk.Manifest), i.namespace, RemainHook, func(map[string]any) (string, bool) { return why, true })...)
 		}
 	}
@@ -174,13 +174,15 @@ func keptByPolicy(o map[string]any) (why string, kept bool) {
 // hooks run after the record is read, and are assumed to succeed. If anything failed, neither policies nor
 // the record are trusted: Helm applies a policy after the last hook of an event, the deletion itself can
 // fail, and so can recording that a hook runs.
-func (t *hook) stays(noHooks, failing bool) string {
+func (t *hook) stays(noHooks, failing, upgraded bool) string {
 	phase := t.Phase
 	switch {
 	case (!noHooks || failing) && (t.has(t.Events, "pre-delete") || t.has(t.Events, "post-delete")):
 		phase = "Succeeded"
 	case failing && !t.has(t.Events, "test"):
 		phase = cmp.Or(phase, "Unknown")
+	case upgraded && (t.has(t.Events, "pre-install") || t.has(t.Events, "post-install")):
+		phase = cmp.Or(phase, "Succeeded") // with the first revision, whose record is another
 	}
 	switch {
 	case phase == "": // it never ran

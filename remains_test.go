@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"github.com/sut-bench/helmexec/helmtest"
 	"github.com/sut-bench/helmexec/internal/kubelabel"
 )
 
@@ -52,7 +54,7 @@ func TestHooksThatStay(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hk := &hook{Kind: hexText(test.kind), Events: hexText(test.events), DeletePolicies: hexText(test.policies), Phase: test.phase}
-			assert.Equal(t, test.want, hk.stays(test.noHooks, test.failed))
+			assert.Equal(t, test.want, hk.stays(test.noHooks, test.failed, false))
 		})
 	}
 }
@@ -184,4 +186,24 @@ func TestNamesInLabels(t *testing.T) {
 			assert.Equal(t, names, append([]string(nil), unpackNames(labels)...), "%d of %d", count, length)
 		}
 	}
+}
+
+// The Job of a pre-install hook, after an upgrade.
+func TestRemainsNameHooksOfTheFirstRevision(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	job := helmtest.Hook{Kind: "Job", Name: "prepare", Events: []string{"pre-install"}, Manifest: "apiVersion: batch/v1\nkind: Job\nmetadata: {name: prepare}\n"}
+	one := webRelease
+	one.Revision, one.Status = 1, "superseded"
+	job.Phase = "Succeeded"
+	one.Hooks = []helmtest.Hook{job}
+	fake.SetRelease(one)
+	two := webRelease
+	two.Revision = 2
+	job.Phase = ""
+	two.Hooks = []helmtest.Hook{job}
+	fake.SetRelease(two)
+	sees(fake, "0 staying foreign")
+	result, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
+	require.NoError(t, err)
+	assert.NotEmpty(t, result.Remains)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
@@ -25,15 +26,16 @@ type RollbackOptions struct {
 	Kubeconfig, KubeContext string
 }
 
-// Rollback makes a new revision with the content of an earlier one, and returns it as recorded. If nothing
-// goes wrong, it starts three helm processes: one reads the history, so that a further try after a lost one
-// goes back to the same revision; one rolls back; and one looks at what is recorded, to find a rollback that
-// succeeded unseen. If ctx ends meanwhile, the rollback is completed within Config.GracePeriod, because a
-// revision that stays pending would block every later change.
+// Rollback makes a new revision with the content of an earlier one, and returns it as the history lists it,
+// without notes and labels. Starts three helm processes if nothing goes wrong: one reads the history, so that
+// a further try after a lost one goes back to the same revision, one rolls back, and one reads the history
+// again, so that a rollback that succeeded without an answer is found. If ctx ends on the way, what helm was
+// doing is brought to an end within Config.GracePeriod, for a pending revision would block every later change.
 //
 // Errors, each a *ReleaseError: ErrReleaseNotFound, also for a revision that is not in the history;
-// ErrNotReady with the reasons; ErrLeftBehind if the release stays pending or could not be looked at;
-// the error of ctx; or helm's own.
+// ErrReleaseBusy if somebody else changed the release meanwhile; ErrNotReady with the reasons;
+// ErrLeftBehind if the release stays pending, or the outcome could not be found out; ErrNotRecorded; the
+// error of ctx; or helm's own.
 func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOptions) (*Release, error) {
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
@@ -57,19 +59,14 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 		defer cancel()
 		o := r.observe(later, err)
 		next := settleRollback[o.how][o.found]
-		if o.err == nil {
-			o.err = ErrNotRecorded
-		}
 		switch {
 		case next == nextDone:
-			rel := o.rec.release()
-			rel.Recovered = err != nil
-			return rel, nil
+			r.made.Recovered = err != nil
+			return r.made, nil
 		case next == nextClearFail:
 			return nil, r.end(later, o)
 		case next != nextAgain || !tries.another(ctx):
-			o.err = lastError(ctx, o.err)
-			return nil, r.fail(later, o)
+			return nil, r.fail(later, ctx, o)
 		}
 	}
 }
@@ -82,15 +79,21 @@ type rollback struct {
 	opts     RollbackOptions
 	inherit  []*os.File // locks that live as long as helm
 	from, to int        // the latest revision, and the one to go back to
+	made     *Release   // the revision that the rollback made, nil if there is none; if it is not ours, the latest
 }
 
-// choose reads the history and chooses the revision to go back to.
-func (r *rollback) choose(ctx context.Context) error {
-	var before []Release
-	err := r.h.retry(ctx, func() (err error) {
-		before, err = r.h.history(ctx, r.target, r.release, 0)
+// history reads all revisions.
+func (r *rollback) history(ctx context.Context) (revisions []Release, err error) {
+	err = r.h.retry(ctx, func() (err error) {
+		revisions, err = r.h.history(ctx, r.target, r.release, 0)
 		return err
 	})
+	return revisions, err
+}
+
+// choose chooses the revision to go back to.
+func (r *rollback) choose(ctx context.Context) error {
+	before, err := r.history(ctx)
 	if err != nil {
 		return r.error(nil, err)
 	}
@@ -109,62 +112,78 @@ func (r *rollback) choose(ctx context.Context) error {
 	return nil
 }
 
-// observe reads how a try ended and what is recorded.
+// observe reads how a try ended and what the history says of it. Others may have changed the release since:
+// then it is not rolled back once more, which would undo what they did.
 func (r *rollback) observe(ctx context.Context, err error) observation {
 	o := observation{err: err, how: r.h.howItEnded(err)}
-	var now *record
-	o.lookErr = r.h.retry(ctx, func() (err error) {
-		now, err = r.h.record(ctx, r.target, r.release, 0)
-		return err
-	})
-	made := o.lookErr == nil && now.Revision > r.from &&
-		(string(now.Description) == "Rollback to "+strconv.Itoa(r.to) || now.Status == StatusPendingRollback || now.Status == StatusFailed)
+	now, lookErr := r.history(ctx)
 	switch {
-	case errors.Is(o.lookErr, ErrReleaseNotFound):
+	case errors.Is(lookErr, ErrReleaseNotFound):
+		o.lookErr = lookErr
 		return o
-	case o.lookErr != nil:
-		o.found = foundUnknown
+	case lookErr != nil:
+		o.lookErr, o.found = lookErr, foundUnknown
 		return o
-	case !made:
-		o.found = foundForeign
-	case now.Status == StatusDeployed:
-		o.found = foundDeployed
-	case now.Status == StatusPendingRollback:
-		o.found = foundDead
-	default:
-		o.found = foundFailed
 	}
-	o.rec = now
+	latest := now[len(now)-1]
+	r.made, o.found = &latest, foundForeign
+	for _, rel := range slices.Backward(now) {
+		if rel.Revision > r.from && (rel.Description == "Rollback to "+strconv.Itoa(r.to) || rel.Status == StatusFailed && strings.HasPrefix(rel.Description, "Rollback ")) {
+			r.made = &rel
+			switch rel.Status {
+			case StatusDeployed, StatusSuperseded:
+				o.found = foundDeployed
+			case StatusPendingRollback:
+				o.found = foundDead
+			default:
+				o.found = foundFailed
+			}
+			break
+		}
+	}
+	if latest.Revision > r.from && latest.Revision != r.made.Revision && o.found != foundDeployed || o.found == foundForeign && latest.Revision > r.from {
+		o.found = foundLive
+	}
 	return o
 }
 
-// end rolls back once more, without waiting, so that no revision stays pending.
+// end rolls back once more, without waiting, over a revision that would stay pending.
 func (r *rollback) end(ctx context.Context, o observation) error {
 	opts := r.opts
 	opts.Wait, opts.WaitForJobs = false, false
 	_, err := r.h.run(ctx, invocation{args: rollbackArgs(r.target, r.release, r.to, opts), mutates: true, inherit: r.inherit})
 	if err != nil {
 		o.err = errors.Join(o.err, err)
-		return r.fail(ctx, o)
+		return r.fail(ctx, ctx, o)
 	}
 	return r.error(nil, o.err)
 }
 
-// fail ends a failed rollback.
-func (r *rollback) fail(ctx context.Context, o observation) error {
-	e := r.error(nil, o.err)
-	switch {
-	case o.found == foundUnknown:
-		e.Kind, e.Err = ErrLeftBehind, errors.Join(o.err, o.lookErr)
-	case o.found == foundNothing:
-		e.Kind, e.Err = ErrReleaseNotFound, errors.Join(o.err, o.lookErr)
-	case o.found == foundDead:
-		e.Kind = ErrLeftBehind
-	case o.how == triedNotReady && o.found == foundFailed:
-		e.Kind, e.Blockers = ErrNotReady, r.h.blockers(ctx, r.target, o.rec)
+// fail ends a rollback that did not succeed; callers is the context of the caller.
+func (r *rollback) fail(ctx, callers context.Context, o observation) error {
+	err := o.err
+	if err == nil && o.lookErr == nil {
+		err = ErrNotRecorded
 	}
-	if o.rec != nil {
-		e.Status = o.rec.Status
+	if err != nil {
+		err = lastError(callers, err)
+	}
+	e := r.error(nil, errors.Join(err, o.lookErr))
+	switch {
+	case o.found == foundUnknown, o.found == foundDead:
+		e.Kind = ErrLeftBehind
+	case o.found == foundNothing:
+		e.Kind = ErrReleaseNotFound
+	case o.found == foundLive:
+		e.Kind = ErrReleaseBusy
+	case o.how == triedNotReady && o.found == foundFailed:
+		e.Kind = ErrNotReady
+		if rec, err := r.h.record(ctx, r.target, r.release, 0); err == nil {
+			e.Blockers = r.h.blockers(ctx, r.target, rec)
+		}
+	}
+	if r.made != nil {
+		e.Status = r.made.Status
 	}
 	return e
 }

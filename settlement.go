@@ -88,8 +88,8 @@ var settleUpgrade = settlement{
 }
 
 // A rollback has no label that marks its revision: it is a later revision whose description says so. A
-// pending one was left by a dead helm, because nobody else changes the release meanwhile; a further
-// rollback replaces it.
+// pending one was left by a dead helm; a further rollback replaces it. "live" is somebody else's revision
+// on top, which stays: rolling back once more would undo it.
 var settleRollback = settlement{
 	//                 nothing   deployed  failed     dead           live  foreign    unknown
 	triedOK:          {nextFail, nextDone, nextFail, nextAgain, nextFail, nextAgain, nextFail},
@@ -102,18 +102,19 @@ var settleRollback = settlement{
 }
 
 // For an uninstall "failed" is the release to be removed. If the record is gone, or is another's, the
-// remaining objects must be removed; if helm reported success, nobody looks.
+// remaining objects must be removed; if helm reported success, nobody looks. "deployed" is a release that
+// somebody has upgraded since, and that an operation's own clean-up leaves to them.
 var settleUninstall = settlement{
 	triedOK:          {foundNothing: nextDone},
 	triedSkipped:     {foundNothing: nextFinish},
 	triedGone:        {foundNothing: nextFinish},
 	triedUnreachable: {foundUnknown: nextAgain},
-	triedLost:        {foundNothing: nextFinish, foundFailed: nextAgain, foundUnknown: nextAgain},
-	triedPurged:      {foundNothing: nextFinish, foundFailed: nextNoHooks, foundUnknown: nextFinish},
-	triedRefused:     {foundNothing: nextFinish, foundFailed: nextNoHooks, foundUnknown: nextFail},
-	triedNotReady:    {foundNothing: nextFinish, foundFailed: nextNoHooks, foundUnknown: nextFail},
-	triedTaken:       {foundNothing: nextFinish, foundFailed: nextNoHooks, foundUnknown: nextFail},
-	triedStopped:     {foundNothing: nextFinish, foundFailed: nextFail, foundUnknown: nextFail},
+	triedLost:        {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextAgain, foundUnknown: nextAgain},
+	triedPurged:      {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextNoHooks, foundUnknown: nextFinish},
+	triedRefused:     {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextNoHooks, foundUnknown: nextFail},
+	triedNotReady:    {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextNoHooks, foundUnknown: nextFail},
+	triedTaken:       {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextNoHooks, foundUnknown: nextFail},
+	triedStopped:     {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextFail, foundUnknown: nextFail},
 }
 
 // observation is what is known after a try.

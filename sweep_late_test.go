@@ -21,10 +21,10 @@ func TestInstallStoppedWhileItMakesObjects(t *testing.T) {
 		left     bool
 		remains  []string
 	}{
-		{"all is made", []string{"0 staying owned 1 staying owned;"}, "install, get all, status, template, uninstall", false, nil},
+		{"all is made", []string{"0 staying owned 1 staying owned;"}, "install, get all, status, template, get all, uninstall", false, nil},
 		{
 			"one comes late", []string{"0 staying owned;", "0 staying owned;", ";"},
-			"install, get all, status, template, uninstall, template, install, uninstall", false, nil,
+			"install, get all, status, template, get all, uninstall, template, install, uninstall", false, nil,
 		},
 		{
 			"one does not come", []string{"0 staying owned;", ";"}, "", true,

@@ -182,6 +182,7 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 	}
 	switch {
 	case err == nil && helmtext.SkippedObjects(string(out)):
+		r.last = nil
 		return triedSkipped, nil
 	case err == nil:
 		return triedOK, nil
@@ -192,7 +193,7 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 		return triedGone, nil
 	}
 	r.last, r.explain = err, r.explain || helmtext.DeletionFailed(said)
-	if helmtext.RecordRemoved(said) {
+	if helmtext.RecordRemoved(said) && !r.opts.KeepHistory {
 		return triedPurged, err
 	}
 	return r.h.howItEnded(err), err
@@ -202,6 +203,9 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 // installed another. over means that helm must not run.
 func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err error) {
 	now, err := r.h.record(ctx, r.target, r.release, 0)
+	if err == nil && !r.ownOnly && now.follows(r.rec) {
+		now, err = r.h.awaitHelm(ctx, r.target, now)
+	}
 	switch {
 	case err == nil && !r.ownOnly && now.follows(r.rec):
 		r.of(now) // upgraded, but still to be removed
@@ -237,6 +241,8 @@ func (r *removal) observe(ctx context.Context, how tried, err error) observation
 	})
 	var e *Error
 	switch {
+	case o.lookErr == nil && r.ownOnly && now.follows(r.rec):
+		o.found, r.result.Release = foundDeployed, nil // somebody has upgraded it: it is theirs now
 	case errors.Is(o.lookErr, ErrReleaseNotFound), o.lookErr == nil && r.replacedBy(now):
 		if o.lookErr = nil; errors.As(err, &e) && helmtext.PurgedByAnother(e.Stderr) {
 			r.result.Release, r.last = nil, nil

@@ -1,8 +1,10 @@
 package helmexec
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -164,4 +166,21 @@ func TestRollbackPassesOverWhatWasNeverDeployed(t *testing.T) {
 	_, err = h.Rollback(t.Context(), "web", RollbackOptions{})
 	require.ErrorIs(t, err, ErrReleaseNotFound)
 	assert.ErrorContains(t, err, "no revision before revision 2 was deployed")
+}
+
+// The history that an upgrade found is purged before its helm, which installs revision 1.
+func TestUpgradeOfAPurgedHistory(t *testing.T) {
+	h, fake := withFake(t, Config{GracePeriod: time.Second})
+	web := webRelease
+	web.Revision, web.Status = 3, "uninstalled"
+	fake.SetRelease(web)
+	inTurn(fake, "upgrade", func(c helmtest.Call) helmtest.Reply {
+		fake.RemoveRelease("", "web")
+		return fake.Perform(c)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	_, err := h.Upgrade(ctx, "web", chartFolder(t, "web", "1.2.4"), UpgradeOptions{Install: true})
+	assert.NoError(t, err)
+	assert.Less(t, len(fake.Calls("get all")), 20)
 }

@@ -47,6 +47,9 @@ var behaviours = []struct {
 	{"object that does not arrive", objectThatDoesNotArrive},
 
 	{"upgrade and roll back", upgradeAndRollBack},
+	{"rollback beside an upgrade", rollbackBesideAnUpgrade},
+	{"upgrade beside a purge", upgradeBesideAPurge},
+	{"hook of the install after an upgrade", hookOfTheInstallAfterAnUpgrade},
 	{"failed upgrade", failedUpgrade},
 	{"cancelled upgrade", cancelledUpgrade},
 	{"job is cleaned up", jobIsCleanedUp},

@@ -21,16 +21,6 @@ func TestTakeOverHasTimeToRemove(t *testing.T) {
 			fake := helmtest.New(t)
 			chart := chartFolder(t, "web", "1.2.3")
 			synctest.Test(t, func(t *testing.T) {
-				power, cut := context.WithCancel(t.Context())
-				one := simulated(t, fake, "one", 0, func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
-					if c.Command() != "install" {
-						return nil
-					}
-					fake.Perform(c)
-					setRecord(fake, func(r *helmtest.Release) { r.Status = "pending-install" })
-					<-power.Done()
-					return &helmtest.Reply{Exit: 1}
-				})
 				var timeout, wait string
 				other := simulated(t, fake, "other", 0, func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
 					if c.Command() == "uninstall" {
@@ -39,12 +29,7 @@ func TestTakeOverHasTimeToRemove(t *testing.T) {
 					return nil
 				})
 				opts := InstallOptions{OperationID: "job-7", Timeout: 10 * time.Minute, Wait: true}
-				ended := make(chan struct{})
-				go func() {
-					defer close(ended)
-					_, _ = one.Install(power, "web", chart, opts)
-				}()
-				synctest.Wait()
+				defer installOnAHostThatIsLost(t, fake, chart, opts)()
 				time.Sleep(behind)
 				_, err := other.Install(t.Context(), "web", chart, opts)
 				require.NoError(t, err)
@@ -52,8 +37,6 @@ func TestTakeOverHasTimeToRemove(t *testing.T) {
 				got, err := time.ParseDuration(timeout)
 				require.NoError(t, err)
 				assert.GreaterOrEqual(t, got, 30*time.Second, "pods have their own time to end")
-				cut()
-				<-ended
 			})
 		})
 	}
@@ -64,16 +47,6 @@ func TestTakeOverOfPodsThatTakeTheirTime(t *testing.T) {
 	fake := helmtest.New(t)
 	chart := chartFolder(t, "web", "1.2.3")
 	synctest.Test(t, func(t *testing.T) {
-		power, cut := context.WithCancel(t.Context())
-		one := simulated(t, fake, "one", 0, func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
-			if c.Command() != "install" {
-				return nil
-			}
-			fake.Perform(c)
-			setRecord(fake, func(r *helmtest.Release) { r.Status = "pending-install" })
-			<-power.Done()
-			return &helmtest.Reply{Exit: 1}
-		})
 		gone := time.Time{}
 		other := simulated(t, fake, "other", 0, func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
 			switch c.Command() {
@@ -97,17 +70,10 @@ func TestTakeOverOfPodsThatTakeTheirTime(t *testing.T) {
 			return nil
 		})
 		opts := InstallOptions{OperationID: "job-7", Timeout: 10 * time.Minute, Wait: true}
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			_, _ = one.Install(power, "web", chart, opts)
-		}()
-		synctest.Wait()
+		defer installOnAHostThatIsLost(t, fake, chart, opts)()
 		time.Sleep(10 * time.Second)
 		_, err := other.Install(t.Context(), "web", chart, opts)
 		assert.NoError(t, err)
-		cut()
-		<-ended
 	})
 }
 

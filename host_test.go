@@ -101,6 +101,29 @@ func (l *memoryLock) Release() {
 	}
 }
 
+// installOnAHostThatIsLost begins an install on a host that loses its power when the release is recorded as
+// pending, and is not heard of again. What it returns ends the goroutine that plays it.
+func installOnAHostThatIsLost(t *testing.T, fake *helmtest.Fake, chart string, opts InstallOptions) (end func()) {
+	t.Helper()
+	power, cut := context.WithCancel(t.Context())
+	one := simulated(t, fake, "one", 0, func(_ context.Context, c helmtest.Call) *helmtest.Reply {
+		if c.Command() != "install" {
+			return nil
+		}
+		fake.Perform(c)
+		setRecord(fake, func(r *helmtest.Release) { r.Status = "pending-install" })
+		<-power.Done()
+		return &helmtest.Reply{Exit: 1}
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = one.Install(power, "web", chart, opts)
+	}()
+	synctest.Wait()
+	return func() { cut(); <-ended }
+}
+
 // Two hosts in one process, and hours in a moment: the first loses its power during an install, and the second
 // takes over when the time on the record is over by its own clock.
 func TestTakeOverFromAHostThatIsGone(t *testing.T) {
@@ -109,24 +132,9 @@ func TestTakeOverFromAHostThatIsGone(t *testing.T) {
 			fake := helmtest.New(t)
 			chart := chartFolder(t, "web", "1.2.3")
 			synctest.Test(t, func(t *testing.T) {
-				power, cut := context.WithCancel(t.Context())
-				one := simulated(t, fake, "one", 0, func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
-					if c.Command() != "install" {
-						return nil
-					}
-					fake.Perform(c)
-					setRecord(fake, func(r *helmtest.Release) { r.Status = "pending-install" })
-					<-power.Done() // and nothing of this host is heard of again
-					return &helmtest.Reply{Exit: 1}
-				})
 				other := simulated(t, fake, "other", ahead, nil)
 				opts := InstallOptions{OperationID: "job-7", Timeout: 10 * time.Minute}
-				ended := make(chan struct{})
-				go func() {
-					defer close(ended)
-					_, _ = one.Install(power, "web", chart, opts)
-				}()
-				synctest.Wait()
+				defer installOnAHostThatIsLost(t, fake, chart, opts)()
 				begin := time.Now()
 				rel, err := other.Install(t.Context(), "web", chart, opts)
 				require.NoError(t, err)
@@ -137,8 +145,6 @@ func TestTakeOverFromAHostThatIsGone(t *testing.T) {
 				require.NoError(t, err)
 				left, _ := fake.Release("", "web")
 				assert.Equal(t, home, left.Labels[labelHome])
-				cut()
-				<-ended
 			})
 		})
 	}

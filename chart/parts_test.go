@@ -44,7 +44,7 @@ func TestReadFolder(t *testing.T) {
 func linkedFolder(t *testing.T, link, target string) string {
 	t.Helper()
 	dir := folderOf(t, map[string]string{
-		"Chart.yaml": demoChart, "files/values.yaml": demoValues, "shared/templates/a.yaml": "kind: A\n", "shared/Chart.yaml": "name: dep\nversion: 1.0.0\n",
+		"Chart.yaml": demoChart, "files/values.yaml": demoValues, "common/templates/a.yaml": "kind: A\n", "common/Chart.yaml": "name: dep\nversion: 1.0.0\n",
 	})
 	path := filepath.Join(dir, link)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
@@ -62,15 +62,15 @@ func TestReadFolderFollowsLinks(t *testing.T) {
 	}{
 		{"to a file", "values.yaml", "files/values.yaml", []string{"values.yaml"}},
 		{"to a file, absolute", "values.yaml", "$chart/files/values.yaml", []string{"values.yaml"}},
-		{"to a folder", "charts/dep", "../shared", []string{"charts/dep/Chart.yaml", "charts/dep/templates/a.yaml"}},
-		{"to a folder, absolute", "charts/dep", "$chart/shared", []string{"charts/dep/Chart.yaml", "charts/dep/templates/a.yaml"}},
-		{"to a folder further down", "templates", "shared/templates", []string{"templates/a.yaml"}},
+		{"to a folder", "charts/dep", "../common", []string{"charts/dep/Chart.yaml", "charts/dep/templates/a.yaml"}},
+		{"to a folder, absolute", "charts/dep", "$chart/common", []string{"charts/dep/Chart.yaml", "charts/dep/templates/a.yaml"}},
+		{"to a folder further down", "templates", "common/templates", []string{"templates/a.yaml"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := linkedFolder(t, tt.link, tt.target)
 			got, err := Read(dir, Options{})
 			require.NoError(t, err)
-			assert.ElementsMatch(t, append(tt.files, "Chart.yaml", "files/values.yaml", "shared/Chart.yaml", "shared/templates/a.yaml"), got.Files)
+			assert.ElementsMatch(t, append(tt.files, "Chart.yaml", "files/values.yaml", "common/Chart.yaml", "common/templates/a.yaml"), got.Files)
 			assert.Equal(t, tt.link == "values.yaml", got.Values["replicas"] == int64(2))
 		})
 	}

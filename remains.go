@@ -153,7 +153,7 @@ func madeByKubernetes(namespace string) bool {
 }
 
 func namespaceMade(name string) Remain {
-	return Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: name}, RemainNamespace, RemainUnknown, "of CreateNamespace; it may have existed before; Helm never removes it"}
+	return Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: name}, RemainNamespace, RemainUnknown, "made by the install if it did not exist; Helm never removes it"}
 }
 
 // keptByPolicy reports whether Helm leaves an object because of its resource policy. Helm knows

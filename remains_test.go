@@ -141,7 +141,7 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 			[]string{"ConfigMap team/c (a hook, and Helm does not track hooks)"}},
 		{"a namespace that Kubernetes makes", record{Namespace: "kube-system", Labels: []*struct{ Key, Value string }{{labelNamespace, "true"}, nil}}, nil},
 		{"the namespace made for it", record{Labels: []*struct{ Key, Value string }{{labelNamespace, "true"}, nil}},
-			[]string{"Namespace team (of CreateNamespace; it may have existed before; Helm never removes it)"}},
+			[]string{"Namespace team (made by the install if it did not exist; Helm never removes it)"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.rec.Namespace, test.rec.Status = cmp.Or(test.rec.Namespace, "team"), StatusDeployed

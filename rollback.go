@@ -141,7 +141,8 @@ func (r *rollback) observe(ctx context.Context, err error) observation {
 			break
 		}
 	}
-	if latest.Revision > r.from && latest.Revision != r.made.Revision && o.found != foundDeployed || o.found == foundForeign && latest.Revision > r.from {
+	theirsOnTop := latest.Revision > r.from && (o.found == foundForeign || r.made.Revision != latest.Revision)
+	if theirsOnTop && o.found != foundDeployed {
 		o.found = foundLive
 	}
 	return o

@@ -40,6 +40,8 @@ type change struct {
 	}
 	left   []Remain // what earlier clean-ups left by design
 	beside []Remain // what helm makes outside the release and never removes: CRDs, the namespace
+	// plan, if there is one left to make, says what the tries apply.
+	plan func(context.Context) error
 	// clear removes what blocks a further try.
 	clear func(context.Context, *record) error
 	// giveUp ends a change that was recorded and failed for good.
@@ -214,6 +216,12 @@ func (c *change) try(ctx context.Context) error {
 	if end.After(until) {
 		until = end
 	}
+	if c.plan != nil {
+		if err := c.plan(ctx); err != nil {
+			return err
+		}
+		c.plan = nil
+	}
 	opts := c.opts
 	if timeout != helmTimeout || opts.Timeout != 0 {
 		opts.Timeout = timeout
@@ -225,7 +233,8 @@ func (c *change) try(ctx context.Context) error {
 	limits.MoreCPUTime = asNow.recorded
 	inv := invocation{args: a, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
-	_, err := c.h.runTransformed(ctx, inv, c.opts.Transform, c.op.release, c.chart.Path)
+	inv.args = append(inv.args, "--", c.op.release, c.chart.Path)
+	_, err := c.h.run(ctx, inv)
 	return err
 }
 
@@ -282,7 +291,7 @@ func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
 	rec := latest
 	for {
 		labels := rec.labels()
-		mine := labels[c.op.label] == c.op.id
+		mine := labels[c.op.label] == c.op.id && (c.op.plan == "" || labels[labelPlan] == c.op.plan)
 		switch {
 		case mine && (c.op.label == labelInstall || rec.Revision <= 1 || labels[labelBase] == strconv.Itoa(rec.Revision-1)):
 			return rec, nil

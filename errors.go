@@ -60,8 +60,11 @@ var (
 	ErrNotGone = errdef.ErrNotGone
 	// ErrLeftBehind: the operation failed, and so did removing what it had made.
 	ErrLeftBehind = errdef.ErrLeftBehind
-	// ErrHooksNotTransformed: Helm 3 would run the chart's hooks without the Transform.
-	ErrHooksNotTransformed = errdef.ErrHooksNotTransformed
+	// ErrPlanStale: the cluster or the release is not as it was when the plan was made, or the plan is not the one
+	// that was approved: make and check a new one.
+	ErrPlanStale = errdef.ErrPlanStale
+	// ErrBadPlan: a file is not a plan, or was changed, or is of another version of this package.
+	ErrBadPlan = errdef.ErrBadPlan
 	// ErrLintFailed: a chart has faults.
 	ErrLintFailed = errdef.ErrLintFailed
 	// ErrDigestMismatch: an archive is not the one that the repository's index names.

@@ -131,13 +131,6 @@ func TestErrorsArePrintable(t *testing.T) {
 			}
 			return err
 		}, "ConfigMap default/x" + shown},
-		{"a hook", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
-			fake.SetVersion("v3.22.0")
-			fake.On("install", helmtest.Reply{Stdout: `{"hooks":[{"name":"` + inJSON + `","kind":"Job","events":["pre-install"]}]}`})
-			_, err := h.Install(t.Context(), "web", folder(t), InstallOptions{Transform: func(m Manifest) (Manifest, error) { return m, nil }})
-			require.ErrorIs(t, err, ErrHooksNotTransformed)
-			return err
-		}, "Job " + shownInJSON},
 		{"a document", func(t *testing.T, h *Helm, fake *helmtest.Fake) error {
 			fake.On("template", helmtest.Reply{Stdout: "kind: Pod\nspec: !!int \"" + spelled + "\"\n"})
 			m, err := h.Template(t.Context(), folder(t), TemplateOptions{})

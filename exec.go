@@ -303,6 +303,12 @@ func IsTransient(err error) bool {
 	return errors.As(err, &e) && e.transient && e.cause == nil
 }
 
+// retryable reports whether a failure is worth another try. A chart that takes too much to render takes as much next
+// time, whatever Retry says.
+func (h *Helm) retryable(err error) bool {
+	return !errors.Is(err, ErrRenderTooLarge) && !errors.Is(err, ErrRenderTimeout) && h.cfg.Retry.Retryable(err)
+}
+
 // retry calls op until it succeeds, fails for good, the tries are used up or ctx ends. If the
 // context ends between two tries, its error is joined with the last real error.
 func (h *Helm) retry(ctx context.Context, op func() error) error {
@@ -310,7 +316,7 @@ func (h *Helm) retry(ctx context.Context, op func() error) error {
 	pauses := backoff.WithContext(backoff.WithMaxRetries(h.cfg.Retry.BackOff(), uint64(h.cfg.Retry.Tries-1)), ctx)
 	err := backoff.Retry(func() error {
 		last = op()
-		if last != nil && !h.cfg.Retry.Retryable(last) {
+		if last != nil && !h.retryable(last) {
 			return backoff.Permanent(last)
 		}
 		return last

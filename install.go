@@ -42,13 +42,12 @@ type InstallOptions struct {
 	SkipCRDs bool
 	// SkipSchema is as in TemplateOptions.
 	SkipSchema bool
-	// Transform changes the manifest on its way through helm, as its post-renderer. Helm 3 does not
-	// pass hooks through it. With Helm 3, one more helm process looks for hooks, and a chart with
-	// hooks is refused (ErrHooksNotTransformed), unless NoHooks is set or UntouchedHooks accepts it.
-	Transform      Transform
-	UntouchedHooks bool
-	Labels         map[string]string // on the release record, not on its objects
-	Description    string
+	// Transform changes what is installed: objects and hooks in one call, CRDs in one of their own. The chart is
+	// planned, and the transformed plan applied, as by Plan with Lookups (if Helm can give them) and Apply; that
+	// starts two more helm processes.
+	Transform   Transform
+	Labels      map[string]string // on the release record, not on its objects
+	Description string
 	// OperationID makes the install one operation through kills and restarts of its runner: an
 	// Install with the same id, release and namespace finds the release that an earlier one made
 	// and returns it, or removes the rest of an earlier one and continues. A job runner uses its
@@ -81,20 +80,9 @@ type InstallOptions struct {
 // ErrRenderFailed, ErrRenderTooLarge and ErrRenderTimeout, after which the chart is not tried again;
 // ErrNamespaceNotFound; ErrNotRecorded; ErrReleaseBusy; ErrClusterUnreachable; the error of ctx; or only
 // helm's own *Error if it failed for good. Before the install is started, and not as a *ReleaseError:
-// ErrInvalidArgument, ErrHooksNotTransformed, ErrBadChart also for its schema, and the errors of Fetch.
+// ErrInvalidArgument, ErrBadChart also for its schema, the errors of Fetch, and with Transform those of Plan.
 func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (*Release, error) {
-	if opts.RollbackOnFailure {
-		if opts.KeepFailed {
-			return nil, errdef.Invalidf("install: RollbackOnFailure excludes KeepFailed")
-		}
-		opts.Wait = true
-	}
-	t, stdin, err := h.releaseInput(release, opts)
-	if err != nil {
-		return nil, err
-	}
-	d, err := h.dialect(ctx)
-	if err != nil {
+	if _, _, err := h.installInput(release, &opts); err != nil {
 		return nil, err
 	}
 	ch, err := h.Fetch(ctx, chart, ChartOptions{Version: opts.Version, Source: opts.Source})
@@ -102,15 +90,40 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 		return nil, err
 	}
 	defer h.store.Hold(ctx, ch.Path)()
+	return h.install(ctx, release, ch, opts, applied{})
+}
+
+// installInput checks the options of an install before anything starts.
+func (h *Helm) installInput(release string, opts *InstallOptions) (target, []byte, error) {
+	if opts.RollbackOnFailure {
+		if opts.KeepFailed {
+			return target{}, nil, errdef.Invalidf("install: RollbackOnFailure excludes KeepFailed")
+		}
+		opts.Wait = true
+	}
+	return h.releaseInput(release, *opts)
+}
+
+// install installs a chart that is on this machine; from is the plan that it is made of.
+func (h *Helm) install(ctx context.Context, release string, ch *Chart, opts InstallOptions, from applied) (*Release, error) {
+	t, stdin, err := h.installInput(release, &opts)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Transform != nil {
+		p := PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema}
+		changed, _, done, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		ch, opts.Transform = changed, nil
+	}
 	if err := h.checkSchemaReferences(ch, opts.SkipSchema); err != nil {
 		return nil, err
 	}
 	if opts.DryRun {
-		return h.dryRun(ctx, t, append(installArgs(t, opts, stdin != nil), d.DryRun), stdin, release, ch, opts.Transform)
-	}
-
-	if err := h.refuseHooks(ctx, opts, installArgs(t, opts, stdin != nil), stdin, release, ch); err != nil {
-		return nil, err
+		return h.dryRun(ctx, t, installArgs(t, opts, stdin != nil), stdin, release, ch)
 	}
 	var crds chartCRDs
 	if !opts.SkipCRDs {
@@ -123,7 +136,7 @@ func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallO
 		return nil, err
 	}
 	defer op.end()
-	op.crds = crds.names()
+	op.crds, op.plan = crds.names(), from.plan
 	c := &change{h: h, op: op, opts: opts, chart: ch, stdin: stdin, table: &settleInstall, taken: ErrReleaseExists}
 	c.beside = slices.Concat(crds.own, crds.sub)
 	if opts.CreateNamespace && !madeByKubernetes(t.namespace) {
@@ -181,15 +194,25 @@ func changeArgs(t target, opts InstallOptions, values bool) args {
 }
 
 // dryRun runs an install or upgrade that changes nothing.
-func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, release string, ch *Chart, transform Transform) (*Release, error) {
-	if _, err := h.runTransformed(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()}, transform, release, ch.Path); err != nil {
+func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, release string, ch *Chart) (*Release, error) {
+	d, err := h.dialect(ctx)
+	if err != nil {
 		return nil, err
 	}
+	a.add(d.DryRun, "--", release, ch.Path)
+	if _, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()}); err != nil {
+		return nil, err
+	}
+	return dryRelease(t, release, ch), nil
+}
+
+// dryRelease is what a dry run returns.
+func dryRelease(t target, release string, ch *Chart) *Release {
 	return &Release{
 		Name: release, Namespace: t.namespace, Status: StatusUnknown,
 		ChartName: ch.Metadata.Name, ChartVersion: ch.Metadata.Version, AppVersion: ch.Metadata.AppVersion,
 		Description: "dry run",
-	}, nil
+	}
 }
 
 // uninstallRest removes what an earlier try made, so that the name is free. A short timeout for

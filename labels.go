@@ -26,6 +26,7 @@ const (
 	labelLock     = labelPrefix + "lock"     // the file in that home that is locked as long as that helm lives
 	labelUntil    = labelPrefix + "until"    // Unix seconds: by then that helm has ended
 	labelBase     = labelPrefix + "base"     // the revision that an upgrade found
+	labelPlan     = labelPrefix + "plan"     // the digest of the plan that it applied
 	labelTry      = labelPrefix + "try"      // one helm of an upgrade: it made the first revision with this label; later ones inherit it
 
 	labelSweep     = labelPrefix + "sweep"            // set on a release that exists only to be uninstalled, see sweep
@@ -53,6 +54,9 @@ func (op *operation) labels(opts InstallOptions, base int, until time.Time) stri
 	all := map[string]string{op.label: op.id, labelHome: op.home, labelLock: op.lock, labelUntil: unixLabel(until)}
 	if op.label == labelUpgrade {
 		all[labelBase], all[labelTry] = strconv.Itoa(base), op.host.newID()
+	}
+	if op.plan != "" {
+		all[labelPlan] = op.plan
 	}
 	for k, v := range opts.Labels {
 		all[k] = v

@@ -65,7 +65,7 @@ func TestRenderLimits(t *testing.T) {
 			_, err := h.Install(ctx, "web", chart, InstallOptions{DryRun: true})
 			return err
 		}},
-		{"Install, look for hooks", "install", false, func(ctx context.Context, h *Helm) error {
+		{"Install, transformed", "template", false, func(ctx context.Context, h *Helm) error {
 			_, err := h.Install(ctx, "web", chart, InstallOptions{Transform: transform})
 			return err
 		}},

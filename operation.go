@@ -28,6 +28,7 @@ type operation struct {
 	label   string   // labelInstall or labelUpgrade
 	id      string   // the value of that label
 	crds    []string // the names of the CRDs that subcharts bring
+	plan    string   // the label value of the digest of the plan that it applies, "" for none
 	home    string
 	locks   string // the folder of the locks of all operations in that home
 	// Helm inherits two locks, so that they last as long as any helm of the operation, even if its

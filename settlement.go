@@ -139,13 +139,11 @@ func (h *Helm) howItEnded(err error) tried {
 		return triedRefused
 	case e != nil && e.cause != nil && (errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, errOverlong)):
 		return triedStopped
-	case errors.Is(err, ErrRenderTooLarge), errors.Is(err, ErrRenderTimeout):
-		return triedRefused // it needs as much next time, whatever Retry says
 	case errors.Is(err, ErrReleaseExists), errors.Is(err, ErrReleaseBusy):
 		return triedTaken
-	case h.cfg.Retry.Retryable(err) && errors.Is(err, ErrClusterUnreachable):
+	case h.retryable(err) && errors.Is(err, ErrClusterUnreachable):
 		return triedUnreachable
-	case h.cfg.Retry.Retryable(err):
+	case h.retryable(err):
 		return triedLost
 	case helmtext.NotReadyInTime(e.Stderr):
 		return triedNotReady

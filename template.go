@@ -76,10 +76,7 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
 	inv.limits = h.rendering()
 	out, err := h.run(ctx, inv)
-	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && helmtext.NamesChartFile(e.Stderr, ch.Metadata.Name) {
-		e.kind = ErrRenderFailed
-	}
-	if err != nil || opts.Transform == nil {
+	if err = renderFailure(err, ch); err != nil || opts.Transform == nil {
 		return Manifest(out), err
 	}
 	m, err := caught(ctx, opts.Transform, out)
@@ -87,6 +84,14 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 		err = contextError(ctx)
 	}
 	return m, err
+}
+
+// renderFailure gives the failure of a helm that only rendered its kind.
+func renderFailure(err error, ch *Chart) error {
+	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && e.Signal == "" && helmtext.NamesChartFile(e.Stderr, ch.Metadata.Name) {
+		e.kind = ErrRenderFailed
+	}
+	return err
 }
 
 // checkSchemaReferences refuses a chart whose schemas would make helm fetch another document, or read it from this host.
@@ -171,4 +176,37 @@ func valuesInput(files []string, values Values) ([]byte, error) {
 		return nil, err
 	}
 	return all.JSON()
+}
+
+// errAbandoned says that a context ended while a transform was running.
+var errAbandoned = errors.New("the context ended before the transform did")
+
+// caught applies a transform, which a chart of a stranger may drive into a panic, or into more work
+// than the context has time for.
+func caught(ctx context.Context, t Transform, m Manifest) (Manifest, error) {
+	type outcome struct {
+		changed Manifest
+		err     error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() {
+			if p := recover(); p != nil { // nothing else recovers on this goroutine
+				o = outcome{err: fmt.Errorf("panic: %v", p)}
+			}
+			done <- o
+		}()
+		if o.changed, o.err = t(m); o.err != nil {
+			o.changed = nil
+		} else if _, err := o.changed.Objects(); err != nil {
+			o = outcome{err: fmt.Errorf("the manifest that it returned: %w", err)}
+		}
+	}()
+	select {
+	case o := <-done:
+		return o.changed, o.err
+	case <-ctx.Done():
+		return nil, errAbandoned
+	}
 }

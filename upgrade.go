@@ -3,6 +3,7 @@ package helmexec
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
@@ -34,7 +35,6 @@ type UpgradeOptions struct {
 	SkipCRDs          bool
 	SkipSchema        bool
 	Transform         Transform
-	UntouchedHooks    bool
 	Labels            map[string]string
 	Description       string
 
@@ -52,7 +52,7 @@ func (o UpgradeOptions) install() InstallOptions {
 	return InstallOptions{
 		Version: o.Version, Source: o.Source, Namespace: o.Namespace, CreateNamespace: o.CreateNamespace,
 		ValuesFiles: o.ValuesFiles, Values: o.Values, Wait: o.Wait || o.RollbackOnFailure, WaitForJobs: o.WaitForJobs,
-		Transform: o.Transform, UntouchedHooks: o.UntouchedHooks, Timeout: o.Timeout, DryRun: o.DryRun, NoHooks: o.NoHooks, SkipCRDs: o.SkipCRDs, SkipSchema: o.SkipSchema, Labels: o.Labels, Description: o.Description,
+		Transform: o.Transform, Timeout: o.Timeout, DryRun: o.DryRun, NoHooks: o.NoHooks, SkipCRDs: o.SkipCRDs, SkipSchema: o.SkipSchema, Labels: o.Labels, Description: o.Description,
 		OperationID: o.OperationID, JobID: o.JobID, Deadline: o.Deadline, Progress: o.Progress, ProgressInterval: o.ProgressInterval,
 		Kubeconfig: o.Kubeconfig, KubeContext: o.KubeContext,
 	}
@@ -71,45 +71,55 @@ func (o UpgradeOptions) install() InstallOptions {
 // ErrNamespaceNotFound; ErrNotRecorded; ErrLeftBehind if the outcome could not be found out or the release
 // is left pending; the error of ctx; or only helm's own *Error. Before the upgrade is started, as Install.
 func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (*Release, error) {
-	if opts.ReuseValues && opts.ResetThenReuseValues {
-		return nil, errdef.Invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")
-	}
-	common := opts.install()
-	t, stdin, err := h.releaseInput(release, common)
-	if err != nil {
-		return nil, err
-	}
-	d, err := h.dialect(ctx)
-	if err != nil {
+	if _, _, err := h.upgradeInput(release, opts); err != nil {
 		return nil, err
 	}
 	ch, err := h.Fetch(ctx, chart, ChartOptions{Version: opts.Version, Source: opts.Source})
 	if err != nil {
 		return nil, err
 	}
-	common.Version, common.CreateNamespace = "", false
 	defer h.store.Hold(ctx, ch.Path)()
+	return h.upgrade(ctx, release, ch, opts, applied{})
+}
+
+// upgradeInput checks the options of an upgrade before anything starts.
+func (h *Helm) upgradeInput(release string, opts UpgradeOptions) (target, []byte, error) {
+	if opts.ReuseValues && opts.ResetThenReuseValues {
+		return target{}, nil, errdef.Invalidf("upgrade: ReuseValues excludes ResetThenReuseValues")
+	}
+	return h.releaseInput(release, opts.install())
+}
+
+// upgrade upgrades to a chart that is on this machine; from is the plan that it is made of.
+func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts UpgradeOptions, from applied) (*Release, error) {
+	t, stdin, err := h.upgradeInput(release, opts)
+	if err != nil {
+		return nil, err
+	}
 	if err := h.checkSchemaReferences(ch, opts.SkipSchema); err != nil {
 		return nil, err
 	}
 	if opts.DryRun {
+		if opts.Transform != nil {
+			_, _, done, err := h.transformed(ctx, t, release, ch, stdin, PlanOptions{Upgrade: true, SkipSchema: opts.SkipSchema,
+				ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues}, opts.Transform)
+			if err != nil {
+				return nil, err
+			}
+			done()
+			return dryRelease(t, release, ch), nil
+		}
 		a := upgradeArgs(t, opts, stdin != nil)
 		a.is("--install", opts.Install)
-		a.add(d.DryRun)
-		return h.dryRun(ctx, t, a, stdin, release, ch, opts.Transform)
-	}
-
-	a := upgradeArgs(t, opts, stdin != nil)
-	a.add("--install") // there may be no release yet
-	if err := h.refuseHooks(ctx, common, a, stdin, release, ch); err != nil {
-		return nil, err
+		return h.dryRun(ctx, t, a, stdin, release, ch)
 	}
 	op, err := h.begin(ctx, release, t, labelUpgrade, opts.OperationID, opts.JobID)
 	if err != nil {
 		return nil, err
 	}
 	defer op.end()
-	c := h.upgradeOf(op, ch, opts, common, stdin)
+	op.plan = from.plan
+	c := h.upgradeOf(op, ch, opts, stdin)
 	found, rec, err := c.lookUp(ctx)
 	switch {
 	case err != nil:
@@ -121,27 +131,50 @@ func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeO
 	case opts.Install && (found == foundNothing || rec.labels()[labelInstall] == op.id):
 		install := opts.install()
 		install.OperationID = op.id
-		rel, err := h.Install(ctx, release, ch.Path, install.onDisk())
+		rel, err := h.install(ctx, release, ch, install.onDisk(), applied{})
 		if !errors.Is(err, ErrReleaseExists) {
 			return rel, err
 		}
 	case found == foundNothing:
 		return nil, c.failure(ErrReleaseNotFound, nil, nil)
+	case found == foundForeign && from.base != 0 && rec.Revision != from.base:
+		return nil, c.failure(ErrPlanStale, rec, fmt.Errorf("it was planned over revision %d, and has revision %d", from.base, rec.Revision))
 	}
 	c.historyOnly = opts.Install && rec != nil && rec.Status == StatusUninstalled
+	if opts.Transform != nil {
+		var remove []func()
+		defer func() {
+			for _, done := range remove {
+				done()
+			}
+		}()
+		// Planned only when a try can begin: a pending revision that a killed runner left keeps helm from rendering.
+		c.plan = func(ctx context.Context) error {
+			planned, p, done, err := h.transformed(ctx, t, release, ch, stdin, PlanOptions{
+				Upgrade: !c.historyOnly, SkipCRDs: true, SkipSchema: opts.SkipSchema,
+				ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues,
+			}, opts.Transform)
+			if err != nil {
+				return err
+			}
+			remove = append(remove, done)
+			explicit := opts
+			explicit.ReuseValues, explicit.ResetThenReuseValues = false, false
+			c.chart = planned
+			c.stdin, err = valuesInput(nil, p.Values)
+			c.args = c.upgradeArgs(explicit)
+			return err
+		}
+	}
 	return c.carryOut(ctx)
 }
 
 // upgradeOf is the change that an upgrade makes.
-func (h *Helm) upgradeOf(op *operation, ch *Chart, opts UpgradeOptions, common InstallOptions, stdin []byte) *change {
+func (h *Helm) upgradeOf(op *operation, ch *Chart, opts UpgradeOptions, stdin []byte) *change {
+	common := opts.install()
+	common.Version, common.CreateNamespace = "", false
 	c := &change{h: h, op: op, opts: common, chart: ch, stdin: stdin, table: &settleUpgrade, taken: ErrReleaseBusy}
-	c.args = func(now InstallOptions) args {
-		again := opts
-		again.Timeout = now.Timeout
-		a := upgradeArgs(op.target, again, stdin != nil)
-		a.is("--install", c.historyOnly)
-		return a
-	}
+	c.args = c.upgradeArgs(opts)
 	c.clear = func(ctx context.Context, rec *record) error { return h.rollBackPending(ctx, op, rec) }
 	c.giveUp = func(ctx context.Context, how tried, rec *record, err error) error {
 		failed := c.whyFailed(ctx, how, rec, err)
@@ -156,6 +189,16 @@ func (h *Helm) upgradeOf(op *operation, ch *Chart, opts UpgradeOptions, common I
 		return failed
 	}
 	return c
+}
+
+// upgradeArgs are the arguments of each try.
+func (c *change) upgradeArgs(opts UpgradeOptions) func(InstallOptions) args {
+	return func(now InstallOptions) args {
+		opts.Timeout = now.Timeout
+		a := upgradeArgs(c.op.target, opts, c.stdin != nil)
+		a.is("--install", c.historyOnly)
+		return a
+	}
 }
 
 // onDisk leaves out the options that say where a chart comes from.

@@ -218,8 +218,7 @@ func progressIsTold(b *bed) {
 }
 
 // whatIsInstalledIsTransformed: every image comes from the mirror, every object has the job's
-// label, including hooks; Helm 3 does not pass hooks through, and such a chart is refused before
-// anything is made.
+// label, including hooks.
 func whatIsInstalledIsTransformed(b *bed) {
 	mirror := helmexec.RegistryMap{"docker.io": "mirror.example/docker", "ghcr.io": "mirror.example/ghcr", "quay.io": "mirror.example/quay"}
 	transform := helmexec.Transforms(
@@ -227,20 +226,11 @@ func whatIsInstalledIsTransformed(b *bed) {
 		helmexec.AddLabels(map[string]string{"bench.example/job": "7"}),
 	)
 	opts := helmexec.InstallOptions{Wait: true, Timeout: patient, Transform: transform}
-	installed := []string{"webapp"}
+	installed := []string{"webapp", "stack"}
 	_, err := b.h.Install(b.ctx, "webapp", chartsDir+"/webapp", opts)
 	b.must(err)
-	if b.helm == "helm3" {
-		_, err = b.h.Install(b.ctx, "stack", chartsDir+"/stack", opts)
-		b.wantErr(err, helmexec.ErrHooksNotTransformed, "migrate", "pre-install")
-		opts.UntouchedHooks = true
-		_, err = b.h.Install(b.ctx, "accepted", chartsDir+"/stack", opts)
-		b.must(err)
-	} else {
-		_, err = b.h.Install(b.ctx, "stack", chartsDir+"/stack", opts)
-		b.must(err)
-		installed = append(installed, "stack")
-	}
+	_, err = b.h.Install(b.ctx, "stack", chartsDir+"/stack", opts)
+	b.must(err)
 	for _, release := range installed {
 		manifest, err := b.h.GetManifest(b.ctx, release, helmexec.GetOptions{})
 		b.must(err)
@@ -261,9 +251,6 @@ func whatIsInstalledIsTransformed(b *bed) {
 	b.must(err)
 	labelled := 0
 	for _, o := range objects {
-		if b.helm == "helm3" && strings.HasPrefix(o.Name, "accepted") {
-			continue // its hooks and their pods are unchanged
-		}
 		switch o.Kind {
 		case "Deployment", "Pod", "Service", "CronJob", "ConfigMap", "ServiceAccount":
 			if o.Labels["bench.example/job"] != "7" {
@@ -291,7 +278,7 @@ func cancelledWhileItIsTransformed(b *bed) {
 	defer cancel()
 	goOn := make(chan struct{})
 	defer close(goOn)
-	_, err := b.h.Install(ctx, "web", sutChart, helmexec.InstallOptions{UntouchedHooks: true, Transform: func(m helmexec.Manifest) (helmexec.Manifest, error) {
+	_, err := b.h.Install(ctx, "web", sutChart, helmexec.InstallOptions{Transform: func(m helmexec.Manifest) (helmexec.Manifest, error) {
 		cancel()
 		<-goOn
 		return m, nil

@@ -152,7 +152,7 @@ func (f *Fake) perform(c Call) Reply {
 	case "pull":
 		return f.pull(c)
 	case "template":
-		return Reply{}
+		return f.template(c)
 	case "env":
 		return Reply{Stdout: fmt.Sprintf("HELM_REPOSITORY_CACHE=%q\nHELM_REPOSITORY_CONFIG=%q\n", c.Env["HELM_REPOSITORY_CACHE"], c.Env["HELM_REPOSITORY_CONFIG"])}
 	}
@@ -184,8 +184,12 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 	if err != nil {
 		return failure("%v", err)
 	}
+	manifest, _, hooks, notes, err := render(c, c.Arg(1), latest.Revision+1)
+	if err != nil {
+		return failure("%s FAILED: %v", map[string]string{"install": "INSTALLATION", "upgrade": "UPGRADE"}[command], err)
+	}
 	if c.Flag("--dry-run") != "" {
-		return Reply{}
+		return f.dryRun(c, latest.Revision+1, manifest, hooks, notes)
 	}
 	labels := maps.Clone(latest.Labels)
 	if labels == nil {
@@ -201,9 +205,50 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 		Name: c.Arg(0), Namespace: c.Flag("--namespace"), Revision: latest.Revision + 1,
 		Chart: meta.Name, ChartVersion: meta.Version, AppVersion: meta.AppVersion,
 		Description: cmp.Or(c.Flag("--description"), map[string]string{"install": "Install complete", "upgrade": "Upgrade complete"}[command]),
-		Updated:     time.Now(), Labels: labels, Values: c.Stdin,
+		Updated:     time.Now(), Labels: labels, Values: c.Stdin, Manifest: manifest, Hooks: hooks, Notes: notes,
 	})
 	return Reply{Stdout: "NAME: " + c.Arg(0) + "\nSTATUS: deployed\n"}
+}
+
+// template renders a chart, as an install would.
+func (f *Fake) template(c Call) Reply {
+	manifest, crds, hooks, _, err := render(c, c.Arg(1), 1)
+	if err != nil {
+		return failure("%v", err)
+	}
+	var out strings.Builder
+	for _, crd := range crds {
+		if c.Flag("--include-crds") != "" {
+			fmt.Fprintf(&out, "---\n# Source: chart/crds/crd.yaml\n%s\n", crd)
+		}
+	}
+	out.WriteString(manifest)
+	for _, hook := range hooks {
+		fmt.Fprintf(&out, "---\n# Source: chart/templates/hook.yaml\n%s\n", hook.Manifest)
+	}
+	return Reply{Stdout: out.String()}
+}
+
+// dryRun is what an install or upgrade prints that changes nothing.
+func (f *Fake) dryRun(c Call, revision int, manifest string, hooks []Hook, notes string) Reply {
+	if c.Flag("--output") != "json" {
+		return Reply{}
+	}
+	var config map[string]any
+	if err := yaml.Unmarshal([]byte(c.Stdin), &config); err != nil {
+		return failure("%v", err)
+	}
+	type hook struct {
+		Path     string `json:"path"`
+		Manifest string `json:"manifest"`
+	}
+	printedHooks := []hook{}
+	for _, h := range hooks {
+		printedHooks = append(printedHooks, hook{"chart/templates/hook.yaml", h.Manifest})
+	}
+	return printed(map[string]any{
+		"name": c.Arg(0), "version": revision, "info": map[string]any{"notes": notes}, "config": config, "manifest": manifest, "hooks": printedHooks,
+	})
 }
 
 func (s *store) supersede(key string) {

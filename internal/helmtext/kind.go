@@ -29,6 +29,8 @@ var verdicts = []struct {
 	// Helm first contacts the cluster and asks what it serves.
 	{regexp.MustCompile(`^(\w+ failed: )?(cluster reachability check failed: )?kubernetes cluster unreachable(: |$)`), errdef.ErrClusterUnreachable},
 	{regexp.MustCompile(`^(\w+ failed: )?could not get (apiversions|server version) from kubernetes: `), errdef.ErrClusterUnreachable},
+	// The chart of a plan says this, in a template of ours.
+	{regexp.MustCompile(`^(\w+ failed: )?execution error at \(\S+/templates/0000\.yaml:\d+:\d+\): helmexec: the plan is stale: `), errdef.ErrPlanStale},
 	// These tell a reader what failed.
 	{regexp.MustCompile(`^(\w+ failed: )?(execution error at|parse error at|yaml parse error on|template: |chart requires kubeversion|an error occurred while checking for chart dependencies|values don't meet the specifications of the schema|\S+/templates/\S+:\d+:\d+\s+executing ")`), errdef.ErrRenderFailed},
 	{regexp.MustCompile(`^(\w+ failed: )?path ".*" not found$`), errdef.ErrChartNotFound},

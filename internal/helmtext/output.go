@@ -42,3 +42,20 @@ func LintMessages(out string) []LintMessage {
 	}
 	return all
 }
+
+var (
+	sourceComment = regexp.MustCompile(`^(?:---\n|\n)?# Source: ([^\n]+)`)
+	crdFile       = regexp.MustCompile(`^[^/]+(/charts/[^/]+)*/crds/`)
+)
+
+// SourceOf is the file of a chart that a document of helm template is from, as helm names it in a comment.
+func SourceOf(document string) (file string, ok bool) {
+	found := sourceComment.FindStringSubmatch(document)
+	if found == nil {
+		return "", false
+	}
+	return found[1], true
+}
+
+// IsCRDFile reports a file in the folder crds of a chart or a subchart.
+func IsCRDFile(file string) bool { return crdFile.MatchString(file) }

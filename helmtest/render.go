@@ -1,0 +1,168 @@
+package helmtest
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"sigs.k8s.io/yaml"
+)
+
+// The cluster of a fake helm, as far as a chart sees it.
+const kubeVersion = "v1.34.0"
+
+var apiVersions = []string{"apps/v1", "apps/v1/Deployment", "batch/v1", "batch/v1/Job", "v1", "v1/ConfigMap", "v1/Pod"}
+
+// render renders the templates of a chart: with .Release, .Chart, .Values (without those of subcharts), .Files.Get and
+// .Capabilities, and the functions fail, quote and toJson. A test's chart can also just contain its manifest. hooks
+// are the objects with the annotation helm.sh/hook.
+func render(c Call, chart string, revision int) (manifest string, crds []string, hooks []Hook, notes string, err error) {
+	files, err := chartFiles(chart)
+	if err != nil {
+		return "", nil, nil, "", err
+	}
+	values, given := map[string]any{}, map[string]any{}
+	metadata := map[string]any{}
+	for text, into := range map[string]*map[string]any{files["values.yaml"]: &values, c.Stdin: &given, files["Chart.yaml"]: &metadata} {
+		if err := yaml.Unmarshal([]byte(text), into); err != nil {
+			return "", nil, nil, "", err
+		}
+	}
+	maps.Copy(values, given)
+	data := map[string]any{
+		"Release": map[string]any{
+			"Name": c.Arg(0), "Namespace": c.Flag("--namespace"), "Revision": revision, "IsInstall": c.Command() != "upgrade", "IsUpgrade": c.Command() == "upgrade",
+		},
+		"Chart":        map[string]any{"Name": metadata["name"], "Version": metadata["version"], "AppVersion": metadata["appVersion"]},
+		"Values":       values,
+		"Files":        chartText(files),
+		"Capabilities": map[string]any{"KubeVersion": map[string]any{"Version": kubeVersion}, "APIVersions": apiVersions},
+	}
+	var out strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		switch {
+		case strings.HasPrefix(name, "crds/"):
+			crds = append(crds, files[name])
+			continue
+		case !strings.HasPrefix(name, "templates/"):
+			continue
+		}
+		text, err := execute(name, files[name], data)
+		if err != nil {
+			return "", nil, nil, "", fmt.Errorf("execution error at (%v/%s:1:1): %w", metadata["name"], name, err)
+		}
+		if path.Base(name) == "NOTES.txt" {
+			notes = text
+			continue
+		}
+		for _, document := range strings.Split("\n"+text, "\n---") {
+			if strings.TrimSpace(document) == "" {
+				continue
+			}
+			document = strings.TrimLeft(document, "\n")
+			if hook, isHook := hookOf(document); isHook {
+				hooks = append(hooks, hook)
+			} else {
+				fmt.Fprintf(&out, "---\n# Source: %v/%s\n%s\n", metadata["name"], name, document)
+			}
+		}
+	}
+	return out.String(), crds, hooks, notes, nil
+}
+
+type chartText map[string]string
+
+// Get is .Files.Get.
+func (f chartText) Get(name string) string { return f[name] }
+
+func execute(name, text string, data any) (string, error) {
+	toJSON := func(v any) (string, error) {
+		text, err := json.Marshal(v)
+		return string(text), err
+	}
+	t, err := template.New(name).Funcs(template.FuncMap{
+		"fail":   func(text string) (string, error) { return "", errors.New(text) },
+		"toJson": toJSON, "quote": toJSON,
+	}).Parse(text)
+	if err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	err = t.Execute(&out, data)
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner // as Helm, which shows only what fail was given
+	}
+	return out.String(), err
+}
+
+func hookOf(document string) (Hook, bool) {
+	var object struct {
+		Kind     string
+		Metadata struct {
+			Name        string
+			Annotations map[string]string
+		}
+	}
+	if yaml.Unmarshal([]byte(document), &object) != nil || object.Metadata.Annotations["helm.sh/hook"] == "" {
+		return Hook{}, false
+	}
+	return Hook{
+		Kind: object.Kind, Name: object.Metadata.Name, Events: strings.Split(object.Metadata.Annotations["helm.sh/hook"], ","), Manifest: document,
+	}, true
+}
+
+// chartFiles reads a chart, a folder or an archive.
+func chartFiles(chart string) (map[string]string, error) {
+	files := map[string]string{}
+	info, err := os.Stat(chart)
+	if err != nil {
+		return nil, fmt.Errorf("path %q not found", chart)
+	}
+	if info.IsDir() {
+		return files, filepath.WalkDir(chart, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			text, err := os.ReadFile(file)
+			name, relErr := filepath.Rel(chart, file)
+			files[filepath.ToSlash(name)] = string(text)
+			return errors.Join(err, relErr)
+		})
+	}
+	f, err := os.Open(chart)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	unzipped, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	for archive := tar.NewReader(unzipped); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return files, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(archive)
+		if err != nil {
+			return nil, err
+		}
+		_, name, _ := strings.Cut(header.Name, "/")
+		files[name] = string(text)
+	}
+}

@@ -1,0 +1,106 @@
+package manifest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/internal/safeyaml"
+)
+
+// Canonical writes every document anew as Kubernetes decodes it, one stream a document: block style, keys sorted,
+// without comments, anchors, merges and repeated keys. Nobody can read such a text in two ways. Documents without
+// content are left out; a List stays one document.
+//
+// Unlike the other methods it gives nothing if a document is bad: what was left out could be what matters.
+// ErrBadManifest, also for a text that Helm would change ("<no value>").
+func (m Manifest) Canonical(ctx context.Context) ([]Manifest, error) {
+	var all []Manifest
+	err := m.read(ctx, func(doc *document) error {
+		text, err := doc.canonical()
+		if err != nil {
+			return doc.fail(err)
+		}
+		if text != nil {
+			all = append(all, text)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// noValue is what Helm removes from everything that it renders: Go writes it for a value that is missing.
+const noValue = "<no value>"
+
+func (d *document) canonical() (Manifest, error) {
+	var value any
+	if err := d.pass.Decode(d.text, &value, safeyaml.UseNumber); err != nil {
+		return nil, err
+	}
+	switch object := value.(type) {
+	case nil:
+		return nil, nil
+	case map[string]any:
+		if room := minIndentation + indentationPerByte*len(d.text); indentation(object, 0, room) > room {
+			return nil, errTooIndented
+		}
+	default:
+		return nil, fmt.Errorf("a %T where an object was expected", value)
+	}
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	var again any
+	if err := yaml.Unmarshal(text, &again, safeyaml.UseNumber); err != nil || !sameValue(value, again) {
+		return nil, fmt.Errorf("it cannot be written so that it reads the same")
+	}
+	if bytes.Contains(text, []byte(noValue)) {
+		return nil, fmt.Errorf("it contains the text %q, which Helm removes", noValue)
+	}
+	return text, nil
+}
+
+// sameValue reports whether two decoded values say the same. A number may be spelled in two ways.
+func sameValue(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for key, value := range a {
+			if other, found := b[key]; !found || !sameValue(value, other) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for i := range a {
+			if !sameValue(a[i], b[i]) {
+				return false
+			}
+		}
+		return true
+	case json.Number:
+		b, ok := b.(json.Number)
+		if a == b || !ok {
+			return ok
+		}
+		x, err := a.Float64()
+		y, otherErr := b.Float64()
+		return err == nil && otherErr == nil && x == y
+	}
+	return reflect.DeepEqual(a, b)
+}

@@ -1,0 +1,143 @@
+package plan
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// WriteChart writes the plan as a chart archive (.tgz) that renders to exactly the plan's documents: one template a
+// document, which only prints its file. It has no dependencies, no schema and nothing of the author's templates. Two
+// archives of one plan have the same bytes.
+//
+// Its first template fails, with the text StaleMark, on a cluster of another version than the install was rendered
+// for.
+func (p *Plan) WriteChart(w io.Writer) error {
+	files, err := p.files()
+	if err != nil {
+		return err
+	}
+	zipped := gzip.NewWriter(w)
+	archive := tar.NewWriter(zipped)
+	for _, file := range files {
+		header := &tar.Header{Name: path.Join(p.Chart.Name, file.name), Mode: 0o600, Size: int64(len(file.text))}
+		if err := archive.WriteHeader(header); err != nil {
+			return err
+		}
+		if _, err := archive.Write(file.text); err != nil {
+			return err
+		}
+	}
+	if err := archive.Close(); err != nil {
+		return err
+	}
+	return zipped.Close()
+}
+
+// StaleMark is in the error of a helm that applies a plan to a cluster for which it was not rendered.
+const StaleMark = "helmexec: the plan is stale"
+
+type file struct {
+	name string
+	text []byte
+}
+
+// files are those of the chart.
+func (p *Plan) files() ([]file, error) {
+	metadata := p.Chart
+	metadata.Annotations = map[string]string{"helmexec/plan": p.Digest()}
+	if p.ChartDigest != "" {
+		metadata.Annotations["helmexec/chart"] = p.ChartDigest
+	}
+	chartYAML, err := yaml.Marshal(metadata)
+	if err != nil {
+		return nil, err
+	}
+	defaults, err := p.defaults.JSON()
+	if err != nil {
+		return nil, err
+	}
+	files := []file{{"Chart.yaml", chartYAML}, {"values.yaml", defaults}}
+	if p.KubeVersion != "" {
+		files = append(files, file{"templates/0000.yaml", fmt.Appendf(nil,
+			"{{ if ne .Capabilities.KubeVersion.Version %q }}{{ fail (printf \"%s: it is for Kubernetes %s, the cluster has %%s\" .Capabilities.KubeVersion.Version) }}{{ end }}",
+			p.KubeVersion, StaleMark, p.KubeVersion)})
+	}
+	if p.Notes != "" {
+		files = append(files, file{"notes.txt", []byte(p.Notes)}, file{"templates/NOTES.txt", []byte(`{{ .Files.Get "notes.txt" }}`)})
+	}
+	for i, text := range p.documents {
+		name := fmt.Sprintf("objects/%06d.yaml", i+1)
+		files = append(files, file{name, text}, file{fmt.Sprintf("templates/%06d.yaml", i+1), fmt.Appendf(nil, "{{ .Files.Get %q }}", name)})
+	}
+	for i, text := range p.crds {
+		files = append(files, file{fmt.Sprintf("crds/%06d.yaml", i+1), text})
+	}
+	return files, nil
+}
+
+// maxRecord is how large Kubernetes lets a Secret be, which a release record is.
+const maxRecord = 1 << 20
+
+// RecordSize is about how many bytes the release record takes in the cluster, where Kubernetes stores no more than
+// 1 MiB. Helm compresses it and writes it in base64.
+func (p *Plan) RecordSize() int {
+	type record struct {
+		Name     string `json:"name"`
+		Info     any    `json:"info"`
+		Chart    any    `json:"chart"`
+		Config   any    `json:"config,omitempty"`
+		Manifest string `json:"manifest"`
+		Hooks    any    `json:"hooks,omitempty"`
+		Version  int    `json:"version"`
+	}
+	type entry struct {
+		Name string `json:"name"`
+		Data []byte `json:"data"`
+	}
+	files, err := p.files()
+	if err != nil {
+		panic(err) // everything in it was normal
+	}
+	templates, others := []entry{}, []entry{}
+	for _, f := range files {
+		switch {
+		case strings.HasPrefix(f.name, "templates/"):
+			templates = append(templates, entry{f.name, f.text})
+		case f.name != "Chart.yaml" && f.name != "values.yaml":
+			others = append(others, entry{f.name, f.text})
+		}
+	}
+	var manifest bytes.Buffer
+	for i, text := range p.documents {
+		fmt.Fprintf(&manifest, "---\n# Source: %s/templates/%06d.yaml\n%s", p.Chart.Name, i+1, text)
+	}
+	var out counter
+	// Helm compresses as much as gzip can.
+	encoder, _ := gzip.NewWriterLevel(base64.NewEncoder(base64.StdEncoding, &out), gzip.BestCompression)
+	err = json.NewEncoder(encoder).Encode(record{
+		Name: p.Release, Info: map[string]string{"notes": p.Notes, "description": "Install complete", "status": "deployed", "first_deployed": "2006-01-02T15:04:05.999999999Z"},
+		Chart:  map[string]any{"metadata": p.Chart, "templates": templates, "values": p.defaults, "files": others},
+		Config: p.Values, Manifest: manifest.String(), Version: 1,
+	})
+	if err != nil {
+		panic(err)
+	}
+	encoder.Close()
+	return int(out)
+}
+
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}

@@ -1,0 +1,241 @@
+// Package plan holds what an install or upgrade of a chart is going to apply: the objects, rendered once, as
+// Kubernetes decodes them. A plan is looked at, checked and changed, and then applied as it is: what ran through a
+// check is what runs. The package starts no process and contacts no cluster; package helmexec makes plans and applies
+// them.
+package plan
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/manifest"
+)
+
+// The kinds of failure. They are those of package helmexec.
+var (
+	// ErrBadManifest: something rendered cannot be applied as it was shown.
+	ErrBadManifest = errdef.ErrBadManifest
+	// ErrTooLarge: the release record would be larger than Kubernetes stores.
+	ErrTooLarge = errdef.ErrOutputTooLarge
+	// ErrBadPlan: a file is not a plan, or one of another version of this package.
+	ErrBadPlan = errdef.ErrBadPlan
+)
+
+// Input is what a plan is made of.
+type Input struct {
+	Release, Namespace string
+	Upgrade            bool
+	Base               int    // the revision that an upgrade was planned over; 0 for an install
+	KubeVersion        string // of the cluster that an install was rendered for
+
+	Chart       chart.Metadata // only Name, Version, AppVersion and KubeVersion are kept
+	ChartDigest string
+	Values      chart.Values // the user's
+	Defaults    chart.Values // the chart's, with those of its subcharts
+	Notes       string
+
+	// Rendered are the objects and hooks, CRDs the definitions that the chart brings beside them.
+	Rendered, CRDs manifest.Manifest
+}
+
+// Plan is what an install or upgrade applies. Its fields are for reading: what is applied are the documents that they
+// were derived from.
+type Plan struct {
+	Release, Namespace string
+	Upgrade            bool
+	Base               int // the revision that an upgrade was planned over; 0 for an install
+	Chart              chart.Metadata
+	ChartDigest        string // of the archive that was rendered; "" for a folder
+	KubeVersion        string // of the cluster that an install was rendered for
+	Values             chart.Values
+	Notes              string
+
+	// Images and GPUs are those of all objects, hooks and tests among them; nothing is excluded.
+	Images *manifest.ImageReport
+	GPUs   *manifest.GPUReport
+	// Objects, Hooks and CRDs have every object of the plan once, with the items of a List in its place. A test is
+	// a hook.
+	Objects, Hooks, CRDs []manifest.Place
+
+	defaults  chart.Values
+	documents []manifest.Manifest // canonical, objects and hooks
+	crds      []manifest.Manifest // canonical
+}
+
+// New makes a plan.
+//
+// Errors: ErrBadManifest for a document that cannot be read or written, for an object twice, and for anything but a
+// CustomResourceDefinition among the CRDs; ErrTooLarge.
+func New(ctx context.Context, in Input) (*Plan, error) {
+	p := &Plan{
+		Release: in.Release, Namespace: in.Namespace, Upgrade: in.Upgrade, Base: in.Base, KubeVersion: in.KubeVersion,
+		Chart: chart.Metadata{
+			APIVersion: "v2", Name: in.Chart.Name, Version: in.Chart.Version, AppVersion: in.Chart.AppVersion, KubeVersion: in.Chart.KubeVersion,
+		},
+		ChartDigest: in.ChartDigest, Values: in.Values.Normal(), defaults: in.Defaults.Normal(),
+		Notes: strings.ToValidUTF8(in.Notes, "\ufffd"),
+	}
+	var err error
+	if p.documents, err = in.Rendered.Canonical(ctx); err != nil {
+		return nil, err
+	}
+	if p.crds, err = in.CRDs.Canonical(ctx); err != nil {
+		return nil, fmt.Errorf("crds: %w", err)
+	}
+	if err := p.derive(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Manifest is the objects and hooks of the plan as one stream; CRDManifest that of its CRDs.
+func (p *Plan) Manifest() manifest.Manifest { return join(p.documents) }
+
+// CRDManifest is the CRDs that an install creates before everything else.
+func (p *Plan) CRDManifest() manifest.Manifest { return join(p.crds) }
+
+func join(documents []manifest.Manifest) manifest.Manifest {
+	var all bytes.Buffer
+	for _, text := range documents {
+		all.WriteString("---\n")
+		all.Write(text)
+	}
+	return all.Bytes()
+}
+
+// Transform returns a plan with its documents changed: each transform gets the objects and hooks in one call, and the
+// CRDs, if there are some, in one of their own. What it returns is checked as what was rendered is.
+func (p *Plan) Transform(ctx context.Context, all ...manifest.Transform) (*Plan, error) {
+	change := manifest.Transforms(all...)
+	rendered, err := change(p.Manifest())
+	if err != nil {
+		return nil, err
+	}
+	var crds manifest.Manifest
+	if len(p.crds) > 0 {
+		if crds, err = change(p.CRDManifest()); err != nil {
+			return nil, err
+		}
+	}
+	return New(ctx, Input{
+		Release: p.Release, Namespace: p.Namespace, Upgrade: p.Upgrade, Base: p.Base, KubeVersion: p.KubeVersion,
+		Chart: p.Chart, ChartDigest: p.ChartDigest, Values: p.Values, Defaults: p.defaults, Notes: p.Notes,
+		Rendered: rendered, CRDs: crds,
+	})
+}
+
+// Finding is what a rule has against a plan.
+type Finding struct {
+	Rule   string // its name
+	Object manifest.ObjectRef
+	Path   string // in the object, "" for all of it
+	Value  string
+	Text   string // what is wrong, for people
+}
+
+// Rule finds faults in a plan.
+type Rule func(*Plan) []Finding
+
+// Check gives what the rules find, in their order.
+func (p *Plan) Check(rules ...Rule) []Finding {
+	var all []Finding
+	for _, rule := range rules {
+		all = append(all, rule(p)...)
+	}
+	return all
+}
+
+// derive reads the fields from the documents, and refuses what cannot be applied as it reads.
+func (p *Plan) derive(ctx context.Context) error {
+	all, crds := p.Manifest(), p.CRDManifest()
+	var errs [4]error
+	p.Images, errs[0] = all.ImageReportContext(ctx, manifest.ImageOptions{})
+	p.GPUs, errs[1] = all.GPUsContext(ctx, manifest.GPUOptions{})
+	var places []manifest.Place
+	places, errs[2] = all.IndexContext(ctx)
+	p.CRDs, errs[3] = crds.IndexContext(ctx)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	p.Objects, p.Hooks = nil, nil
+	seen := map[manifest.ObjectRef]bool{}
+	for _, place := range places {
+		if place.IsHook() {
+			p.Hooks = append(p.Hooks, place)
+			continue
+		}
+		p.Objects = append(p.Objects, place)
+		ref := place.Object.In(p.Namespace)
+		ref.Version = ""
+		if seen[ref] && !generated(p.documents, place) {
+			return fmt.Errorf("%w: it has %s twice, of which Helm 3 keeps the last and Helm 4 the first", ErrBadManifest, place.Object)
+		}
+		seen[ref] = true
+	}
+	for _, place := range p.CRDs {
+		if place.Object.Kind != "CustomResourceDefinition" || place.Object.Group != "apiextensions.k8s.io" {
+			return fmt.Errorf("%w: %s in the chart's crds, where a plan takes only CustomResourceDefinitions", ErrBadManifest, place.Object)
+		}
+	}
+	if size := p.RecordSize(); size > maxRecord {
+		return errdef.TooLarge("the release record", int64(size), maxRecord, "bytes")
+	}
+	return nil
+}
+
+// generated reports an object without a name of its own: two of them are two objects.
+func generated(documents []manifest.Manifest, place manifest.Place) bool {
+	return place.Object.Name == "" || bytes.Contains(documents[min(place.Document, len(documents))-1], []byte("generateName:"))
+}
+
+// Digest names what the plan applies: "sha256:…" over the release, the chart, the values and every document. Two plans
+// of one digest apply the same.
+func (p *Plan) Digest() string {
+	text, err := json.Marshal(p.content())
+	if err != nil {
+		panic(err) // every value in it was normal
+	}
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// content is what a plan consists of, as it is written to a file.
+type content struct {
+	Release     string         `json:"release"`
+	Namespace   string         `json:"namespace,omitempty"`
+	Upgrade     bool           `json:"upgrade,omitempty"`
+	Base        int            `json:"base,omitempty"`
+	KubeVersion string         `json:"kubeVersion,omitempty"`
+	Chart       chart.Metadata `json:"chart"`
+	ChartDigest string         `json:"chartDigest,omitempty"`
+	Values      chart.Values   `json:"values,omitempty"`
+	Defaults    chart.Values   `json:"defaults,omitempty"`
+	Notes       string         `json:"notes,omitempty"`
+	CRDs        []string       `json:"crds,omitempty"`
+	Documents   []string       `json:"documents"`
+}
+
+func (p *Plan) content() content {
+	return content{
+		Release: p.Release, Namespace: p.Namespace, Upgrade: p.Upgrade, Base: p.Base, KubeVersion: p.KubeVersion,
+		Chart: p.Chart, ChartDigest: p.ChartDigest, Values: p.Values, Defaults: p.defaults, Notes: p.Notes,
+		CRDs: texts(p.crds), Documents: texts(p.documents),
+	}
+}
+
+func texts(documents []manifest.Manifest) []string {
+	all := make([]string, len(documents))
+	for i, text := range documents {
+		all[i] = string(text)
+	}
+	return slices.Clip(all)
+}

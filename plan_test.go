@@ -1,0 +1,265 @@
+package helmexec
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+	"github.com/sut-bench/helmexec/plan"
+)
+
+// plannedChart writes a chart with an object, a hook, a CRD and notes.
+func plannedChart(t *testing.T) string {
+	t.Helper()
+	dir := chartFolder(t, "web", "1.2.3")
+	for name, text := range map[string]string{
+		"values.yaml": "image: docker.io/acme/web:1\n",
+		"templates/pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: {{ .Release.Name }}}\nspec: {containers: [{name: c, image: {{ .Values.image }}}]}\n" +
+			"---\napiVersion: v1\nkind: Pod\nmetadata: {name: hook, annotations: {helm.sh/hook: pre-install}}\nspec: {containers: [{name: c, image: acme/hook:2}]}\n",
+		"templates/NOTES.txt": "revision {{ .Release.Revision }}",
+		"crds/foo.yaml":       "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: foos.acme.io}\n",
+	} {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	}
+	return dir
+}
+
+func imagesOf(p *Plan) []string {
+	var images []string
+	for _, use := range p.Images.Images {
+		images = append(images, use.Image)
+	}
+	return images
+}
+
+func TestPlanAndApply(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	p, err := h.Plan(t.Context(), "web", plannedChart(t), PlanOptions{Values: Values{"image": "acme/web:7"}})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"template", "template"}, fake.Commands())
+	assert.Equal(t, []string{"acme/web:7", "acme/hook:2"}, imagesOf(p))
+	require.Len(t, p.Objects, 1)
+	require.Len(t, p.Hooks, 1)
+	require.Len(t, p.CRDs, 1)
+	assert.Equal(t, "foos.acme.io", p.CRDs[0].Object.Name)
+	assert.Equal(t, "v1.34.0", p.KubeVersion)
+
+	rel, err := h.Apply(t.Context(), p, ApplyOptions{Digest: p.Digest(), OperationID: "1"})
+	require.NoError(t, err)
+	assert.Equal(t, "web", rel.ChartName)
+	assert.Equal(t, "1.2.3", rel.ChartVersion)
+	assert.Equal(t, []string{"template", "template", "install", "get all"}, fake.Commands())
+	recorded, _ := fake.Release("", "web")
+	assert.Contains(t, recorded.Manifest, "image: acme/web:7")
+	assert.Contains(t, recorded.Values, "acme/web:7")
+	require.Len(t, recorded.Hooks, 1)
+	left, err := dirNames(h.home.Path("tmp"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+func TestPlanOfAnUpgrade(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(helmtest.Release{Name: "web", Revision: 4})
+	chart := plannedChart(t)
+	p, err := h.Plan(t.Context(), "web", chart, PlanOptions{Upgrade: true, Values: Values{"image": "acme/web:8"}})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"upgrade"}, fake.Commands())
+	assert.Equal(t, 4, p.Base)
+	assert.Equal(t, "revision 5", p.Notes)
+	assert.Empty(t, p.CRDs, "helm installs none at an upgrade")
+
+	rel, err := h.Apply(t.Context(), p, ApplyOptions{OperationID: "1"})
+	require.NoError(t, err)
+	assert.Equal(t, 5, rel.Revision)
+	recorded, _ := fake.Release("", "web")
+	assert.Contains(t, recorded.Manifest, "image: acme/web:8")
+
+	again, err := h.Apply(t.Context(), p, ApplyOptions{OperationID: "1"})
+	require.NoError(t, err)
+	assert.True(t, again.Recovered)
+	_, err = h.Apply(t.Context(), p, ApplyOptions{OperationID: "2"})
+	require.ErrorIs(t, err, ErrPlanStale)
+	assert.ErrorContains(t, err, "revision 4")
+
+	_, err = h.Plan(t.Context(), "none", chart, PlanOptions{Upgrade: true})
+	require.ErrorIs(t, err, ErrReleaseNotFound)
+}
+
+// A runner that starts again applies the plan that it saved. With another one it is not the same operation.
+func TestApplyOnceForOneOperation(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	chart := plannedChart(t)
+	p, err := h.Plan(t.Context(), "web", chart, PlanOptions{})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "plan")
+	require.NoError(t, p.Save(file))
+	fake.Handle("install", installed(fake, "deployed", reset))
+	rel, err := h.Apply(t.Context(), p, ApplyOptions{OperationID: "7"})
+	require.NoError(t, err)
+	assert.True(t, rel.Recovered)
+
+	saved, err := plan.Load(t.Context(), file)
+	require.NoError(t, err)
+	rel, err = h.Apply(t.Context(), saved, ApplyOptions{OperationID: "7", Digest: p.Digest()})
+	require.NoError(t, err)
+	assert.True(t, rel.Recovered)
+
+	other, err := h.Plan(t.Context(), "web", chart, PlanOptions{Values: Values{"image": "acme/other:1"}})
+	require.NoError(t, err)
+	_, err = h.Apply(t.Context(), other, ApplyOptions{OperationID: "7", Digest: p.Digest()})
+	require.ErrorIs(t, err, ErrPlanStale)
+	_, err = h.Apply(t.Context(), other, ApplyOptions{OperationID: "7"})
+	require.ErrorIs(t, err, ErrReleaseExists)
+}
+
+func TestApplyOnAClusterOfAnotherVersion(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	p, err := h.Plan(t.Context(), "web", plannedChart(t), PlanOptions{})
+	require.NoError(t, err)
+	p.KubeVersion = "v1.30.1"
+	_, err = h.Apply(t.Context(), p, ApplyOptions{})
+	require.ErrorIs(t, err, ErrPlanStale)
+	assert.ErrorContains(t, err, "for Kubernetes v1.30.1, the cluster has v1.34.0")
+	assert.Len(t, fake.Calls("install"), 1)
+}
+
+func TestPlanRefusesTheCallersMistakes(t *testing.T) {
+	h := withoutHelm(t)
+	for _, opts := range []PlanOptions{{ReuseValues: true}, {Upgrade: true, ReuseValues: true, ResetThenReuseValues: true}, {Kubeconfig: "\x00"}} {
+		_, err := h.Plan(t.Context(), "web", "chart", opts)
+		assert.ErrorIs(t, err, ErrInvalidArgument, "%+v", opts)
+	}
+	_, err := h.Apply(t.Context(), nil, ApplyOptions{})
+	assert.ErrorIs(t, err, ErrInvalidArgument)
+}
+
+// What a Transform gets is everything that runs: objects and hooks in one call, CRDs in another. It changes what is
+// installed, on Helm 3 and 4.
+func TestInstallTransformed(t *testing.T) {
+	for _, version := range []string{"v3.22.0", "v4.3.1"} {
+		t.Run(version, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetVersion(version)
+			var seen []string
+			transform := func(m Manifest) (Manifest, error) {
+				places, err := m.Index()
+				var names []string
+				for _, place := range places {
+					names = append(names, place.Object.Name)
+				}
+				seen = append(seen, strings.Join(names, " "))
+				return bytes.ReplaceAll(m, []byte("acme/"), []byte("mirror/")), err
+			}
+			_, err := h.Install(t.Context(), "web", plannedChart(t), InstallOptions{Transform: transform})
+			require.NoError(t, err)
+			assert.Equal(t, []string{"template", "template", "install", "get all"}, fake.Commands())
+			assert.Equal(t, []string{"web hook", "foos.acme.io"}, seen)
+			recorded, _ := fake.Release("", "web")
+			assert.Contains(t, recorded.Manifest, "mirror/web:1")
+			assert.Contains(t, recorded.Hooks[0].Manifest, "mirror/hook:2")
+
+			_, err = h.Upgrade(t.Context(), "web", plannedChart(t), UpgradeOptions{Transform: transform, Values: Values{"image": "acme/web:3"}})
+			require.NoError(t, err)
+			recorded, _ = fake.Release("", "web")
+			assert.Equal(t, 2, recorded.Revision)
+			assert.Contains(t, recorded.Manifest, "mirror/web:3")
+		})
+	}
+}
+
+// A killed runner left a pending revision. Helm renders nothing over it before it is rolled back.
+func TestUpgradeTransformedOverAPendingRevision(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	home, err := h.homeID()
+	require.NoError(t, err)
+	fake.SetRelease(helmtest.Release{Name: "web", Revision: 1})
+	fake.SetRelease(helmtest.Release{Name: "web", Revision: 2, Status: "pending-upgrade", Labels: map[string]string{
+		labelUpgrade: "7", labelBase: "1", labelHome: home, labelLock: "abcd.lock", labelUntil: "1",
+	}})
+	_, err = h.Upgrade(t.Context(), "web", plannedChart(t), UpgradeOptions{
+		OperationID: "7", Transform: func(m Manifest) (Manifest, error) {
+			return bytes.ReplaceAll(m, []byte("acme/"), []byte("mirror/")), nil
+		},
+	})
+	require.NoError(t, err)
+	recorded, _ := fake.Release("", "web")
+	assert.Contains(t, recorded.Manifest, "mirror/web:1")
+}
+
+func TestTransformThatFails(t *testing.T) {
+	cause := errors.New("no mirror of it")
+	for name, transform := range map[string]Transform{
+		"an error": func(Manifest) (Manifest, error) { return nil, cause },
+		"an end of time of its own": func(Manifest) (Manifest, error) {
+			return nil, errors.Join(cause, context.DeadlineExceeded)
+		},
+		"a panic":        func(m Manifest) (Manifest, error) { panic(cause) },
+		"a bad manifest": func(m Manifest) (Manifest, error) { return Manifest("a: no mirror of it: ["), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(helmtest.Release{Name: "old"})
+			for _, err := range []error{
+				second(h.Install(t.Context(), "web", plannedChart(t), InstallOptions{Transform: transform})),
+				second(h.Install(t.Context(), "web", plannedChart(t), InstallOptions{Transform: transform, DryRun: true})),
+				second(h.Upgrade(t.Context(), "old", plannedChart(t), UpgradeOptions{Transform: transform})),
+			} {
+				require.Error(t, err)
+				assert.NotErrorIs(t, err, ErrLeftBehind)
+				assert.False(t, IsTransient(err))
+			}
+			assert.Empty(t, fake.Calls("install"))
+			old, _ := fake.Release("", "old")
+			assert.Equal(t, 1, old.Revision)
+		})
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// An install ends with its context although its transform still runs.
+func TestInstallDoesNotWaitForATransform(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	goOn := make(chan struct{})
+	defer close(goOn)
+	answers(t, func() {
+		_, err := h.Install(ctx, "web", plannedChart(t), InstallOptions{Transform: func(m Manifest) (Manifest, error) {
+			cancel()
+			<-goOn
+			return m, nil
+		}})
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.NotErrorIs(t, err, errTransform)
+	})
+	assert.Empty(t, fake.Calls("install"))
+}
+
+func TestTransformsRunInTheirOrder(t *testing.T) {
+	add := func(text string) Transform {
+		return func(m Manifest) (Manifest, error) { return append(m, text...), nil }
+	}
+	m, err := Transforms(add("a"), add("b"))(nil)
+	require.NoError(t, err)
+	assert.Equal(t, "ab", string(m))
+
+	cause := errors.New("no")
+	m, err = Transforms(add("a"), func(Manifest) (Manifest, error) { return nil, cause }, func(Manifest) (Manifest, error) {
+		t.Error("runs after a failure")
+		return nil, nil
+	})(nil)
+	require.ErrorIs(t, err, cause)
+	assert.Nil(t, m)
+}

@@ -165,6 +165,8 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 			taken.JobID = o.rec.labels()[labelJob]
 		}
 		return nil, false, c.withRemains(later, taken)
+	case nextGone:
+		return nil, false, c.gone(later, o.err)
 	case nextClearFail:
 		return nil, false, c.giveUp(later, o.how, o.rec, o.err)
 	case nextClearAgain:
@@ -179,9 +181,7 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 		}
 		return nil, false, c.fail(later, o)
 	}
-	if o.err == nil {
-		o.err, c.open = ErrNotRecorded, o.found == foundNothing && next == nextAgain
-	}
+	o.err = cmp.Or(o.err, ErrNotRecorded)
 	if c.tries.another(ctx) {
 		return nil, true, nil
 	}
@@ -404,6 +404,18 @@ func (c *change) leftBehind(ctx context.Context, rec *record, err error) *Releas
 	if failed := (*ReleaseError)(nil); errors.As(err, &failed) {
 		e.Status = failed.Status                                   // it may have gone since rec was read
 		e.Remains = distinct(append(e.Remains, failed.Remains...)) // some may come yet
+	}
+	return e
+}
+
+// gone is the failure of a change whose release somebody removed while helm was at work. What helm made after that
+// belongs to no release.
+func (c *change) gone(ctx context.Context, err error) error {
+	e := c.leftBehind(ctx, nil, cmp.Or(err, fmt.Errorf("%w: somebody removed the release meanwhile", ErrNotRecorded)))
+	record := recordSecret(c.op.release, c.op.target.namespace, 1, "")
+	e.Remains = slices.DeleteFunc(e.Remains, func(r Remain) bool { return r.Kind == record.Kind && r.Name == record.Name })
+	if len(e.Remains) == 0 {
+		e.Kind = nil
 	}
 	return e
 }

@@ -53,8 +53,8 @@ var (
 	ErrNotReady = errdef.ErrNotReady
 	// ErrTestFailed: a test of the release failed or did not end in time.
 	ErrTestFailed = errdef.ErrTestFailed
-	// ErrNotRecorded: helm reported success each time, but the release record did not say so:
-	// something between helm and the record refuses to store it.
+	// ErrNotRecorded: helm reported success, but the release record did not say so: somebody removed the release
+	// meanwhile, or, if that happened at each try, something between helm and the record refuses to store it.
 	ErrNotRecorded = errdef.ErrNotRecorded
 	// ErrNotGone: the release record is removed, but some of its objects still exist.
 	ErrNotGone = errdef.ErrNotGone

@@ -153,15 +153,21 @@ func TestInstall(t *testing.T) {
 			commands: "install, get all, uninstall, install, get all", left: "deployed",
 		},
 		{
-			name:     "exit 0 and no record",
-			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "", helmtest.Reply{})) },
-			commands: "install, get all, install, get all", left: "deployed",
+			name: "exit 0, and somebody has removed it",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", func(c helmtest.Call) helmtest.Reply { defer f.RemoveRelease("", "web"); return f.Perform(c) })
+			},
+			commands: "install, get all, template, template",
+			errs:     []error{ErrNotRecorded}, not: []error{ErrLeftBehind}, says: []string{"somebody removed the release"},
 		},
 		{
-			name:     "exit 0 and never a record",
-			prepare:  func(f *helmtest.Fake) { f.On("install", helmtest.Reply{}, helmtest.Reply{}, helmtest.Reply{}) },
-			commands: "install, get all, install, get all, install, get all, template, template",
-			errs:     []error{ErrLeftBehind}, says: []string{"not recorded as deployed"},
+			name: "exit 0, and somebody has removed it before its objects were made",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "", helmtest.Reply{}))
+				f.On("template", helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n"}, unreachable)
+			},
+			commands: "install, get all, template, template, template",
+			errs:     []error{ErrNotRecorded, ErrLeftBehind}, says: []string{"ConfigMap web"},
 		},
 		{
 			name: "refused at once", prepare: func(f *helmtest.Fake) { f.On("install", noSchema) },

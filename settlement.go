@@ -54,6 +54,7 @@ const (
 	nextTaken                  // fail: the name is another's
 	nextWait                   // look again in a while
 	nextFinish                 // the record is gone: remove the remaining objects
+	nextGone                   // fail: somebody removed the release; say what is left of it
 	nextNoHooks                // another try without the delete hooks, if that may help; otherwise fail
 )
 
@@ -62,14 +63,15 @@ type settlement [endsOfTries][kindsOfFound]next
 
 // A deployed release of this operation is a success however the try ended. A live helm is always
 // waited for, since changing its record orphans its objects. A release of somebody else is never
-// touched.
+// touched. Helm records a release before it makes anything else: if it reports success, or that objects are
+// not ready, and there is no record, then somebody removed the release on purpose, and it is not installed again.
 var settleInstall = settlement{
 	//                 nothing    deployed  failed          dead            live      foreign    unknown
-	triedOK:          {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextFail},
+	triedOK:          {nextGone, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextFail},
 	triedTaken:       {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextFail},
 	triedUnreachable: {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextAgain},
 	triedLost:        {nextAgain, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextAgain},
-	triedNotReady:    {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextTaken, nextFail},
+	triedNotReady:    {nextGone, nextDone, nextClearFail, nextClearFail, nextWait, nextTaken, nextFail},
 	triedRefused:     {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
 	triedStopped:     {nextFail, nextDone, nextClearFail, nextClearFail, nextFail, nextFail, nextFail},
 }
@@ -78,11 +80,11 @@ var settleInstall = settlement{
 // revision does not block a further try, a pending one does.
 var settleUpgrade = settlement{
 	//                 nothing    deployed  failed         dead            live      foreign    unknown
-	triedOK:          {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextFail},
+	triedOK:          {nextGone, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextFail},
 	triedTaken:       {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextTaken, nextFail},
 	triedUnreachable: {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextAgain},
 	triedLost:        {nextAgain, nextDone, nextAgain, nextClearAgain, nextWait, nextAgain, nextAgain},
-	triedNotReady:    {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
+	triedNotReady:    {nextGone, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
 	triedRefused:     {nextFail, nextDone, nextClearFail, nextClearFail, nextWait, nextFail, nextFail},
 	triedStopped:     {nextFail, nextDone, nextClearFail, nextClearFail, nextFail, nextFail, nextFail},
 }

@@ -29,7 +29,7 @@ var (
 	nameOfNext = map[next]string{
 		nextDone: "success", nextAgain: "try again", nextClearAgain: "remove it and try again", nextClearFail: "say why, remove it, fail",
 		nextFail: "fail", nextTaken: "fail, the name is taken", nextWait: "wait",
-		nextFinish: "bring the objects to an end", nextNoHooks: "try without hooks, or fail",
+		nextGone: "fail, somebody removed it", nextFinish: "bring the objects to an end", nextNoHooks: "try without hooks, or fail",
 	}
 )
 
@@ -41,7 +41,7 @@ var installCells = []struct {
 	next  next
 	why   string
 }{
-	{triedOK, foundNothing, nextAgain, "helm can exit 0 without having recorded anything"},
+	{triedOK, foundNothing, nextGone, "somebody has removed it, and an install must not undo that"},
 	{triedOK, foundDeployed, nextDone, "the usual success"},
 	{triedOK, foundFailed, nextClearAgain, "exit 0 is not believed over the record"},
 	{triedOK, foundDead, nextClearAgain, "recording the success failed: the release stays pending"},
@@ -73,7 +73,7 @@ var installCells = []struct {
 	{triedLost, foundForeign, nextTaken, "the name is another's"},
 	{triedLost, foundUnknown, nextAgain, "the outage goes on"},
 
-	{triedNotReady, foundNothing, nextFail, "somebody has removed it"},
+	{triedNotReady, foundNothing, nextGone, "somebody has removed it"},
 	{triedNotReady, foundDeployed, nextDone, "a second runner of this operation succeeded"},
 	{triedNotReady, foundFailed, nextClearFail, "the usual failure"},
 	{triedNotReady, foundDead, nextClearFail, "helm could not record the failure"},

@@ -12,7 +12,8 @@ export GOFLAGS += -buildvcs=false
 CHAOS_RUNS ?= 100
 export CHAOS_RUNS
 
-# A folder of charts for "make charts", from where make runs; ours without it.
+# A folder of charts for "make charts", from where make runs; ours without it. With CHARTS_APPLY=1 they are planned, and
+# the plans applied.
 CHARTS ?=
 
 # Tests run with the race detector where there is the C compiler that it needs.

@@ -18,10 +18,11 @@ import (
 )
 
 // folderVariable names a folder of charts to try instead of ours, and tableVariable a file for its
-// table.
+// table. With applyVariable each chart is planned, and the plan applied.
 const (
 	folderVariable = "CHARTS"
 	tableVariable  = "CHARTS_TABLE"
+	applyVariable  = "CHARTS_APPLY"
 	clusters       = 4
 )
 
@@ -137,10 +138,10 @@ func try(t *testing.T, c chart, helm string) *trial {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &trial{chart: c, helm: helm, binary: binary, times: times{15 * time.Second, time.Minute, 20 * time.Second}}
+	tr := &trial{chart: c, helm: helm, binary: binary, apply: os.Getenv(applyVariable) != "", times: times{15 * time.Second, time.Minute, 20 * time.Second}}
 	want, ours := wanted[c.name], os.Getenv(folderVariable) == ""
 	if ours {
-		tr.times = want.orLong()
+		tr.times, tr.noPlan = want.orLong(), want.noPlan
 	}
 	b := <-beds
 	defer func() { beds <- b }()

@@ -18,10 +18,13 @@ const (
 	untyped = "untyped" // an error without a kind that a program can tell
 	hung    = "hung"    // a call that did not end in its time
 	lost    = "lost"    // a release that is not found by its job
+
+	unplanned = "unplanned" // it can be installed, and not be planned
+	otherwise = "otherwise" // what is installed is not what was planned
 )
 
 // kindsOfFault in the order of a table.
-var kindsOfFault = []string{unnamed, ghost, twice, taken, untyped, hung, lost}
+var kindsOfFault = []string{unnamed, ghost, twice, taken, untyped, hung, lost, unplanned, otherwise}
 
 func (f fault) String() string { return f.kind + ": " + f.what }
 

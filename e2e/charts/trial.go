@@ -37,6 +37,8 @@ type trial struct {
 	chart  chart
 	helm   string // "helm3" or "helm4"
 	binary string
+	apply  bool // a plan, instead of the chart
+	noPlan bool // the chart can be installed, but not planned
 	times
 
 	outcome string
@@ -82,9 +84,16 @@ func (t *trial) try(ctx context.Context, b *bed) error {
 // installAndRemove is what a job runner does. It returns what is reported to stay.
 func (t *trial) installAndRemove(ctx context.Context, h *helmexec.Helm) report {
 	job := strings.ToLower(rand.Text()[:8])
-	namespace := "job-" + job
+	namespace, release := "job-"+job, helmexec.SUTHelmName(job, filepath.Base(t.chart.name))
+	p := t.planOf(ctx, h, release, namespace)
 	err := t.bounded(ctx, "install", func(ctx context.Context) error {
-		_, err := h.Install(ctx, helmexec.SUTHelmName(job, filepath.Base(t.chart.name)), t.chart.path, helmexec.InstallOptions{
+		if t.apply && p.err == nil {
+			_, err := h.Apply(ctx, p.plan, helmexec.ApplyOptions{
+				CreateNamespace: true, Wait: true, Timeout: t.install, OperationID: job, JobID: job, Digest: p.plan.Digest(),
+			})
+			return err
+		}
+		_, err := h.Install(ctx, release, t.chart.path, helmexec.InstallOptions{
 			Namespace: namespace, CreateNamespace: true, ValuesFiles: t.chart.values,
 			Wait: true, Timeout: t.install, OperationID: job, JobID: job,
 		})
@@ -93,6 +102,9 @@ func (t *trial) installAndRemove(ctx context.Context, h *helmexec.Helm) report {
 	if err != nil {
 		t.outcome = t.kindOf("install", err)
 		return reportOf(err)
+	}
+	if !t.noPlan {
+		t.checkPlan(ctx, h, p, release, namespace)
 	}
 	var removed []*helmexec.UninstallResult
 	err = t.bounded(ctx, "removal", func(ctx context.Context) (err error) {

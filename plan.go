@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -84,7 +85,7 @@ func (h *Helm) planOf(ctx context.Context, t target, release string, ch *Chart, 
 	p := planner{h: h, dialect: d, target: t, release: release, chart: ch, stdin: stdin, opts: opts}
 	p.in = plan.Input{Release: release, Namespace: t.namespace, Upgrade: opts.Upgrade, Chart: *ch.Metadata, ChartDigest: ch.Digest}
 	if stdin != nil {
-		if err := json.Unmarshal(stdin, &p.in.Values); err != nil {
+		if err := decodeJSON(stdin, &p.in.Values); err != nil {
 			return nil, err
 		}
 	}
@@ -119,7 +120,7 @@ func (p *planner) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.in.KubeVersion = cluster.KubeVersion
+	p.in.KubeVersion, p.in.Namespace = cluster.KubeVersion, cluster.Namespace
 	a := args{"template", "--kube-version=" + cluster.KubeVersion, "--api-versions=" + strings.Join(cluster.APIVersions, ",")}
 	a.is("--include-crds", !p.opts.SkipCRDs)
 	if p.opts.Lookups {
@@ -148,21 +149,23 @@ func (p *planner) upgrade(ctx context.Context) error {
 		return err
 	}
 	var rendered struct {
-		Info     struct{ Notes string }
-		Chart    struct{ Values Values } // with ReuseValues, those of the chart before
-		Config   Values
-		Manifest string
-		Hooks    []struct{ Path, Manifest string }
-		Version  int
+		Namespace string
+		Info      struct{ Notes string }
+		Chart     struct{ Values Values } // with ReuseValues, those of the chart before
+		Config    Values
+		Manifest  string
+		Hooks     []struct{ Manifest string }
+		Version   int
 	}
-	if err := json.Unmarshal(out, &rendered); err != nil || rendered.Version < 2 {
+	if err := decodeJSON(out, &rendered); err != nil || rendered.Version < 2 {
 		return badOutput(a[0], cmp.Or(err, fmt.Errorf("revision %d", rendered.Version)))
 	}
 	var all strings.Builder
 	all.WriteString(rendered.Manifest)
 	for _, hook := range rendered.Hooks {
-		fmt.Fprintf(&all, "\n---\n# Source: %s\n%s", hook.Path, hook.Manifest)
+		all.WriteString("\n---\n" + hook.Manifest)
 	}
+	p.in.Namespace = rendered.Namespace
 	p.in.Base, p.in.Rendered, p.in.Notes, p.in.Values = rendered.Version-1, Manifest(all.String()), rendered.Info.Notes, rendered.Config
 	if p.opts.ReuseValues {
 		p.in.Defaults = rendered.Chart.Values
@@ -174,11 +177,7 @@ func (p *planner) upgrade(ctx context.Context) error {
 func (p *planner) run(ctx context.Context, a args) (out []byte, err error) {
 	a.is("--values=-", p.stdin != nil)
 	a.is("--skip-schema-validation", p.opts.SkipSchema)
-	t := p.target
-	if a[0] == "template" && !p.opts.Lookups {
-		t.kubeconfig, t.context = "", ""
-	}
-	a.add(t.flags()...)
+	a.add(p.target.flags()...)
 	a.add("--", p.release, p.chart.Path)
 	err = p.h.retry(ctx, func() (err error) {
 		out, err = p.h.run(ctx, invocation{args: a, stdin: p.stdin, limits: p.h.rendering()})
@@ -201,9 +200,17 @@ func splitCRDs(m Manifest) (rendered, crds Manifest) {
 	return rendered, crds
 }
 
-// clusterFacts are what a chart is told about the cluster.
+// decodeJSON keeps numbers as they are written.
+func decodeJSON(text []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	return decoder.Decode(into)
+}
+
+// clusterFacts are what a chart is told about the cluster, and the namespace that helm takes without one.
 type clusterFacts struct {
 	KubeVersion string
+	Namespace   string
 	APIVersions []string
 }
 
@@ -211,7 +218,7 @@ type clusterFacts struct {
 var capabilitiesChart = map[string]string{
 	"Chart.yaml": "apiVersion: v2\nname: capabilities\nversion: 1.0.0\n",
 	"templates/capabilities.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: helmexec-capabilities}\n" +
-		"data: {kubeVersion: {{ .Capabilities.KubeVersion.Version | toJson }}, apiVersions: {{ .Capabilities.APIVersions | toJson | toJson }}}\n",
+		"data: {namespace: {{ .Release.Namespace | toJson }}, kubeVersion: {{ .Capabilities.KubeVersion.Version | toJson }}, apiVersions: {{ .Capabilities.APIVersions | toJson | toJson }}}\n",
 }
 
 // clusterOf asks a cluster for its version and APIs, by rendering a chart of ours that prints them: helm has no command
@@ -237,12 +244,12 @@ func (h *Helm) clusterOf(ctx context.Context, t target) (facts clusterFacts, err
 		return facts, err
 	}
 	var printed struct {
-		Data struct{ KubeVersion, APIVersions string }
+		Data struct{ KubeVersion, APIVersions, Namespace string }
 	}
 	if err := yaml.Unmarshal(out, &printed); err != nil {
 		return facts, badOutput("template", err)
 	}
-	facts.KubeVersion = printed.Data.KubeVersion
+	facts.KubeVersion, facts.Namespace = printed.Data.KubeVersion, printed.Data.Namespace
 	if _, err := semver.NewVersion(facts.KubeVersion); err != nil {
 		return facts, badOutput("template", fmt.Errorf("the cluster's version %.80q: %w", facts.KubeVersion, err))
 	}

@@ -44,7 +44,7 @@ func imagesOf(p *Plan) []string {
 
 func TestPlanAndApply(t *testing.T) {
 	h, fake := withFake(t, Config{})
-	p, err := h.Plan(t.Context(), "web", plannedChart(t), PlanOptions{Values: Values{"image": "acme/web:7"}})
+	p, err := h.Plan(t.Context(), "web", plannedChart(t), PlanOptions{Values: Values{"image": "acme/web:7", "big": int64(12345678901234567)}})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"template", "template"}, fake.Commands())
 	assert.Equal(t, []string{"acme/web:7", "acme/hook:2"}, imagesOf(p))
@@ -53,6 +53,7 @@ func TestPlanAndApply(t *testing.T) {
 	require.Len(t, p.CRDs, 1)
 	assert.Equal(t, "foos.acme.io", p.CRDs[0].Object.Name)
 	assert.Equal(t, "v1.34.0", p.KubeVersion)
+	assert.Equal(t, "default", p.Namespace, "that of the kubeconfig, so that it is the same wherever the plan is applied")
 
 	rel, err := h.Apply(t.Context(), p, ApplyOptions{Digest: p.Digest(), OperationID: "1"})
 	require.NoError(t, err)
@@ -62,6 +63,7 @@ func TestPlanAndApply(t *testing.T) {
 	recorded, _ := fake.Release("", "web")
 	assert.Contains(t, recorded.Manifest, "image: acme/web:7")
 	assert.Contains(t, recorded.Values, "acme/web:7")
+	assert.Contains(t, recorded.Values, "12345678901234567")
 	require.Len(t, recorded.Hooks, 1)
 	left, err := dirNames(h.home.Path("tmp"))
 	require.NoError(t, err)

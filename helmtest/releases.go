@@ -247,7 +247,7 @@ func (f *Fake) dryRun(c Call, revision int, manifest string, hooks []Hook, notes
 		printedHooks = append(printedHooks, hook{"chart/templates/hook.yaml", h.Manifest})
 	}
 	return printed(map[string]any{
-		"name": c.Arg(0), "version": revision, "info": map[string]any{"notes": notes}, "config": config, "manifest": manifest, "hooks": printedHooks,
+		"name": c.Arg(0), "namespace": cmp.Or(c.Flag("--namespace"), "default"), "version": revision, "info": map[string]any{"notes": notes}, "config": config, "manifest": manifest, "hooks": printedHooks,
 	})
 }
 

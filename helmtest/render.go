@@ -3,6 +3,7 @@ package helmtest
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,7 @@ func render(c Call, chart string, revision int) (manifest string, crds []string,
 	maps.Copy(values, given)
 	data := map[string]any{
 		"Release": map[string]any{
-			"Name": c.Arg(0), "Namespace": c.Flag("--namespace"), "Revision": revision, "IsInstall": c.Command() != "upgrade", "IsUpgrade": c.Command() == "upgrade",
+			"Name": c.Arg(0), "Namespace": cmp.Or(c.Flag("--namespace"), "default"), "Revision": revision, "IsInstall": c.Command() != "upgrade", "IsUpgrade": c.Command() == "upgrade",
 		},
 		"Chart":        map[string]any{"Name": metadata["name"], "Version": metadata["version"], "AppVersion": metadata["appVersion"]},
 		"Values":       values,

@@ -118,7 +118,7 @@ func (b *bench) records(c *cluster.Cluster, h *helmexec.Helm) error {
 	}
 	b.rows = append(b.rows, row{
 		benchmark: "release record of `Apply` beside that of `Install`",
-		got: fmt.Sprintf("median %.2f, largest %.2f", median(ratios), slices.Max(ratios)), reached: true,
+		got:       fmt.Sprintf("median %.2f, largest %.2f", median(ratios), slices.Max(ratios)), reached: true,
 		notes: fmt.Sprintf("%d charts (the largest: %s); %d more cannot be installed with their own values", compared, largest, left),
 	})
 	return nil

@@ -61,7 +61,7 @@ func (f *folder) foldMapping(m *yamlnode.Node) {
 			content = append(content, key, value)
 			return
 		}
-		if was := resolve(content[i]).Tag; was != resolve(key).Tag || was == "!!float" {
+		if was := keyType(content[i]); was != keyType(key) || was == "!!float" {
 			f.unclear = keyOf(key)
 		}
 		content[i], content[i+1] = key, value
@@ -92,6 +92,15 @@ func floatKey(key *yamlnode.Node) *yamlnode.Node {
 	short := *key
 	short.Value = strconv.FormatFloat(number, 'g', -1, 32)
 	return &short
+}
+
+// keyType is the tag of a number or of a word for true or false; "" for a text, whatever its tag.
+func keyType(key *yamlnode.Node) string {
+	switch tag := resolve(key).Tag; tag {
+	case "!!int", "!!float", "!!bool":
+		return tag
+	}
+	return ""
 }
 
 func isMerge(key *yamlnode.Node) bool {

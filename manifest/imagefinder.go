@@ -147,7 +147,7 @@ func (f *imageFinder) mayMatter(doc *document) bool {
 	named := f.hints || containsWord(doc.Text, f.words.fields)
 	apiVersion, kind := doc.scanIdentity()
 	if kind == "" {
-		return named || containsWord(doc.Text, f.words.groups)
+		return true
 	}
 	group, _ := SplitAPIVersion(apiVersion)
 	switch scopeOf(group, kind) {
@@ -156,9 +156,7 @@ func (f *imageFinder) mayMatter(doc *document) bool {
 	case scopeConfig:
 		return f.hints
 	case scopeTyped:
-		if !strings.HasSuffix(kind, "List") {
-			return named
-		}
+		return named
 	}
 	return named || containsWord(doc.Text, f.words.groups)
 }

@@ -191,7 +191,7 @@ var hostile = []struct {
 	{"replicas in hexadecimal", replicas("0x10"), "a", 16},
 	{"replicas in octal", replicas("010"), "a", 8},
 	{"replicas with an underscore", replicas("1_0"), "a", 10},
-	{"replicas by a tag", replicas(`! "3"`), "a", 3},
+	{"replicas by a tag", replicas(`!!int "3"`), "a", 3},
 	{"replicas with a fraction", replicas("3.0"), "a", 3},
 }
 

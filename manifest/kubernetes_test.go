@@ -128,8 +128,8 @@ var podPaths = map[string][]string{
 	"apps/v1/StatefulSet": {"spec", "template", "spec"}, "batch/v1/Job": {"spec", "template", "spec"},
 }
 
-// kubernetesRuns gives the images and the number of GPUs of the pods of some objects. Odd reports containers in places
-// where Kubernetes looks for none.
+// kubernetesRuns gives the images and the number of GPUs of the pods of some objects. Odd reports fields that matter to
+// these in places where Kubernetes looks for none, or with values that it refuses.
 func kubernetesRuns(objects []map[string]any) (images []string, gpus int64, odd bool) {
 	for _, object := range objects {
 		apiVersion, _ := object["apiVersion"].(string)
@@ -142,60 +142,65 @@ func kubernetesRuns(objects []map[string]any) (images []string, gpus int64, odd 
 		}
 		spec, _ := pod.(map[string]any)
 		if !known || spec == nil {
-			odd = odd || countContainers(object) > 0
+			odd = odd || countFields(object) > 0
 			continue
 		}
-		odd = odd || countContainers(object) > countContainers(spec)
-		perPod := int64(0)
+		fields, perPod := 0, int64(0)
 		for _, list := range []string{"initContainers", "containers"} {
-			containers, _ := spec[list].([]any)
+			containers, ok := spec[list].([]any)
+			if ok {
+				fields++
+			}
 			for _, container := range containers {
 				container, _ := container.(map[string]any)
-				odd = odd || countContainers(container) > 0
 				if image, ok := container["image"].(string); ok && image != "" {
 					images = append(images, image)
 				}
 				resources, _ := container["resources"].(map[string]any)
-				limits, _ := resources["limits"].(map[string]any)
-				switch amount := limits["nvidia.com/gpu"].(type) {
-				case json.Number:
-					n, err := strconv.ParseInt(amount.String(), 10, 64)
-					odd = odd || err != nil
-					perPod += n
-				case nil:
-				default:
-					odd = true
+				limits, ok := resources["limits"].(map[string]any)
+				if !ok {
+					continue
 				}
+				fields += 2
+				n, ok := wholeNumber(limits["nvidia.com/gpu"])
+				odd = odd || !ok && limits["nvidia.com/gpu"] != nil || list == "initContainers"
+				perPod += n
 			}
 		}
 		replicas := int64(1)
-		above, _ := object["spec"].(map[string]any)
-		if number, ok := above["replicas"].(json.Number); ok {
-			n, err := strconv.ParseInt(number.String(), 10, 64)
-			odd = odd || err != nil || n < 0 || n > 1000
-			replicas = n
+		if above, _ := object["spec"].(map[string]any); above["replicas"] != nil && kind != "Pod" && kind != "Job" {
+			n, ok := wholeNumber(above["replicas"])
+			odd, replicas = odd || !ok, n
+			fields++
 		}
-		odd = odd || perPod < 0 || perPod > 1000
+		odd = odd || countFields(object) != fields
 		gpus += perPod * replicas
 	}
 	slices.Sort(images)
 	return slices.Compact(images), gpus, odd
 }
 
-// countContainers counts the mappings below a value in which Kubernetes could look for containers.
-func countContainers(value any) int {
+func wholeNumber(value any) (int64, bool) {
+	number, _ := value.(json.Number)
+	n, err := strconv.ParseInt(number.String(), 10, 64)
+	return n, err == nil && n >= 0 && n < 1000
+}
+
+// countFields counts the fields below a value that may say something about images and accelerators.
+func countFields(value any) int {
 	n := 0
 	switch value := value.(type) {
 	case map[string]any:
 		for key, below := range value {
-			if key == "containers" || key == "initContainers" || key == "ephemeralContainers" {
+			switch key {
+			case "containers", "initContainers", "ephemeralContainers", "volumes", "resources", "limits", "requests", "replicas":
 				n++
 			}
-			n += countContainers(below)
+			n += countFields(below)
 		}
 	case []any:
 		for _, item := range value {
-			n += countContainers(item)
+			n += countFields(item)
 		}
 	}
 	return n

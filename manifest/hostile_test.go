@@ -103,6 +103,8 @@ var hostile = []struct {
 	{"a key that NEL breaks", container("\"image\u0085\": evil, image: good"), refused, 0},
 	{"two carriage returns at the end of a line", block("image: evil\r\r"), "evil", 0},
 	{"a kind in quotes over lines", config + "x: \"\nkind: Pod\n\"\nspec: {containers: [{name: c, image: good}]}\n", "", 0},
+	{"a kind that goes on", config[:len("apiVersion: v1\nkind: ConfigMap\n")] + "  x\nmetadata: {name: c}\n", "", 0},
+	{"an apiVersion that goes on", "apiVersion: v1\n x\nkind: ConfigMap\nmetadata: {name: c}\n", "", 0},
 	{"a kind in a text, and none", "apiVersion: v1\nx: \"\nkind: ConfigMap\n\"\nspec: {containers: [{name: c, image: evil}]}\n", refused, 0},
 
 	// Lists.

@@ -13,7 +13,7 @@ import (
 // there is a plain key, both keys occur once, and there are no items, which make it a list.
 func (d *document) scanIdentity() (apiVersion, kind string) {
 	var versions, kinds int
-	begun := false
+	begun, named := false, false // whether there was an entry, and whether the last one was one of the two
 	text := bytes.TrimPrefix(d.Text, safeyaml.ByteOrderMark)
 	for len(text) > 0 {
 		line := text[:bytes.IndexByte(text, '\n')+1]
@@ -22,13 +22,16 @@ func (d *document) scanIdentity() (apiVersion, kind string) {
 		}
 		text = text[len(line):]
 		if begun && line[0] == ' ' || isBelowTop(line, begun) {
+			if named && goesOn(line) {
+				return "", ""
+			}
 			continue
 		}
-		begun = true
 		key, value, ok := topEntry(line)
 		if !ok {
 			return "", ""
 		}
+		begun, named = true, string(key) == "apiVersion" || string(key) == "kind"
 		switch string(key) {
 		case "apiVersion":
 			apiVersion, versions = plainScalar(value), versions+1
@@ -42,6 +45,12 @@ func (d *document) scanIdentity() (apiVersion, kind string) {
 		return "", ""
 	}
 	return apiVersion, kind
+}
+
+// goesOn reports a line that may continue the text of an entry before it.
+func goesOn(line []byte) bool {
+	text := bytes.TrimSpace(line)
+	return len(text) > 0 && text[0] != '#'
 }
 
 // isBelowTop reports a line that is no entry of the top mapping: a blank one, a comment, or one that belongs to an entry

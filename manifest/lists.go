@@ -104,9 +104,7 @@ func decodedObjects(object map[string]any) []map[string]any {
 		if apiVersion, _ := item["apiVersion"].(string); kind == "" && apiVersion == "" {
 			kind, _ = object["kind"].(string)
 			item["kind"] = strings.TrimSuffix(kind, "List")
-			if of, ok := object["apiVersion"].(string); ok {
-				item["apiVersion"] = of
-			}
+			item["apiVersion"], _ = object["apiVersion"].(string)
 		}
 		objects = append(objects, decodedObjects(item)...)
 	}

@@ -20,7 +20,9 @@ const (
 	refused = "refused"
 )
 
-func container(fields string) string { return podHead + "spec: {containers: [{name: c, " + fields + "}]}\n" }
+func container(fields string) string {
+	return podHead + "spec: {containers: [{name: c, " + fields + "}]}\n"
+}
 
 func block(lines string) string {
 	return podHead + "spec:\n  containers:\n  - name: c\n    " + strings.ReplaceAll(lines, "\n", "\n    ") + "\n"
@@ -115,6 +117,7 @@ var hostile = []struct {
 	{"a Pod with items of null", podHead + "spec: {containers: [{name: c, image: good}]}\nitems:\n", "", 0},
 	{"a Pod with items that are no list", podHead + "spec: {containers: [{name: c, image: good}]}\nitems: {}\n", refused, 0},
 	{"a Pod with items that are texts", podHead + "spec: {containers: [{name: c, image: good}]}\nitems: [a]\n", refused, 0},
+	{"an item with items of null", list("PodList", "- {metadata: {name: i}, items: , spec: {containers: [{name: c, image: evil}]}}"), "evil", 0},
 	{"items by a merge", config + "<<: {items: [" + evilPod + "]}\n", "evil", 0},
 	{"items in quotes", config + "\"items\": [" + evilPod + "]\n", "evil", 0},
 	{"items with escapes", config + "\"item\\x73\": [" + evilPod + "]\n", "evil", 0},

@@ -87,14 +87,17 @@ func key(name string) *yamlnode.Node {
 
 // decodedObjects is objectsOf for a decoded object that objectsOf could read.
 func decodedObjects(object map[string]any) []map[string]any {
-	items, isList := object["items"].([]any)
-	if _, has := object["items"]; has && object["items"] == nil {
+	if items, has := object["items"]; has && items == nil {
 		return nil
 	}
+	return appendDecoded(nil, object)
+}
+
+func appendDecoded(objects []map[string]any, object map[string]any) []map[string]any {
+	items, isList := object["items"].([]any)
 	if !isList {
-		return []map[string]any{object}
+		return append(objects, object)
 	}
-	var objects []map[string]any
 	for _, item := range items {
 		item, ok := item.(map[string]any)
 		if !ok {
@@ -106,7 +109,7 @@ func decodedObjects(object map[string]any) []map[string]any {
 			item["kind"] = strings.TrimSuffix(kind, "List")
 			item["apiVersion"], _ = object["apiVersion"].(string)
 		}
-		objects = append(objects, decodedObjects(item)...)
+		objects = appendDecoded(objects, item)
 	}
 	return objects
 }

@@ -16,12 +16,15 @@ export CHAOS_RUNS
 # the plans applied.
 CHARTS ?=
 
+# How long "make fuzz" runs each fuzz test.
+FUZZTIME ?= 60s
+
 # Tests run with the race detector where there is the C compiler that it needs.
 RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test unit oldest e2e charts chaos bench gobench lint tools cluster
+.PHONY: help demo test unit fuzz oldest e2e charts chaos bench gobench lint tools cluster
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -40,6 +43,14 @@ unit: ## Unit tests; they need no helm and no cluster
 	$(call say,unit tests)
 	$(GO) test $(RACE) -timeout=1h ./...
 	cd bench && $(GO) test ./...
+
+fuzz: ## All fuzz tests one after the other, FUZZTIME each; "make unit" runs their seeds
+	$(call say,fuzz tests)
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$package; \
+		done; \
+	done
 
 oldest: ## Unit tests of the library with the oldest Go that its go.mod promises
 	$(call say,unit tests with $(OLDEST))

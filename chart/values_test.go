@@ -139,8 +139,8 @@ func TestParseValues(t *testing.T) {
 		{"keys that are no text", "1: a\ntrue: b\n", Values{"1": "a", "true": "b"}},
 		{"anchors", "a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n", Values{"a": map[string]any{"b": int64(1)},
 			"c": map[string]any{"b": int64(1)}, "d": map[string]any{"b": int64(1), "e": int64(2)}}},
-		{"documents", "%YAML 1.1\n--- # one\na: {b: 1}\n---\n---\n\n--- {a: {c: 2}}\n", Values{"a": map[string]any{"b": int64(1), "c": int64(2)}}},
-		{"no separators", "a: |\n  ---\n  x\n---b: 1\n", Values{"a": "---\nx\n", "---b": int64(1)}},
+		{"documents", "--- # one\na: {b: 1}\n---\n---\n\n---\n{a: {c: 2}}\n...\n", Values{"a": map[string]any{"b": int64(1), "c": int64(2)}}},
+		{"no separators", "a: |\n  ---\n  x\nb: 1\n", Values{"a": "---\nx\n", "b": int64(1)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,6 +161,10 @@ func TestParseValuesRefuses(t *testing.T) {
 		{"not a mapping", "- a\n", ErrInvalid, "values.yaml"},
 		{"text", "hello\n", ErrInvalid, "values.yaml"},
 		{"not yaml", "a: [1\n", ErrInvalid, "line"},
+		{"text behind a marker", "a: 1\n--- {b: 2}\n", ErrInvalid, "line 2: text behind ---"},
+		{"a key that begins like a marker", "a: 1\n---b: 2\n", ErrInvalid, "text behind ---"},
+		{"text behind the end", "a: 1\n...\nb: 2\n", ErrInvalid, "text behind the end"},
+		{"a directive", "%YAML 1.1\n---\na: 1\n", ErrInvalid, "document start"},
 		{"infinity", "a: .inf\n", ErrInvalid, "unsupported value"},
 		{"an anchor in itself", "a: &x [*x]\n", ErrInvalid, "contains itself"},
 		{"too large", "a: " + strings.Repeat("x", safeyaml.MaxSize), ErrTooLarge, "1048576"},

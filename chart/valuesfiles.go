@@ -39,9 +39,12 @@ func parseValues(what string, data []byte) (Values, error) {
 	}
 	values := Values{}
 	pass := safeyaml.NewPass(context.Background(), len(data))
-	for _, doc := range safeyaml.Split(data) {
+	for doc := range safeyaml.Documents(data) {
+		if doc.Refused != nil {
+			return nil, fmt.Errorf("%s: line %d: %w", what, doc.Start, doc.Refused)
+		}
 		var table map[string]any
-		if err := pass.Decode(doc, &table, safeyaml.UseNumber); err != nil {
+		if err := pass.Decode(doc.Text, &table, safeyaml.UseNumber); err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		values.overlay(table)

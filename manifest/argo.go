@@ -260,6 +260,7 @@ func (w *workflow) items(f *imageFinder, step *yamlnode.Node) (items []*yamlnode
 	items, known := f.jsonLists[text.node]
 	if !known {
 		if lists, err := w.object.root.src.doc.pass.Parse([]byte(text.text)); err == nil && len(lists) > 0 {
+			new(folder).fold(lists[0])
 			items = content(lists[0]).Content
 		}
 		if f.jsonLists == nil {

@@ -41,14 +41,14 @@ const noValue = "<no value>"
 
 func (d *document) canonical() (Manifest, error) {
 	var value any
-	if err := d.pass.Decode(d.text, &value, safeyaml.UseNumber); err != nil {
+	if err := d.pass.Decode(d.Text, &value, safeyaml.UseNumber); err != nil {
 		return nil, err
 	}
 	switch object := value.(type) {
 	case nil:
 		return nil, nil
 	case map[string]any:
-		if room := minIndentation + indentationPerByte*len(d.text); indentation(object, 0, room) > room {
+		if room := minIndentation + indentationPerByte*len(d.Text); indentation(object, 0, room) > room {
 			return nil, errTooIndented
 		}
 	default:

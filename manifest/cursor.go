@@ -31,7 +31,7 @@ func (c *cursor) get(key string) *yamlnode.Node {
 		return get(c.node, key)
 	}
 	if c.fields == nil {
-		fields := effective(c.node).Content
+		fields := c.node.Content
 		c.fields = make(map[string]*yamlnode.Node, len(fields)/2)
 		for i := 0; i+1 < len(fields); i += 2 {
 			c.fields[keyOf(fields[i])] = fields[i+1]

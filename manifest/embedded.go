@@ -21,16 +21,16 @@ func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int)
 		doc.pass = c.src.doc.pass
 		nodes, err := doc.nodes()
 		var blotted []byte
-		original := doc.text
+		original := doc.Text
 		if err != nil {
-			blotted = templateExpression.ReplaceAllFunc(doc.text, func(expression []byte) []byte {
+			blotted = templateExpression.ReplaceAllFunc(doc.Text, func(expression []byte) []byte {
 				return bytes.Repeat([]byte{blot}, len(expression))
 			})
-			doc.text = blotted
+			doc.Text = blotted
 			nodes, _ = doc.nodes()
 		}
 		src := &source{
-			doc: c.src.doc, text: doc.text, start: doc.offset, first: doc.line, parent: c.src, node: text, depth: c.src.depth + 1,
+			doc: c.src.doc, text: doc.Text, start: doc.Offset, first: doc.Line, parent: c.src, node: text, depth: c.src.depth + 1,
 		}
 		if len(nodes) == 0 {
 			unread := *text

@@ -23,6 +23,9 @@ func seedManifests(f *testing.F) {
 		}
 		f.Add(content)
 	}
+	for _, test := range hostile {
+		f.Add([]byte(test.stream))
+	}
 	f.Add([]byte("--- {apiVersion: v1, kind: Pod, spec: {containers: [{image: a}]}}\n...\n\ufeff---\r\n# x\r\n"))
 	f.Add([]byte("a: &a [*a]\nkind: &k Pod\n? x\n: {<<: *a}\n"))
 }
@@ -69,6 +72,7 @@ func FuzzRetag(f *testing.F) {
 		if err != nil || retagErr != nil {
 			return
 		}
+		checkOnlyImages(t, m, after, report)
 		if len(report.Changed) == 0 && !bytes.Equal(after, stream) {
 			t.Fatalf("nothing changed, and yet it did:\n%q\n%q", stream, after)
 		}

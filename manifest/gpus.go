@@ -139,12 +139,12 @@ var gpuWords = [][]byte{
 // mayMatter tells from the bytes of a document whether it can say something about accelerators, if its keys are spelled
 // as they read.
 func (r *gpuReader) mayMatter(doc *document) bool {
-	if !slices.ContainsFunc(gpuWords, func(word []byte) bool { return bytes.Contains(doc.text, word) }) {
-		return false
-	}
 	apiVersion, kind := doc.scanIdentity()
 	if kind == "" {
 		return true
+	}
+	if !slices.ContainsFunc(gpuWords, func(word []byte) bool { return bytes.Contains(doc.Text, word) }) {
+		return false
 	}
 	group, _ := SplitAPIVersion(apiVersion)
 	of := scopeOf(group, kind)

@@ -5,16 +5,16 @@ import (
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/safeyaml"
+	"github.com/sut-bench/helmexec/internal/yamlfast"
 )
 
 // scanIdentity reads apiVersion and kind of a document in block style without parsing it. It answers only where
-// nothing else can be meant: the top mapping starts in the first column, each of its lines there is a plain key, and
-// both keys occur once. A text made to look like another kind to this scan and not to a parser fails that, and gets
-// parsed.
+// nothing else can be meant if the document is searchable: the top mapping starts in the first column, each of its lines
+// there is a plain key, both keys occur once, and there are no items, which make it a list.
 func (d *document) scanIdentity() (apiVersion, kind string) {
 	var versions, kinds int
-	begun := false
-	text := bytes.TrimPrefix(d.text, safeyaml.ByteOrderMark)
+	begun, named := false, false // whether there was an entry, and whether the last one was one of the two
+	text := bytes.TrimPrefix(d.Text, safeyaml.ByteOrderMark)
 	for len(text) > 0 {
 		line := text[:bytes.IndexByte(text, '\n')+1]
 		if len(line) == 0 {
@@ -22,24 +22,35 @@ func (d *document) scanIdentity() (apiVersion, kind string) {
 		}
 		text = text[len(line):]
 		if begun && line[0] == ' ' || isBelowTop(line, begun) {
+			if named && goesOn(line) {
+				return "", ""
+			}
 			continue
 		}
-		begun = true
 		key, value, ok := topEntry(line)
 		if !ok {
 			return "", ""
 		}
+		begun, named = true, string(key) == "apiVersion" || string(key) == "kind"
 		switch string(key) {
 		case "apiVersion":
 			apiVersion, versions = plainScalar(value), versions+1
 		case "kind":
 			kind, kinds = plainScalar(value), kinds+1
+		case "items":
+			return "", ""
 		}
 	}
-	if versions != 1 || kinds != 1 || apiVersion == "" || kind == "" || safeyaml.HasOddBreaks(d.text) {
+	if versions != 1 || kinds != 1 || apiVersion == "" || kind == "" || safeyaml.HasOddBreaks(d.Text) {
 		return "", ""
 	}
 	return apiVersion, kind
+}
+
+// goesOn reports a line that may continue the text of an entry before it.
+func goesOn(line []byte) bool {
+	text := bytes.TrimSpace(line)
+	return len(text) > 0 && text[0] != '#'
 }
 
 // isBelowTop reports a line that is no entry of the top mapping: a blank one, a comment, or one that belongs to an entry
@@ -73,7 +84,7 @@ func isPlainWord(b []byte) bool {
 	return true
 }
 
-// plainScalar gives the value of a scalar that takes one line and needs no unescaping, else "".
+// plainScalar gives the value of a string that takes one line and needs no unescaping, else "".
 func plainScalar(value []byte) string {
 	if comment := bytes.Index(value, []byte(" #")); comment >= 0 {
 		value = value[:comment]
@@ -81,6 +92,8 @@ func plainScalar(value []byte) string {
 	value = bytes.TrimSpace(value)
 	if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
 		value = value[1 : n-1]
+	} else if _, tag := yamlfast.Resolve(string(value)); tag != "!!str" {
+		return ""
 	}
 	for _, c := range value {
 		if !(c == '/' || c == '.' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z') {

@@ -236,17 +236,17 @@ func (f *imageFinder) scalarsAt(mapping *yamlnode.Node, key string) []*yamlnode.
 	return items
 }
 
-// get finds the value of a key in a mapping. It indexes a mapping that is large, or may be by its merges: each of many
-// fields may be looked up with several others, and each of many images take something from it.
+// get finds the value of a key in a mapping. It indexes a mapping that is large: each of many fields may be looked up
+// with several others, and each of many images take something from it.
 func (f *imageFinder) get(mapping *yamlnode.Node, key string) *yamlnode.Node {
 	const large = 128
 	mapping = resolve(mapping)
-	if mapping == nil || mapping.Kind != yamlnode.MappingNode || len(mapping.Content) < large && !merges(mapping) {
+	if mapping == nil || mapping.Kind != yamlnode.MappingNode || len(mapping.Content) < large {
 		return get(mapping, key)
 	}
 	index := f.indexes[mapping]
 	if index == nil {
-		fields := effective(mapping).Content
+		fields := mapping.Content
 		index = make(map[string]*yamlnode.Node, len(fields)/2)
 		for i := 0; i+1 < len(fields); i += 2 {
 			index[keyOf(fields[i])] = fields[i+1]

@@ -56,7 +56,7 @@ func (m Manifest) findImages(ctx context.Context, opts ImageOptions, hints bool)
 			return nil
 		}
 		finder.documentState = documentState{
-			hintTries: maxHintTries, fills: minFills + len(doc.text)/8, fieldVisits: minFills + 4*len(doc.text),
+			hintTries: maxHintTries, fills: minFills + len(doc.Text)/8, fieldVisits: minFills + 4*len(doc.Text),
 		}
 		start := len(finder.found)
 		err := walk(doc, finder.visit)
@@ -144,10 +144,10 @@ func (f *imageFinder) parse(image string) (Reference, error) {
 
 // mayMatter tells from the bytes of a document whether it can hold an image, if its keys are spelled as they read.
 func (f *imageFinder) mayMatter(doc *document) bool {
-	named := f.hints || containsWord(doc.text, f.words.fields)
+	named := f.hints || containsWord(doc.Text, f.words.fields)
 	apiVersion, kind := doc.scanIdentity()
 	if kind == "" {
-		return named || containsWord(doc.text, f.words.groups)
+		return true
 	}
 	group, _ := SplitAPIVersion(apiVersion)
 	switch scopeOf(group, kind) {
@@ -156,11 +156,9 @@ func (f *imageFinder) mayMatter(doc *document) bool {
 	case scopeConfig:
 		return f.hints
 	case scopeTyped:
-		if !strings.HasSuffix(kind, "List") {
-			return named
-		}
+		return named
 	}
-	return named || containsWord(doc.text, f.words.groups)
+	return named || containsWord(doc.Text, f.words.groups)
 }
 
 // visit reads one mapping.

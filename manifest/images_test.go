@@ -212,7 +212,7 @@ apiVersion: batch/v1
 kind: Job
 metadata:
   name: j
-  namespace: n
+  namespace: ns
   annotations: {helm.sh/hook: "pre-install,post-install", note: "see quay.io/a/note:v1"}
 spec:
   template:
@@ -249,7 +249,7 @@ spec:
 `).ImageReport(ImageOptions{})
 	require.NoError(t, err)
 
-	job := ObjectRef{Group: "batch", Version: "v1", Kind: "Job", Namespace: "n", Name: "j"}
+	job := ObjectRef{Group: "batch", Version: "v1", Kind: "Job", Namespace: "ns", Name: "j"}
 	hooks := []string{"pre-install", "post-install"}
 	assert.Equal(t, []ImageUse{{
 		Place:     Place{Object: job, Document: 1, Line: 13, Path: "spec.template.spec.containers[0].image", Container: "c", Hooks: hooks},

@@ -2,8 +2,8 @@ package manifest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -15,7 +15,9 @@ import (
 // with an error that joins one *DocumentError per unreadable document. After a thousand of them it reads no further,
 // and the error is ErrOutputTooLarge as well.
 //
-// If a mapping repeats a key the last one wins, and a merge (<<) counts at its place, as in Helm and kubectl.
+// A manifest says what Kubernetes makes of it when Helm or kubectl sends it: numbers by YAML 1.1 (010 is 8), the last of
+// two equal keys, merges (<<) at their place, and an object with a field items is a list of objects. A document that
+// Helm, Kubernetes and other readers of YAML understand differently is refused instead of guessed at.
 type Manifest []byte
 
 // DocumentError is the failure to read one document of a manifest. errors.Is finds ErrBadManifest in it, and
@@ -39,37 +41,35 @@ func (e *DocumentError) Error() string {
 // Unwrap returns ErrBadManifest and the cause.
 func (e *DocumentError) Unwrap() []error { return []error{ErrBadManifest, e.Err} }
 
-// Objects decodes every document to the form that encoding/json gives (numbers are float64), by the same rules as
-// Helm and kubectl read YAML. The items of a List are returned in its place. Documents without content are left out.
+// Objects decodes every document to the form that encoding/json gives (numbers are float64), as Kubernetes reads it. The
+// items of a list are returned in its place, with the kind and apiVersion that Kubernetes gives them. Documents without
+// content are left out.
 func (m Manifest) Objects() ([]map[string]any, error) {
 	var objects []map[string]any
 	err := m.read(context.Background(), func(doc *document) error {
-		var value any
-		if err := doc.pass.Decode(doc.text, &value); err != nil {
-			return doc.fail(err)
+		_, found, err := doc.decode()
+		for _, object := range found {
+			objects = append(objects, withFloats(object).(map[string]any))
 		}
-		switch value := value.(type) {
-		case nil:
-		case map[string]any:
-			objects = appendObjects(objects, value)
-		default:
-			return doc.fail(fmt.Errorf("a %T where an object was expected", value))
-		}
-		return nil
+		return err
 	})
 	return objects, err
 }
 
-func appendObjects(objects []map[string]any, object map[string]any) []map[string]any {
-	kind, _ := object["kind"].(string)
-	items, isList := object["items"].([]any)
-	if !isList || !strings.HasSuffix(kind, "List") {
-		return append(objects, object)
-	}
-	for _, item := range items {
-		if item, ok := item.(map[string]any); ok {
-			objects = appendObjects(objects, item)
+// withFloats turns the numbers of a decoded value into float64.
+func withFloats(value any) any {
+	switch value := value.(type) {
+	case json.Number:
+		number, _ := value.Float64() // the decoder got it from one
+		return number
+	case map[string]any:
+		for key, below := range value {
+			value[key] = withFloats(below)
+		}
+	case []any:
+		for i, below := range value {
+			value[i] = withFloats(below)
 		}
 	}
-	return objects
+	return value
 }

@@ -8,43 +8,18 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-)
 
-func TestDocuments(t *testing.T) {
-	for _, test := range []struct {
-		name, stream string
-		want         []string // "line: text"
-	}{
-		{"one", "a: 1\n", []string{"1: a: 1\n"}},
-		{"marker first", "---\na: 1\n", []string{"1: \na: 1\n"}},
-		{"two", "a: 1\n---\nb: 2\n", []string{"1: a: 1\n", "2: \nb: 2\n"}},
-		{"only comments between", "a: 1\n---\n# nothing\n---\nb: 2", []string{"1: a: 1\n", "4: \nb: 2"}},
-		{"content beside the marker", "--- {a: 1}\n--- # b\nb: 2\n", []string{"1:  {a: 1}\n", "2:  # b\nb: 2\n"}},
-		{"end marker", "a: 1\n...\nb: 2\n", []string{"1: a: 1\n", "2: \nb: 2\n"}},
-		{"carriage returns", "a: 1\r\n---\r\nb: 2\r\n", []string{"1: a: 1\r\n", "2: \r\nb: 2\r\n"}},
-		{"byte order mark", "\ufeff---\na: 1\n", []string{"1: \na: 1\n"}},
-		{"directives go with their document", "%YAML 1.1\n---\na: 1\n---\nb: 2\n", []string{"1: %YAML 1.1\n---\na: 1\n", "4: \nb: 2\n"}},
-		{"marker in a block scalar", "a: |\n  x\n  ---\n  y\n---\nb: 2\n", []string{"1: a: |\n  x\n  ---\n  y\n", "5: \nb: 2\n"}},
-		{"no marker without white space", "a: 1\n---b: 2\n----\n", []string{"1: a: 1\n---b: 2\n----\n"}},
-		{"empty", "", nil},
-		{"markers only", "---\n---\n...\n", nil},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var got []string
-			for doc := range Manifest(test.stream).documents() {
-				got = append(got, fmt.Sprintf("%d: %s", doc.line, doc.text))
-				assert.Equal(t, string(doc.text), test.stream[doc.offset:doc.offset+len(doc.text)])
-			}
-			assert.Equal(t, test.want, got)
-		})
-	}
-}
+	"github.com/sut-bench/helmexec/internal/safeyaml"
+)
 
 func TestScanIdentity(t *testing.T) {
 	for _, test := range []struct{ name, document, want string }{
 		{"plain", "# Source: x\napiVersion: v1\nkind: Pod\nspec:\n  a: 1\n", "v1 Pod"},
 		{"quoted", "apiVersion: \"v1\" # it\nkind: 'Pod'\n", "v1 Pod"},
-		{"list not indented", "apiVersion: v1\nitems:\n- a: 1\nkind: List\n", "v1 List"},
+		{"a list not indented", "apiVersion: v1\nrules:\n- a: 1\nkind: Role\n", "v1 Role"},
+		{"items", "apiVersion: v1\nkind: Pod\nitems:\n- a: 1\n", ""},
+		{"a kind that is no text", "apiVersion: v1\nkind: yes\n", ""},
+		{"a text in quotes that is no word for true", "apiVersion: v1\nkind: 'yes'\n", "v1 yes"},
 		{"JSON", `{"apiVersion": "v1", "kind": "Pod"}`, ""},
 		{"indented as a whole", "  kind: Pod\n  x: \"\nkind: ConfigMap\napiVersion: v1\n  \"\n", ""},
 		{"a second kind in quotes", "apiVersion: v1\nx: \"\nkind: ConfigMap\n\"\nkind: Pod\n", ""},
@@ -56,7 +31,7 @@ func TestScanIdentity(t *testing.T) {
 		{"no kind", "apiVersion: v1\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			apiVersion, kind := (&document{text: []byte(test.document)}).scanIdentity()
+			apiVersion, kind := (&document{Document: safeyaml.Document{Text: []byte(test.document)}}).scanIdentity()
 			assert.Equal(t, test.want, strings.TrimSpace(apiVersion+" "+kind))
 		})
 	}
@@ -156,9 +131,8 @@ func TestOddYAML(t *testing.T) {
 		{"metadata that is no mapping", "apiVersion: v1\nkind: Pod\nmetadata: x\nspec: {containers: [{image: a}]}", []string{"a"}},
 		{"empty, null, number, list and mapping for an image", pod + "{containers: [{image: ''}, {image: null}, {image:}, {image: {a: b}}, {image: 1}]}", []string{"1"}},
 		{"JSON", `{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"image": "a"}]}}`, []string{"a"}},
-		{"lone carriage returns", strings.ReplaceAll("---\nx: 1\n---\napiVersion: v1\nkind: Pod\nspec: {containers: [{image: a}]}\n", "\n", "\r"), []string{"a"}},
+		{"lone carriage returns", strings.ReplaceAll("x: 1\napiVersion: v1\nkind: Pod\nspec: {containers: [{image: a}]}\n", "\n", "\r"), []string{"a"}},
 		{"a document in quotes that looks like another", "apiVersion: v1\nkind: Pod\nx: '\n\n  kind: ConfigMap'\nspec: {containers: [{image: a}]}", []string{"a"}},
-		{"no object", "containers: [{image: a}]", []string{}},
 		{"nothing", "", []string{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -224,10 +198,10 @@ apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: d
-  namespace: n # here
+  namespace: ns # here
   annotations:
     "helm.sh/hook": pre-install, test
-spec: [not, read
+spec: [not, read]
 ---
 kind: Pod
 apiVersion: v1
@@ -258,9 +232,18 @@ metadata:
 metadata: of several lines"}
   name: odd
 ---
+apiVersion: v1
+kind: PodList
+items:
+- metadata: {name: without-kind}
+---
 no: object
 ---
 kind: [
+---
+apiVersion: v1
+kind: Service
+spec: [open
 `)
 	places, err := stream.Index()
 	var got []string
@@ -268,7 +251,7 @@ kind: [
 		got = append(got, fmt.Sprintf("%d %d %s %s", place.Document, place.Line, place.Object, strings.Join(place.Hooks, "+")))
 	}
 	assert.Equal(t, []string{
-		"1 2 apps/Deployment n/d pre-install+test",
+		"1 2 apps/Deployment ns/d pre-install+test",
 		"2 11 Pod p- ",
 		"3 18 Service s ",
 		"3 19 Secret ",
@@ -276,9 +259,12 @@ kind: [
 		"5 23 Pod by-alias ",
 		"6 28 Pod last ",
 		"7 33 Pod odd ",
+		"8 43 Pod without-kind ",
 	}, got)
 	assert.ErrorIs(t, err, ErrBadManifest)
-	assert.ErrorContains(t, err, "manifest document 9 at line 41")
+	assert.ErrorContains(t, err, "manifest document 9 at line 44: it has no kind")
+	assert.ErrorContains(t, err, "manifest document 10 at line 46")
+	assert.ErrorContains(t, err, "manifest document 11 at line 48")
 }
 
 func TestIndexOfItself(t *testing.T) {

@@ -10,78 +10,57 @@ import (
 // Index lists the objects of the manifest in their order, with the items of a List in its place. It is much faster
 // than Objects, because it reads only what names an object. Path and Container of the places are empty.
 //
-// Documents that cannot be read are reported in the error, as far as what names them cannot be read.
+// Documents that cannot be read are reported in the error.
 func (m Manifest) Index() ([]Place, error) { return m.IndexContext(context.Background()) }
 
 // IndexContext is Index, but stops with the context's error when the context ends.
 func (m Manifest) IndexContext(ctx context.Context) ([]Place, error) {
 	var places []Place
 	err := m.read(ctx, func(doc *document) error {
-		node, err := doc.header()
-		if err == nil {
-			places = appendPlaces(places, doc, node)
+		objects, err := doc.headers()
+		for _, node := range objects {
+			ref, hooks := identify(node)
+			places = append(places, Place{Object: ref, Document: doc.number, Line: doc.Line + max(node.Line, 1) - 1, Hooks: hooks})
 		}
 		return err
 	})
 	return places, err
 }
 
-// appendPlaces adds the object that a node describes, or the items of the List.
-func appendPlaces(places []Place, doc *document, node *yamlnode.Node) []Place {
-	node = resolve(node)
-	ref, hooks := identify(node)
-	if ref.Kind == "" {
-		return places
-	}
-	items := listItems(node, ref.Kind)
-	if items == nil {
-		return append(places, Place{Object: ref, Document: doc.number, Line: doc.line + max(node.Line, 1) - 1, Hooks: hooks})
-	}
-	for _, item := range items.Content {
-		places = appendPlaces(places, doc, item)
-	}
-	return places
-}
-
-// header parses as much of the document as names its object: apiVersion, kind and metadata. Where these cannot be
-// told from the lines it parses the document as a whole.
-func (d *document) header() (*yamlnode.Node, error) {
-	apiVersion, kind := d.scanIdentity()
-	if kind != "" && !bytes.HasSuffix([]byte(kind), []byte("List")) {
+// headers reads as much of the document as names its objects: apiVersion, kind and metadata. Where these cannot be
+// told from the lines it reads the document as a whole.
+func (d *document) headers() ([]*yamlnode.Node, error) {
+	if apiVersion, kind := d.scanIdentity(); kind != "" && d.searchable() {
 		if text, line, ok := d.metadata(); ok {
-			part := &document{pass: d.pass, text: append([]byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\n"), text...)}
-			if nodes, err := part.nodes(); err == nil && len(nodes) == 1 {
-				node := content(nodes[0])
+			part := document{pass: d.pass}
+			part.Text = append([]byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\n"), text...)
+			if node, err := part.node(); err == nil && node != nil {
 				node.Line = line
-				return node, nil
+				return []*yamlnode.Node{node}, nil
 			}
 		}
 	}
-	nodes, err := d.nodes()
-	if err != nil || len(nodes) == 0 {
-		return &yamlnode.Node{}, err
-	}
-	return content(nodes[0]), nil
+	return d.read()
 }
 
 // metadata finds the lines of the field metadata, for a document that scanIdentity could read. Line is that of the
 // document's first content.
 func (d *document) metadata() (text []byte, line int, ok bool) {
-	number, start, end, seen := 0, -1, len(d.text), 0
+	number, start, end, seen := 0, -1, len(d.Text), 0
 	at := 0
-	for content := range bytes.Lines(d.text) {
+	for content := range bytes.Lines(d.Text) {
 		number++
 		switch c := content[0]; {
 		case c == ' ' || c == '#' || c == '\n' || c == '\r' || c == '\t':
 		case bytes.HasPrefix(content, []byte("metadata:")):
-			start, end = at, len(d.text)
+			start, end = at, len(d.Text)
 			seen++
 			fallthrough
 		default:
 			if line == 0 {
 				line = number
 			}
-			if start >= 0 && start < at && end == len(d.text) {
+			if start >= 0 && start < at && end == len(d.Text) {
 				end = at
 			}
 		}
@@ -93,5 +72,5 @@ func (d *document) metadata() (text []byte, line int, ok bool) {
 	if seen == 0 {
 		start = end
 	}
-	return d.text[start:end], line, true
+	return d.Text[start:end], line, true
 }

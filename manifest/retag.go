@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/yamlfast"
 )
 
 // RetagOptions chooses what Retag rewrites. Its zero value takes every image that a cluster pulls.
@@ -88,6 +90,7 @@ type editor struct {
 var (
 	errShared = errors.New("shares a field with an image that is rewritten in another way")
 	errFolded = errors.New("the text is folded over several lines")
+	errNumber = errors.New("Kubernetes reads the number otherwise than it is written: put it in quotes")
 )
 
 // retag adds the edits that make an image another one: all of them or none.
@@ -242,7 +245,11 @@ func (s *source) edit(part imagePart, text string) (edit, error) {
 	located := s.locate(part.node)
 	start, startOK := located.at(part.start)
 	end, endOK := located.at(part.end)
-	if !startOK || !endOK || end < start {
+	switch {
+	case startOK && endOK && start <= end:
+	case isNumeric(part.node):
+		return edit{}, errNumber
+	default:
 		return edit{}, errFolded
 	}
 	const quoted = yamlnode.DoubleQuotedStyle | yamlnode.SingleQuotedStyle | yamlnode.LiteralStyle
@@ -255,21 +262,11 @@ func (s *source) edit(part imagePart, text string) (edit, error) {
 	return edit{start, end, text}, nil
 }
 
-// isPlainString reports text that YAML takes for a string without quotes. References hold no character that means
+// isPlainString reports text that Kubernetes takes for a string without quotes. References hold no character that means
 // anything, but a tag can look like a number or like a word such as null.
 func isPlainString(text string) bool {
-	if strings.Contains(text, "/") {
-		return true
-	}
-	var node yamlnode.Node
-	if yamlnode.Unmarshal([]byte(text), &node) != nil || len(node.Content) != 1 || node.Content[0].Tag != "!!str" {
-		return false
-	}
-	switch strings.ToLower(text) { // YAML 1.1, which Kubernetes reads, has more words for true and false
-	case "y", "n", "yes", "no", "on", "off":
-		return false
-	}
-	return strings.Trim(text, "0123456789_:.") != "" // and numbers to the base of 60
+	_, tag := yamlfast.Resolve(text)
+	return tag == "!!str"
 }
 
 // RegistryMap is a ready rewrite for Retag: it maps registries, or repositories and everything below them, to their

@@ -91,11 +91,16 @@ func (s *source) segments(node *yamlnode.Node) *scalarText {
 		return singleQuoted(rest, at)
 	case node.Style&yamlnode.LiteralStyle != 0 && rest[0] == '|':
 		return literal(rest, node.Value, at)
-	case strings.HasPrefix(string(rest[:min(len(rest), len(node.Value))]), node.Value):
+	case !strings.HasPrefix(string(rest[:min(len(rest), len(node.Value))]), node.Value):
+	case isNumeric(node) && strings.IndexByte(" \t\r\n,]}", (string(rest[len(node.Value):min(len(rest), len(node.Value)+1)]) + "\n")[0]) < 0:
+	default:
 		return &scalarText{segments: []segment{{0, at}}, known: len(node.Value)}
 	}
-	return nothing // a plain or folded scalar over several lines
+	return nothing // a plain or folded scalar over several lines, or a number that is written otherwise than it reads
 }
+
+// isNumeric reports a scalar that is a number.
+func isNumeric(node *yamlnode.Node) bool { return node.Tag == "!!int" || node.Tag == "!!float" }
 
 // offset turns a line and a column, which counts characters, into a place in the text.
 func (s *source) offset(line, column int) (int, bool) {

@@ -147,17 +147,14 @@ func eachObject(check func() error, change func(object map[string]any)) Transfor
 		}
 		var out bytes.Buffer
 		err := m.read(context.Background(), func(doc *document) error {
-			var object map[string]any
-			if err := doc.pass.Decode(doc.text, &object, safeyaml.UseNumber); err != nil {
-				return doc.fail(err)
+			object, items, err := doc.decode()
+			if err != nil || object == nil {
+				return err
 			}
-			if object == nil {
-				return nil
-			}
-			for _, item := range appendObjects(nil, object) {
+			for _, item := range items {
 				change(item)
 			}
-			if room := minIndentation + indentationPerByte*len(doc.text); indentation(object, 0, room) > room {
+			if room := minIndentation + indentationPerByte*len(doc.Text); indentation(object, 0, room) > room {
 				return doc.fail(errTooIndented)
 			}
 			text, err := yaml.Marshal(object)
@@ -165,7 +162,7 @@ func eachObject(check func() error, change func(object map[string]any)) Transfor
 				return doc.fail(err)
 			}
 			out.WriteString("---\n")
-			out.Write(leadingComments(doc.text))
+			out.Write(leadingComments(doc.Text))
 			out.Write(text)
 			return nil
 		})
@@ -212,7 +209,7 @@ func leadingComments(text []byte) []byte {
 	for line := range bytes.Lines(bytes.TrimPrefix(text, safeyaml.ByteOrderMark)) {
 		switch trimmed := bytes.TrimSpace(line); {
 		case len(trimmed) == 0:
-		case trimmed[0] == '#':
+		case trimmed[0] == '#' && !safeyaml.HasOddBreaks(trimmed):
 			comments = append(append(comments, trimmed...), '\n')
 		default:
 			return comments

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -61,28 +60,19 @@ type walker struct {
 	visit visitor
 }
 
-// walk parses a document and visits it.
+// walk reads a document and visits it.
 func walk(doc *document, visit visitor) error {
-	nodes, err := doc.nodes()
-	errs := []error{err}
-	src := &source{doc: doc, text: doc.text, start: doc.offset, first: doc.line}
-	for _, node := range nodes {
-		if err := (&walker{visit: visit}).root(node, src); err != nil {
-			errs = append(errs, doc.fail(err))
+	objects, err := doc.read()
+	if err != nil {
+		return err
+	}
+	src := &source{doc: doc, text: doc.Text, start: doc.Offset, first: doc.Line}
+	for _, node := range objects {
+		if err := (&walker{visit: visit}).mapping(&cursor{index: -1, node: node, src: src}, 0); err != nil {
+			return doc.fail(err)
 		}
 	}
-	return errors.Join(errs...)
-}
-
-func (w *walker) root(node *yamlnode.Node, src *source) error {
-	node = content(node)
-	switch {
-	case node.Kind == yamlnode.MappingNode:
-		return w.mapping(&cursor{index: -1, node: node, src: src}, 0)
-	case node.Kind == 0, node.Kind == yamlnode.DocumentNode, node.Tag == "!!null":
-		return nil
-	}
-	return errors.New("not a mapping, so not an object")
+	return nil
 }
 
 // mapping visits a mapping and what is below.
@@ -93,7 +83,6 @@ func (w *walker) mapping(c *cursor, depth int) error {
 	if err := c.src.doc.pass.Context().Err(); err != nil {
 		return err
 	}
-	c.node = effective(c.node)
 	if describesObject(c) {
 		if skip, err := w.enter(c, depth); skip || err != nil {
 			return err
@@ -151,11 +140,15 @@ func (w *walker) sequence(c *cursor, key string, first int, list *yamlnode.Node,
 	return nil
 }
 
-// describesObject reports a mapping that is an object of its own: a document, an item of a List, or an object which
-// another one carries to create it, such as the Workflow in a Sensor.
+// describesObject reports a mapping that is an object of its own: a document, an item of a list, or an object which
+// another one carries to create it, such as the Workflow in a Sensor. Only custom resources, data for programs and texts
+// carry objects: in a kind of Kubernetes the fields apiVersion and kind of a mapping below change nothing.
 func describesObject(c *cursor) bool {
 	if c.object == nil {
 		return true
+	}
+	if c.object.scope == scopeTyped && !c.object.config && c.object.root.src == c.src {
+		return false
 	}
 	if get(c.node, "apiVersion") == nil || scalar(get(c.node, "kind")) == "" {
 		return false
@@ -163,16 +156,14 @@ func describesObject(c *cursor) bool {
 	return get(c.node, "spec") != nil || get(c.node, "metadata") != nil || get(c.node, "data") != nil
 }
 
-// enter makes c the root of an object. It reports skip for what is no object, and for a List, whose items it visits.
+// enter makes c the root of an object. It reports skip for an object that needs no visit, and for a List that another
+// object carries, whose items it visits.
 func (w *walker) enter(c *cursor, depth int) (skip bool, err error) {
 	ref, hooks := identify(c.node)
-	if ref.Kind == "" {
-		return true, nil
-	}
-	if items := listItems(c.node, ref.Kind); items != nil {
+	carried := c.object != nil
+	if items := listItems(c.node, ref.Kind); items != nil && carried {
 		return true, w.sequence(c, "items", 0, items, depth+1)
 	}
-	carried := c.object != nil
 	if carried {
 		hooks = c.object.hooks
 	}
@@ -204,7 +195,7 @@ func identify(node *yamlnode.Node) (ref ObjectRef, hooks []string) {
 	return ref, hooks
 }
 
-// listItems gives the items of a List; nil for any other object.
+// listItems gives the items of a List that another object carries; nil for any other object.
 func listItems(node *yamlnode.Node, kind string) *yamlnode.Node {
 	items := resolve(get(node, "items"))
 	if !strings.HasSuffix(kind, "List") || items == nil || items.Kind != yamlnode.SequenceNode {

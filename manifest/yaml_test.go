@@ -52,8 +52,7 @@ func TestYAMLThatExpands(t *testing.T) {
 	}{
 		{"aliases of aliases", bomb, true},
 		{"behind a byte order mark", "\ufeff" + bomb, true},
-		{"some aliases", "a: &a {b: c}\nd: [*a, *a, *a]\n", false},
-		{"directives", "%YAML 1.1\n%TAG ! tag:x\n---\na: b\n", false},
+		{"some aliases", "kind: A\na: &a {b: c}\nd: [*a, *a, *a]\n", false},
 		{"very many directives", strings.Repeat("%TAG !a! tag:x\n", 200) + "---\na: b\n", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -7,9 +7,11 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	yamlnode "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
@@ -66,33 +68,29 @@ func UseNumber(d *json.Decoder) *json.Decoder {
 // Decode reads the first document of a text as Helm does.
 func (p *Pass) Decode(text []byte, into any, opts ...yaml.JSONOpt) error {
 	text = bytes.TrimPrefix(fromUTF16(text), ByteOrderMark)
-	var err error
-	if mayAlias(text) {
-		_, err = p.Parse(text) // the decoder limits how many nodes aliases repeat, but not their bytes
-	} else {
-		err = checkDirectives(text)
-	}
-	if err != nil {
+	if mayAlias(text) { // the decoder limits how many nodes aliases repeat, but not their bytes
+		if nodes, err := p.Parse(text); err != nil && len(nodes) == 0 {
+			return err
+		}
+	} else if err := checkDirectives(text); err != nil {
 		return err
 	}
 	return yaml.Unmarshal(text, into, opts...)
 }
 
-// Parse gives the nodes of a text: one for each of its documents, and the first alone where no line break hides
-// others from the search for markers.
+// Parse gives the nodes of the documents in a text, up to the first that cannot be read.
 func (p *Pass) Parse(text []byte) ([]*yamlnode.Node, error) {
 	text = fromUTF16(text)
 	if err := checkDirectives(text); err != nil {
 		return nil, err
 	}
-	several, aliases := HasOddBreaks(text), mayAlias(text)
+	aliases := mayAlias(text)
 	var nodes []*yamlnode.Node
 	for decoder := yamlnode.NewDecoder(untilDone{p.ctx, bytes.NewReader(text)}); ; {
 		node := new(yamlnode.Node)
-		switch err := decoder.Decode(node); {
-		case err == io.EOF && (several || len(nodes) > 0):
+		if err := decoder.Decode(node); err == io.EOF {
 			return nodes, nil
-		case err != nil && err != io.EOF:
+		} else if err != nil {
 			return nodes, err
 		}
 		if aliases {
@@ -100,10 +98,48 @@ func (p *Pass) Parse(text []byte) ([]*yamlnode.Node, error) {
 				return nodes, err
 			}
 		}
-		if nodes = append(nodes, node); !several {
-			return nodes, nil
-		}
+		nodes = append(nodes, node)
 	}
+}
+
+var errSeveral = errors.New("several documents without a line of --- between them, of which Kubernetes reads one")
+
+// Read gives the node of a document, and the value that Kubernetes decodes it to: by the same library, sigs.k8s.io/yaml,
+// with numbers as json.Number. Both are nil for a document without content. Whether both say the same is for the caller
+// to compare.
+func (p *Pass) Read(text []byte) (node *yamlnode.Node, value any, err error) {
+	if !utf8.Valid(text) {
+		return nil, nil, errors.New("not in UTF-8")
+	}
+	text = asLines(text)
+	if first := bytes.TrimLeft(text, " \t\r\n"); HasOddBreaks(text) && len(first) > 0 && first[0] == '{' {
+		return nil, nil, errors.New("line breaks which JSON and YAML, as either of which Kubernetes may read this, take differently")
+	}
+	nodes, err := p.Parse(text)
+	switch {
+	case len(nodes) > 1 || len(nodes) == 1 && err != nil && !errors.Is(err, errdef.ErrOutputTooLarge) && p.ctx.Err() == nil:
+		return nil, nil, errSeveral
+	case err != nil:
+		return nil, nil, err
+	}
+	if err := yaml.Unmarshal(text, &value, UseNumber); err != nil {
+		return nil, nil, err
+	}
+	if len(nodes) == 1 {
+		node = nodes[0]
+	}
+	return node, value, nil
+}
+
+// asLines gives a text as Kubernetes passes it on, which reads it line by line: each ends in a line feed.
+func asLines(text []byte) []byte {
+	if n := len(text); n > 0 && text[n-1] != '\n' {
+		text = append(text[:n:n], '\n')
+	}
+	if bytes.IndexByte(text, '\r') >= 0 {
+		text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	}
+	return text
 }
 
 // fromUTF16 converts a text in UTF-16, which YAML allows, to UTF-8, so that searches for bytes work.
@@ -224,36 +260,6 @@ func (m *aliasMeter) size(n *yamlnode.Node) (int, error) {
 	}
 	return size, nil
 }
-
-// Split splits a stream into its documents, without empty ones. A line that starts with "---" always separates:
-// within a mapping no text can have such a line.
-func Split(data []byte) [][]byte {
-	var docs [][]byte
-	start, pos := 0, 0
-	marked, content := false, false // whether a marker began the current document, and whether anything is in it
-	for line := range bytes.Lines(data) {
-		rest := line
-		if after, found := bytes.CutPrefix(line, []byte("---")); found && (len(after) == 0 || isSpace(after[0])) {
-			if content {
-				docs = append(docs, data[start:pos])
-			}
-			if content || marked {
-				start = pos
-			}
-			marked, content = true, false
-			rest = after
-		}
-		rest = bytes.TrimSpace(rest)
-		content = content || len(rest) > 0 && rest[0] != '#' && rest[0] != '%'
-		pos += len(line)
-	}
-	if content {
-		docs = append(docs, data[start:])
-	}
-	return docs
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // ByteOrderMark can be in front of a text.
 var ByteOrderMark = []byte("\ufeff")

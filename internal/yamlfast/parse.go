@@ -1,7 +1,8 @@
 // Package yamlfast reads the part of YAML that nearly all rendered charts keep to, several times as fast as the
 // general parser: block mappings and lists, scalars, flow collections. Both of its readers give up on everything else,
 // which includes every error, and on whatever they are not sure about; what they accept they read as the general parser
-// does. A text holds one document, without the marker lines around it.
+// does, and as sigs.k8s.io/yaml decodes it, which Helm and Kubernetes use. A text holds one document, without the marker
+// lines around it.
 package yamlfast
 
 import (
@@ -12,9 +13,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Parse makes the nodes of a document, without comments and without other tags than those of null and of merges. It
-// gives up (ok is false) also where a scalar goes over several lines, but for literal blocks, and where lines end as on
-// Windows.
+// Parse makes the nodes of a document, without comments. Scalars have the tags and values of Resolve. It gives up (ok is
+// false) also where a scalar goes over several lines, but for literal blocks, where lines end as on Windows, where a key
+// is no string or repeats, and where a number is infinite.
 //
 // It gives up when the context ends.
 func Parse(ctx context.Context, text []byte) (root *yaml.Node, ok bool) {
@@ -209,12 +210,34 @@ func (p *parser) mapping(indent, depth int) *yaml.Node {
 		p.skipSpaces()
 		mapping.Content = append(mapping.Content, key, p.entry(indent, depth))
 		if next, found := p.nextContent(); !found || next < indent {
+			p.failed = p.failed || repeats(mapping)
 			return mapping
 		} else if next > indent {
 			break
 		}
 	}
 	return p.fail()
+}
+
+// repeats reports a mapping in which a key stands twice.
+func repeats(mapping *yaml.Node) bool {
+	const few = 16
+	keys := len(mapping.Content) / 2
+	if keys > few {
+		seen := make(map[string]bool, keys)
+		for i := 0; i < len(mapping.Content); i += 2 {
+			seen[mapping.Content[i].Value] = true
+		}
+		return len(seen) < keys
+	}
+	for i := 2; i < len(mapping.Content); i += 2 {
+		for j := 0; j < i; j += 2 {
+			if mapping.Content[i].Value == mapping.Content[j].Value {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // entry reads what stands behind a key of a mapping whose keys are at the given indent.
@@ -293,9 +316,7 @@ func (p *parser) key(length int) *yaml.Node {
 	case text[0] == '"' || text[0] == '\'':
 		key.Value, key.Tag, key.Style = text[1:len(text)-1], "!!str", quoteStyle(text[0])
 	default:
-		key.Value = strings.TrimRight(text, " ")
-		key.Tag = plainTag(key.Value)
-		p.failed = p.failed || key.Value == "<<"
+		p.setPlainKey(key, strings.TrimRight(text, " "))
 	}
 	return key
 }
@@ -311,14 +332,16 @@ func isPlainStart[T string | []byte](text T) bool {
 	return true
 }
 
-func plainTag(text string) string {
-	switch text {
-	case "", "~", "null", "Null", "NULL":
-		return "!!null"
-	case "<<":
-		return "!!merge"
-	}
-	return "!!str"
+// setPlain sets the value of a scalar without quotes.
+func (p *parser) setPlain(n *yaml.Node, text string) {
+	n.Value, n.Tag = Resolve(text)
+	p.failed = p.failed || n.Tag == Infinite
+}
+
+// setPlainKey is setPlain for a key.
+func (p *parser) setPlainKey(n *yaml.Node, text string) {
+	n.Value, n.Tag = Resolve(text)
+	p.failed = p.failed || n.Tag != "!!str" || text == "<<"
 }
 
 func quoteStyle(quote byte) yaml.Style {

@@ -3,6 +3,7 @@ package yamlfast
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+	k8syaml "sigs.k8s.io/yaml"
 )
 
 // manifestFiles lists manifests of every sort: ours, and those of the folder that HELMEXEC_CORPUS names.
@@ -72,6 +74,8 @@ func FuzzParse(f *testing.F) {
 		"a: |\n\n  x\n   y\n\n  # z\nb:\n- |-\n  c\n- - d\n  -\n    e: f\n- 'g''h'\n- \"i\\\"j\\n\" # k\n",
 		"a: {b: [c, \"d\", 'e'], \"f\":g, h: {}, i: a:b}\nj: []\nk: # l\nm:\n  n: ~\n",
 		"a: <<\nb: '<<'\nc: [<<]\n",
+		"a: [0x2, 1_0, 0b10, 010, 1e3, .5, -0, 1.0, yes, Off, n, ~, 2001-01-01, 0o7, 0b-1, 18446744073709551615]\ntrue: 1\n",
+		"a: 0x2\nb: 1_0\nc: 0644\nd: on\ne: .inf\nf: +.5\ng: 1.10\nh: -.INF\n",
 		"a:\n- b\n- c: d\n  e:\n  - f\ng: -1\nh: :8080\ni: ?x\nj: a#b\nk: a #b\n",
 	} {
 		f.Add([]byte(seed))
@@ -99,15 +103,71 @@ func compareParsers(text []byte) string {
 	if decoder.Decode(new(yaml.Node)) == nil {
 		return "accepted, but there is a second document"
 	}
-	return compareTrees(fast, general.Content[0])
+	if difference := compareTrees(fast, general.Content[0]); difference != "" {
+		return difference
+	}
+	decoded, err := decode(text)
+	if err != nil {
+		return "accepted, but " + err.Error()
+	}
+	return compareDecoded(fast, decoded)
+}
+
+// decode is how Kubernetes reads a document.
+func decode(text []byte) (value any, err error) {
+	lines := append(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), '\n')
+	err = k8syaml.Unmarshal(lines, &value, func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d })
+	return value, err
+}
+
+// compareDecoded gives a difference between a node and the value that Kubernetes reads. Where a mapping repeats a key the
+// last one counts; keys are strings.
+func compareDecoded(n *yaml.Node, value any) string {
+	ok := false
+	switch value := value.(type) {
+	case nil:
+		ok = n.Kind == yaml.ScalarNode && n.Tag == "!!null"
+	case string:
+		ok = n.Kind == yaml.ScalarNode && n.Tag == "!!str" && n.Value == value
+	case bool:
+		ok = n.Kind == yaml.ScalarNode && n.Tag == "!!bool" && n.Value == fmt.Sprint(value)
+	case json.Number:
+		ok = n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!float") && n.Value == value.String()
+	case []any:
+		ok = n.Kind == yaml.SequenceNode && len(n.Content) == len(value)
+		for i := 0; ok && i < len(value); i++ {
+			if difference := compareDecoded(n.Content[i], value[i]); difference != "" {
+				return difference
+			}
+		}
+	case map[string]any:
+		last := make(map[string]*yaml.Node)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			last[n.Content[i].Value] = n.Content[i+1]
+		}
+		ok = n.Kind == yaml.MappingNode && len(last) == len(value)
+		for key, below := range last {
+			found, has := value[key]
+			if !has {
+				return fmt.Sprintf("no key %q in %v", key, value)
+			}
+			if difference := compareDecoded(below, found); difference != "" {
+				return difference
+			}
+		}
+	}
+	if !ok {
+		return fmt.Sprintf("%#v read as %+v", value, *n)
+	}
+	return ""
 }
 
 func compareTrees(fast, general *yaml.Node) string {
 	const styles = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 	isNull := general.Tag == "!!null"
 	switch {
-	case fast.Kind != general.Kind, fast.Value != general.Value, fast.Style&styles != general.Style&styles,
-		(fast.Tag == "!!null") != isNull, (fast.Tag == "!!merge") != (general.Tag == "!!merge"), general.Anchor != "", len(fast.Content) != len(general.Content),
+	case fast.Kind != general.Kind, fast.Value != general.Value && (fast.Tag == "!!str" || fast.Style&styles != 0), fast.Style&styles != general.Style&styles,
+		(fast.Tag == "!!null") != isNull, general.Anchor != "", len(fast.Content) != len(general.Content),
 		(fast.Line != general.Line || fast.Column != general.Column) && !(isNull && fast.Value == ""):
 		return fmt.Sprintf("%+v read as %+v", *general, *fast)
 	}

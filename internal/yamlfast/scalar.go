@@ -35,8 +35,7 @@ func (p *parser) plain(rest string) *yaml.Node {
 	}
 	n := p.node(yaml.ScalarNode, p.at)
 	p.at += len(rest)
-	n.Value = strings.TrimRight(rest, " ")
-	n.Tag = plainTag(n.Value)
+	p.setPlain(n, strings.TrimRight(rest, " "))
 	return n
 }
 
@@ -169,6 +168,7 @@ func (p *parser) flow(depth int) *yaml.Node {
 		switch next := p.peek(); {
 		case next == closing:
 			p.at++
+			p.failed = p.failed || kind == yaml.MappingNode && repeats(n)
 			return n
 		case next != ',':
 			return p.fail()
@@ -203,9 +203,11 @@ func (p *parser) flowKey() *yaml.Node {
 	if quoted {
 		key = p.quoted()
 	} else {
-		key = p.flowPlain()
+		var text string
+		key, text = p.flowPlain()
+		p.setPlainKey(key, text)
 	}
-	if p.peek() != ':' || key.Value == "<<" && !quoted || p.at-start > maxKey {
+	if p.peek() != ':' || p.at-start > maxKey {
 		return p.fail()
 	}
 	p.at++
@@ -222,18 +224,18 @@ func (p *parser) flowValue(depth int) *yaml.Node {
 	case '"', '\'':
 		return p.quoted()
 	}
-	n := p.flowPlain()
-	if p.peek() == ':' {
+	n, text := p.flowPlain()
+	if p.setPlain(n, text); p.peek() == ':' {
 		return p.fail()
 	}
 	return n
 }
 
-// flowPlain reads a scalar without quotes inside a flow collection.
-func (p *parser) flowPlain() *yaml.Node {
+// flowPlain reads a scalar without quotes inside a flow collection, and gives its text.
+func (p *parser) flowPlain() (*yaml.Node, string) {
 	rest := p.rest()
 	if rest == "" || !isPlainStart(rest) || rest[0] == ':' || rest[0] == '?' {
-		return p.fail()
+		return p.fail(), ""
 	}
 	end := 0
 scan:
@@ -242,20 +244,18 @@ scan:
 		case ',', ']', '}':
 			break scan
 		case '[', '{', '\t', '?':
-			return p.fail()
+			return p.fail(), ""
 		case ':':
 			if end+1 == len(rest) || strings.IndexByte(" ,[]{}", rest[end+1]) >= 0 {
 				break scan
 			}
 		case '#':
 			if rest[end-1] == ' ' {
-				return p.fail()
+				return p.fail(), ""
 			}
 		}
 	}
 	n := p.node(yaml.ScalarNode, p.at)
-	n.Value = strings.TrimRight(rest[:end], " ")
-	n.Tag = plainTag(n.Value)
 	p.at += end
-	return n
+	return n, strings.TrimRight(rest[:end], " ")
 }

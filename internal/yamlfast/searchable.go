@@ -3,11 +3,13 @@ package yamlfast
 import (
 	"bytes"
 	"context"
+	"strings"
 )
 
 // Searchable reports whether a document is a well-formed mapping in block style whose keys are spelled as they read, so
 // that a search of its bytes finds them. It makes no nodes, and takes a fraction of the time of Parse. It gives up also
-// where a text has anchors, aliases, tags or merges.
+// where a text has anchors, aliases, tags or merges, where a value goes on in the first column, and where a key is null or
+// a number is infinite.
 //
 // It gives up when the context ends in the midst of a long flow collection.
 func Searchable(ctx context.Context, text []byte) bool {
@@ -141,7 +143,7 @@ func (s *skimmer) entry(at int, isDash bool) bool {
 		}
 	}
 	length := s.keyLength(at)
-	if length < 0 || length > maxKey || bytes.HasPrefix(s.text[at:], []byte("<<")) {
+	if length < 0 || length > maxKey || bytes.HasPrefix(s.text[at:], []byte("<<")) || isNullKey(s.text[at:at+length]) {
 		return false
 	}
 	if at = s.skipSpaces(at + length + 1); at == s.end || s.text[at] == '#' && s.text[at-1] == ' ' {
@@ -149,6 +151,14 @@ func (s *skimmer) entry(at int, isDash bool) bool {
 	}
 	s.open = false
 	return s.value(at)
+}
+
+func isNullKey(key []byte) bool {
+	if strings.IndexByte("nN~", key[0]) < 0 {
+		return false
+	}
+	_, tag := Resolve(string(bytes.TrimRight(key, " ")))
+	return tag == "!!null"
 }
 
 func (s *skimmer) isDash(at int) bool {
@@ -174,7 +184,17 @@ func (s *skimmer) value(at int) bool {
 	case '{', '[':
 		return s.flow(at)
 	}
-	return isPlainStart(s.text[at:s.end]) && s.plainText(at)
+	return isPlainStart(s.text[at:s.end]) && !isInfinite(s.text[at:s.end]) && s.plainText(at)
+}
+
+func isInfinite(text []byte) bool {
+	digits := bytes.TrimLeft(text, "+-")
+	if len(digits) == 0 || digits[0] != '.' {
+		return false
+	}
+	text, _, _ = bytes.Cut(text, []byte(" #"))
+	_, tag := Resolve(string(bytes.TrimRight(text, " ")))
+	return tag == Infinite
 }
 
 // plainText reads one line of a scalar without quotes.
@@ -235,6 +255,15 @@ func (s *skimmer) quoted(at int) bool {
 // endValue reports whether a value can end at a position, and makes the line there the current one.
 func (s *skimmer) endValue(at int) bool {
 	if at > s.end {
+		for value := s.text[s.end:at]; len(value) > 0; {
+			i := bytes.IndexByte(value, '\n') + 1
+			if i == 0 {
+				break
+			}
+			if value = value[i:]; len(value) == 0 || strings.IndexByte(" \r\n", value[0]) < 0 {
+				return false
+			}
+		}
 		s.setLine(at)
 	}
 	after := s.skipSpaces(at)

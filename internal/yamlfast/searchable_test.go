@@ -30,6 +30,11 @@ func TestSearchable(t *testing.T) {
 
 		{"nothing", "\n# a\n", false},
 		{"a list", "- a\n", false},
+		{"a value that goes on in the first column", "a: 'b\nc: d'\n", false},
+		{"a flow mapping that goes on in the first column", "a: {b: c,\nd: e}\n", false},
+		{"an infinite number", "a: .inf\n", false},
+		{"no infinite number", "a: .5\nb: -.5 # c\n", true},
+		{"a key of null", "a: {b: c}\n~: d\n", false},
 		{"a text", "a\n", false},
 		{"a key below a text", "a: b\n  c: d\n", false},
 		{"a key below a text in quotes", "a: 'b'\n  c: d\n", false},
@@ -121,7 +126,41 @@ func compareSearch(text []byte) string {
 	if node.Content[0].Kind != yaml.MappingNode {
 		return "accepted, but it is no mapping"
 	}
-	return findHidden(text, &node)
+	decoded, err := decode(text)
+	if err != nil {
+		return "accepted, but " + err.Error()
+	}
+	if _, ok := decoded.(map[string]any); !ok {
+		return "accepted, but Kubernetes reads no mapping"
+	}
+	if difference := findHidden(text, &node); difference != "" {
+		return difference
+	}
+	return findHiddenKeys(text, decoded)
+}
+
+// findHiddenKeys finds a key that Kubernetes reads and a search of the bytes would miss. Of numbers and words for true
+// and false nobody searches any.
+func findHiddenKeys(text []byte, value any) string {
+	switch value := value.(type) {
+	case []any:
+		for _, item := range value {
+			if found := findHiddenKeys(text, item); found != "" {
+				return found
+			}
+		}
+	case map[string]any:
+		for key, below := range value {
+			isWord := strings.ContainsAny(key, "aeiouAEIOU") && key != "true" && key != "false"
+			if isWord && !bytes.Contains(text, []byte(key)) && !strings.Contains(key, "'") && !strings.ContainsAny(key, "0123456789") {
+				return fmt.Sprintf("accepted with a key that does not read as it is spelled: %q", key)
+			}
+			if found := findHiddenKeys(text, below); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
 }
 
 // findHidden finds what a search of the bytes would miss.

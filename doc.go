@@ -3,9 +3,9 @@
 // helm binary. It links neither the Helm SDK nor a Kubernetes client.
 //
 //	helm, err := helmexec.New(helmexec.Config{Namespace: "bench"})
-//	chart, err := helm.Chart2Info(ctx, "https://charts.example/suts/webapp:0.3.1", helmexec.ChartOptions{})
-//	release, err := helm.Install(ctx, helmexec.SUTHelmName("42", "my_web_app"), chart.Archive,
-//		helmexec.InstallOptions{Wait: true, OperationID: "42/1", JobID: "42"})
+//	plan, err := helm.Plan(ctx, helmexec.SUTHelmName("42", "my_web_app"), "https://charts.example/suts/webapp:0.3.1",
+//		helmexec.PlanOptions{})
+//	release, err := helm.Apply(ctx, plan, helmexec.ApplyOptions{Wait: true, OperationID: "42/1", JobID: "42"})
 //	removed, err := helm.Uninstall(ctx, release.Name, helmexec.UninstallOptions{Wait: true})
 //
 // # Addresses
@@ -46,6 +46,13 @@
 // has an effect. Each repository has its own folder in it, so that a hostile one cannot replace the
 // charts of another. A home that other users of the host can change is refused. At most
 // [Config].MaxProcesses helms run at once; a waiting caller gives up when its context ends.
+//
+// # Plans
+//
+// What a chart renders to can be another thing at each render, and another thing to each reader.
+// [Helm.Plan] renders a chart once and shows what it would run: images, GPUs, objects, hooks, CRDs, as
+// Kubernetes reads them. [Helm.Apply] installs or upgrades exactly that. Package plan has the type; the
+// file docs/plan.md of the source has the details.
 //
 // # Images and GPUs
 //

@@ -25,19 +25,20 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	chart, err := helm.Chart2Info(ctx, "https://charts.example/suts/webapp:0.3.1", helmexec.ChartOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	images, err := helm.Chart2Images(ctx, chart.Archive, helmexec.TemplateOptions{}, helmexec.ImageOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	log.Printf("%s %s needs %s", chart.Name, chart.Version, strings.Join(images, ", "))
-
 	release := helmexec.SUTHelmName("42", "My_web_app") // job-42-sut-my-web-app
-	_, err = helm.Install(ctx, release, chart.Archive, helmexec.InstallOptions{
-		Values:      helmexec.Values{"replicas": 3},
+	plan, err := helm.Plan(ctx, release, "https://charts.example/suts/webapp:0.3.1", helmexec.PlanOptions{
+		Values: helmexec.Values{"replicas": 3},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, use := range plan.Images.Images { // of every object and hook
+		if use.Reference.Registry != "registry.example" {
+			log.Fatalf("%s runs %s", use.Object, use.Image)
+		}
+	}
+
+	_, err = helm.Apply(ctx, plan, helmexec.ApplyOptions{ // exactly what was checked
 		Wait:        true,
 		Timeout:     10 * time.Minute,
 		OperationID: "42/1", // the same one when this program starts again

@@ -20,7 +20,7 @@ type Limits struct {
 	// These are for a helm that renders a chart: Template and what builds on it, Lint, Install,
 	// Upgrade and their dry runs. ErrRenderTooLarge, ErrRenderTimeout.
 	RenderMemory int64 // bytes of memory of the helm process, on Linux; 1 GiB
-	RenderOutput int64 // bytes of the manifest, where helm prints it or a Transform gets it; 64 MiB
+	RenderOutput int64 // bytes of the manifest that helm prints; 64 MiB
 	// RenderTime is processor time, on Linux; 1 minute. In an install or upgrade it counts until the
 	// release is recorded: waiting for hooks and pods comes after that.
 	RenderTime time.Duration

@@ -15,6 +15,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/plan"
@@ -53,7 +54,7 @@ type PlanOptions struct {
 // Errors: as Template; ErrBadManifest for what cannot be applied as it reads, and for an object twice or one in the
 // chart's crds that is no CustomResourceDefinition; ErrOutputTooLarge if the release record would not fit into the
 // cluster; for an upgrade ErrReleaseNotFound, and ErrReleaseBusy while something changes the release.
-func (h *Helm) Plan(ctx context.Context, release, chart string, opts PlanOptions) (*Plan, error) {
+func (h *Helm) Plan(ctx context.Context, release, address string, opts PlanOptions) (*Plan, error) {
 	if !opts.Upgrade && (opts.ReuseValues || opts.ResetThenReuseValues) || opts.ReuseValues && opts.ResetThenReuseValues {
 		return nil, errdef.Invalidf("plan: ReuseValues and ResetThenReuseValues are for an Upgrade, and exclude each other")
 	}
@@ -63,7 +64,7 @@ func (h *Helm) Plan(ctx context.Context, release, chart string, opts PlanOptions
 	if err != nil {
 		return nil, err
 	}
-	ch, err := h.Fetch(ctx, chart, ChartOptions{Version: opts.Version, Source: opts.Source})
+	ch, err := h.Fetch(ctx, address, ChartOptions{Version: opts.Version, Source: opts.Source})
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +82,14 @@ func (h *Helm) planOf(ctx context.Context, t target, release string, ch *Chart, 
 		return nil, err
 	}
 	p := planner{h: h, dialect: d, target: t, release: release, chart: ch, stdin: stdin, opts: opts}
-	p.in = plan.Input{Release: release, Namespace: t.namespace, Upgrade: opts.Upgrade, Chart: *ch.Metadata, ChartDigest: ch.Digest, Defaults: ch.Values}
+	p.in = plan.Input{Release: release, Namespace: t.namespace, Upgrade: opts.Upgrade, Chart: *ch.Metadata, ChartDigest: ch.Digest}
 	if stdin != nil {
 		if err := json.Unmarshal(stdin, &p.in.Values); err != nil {
 			return nil, err
 		}
+	}
+	if p.in.Defaults, err = chart.Defaults(ch.Path, p.in.Values, chart.Options{Name: ch.Ref, Limits: chart.Limits{Archive: h.cfg.Limits.Archive}}); err != nil {
+		return nil, err
 	}
 	render := p.install
 	if opts.Upgrade {

@@ -105,7 +105,6 @@ var refersBy = map[string]bool{"$ref": true, "$dynamicRef": true, "$recursiveRef
 func inSubchart(name string) (rest string, packed bool) {
 	for strings.HasPrefix(name, "charts/") {
 		folder, file := path.Split(name)
-		hidden := func(s string) bool { return strings.HasPrefix(s, "_") || strings.HasPrefix(s, ".") }
 		if path.Base(folder) == "charts" && path.Ext(file) == ".tgz" && !hidden(file) {
 			return name, true
 		}
@@ -117,3 +116,6 @@ func inSubchart(name string) (rest string, packed bool) {
 	}
 	return name, false
 }
+
+// hidden reports what Helm leaves out of the folder charts.
+func hidden(name string) bool { return strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") }

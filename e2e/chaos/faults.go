@@ -35,6 +35,8 @@ type family struct {
 	draw func(*run) error
 	// play is what a run does, with each outcome judged; without it, it installs and uninstalls.
 	play func(ctx context.Context, r *run, judge judge) error
+	// plans: what is installed was planned, and the plan saved for the runner that comes next.
+	plans bool
 	// refuses: something stands in the way until the run clears it away.
 	refuses bool
 }
@@ -49,6 +51,8 @@ var families = []family{
 	{name: "kill-runner", byRunner: true},
 	{name: "odd", draw: oddChart, during: anyTrouble},
 	{name: "odd-runner", draw: oddChart, byRunner: true},
+	{name: "plan", draw: oddChart, during: anyTrouble, plans: true},
+	{name: "plan-runner", draw: oddChart, byRunner: true, plans: true},
 	{name: "stop", play: stopped},
 	{name: "upgrade", play: upgraded},
 	{name: "endless", draw: endlessHook, play: endless, refuses: true},

@@ -16,6 +16,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/plan"
 )
 
 // action is what a runner does with its release.
@@ -33,6 +34,7 @@ type job struct {
 	Action                   action
 	Binary, Home, Kubeconfig string
 	Chart                    string
+	PlanFile                 string // where an install that is planned keeps its plan, "" for one that is not
 	Namespace, Release       string
 	CreateNamespace          bool
 	OperationID, JobID       string
@@ -114,6 +116,11 @@ func (j job) act(ctx context.Context, h *helmexec.Helm) (o outcome, remains []he
 	switch j.Action {
 	case install:
 		var rel *helmexec.Release
+		if j.PlanFile != "" {
+			rel, err = j.apply(ctx, h)
+			o.Recovered = err == nil && rel.Recovered
+			break
+		}
 		rel, err = h.Install(ctx, j.Release, j.Chart, helmexec.InstallOptions{
 			Wait: true, Timeout: j.Timeout, CreateNamespace: j.CreateNamespace, OperationID: j.OperationID, JobID: j.JobID, Values: j.Values,
 		})
@@ -143,6 +150,23 @@ func (j job) act(ctx context.Context, h *helmexec.Helm) (o outcome, remains []he
 		}
 	}
 	return o, remains, err
+}
+
+// apply installs by a plan, the one that a runner before saved if there is one.
+func (j job) apply(ctx context.Context, h *helmexec.Helm) (*helmexec.Release, error) {
+	p, err := plan.Load(ctx, j.PlanFile)
+	if errors.Is(err, os.ErrNotExist) {
+		p, err = h.Plan(ctx, j.Release, j.Chart, helmexec.PlanOptions{Values: j.Values})
+		if err == nil {
+			err = p.Save(j.PlanFile)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return h.Apply(ctx, p, helmexec.ApplyOptions{
+		Wait: true, Timeout: j.Timeout, CreateNamespace: j.CreateNamespace, OperationID: j.OperationID, JobID: j.JobID, Digest: p.Digest(),
+	})
 }
 
 // typed reports whether a program can tell from the error what happened.

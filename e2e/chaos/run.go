@@ -122,8 +122,13 @@ func (r *run) String() string {
 
 // job is what the runner of this run does.
 func (r *run) job(a action) job {
+	plan := ""
+	if r.family.plans {
+		plan = filepath.Join(r.dir, "plan-"+r.namespace)
+	}
 	return job{
-		Action: a, Chart: r.chart, CreateNamespace: r.createNamespace, JobID: strconv.Itoa(r.number),
+		PlanFile: plan,
+		Action:   a, Chart: r.chart, CreateNamespace: r.createNamespace, JobID: strconv.Itoa(r.number),
 		Binary: r.binaries[r.helm-3], Home: filepath.Join(r.dir, fmt.Sprintf("helm%d", r.helm)), Kubeconfig: r.kubeconfig,
 		Namespace: r.namespace, Release: r.release, OperationID: fmt.Sprintf("job %d, attempt 1", r.number), Values: r.values,
 		Tries: 10, Timeout: r.timeout, Grace: 10 * time.Second, Limit: 5 * time.Minute,

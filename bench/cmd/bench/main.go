@@ -73,7 +73,7 @@ func run(ctx context.Context, helm, sdk string, rounds int, only, page, image st
 		name string
 		run  func() error
 	}{
-		{"status", b.status}, {"cold", b.cold}, {"warm", b.warm}, {"many", b.many}, {"processes", b.manyProcesses}, {"installs", b.installs}, {"sdk", b.sdk},
+		{"status", b.status}, {"cold", b.cold}, {"warm", b.warm}, {"many", b.many}, {"processes", b.manyProcesses}, {"installs", b.installs}, {"plans", b.plans}, {"sdk", b.sdk},
 	} {
 		if !strings.Contains(part.name, only) {
 			continue

@@ -1,0 +1,216 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/manifest"
+)
+
+const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: c, image: acme/web:1}]}\n"
+
+func input(rendered string) Input {
+	return Input{
+		Release: "web", Namespace: "bench", KubeVersion: "v1.34.4", Chart: chart.Metadata{Name: "web", Version: "1.2.3"},
+		Values: chart.Values{"n": int64(12345678901234567), "b": map[string]any{}}, Rendered: manifest.Manifest(rendered),
+	}
+}
+
+func planOf(t *testing.T, rendered string) *Plan {
+	t.Helper()
+	p, err := New(t.Context(), input(rendered))
+	require.NoError(t, err)
+	return p
+}
+
+func TestPlanReadsAsKubernetes(t *testing.T) {
+	for _, test := range []struct{ name, rendered, image string }{
+		{"a merge overrides what stands before it", "kind: Pod\nspec: {containers: [{image: good, <<: {image: evil}}]}\n", "evil"},
+		{"of two keys the last wins", "kind: Pod\nspec: {containers: [{image: good, image: evil}]}\n", "evil"},
+		{"kind from a merge", "kind: ConfigMap\n<<: {kind: Pod}\nspec: {containers: [{image: evil}]}\n", "evil"},
+		{"a list of any kind", "apiVersion: v1\nkind: List\nitems:\n- kind: Pod\n  spec: {containers: [{image: evil}]}\n", "evil"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := planOf(t, test.rendered)
+			require.Len(t, p.Images.Images, 1)
+			assert.Equal(t, test.image, p.Images.Images[0].Image)
+			assert.NotContains(t, string(p.Manifest()), "good")
+		})
+	}
+}
+
+func TestPlanRefuses(t *testing.T) {
+	crd := "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}\n"
+	noise := make([]byte, 1<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	for _, test := range []struct {
+		name, rendered, crds string
+		kind                 error
+		says                 string
+	}{
+		{"what is no object", "- a\n", "", ErrBadManifest, "an object was expected"},
+		{"what cannot be read", "a: [\n", "", ErrBadManifest, "document 1"},
+		{"an object twice", pod + "---\n" + strings.ReplaceAll(pod, "acme", "evil"), "", ErrBadManifest, "Pod web twice"},
+		{"an object twice, with the namespace named once", pod + "---\n" + strings.ReplaceAll(pod, "{name: web}", "{name: web, namespace: bench}"), "", ErrBadManifest, "twice"},
+		{"a pod among the CRDs", pod, crd + "---\n" + pod, ErrBadManifest, "only CustomResourceDefinitions"},
+		{"what Helm removes", "kind: ConfigMap\ndata: {a: \"x<no value>y\"}\n", "", ErrBadManifest, "<no value>"},
+		{"a large record", "kind: ConfigMap\nmetadata: {name: a}\ndata: {a: " + base64.StdEncoding.EncodeToString(noise) + "}\n", "", ErrTooLarge, "release record has"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			in := input(test.rendered)
+			in.CRDs = manifest.Manifest(test.crds)
+			_, err := New(t.Context(), in)
+			require.ErrorIs(t, err, test.kind)
+			assert.ErrorContains(t, err, test.says)
+		})
+	}
+	p := planOf(t, "kind: Pod\nmetadata: {generateName: a-}\n---\nkind: Pod\nmetadata: {generateName: a-}\n---\n# empty\n---\nkind: Pod\nmetadata: {name: h, annotations: {helm.sh/hook: test}}\n")
+	assert.Len(t, p.Objects, 2)
+	assert.Len(t, p.Hooks, 1)
+}
+
+func TestTransform(t *testing.T) {
+	p := planOf(t, pod)
+	changed, err := p.Transform(t.Context(), func(m manifest.Manifest) (manifest.Manifest, error) {
+		return bytes.ReplaceAll(m, []byte("acme"), []byte("mirror")), nil
+	}, manifest.AddLabels(map[string]string{"job": "7"}))
+	require.NoError(t, err)
+	assert.Equal(t, "mirror/web:1", changed.Images.Images[0].Image)
+	assert.Contains(t, string(changed.Manifest()), "job: \"7\"")
+	assert.Equal(t, "acme/web:1", p.Images.Images[0].Image)
+	assert.NotEqual(t, p.Digest(), changed.Digest())
+
+	cause := errors.New("no")
+	_, err = p.Transform(t.Context(), func(manifest.Manifest) (manifest.Manifest, error) { return nil, cause })
+	require.ErrorIs(t, err, cause)
+	_, err = p.Transform(t.Context(), func(manifest.Manifest) (manifest.Manifest, error) { return manifest.Manifest("- a\n"), nil })
+	require.ErrorIs(t, err, ErrBadManifest)
+}
+
+func TestCheck(t *testing.T) {
+	p := planOf(t, pod)
+	findings := p.Check(
+		func(*Plan) []Finding { return nil },
+		func(p *Plan) []Finding {
+			return []Finding{{Rule: "images", Object: p.Images.Images[0].Object, Value: p.Images.Images[0].Image}}
+		},
+	)
+	require.Len(t, findings, 1)
+	assert.Equal(t, "acme/web:1", findings[0].Value)
+}
+
+func TestSaveAndLoad(t *testing.T) {
+	p := planOf(t, pod)
+	p.Notes = "hello"
+	file := filepath.Join(t.TempDir(), "plan")
+	require.NoError(t, p.Save(file))
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	again, err := Load(t.Context(), file)
+	require.NoError(t, err)
+	assert.Equal(t, p, again)
+	assert.Equal(t, p.Digest(), again.Digest())
+
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, test := range []struct {
+		name   string
+		change func(map[string]any)
+		says   string
+	}{
+		{"another version", func(m map[string]any) { m["helmexecPlan"] = 2 }, "version 2"},
+		{"another image", func(m map[string]any) { m["documents"] = []string{strings.ReplaceAll(pod, "acme", "evil")} }, "was changed"},
+		{"another field", func(m map[string]any) { m["digests"] = "x" }, "unknown field"},
+		{"no documents", func(m map[string]any) { m["documents"] = []string{"- a"} }, "an object was expected"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var m map[string]any
+			require.NoError(t, json.Unmarshal(text, &m))
+			test.change(m)
+			changed, err := json.Marshal(m)
+			require.NoError(t, err)
+			file := filepath.Join(t.TempDir(), "plan")
+			require.NoError(t, os.WriteFile(file, changed, 0o600))
+			_, err = Load(t.Context(), file)
+			require.ErrorIs(t, err, ErrBadPlan)
+			assert.ErrorContains(t, err, test.says)
+		})
+	}
+	_, err = Load(t.Context(), filepath.Join(t.TempDir(), "none"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// The digest is over everything that is applied.
+func TestDigest(t *testing.T) {
+	first := planOf(t, pod).Digest()
+	assert.Equal(t, first, planOf(t, "# a comment\n---\n"+pod).Digest())
+	for name, change := range map[string]func(*Input){
+		"release":   func(in *Input) { in.Release = "x" },
+		"namespace": func(in *Input) { in.Namespace = "x" },
+		"upgrade":   func(in *Input) { in.Upgrade = true },
+		"base":      func(in *Input) { in.Base = 1 },
+		"cluster":   func(in *Input) { in.KubeVersion = "v1.30.1" },
+		"chart":     func(in *Input) { in.Chart.Version = "2.0.0" },
+		"archive":   func(in *Input) { in.ChartDigest = "sha256:1" },
+		"values":    func(in *Input) { in.Values = chart.Values{"n": 1} },
+		"defaults":  func(in *Input) { in.Defaults = chart.Values{"n": 1} },
+		"notes":     func(in *Input) { in.Notes = "x" },
+		"objects":   func(in *Input) { in.Rendered = manifest.Manifest(strings.ReplaceAll(pod, "acme", "evil")) },
+		"CRDs": func(in *Input) {
+			in.CRDs = manifest.Manifest("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}\n")
+		},
+	} {
+		in := input(pod)
+		change(&in)
+		p, err := New(t.Context(), in)
+		require.NoError(t, err)
+		assert.NotEqual(t, first, p.Digest(), name)
+	}
+}
+
+func TestWriteChart(t *testing.T) {
+	p := planOf(t, pod+"---\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: '{{ .Files.Get \"x\" }}'}\n")
+	var first, second bytes.Buffer
+	require.NoError(t, p.WriteChart(&first))
+	require.NoError(t, p.WriteChart(&second))
+	assert.Equal(t, first.Bytes(), second.Bytes())
+	file := filepath.Join(t.TempDir(), "plan.tgz")
+	require.NoError(t, os.WriteFile(file, first.Bytes(), 0o600))
+	ch, err := chart.Read(file, chart.Options{})
+	require.NoError(t, err)
+	assert.Equal(t, "web", ch.Metadata.Name)
+	assert.Equal(t, p.Digest(), ch.Metadata.Annotations["helmexec/plan"])
+	assert.Equal(t, []string{
+		"Chart.yaml", "values.yaml", "templates/0000.yaml", "objects/000001.yaml", "templates/000001.yaml", "objects/000002.yaml", "templates/000002.yaml",
+	}, ch.Files)
+}
+
+func TestDiff(t *testing.T) {
+	p := planOf(t, pod+"---\nkind: ConfigMap\nmetadata: {name: new}\n---\nkind: ConfigMap\nmetadata: {name: same}\n")
+	all, err := p.Diff(t.Context(), manifest.Manifest(strings.ReplaceAll(pod, "acme", "old")+
+		"---\nmetadata: {name: same, namespace: bench}\nkind: ConfigMap\n---\nkind: ConfigMap\nmetadata: {name: gone}\n"))
+	require.NoError(t, err)
+	var names []string
+	for _, d := range all {
+		names = append(names, d.Object.Name)
+	}
+	assert.Equal(t, []string{"gone", "new", "same", "web"}, names)
+	assert.Nil(t, all[0].After)
+	assert.Nil(t, all[1].Before)
+	assert.Contains(t, string(all[3].Before), "old/web:1")
+	assert.Contains(t, string(all[3].After), "acme/web:1")
+	_, err = p.Diff(t.Context(), manifest.Manifest("- a\n"))
+	require.ErrorIs(t, err, ErrBadManifest)
+}

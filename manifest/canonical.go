@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
+	"strings"
 
+	yamlnode "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/internal/safeyaml"
@@ -51,8 +55,14 @@ func (d *document) canonical() (Manifest, error) {
 		if room := minIndentation + indentationPerByte*len(d.text); indentation(object, 0, room) > room {
 			return nil, errTooIndented
 		}
+		if err := checkHead(object); err != nil {
+			return nil, err
+		}
 	default:
 		return nil, fmt.Errorf("a %T where an object was expected", value)
+	}
+	if err := d.checkAlone(); err != nil {
+		return nil, err
 	}
 	text, err := yaml.Marshal(value)
 	if err != nil {
@@ -66,6 +76,55 @@ func (d *document) canonical() (Manifest, error) {
 		return nil, fmt.Errorf("it contains the text %q, which Helm removes", noValue)
 	}
 	return text, nil
+}
+
+// checkAlone refuses a document with a second one behind it, which the decoder leaves unread. That takes no marker behind
+// JSON and other mappings that end by themselves, or a marker between line breaks that only YAML knows.
+func (d *document) checkAlone() error {
+	if !safeyaml.HasOddBreaks(d.text) && isBlockMapping(d.text) {
+		return nil // it ends with the text
+	}
+	decoder := yamlnode.NewDecoder(bytes.NewReader(d.text))
+	if err := decoder.Decode(new(yamlnode.Node)); err != nil {
+		return err
+	}
+	if err := decoder.Decode(new(yamlnode.Node)); err != io.EOF {
+		return errSeveral
+	}
+	return nil
+}
+
+var errSeveral = errors.New("more than one object, without a line of --- between them")
+
+// isBlockMapping reports a document that begins with a plain key at the start of a line.
+func isBlockMapping(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		switch first := line[0]; {
+		case first == '#' || first == '\n':
+		default:
+			return first >= 'a' && first <= 'z' || first >= 'A' && first <= 'Z'
+		}
+	}
+	return false
+}
+
+// checkHead refuses keys that Helm, which does not mind their case, takes for others that name an object or make it a
+// hook. Kubernetes does mind it.
+func checkHead(object map[string]any) error {
+	metadata, _ := object["metadata"].(map[string]any)
+	for _, level := range []struct {
+		keys map[string]any
+		head []string
+	}{{object, []string{"apiVersion", "kind", "metadata"}}, {metadata, []string{"name", "annotations"}}} {
+		for key := range level.keys {
+			for _, known := range level.head {
+				if key != known && strings.EqualFold(key, known) {
+					return fmt.Errorf("it has the key %q, which Helm reads as %q", key, known)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // sameValue reports whether two decoded values say the same. A number may be spelled in two ways.

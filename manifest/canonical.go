@@ -108,9 +108,12 @@ func isBlockMapping(text []byte) bool {
 	return false
 }
 
-// checkHead refuses keys that Helm, which does not mind their case, takes for others that name an object or make it a
-// hook. Kubernetes does mind it.
+// checkHead refuses an object without a kind, which nobody can create, and keys that Helm, which does not mind their
+// case, takes for others that name an object or make it a hook. Kubernetes does mind it.
 func checkHead(object map[string]any) error {
+	if kind, _ := object["kind"].(string); kind == "" {
+		return errors.New("an object without a kind")
+	}
 	metadata, _ := object["metadata"].(map[string]any)
 	for _, level := range []struct {
 		keys map[string]any

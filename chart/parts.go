@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -89,7 +90,7 @@ func (p *parts) add(name string, size int64, open func() (io.ReadCloser, error))
 	if int64(len(text)) > limit {
 		return errdef.TooLarge(fmt.Sprintf("file %.200q", name), int64(len(text)), limit, "bytes")
 	}
-	p.texts[name] = text
+	p.texts[name] = bytes.TrimPrefix(text, safeyaml.ByteOrderMark) // Helm takes it off every file of a chart
 	return nil
 }
 

@@ -61,6 +61,7 @@ var wellKnown = regexp.MustCompile(`^https?://json-schema\.org/(schema|draft-0[3
 // is, also a duplicate one or one with escapes: validators differ in what they treat as a schema.
 func foreignReferences(schema []byte) (refs []string) {
 	decoder := json.NewDecoder(bytes.NewReader(schema))
+	decoder.UseNumber() // as validators do; otherwise a large number ends the search
 	type level struct {
 		object, keyNext bool
 		key             string

@@ -20,6 +20,7 @@ func TestForeignReferences(t *testing.T) {
 		{"the drafts", `{"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [{"$ref": "https://json-schema.org/draft/2020-12/schema"}, {"$schema": "http://json-schema.org/schema"}]}`, nil},
 		{"a property of that name", `{"properties": {"$ref": {"type": "string"}}}`, nil},
 		{"of the network", `{"$ref": "http://example.com/a.json#/b"}`, []string{"http://example.com/a.json"}},
+		{"behind a number that is too large", `{"a": 1e999, "$ref": "file:///etc/hostname"}`, []string{"file:///etc/hostname"}},
 		{"of files", `{"allOf": [{"a": [{"$ref": "file:///etc/passwd"}]}]}`, []string{"file:///etc/passwd"}},
 		{"relative", `{"$ref": "other.json"}`, []string{"other.json"}},
 		{"relative, upwards", `{"$ref": "../../etc/passwd#/a"}`, []string{"../../etc/passwd"}},
@@ -62,6 +63,8 @@ func TestCheckSchemaReferences(t *testing.T) {
 		{"of a subchart of a subchart", []entry{file("demo/charts/a/charts/b/values.schema.json", foreign)}, "charts/a/charts/b/values.schema.json"},
 		{"of a packed subchart", []entry{file("demo/charts/sub-1.0.0.tgz", packed(foreign))}, "values.schema.json"},
 		{"of a packed subchart, sound", []entry{file("demo/charts/sub-1.0.0.tgz", packed(sound))}, ""},
+		{"behind a byte order mark, which Helm takes off", []entry{file("demo/values.schema.json", "\ufeff"+foreign)}, `values.schema.json refers to another document`},
+		{"of a packed subchart behind one", []entry{file("demo/charts/sub-1.0.0.tgz", "\ufeff"+packed(foreign))}, "values.schema.json"},
 		{"of another file", []entry{file("demo/files/values.schema.json", foreign), file("demo/charts/_no/values.schema.json", foreign)}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -42,6 +42,8 @@ func schemasOfOtherDocuments(b *bed) {
 		{name: "the network", schema: `{"$ref": "` + canary.URL + `/a.json"}`, follows: true},
 		{name: "the network, at the second try", schema: `{"$ref": "#", "$ref": "` + canary.URL + `/a.json"}`, follows: true},
 		{name: "the network, escaped", schema: `{"\u0024ref": "` + canary.URL + `/a.json"}`, follows: true},
+		{name: "the network, behind a large number", schema: `{"a": 1e999, "$ref": "` + canary.URL + `/a.json"}`, follows: true},
+		{name: "the network, behind a byte order mark", schema: "\ufeff" + `{"$ref": "` + canary.URL + `/a.json"}`, follows: true},
 		{name: "another schema of schemas", schema: `{"$schema": "` + canary.URL + `/meta.json"}`, follows: true},
 		{name: "files", schema: `{"$ref": "file:///etc/hostname"}`},
 		{name: "files, relative", schema: `{"$ref": "../../../../../../../etc/hostname"}`},

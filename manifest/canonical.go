@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -21,13 +23,15 @@ import (
 func (m Manifest) Canonical(ctx context.Context) ([]Manifest, error) {
 	var all []Manifest
 	err := m.read(ctx, func(doc *document) error {
-		text, err := doc.canonical()
+		object, _, err := doc.decode()
+		if err != nil || object == nil {
+			return err
+		}
+		text, err := canonical(object, len(doc.Text))
 		if err != nil {
 			return doc.fail(err)
 		}
-		if text != nil {
-			all = append(all, text)
-		}
+		all = append(all, text)
 		return nil
 	})
 	if err != nil {
@@ -39,33 +43,45 @@ func (m Manifest) Canonical(ctx context.Context) ([]Manifest, error) {
 // noValue is what Helm removes from everything that it renders: Go writes it for a value that is missing.
 const noValue = "<no value>"
 
-func (d *document) canonical() (Manifest, error) {
-	var value any
-	if err := d.pass.Decode(d.Text, &value, safeyaml.UseNumber); err != nil {
+// canonical writes an object that was read from a number of bytes.
+func canonical(object map[string]any, size int) (Manifest, error) {
+	if room := minIndentation + indentationPerByte*size; indentation(object, 0, room) > room {
+		return nil, errTooIndented
+	}
+	if err := checkHead(object); err != nil {
 		return nil, err
 	}
-	switch object := value.(type) {
-	case nil:
-		return nil, nil
-	case map[string]any:
-		if room := minIndentation + indentationPerByte*len(d.Text); indentation(object, 0, room) > room {
-			return nil, errTooIndented
-		}
-	default:
-		return nil, fmt.Errorf("a %T where an object was expected", value)
-	}
-	text, err := yaml.Marshal(value)
+	text, err := yaml.Marshal(object)
 	if err != nil {
 		return nil, err
 	}
 	var again any
-	if err := yaml.Unmarshal(text, &again, safeyaml.UseNumber); err != nil || !sameValue(value, again) {
-		return nil, fmt.Errorf("it cannot be written so that it reads the same")
+	if err := yaml.Unmarshal(text, &again, safeyaml.UseNumber); err != nil || !sameValue(object, again) {
+		return nil, errors.New("it cannot be written so that it reads the same")
 	}
 	if bytes.Contains(text, []byte(noValue)) {
 		return nil, fmt.Errorf("it contains the text %q, which Helm removes", noValue)
 	}
 	return text, nil
+}
+
+// checkHead refuses keys that Helm, which does not mind their case, takes for others that name an object or make it a
+// hook. Kubernetes does mind it.
+func checkHead(object map[string]any) error {
+	metadata, _ := object["metadata"].(map[string]any)
+	for _, level := range []struct {
+		keys map[string]any
+		head []string
+	}{{object, []string{"apiVersion", "kind", "metadata"}}, {metadata, []string{"name", "annotations"}}} {
+		for key := range level.keys {
+			for _, known := range level.head {
+				if key != known && strings.EqualFold(key, known) {
+					return fmt.Errorf("it has the key %q, which Helm reads as %q", key, known)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // sameValue reports whether two decoded values say the same. A number may be spelled in two ways.

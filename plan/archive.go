@@ -15,7 +15,7 @@ import (
 )
 
 // WriteChart writes the plan as a chart archive (.tgz) that renders to exactly the plan's documents: one template a
-// document, which only prints its file. It has no dependencies, no schema and nothing of the author's templates. Two
+// document, which prints its file and a comment. It has no dependencies, no schema and nothing of the author's templates. Two
 // archives of one plan have the same bytes.
 //
 // Its first template fails, with the text StaleMark, on a cluster of another version than the install was rendered
@@ -28,7 +28,7 @@ func (p *Plan) WriteChart(w io.Writer) error {
 	zipped := gzip.NewWriter(w)
 	archive := tar.NewWriter(zipped)
 	for _, file := range files {
-		header := &tar.Header{Name: path.Join(p.Chart.Name, file.name), Mode: 0o600, Size: int64(len(file.text))}
+		header := &tar.Header{Name: path.Join("plan", file.name), Mode: 0o600, Size: int64(len(file.text))}
 		if err := archive.WriteHeader(header); err != nil {
 			return err
 		}
@@ -44,6 +44,9 @@ func (p *Plan) WriteChart(w io.Writer) error {
 
 // StaleMark is in the error of a helm that applies a plan to a cluster for which it was not rendered.
 const StaleMark = "helmexec: the plan is stale"
+
+// end stands behind each document, because Helm 3 removes the line ends there, which may be those of a text.
+const end = "# end\n"
 
 type file struct {
 	name string
@@ -68,15 +71,15 @@ func (p *Plan) files() ([]file, error) {
 	files := []file{{"Chart.yaml", chartYAML}, {"values.yaml", defaults}}
 	if p.KubeVersion != "" {
 		files = append(files, file{"templates/0000.yaml", fmt.Appendf(nil,
-			"{{ if ne .Capabilities.KubeVersion.Version %q }}{{ fail (printf \"%s: it is for Kubernetes %s, the cluster has %%s\" .Capabilities.KubeVersion.Version) }}{{ end }}",
-			p.KubeVersion, StaleMark, p.KubeVersion)})
+			"{{ if ne .Capabilities.KubeVersion.Version %q }}{{ fail (printf %q .Capabilities.KubeVersion.Version) }}{{ end }}",
+			p.KubeVersion, StaleMark+": it is for Kubernetes "+p.KubeVersion+", the cluster has %s")})
 	}
 	if p.Notes != "" {
 		files = append(files, file{"notes.txt", []byte(p.Notes)}, file{"templates/NOTES.txt", []byte(`{{ .Files.Get "notes.txt" }}`)})
 	}
 	for i, text := range p.documents {
 		name := fmt.Sprintf("objects/%06d.yaml", i+1)
-		files = append(files, file{name, text}, file{fmt.Sprintf("templates/%06d.yaml", i+1), fmt.Appendf(nil, "{{ .Files.Get %q }}", name)})
+		files = append(files, file{name, text}, file{fmt.Sprintf("templates/%06d.yaml", i+1), fmt.Appendf(nil, "{{ .Files.Get %q }}%s", name, end)})
 	}
 	for i, text := range p.crds {
 		files = append(files, file{fmt.Sprintf("crds/%06d.yaml", i+1), text})
@@ -118,7 +121,7 @@ func (p *Plan) RecordSize() int {
 	}
 	var manifest bytes.Buffer
 	for i, text := range p.documents {
-		fmt.Fprintf(&manifest, "---\n# Source: %s/templates/%06d.yaml\n%s", p.Chart.Name, i+1, text)
+		fmt.Fprintf(&manifest, "---\n# Source: %s/templates/%06d.yaml\n%s%s", p.Chart.Name, i+1, text, end)
 	}
 	var out counter
 	// Helm compresses as much as gzip can.

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -74,7 +75,7 @@ type Plan struct {
 // New makes a plan.
 //
 // Errors: ErrBadManifest for a document that cannot be read or written, for an object twice, and for anything but a
-// CustomResourceDefinition among the CRDs; ErrTooLarge.
+// CustomResourceDefinition among the CRDs; ErrTooLarge; ErrInvalidArgument for a KubeVersion that is none.
 func New(ctx context.Context, in Input) (*Plan, error) {
 	p := &Plan{
 		Release: in.Release, Namespace: in.Namespace, Upgrade: in.Upgrade, Base: in.Base, KubeVersion: in.KubeVersion,
@@ -83,6 +84,9 @@ func New(ctx context.Context, in Input) (*Plan, error) {
 		},
 		ChartDigest: in.ChartDigest, Values: in.Values.Normal(), defaults: in.Defaults.Normal(),
 		Notes: strings.ToValidUTF8(in.Notes, "\ufffd"),
+	}
+	if p.KubeVersion != "" && !kubeVersion.MatchString(p.KubeVersion) {
+		return nil, errdef.Invalidf("plan: %.80q is not a version of Kubernetes", p.KubeVersion)
 	}
 	var err error
 	if p.documents, err = in.Rendered.Canonical(ctx); err != nil {
@@ -96,6 +100,8 @@ func New(ctx context.Context, in Input) (*Plan, error) {
 	}
 	return p, nil
 }
+
+var kubeVersion = regexp.MustCompile(`^v?[0-9A-Za-z.+-]+$`)
 
 // Manifest is the objects and hooks of the plan as one stream; CRDManifest that of its CRDs.
 func (p *Plan) Manifest() manifest.Manifest { return join(p.documents) }
@@ -176,7 +182,7 @@ func (p *Plan) derive(ctx context.Context) error {
 		p.Objects = append(p.Objects, place)
 		ref := place.Object.In(p.Namespace)
 		ref.Version = ""
-		if seen[ref] && !generated(p.documents, place) {
+		if seen[ref] && !generated(p.documents[place.Document-1], place.Object) {
 			return fmt.Errorf("%w: it has %s twice, of which Helm 3 keeps the last and Helm 4 the first", ErrBadManifest, place.Object)
 		}
 		seen[ref] = true
@@ -192,9 +198,16 @@ func (p *Plan) derive(ctx context.Context) error {
 	return nil
 }
 
-// generated reports an object without a name of its own: two of them are two objects.
-func generated(documents []manifest.Manifest, place manifest.Place) bool {
-	return place.Object.Name == "" || bytes.Contains(documents[min(place.Document, len(documents))-1], []byte("generateName:"))
+// generated reports an object of a document whose name the API server makes: two of them are two objects.
+func generated(document manifest.Manifest, ref manifest.ObjectRef) bool {
+	objects, err := document.Objects()
+	for _, object := range objects {
+		metadata, _ := object["metadata"].(map[string]any)
+		if name, named := metadata["name"]; named && name != "" && fmt.Sprint(name) == ref.Name {
+			return false
+		}
+	}
+	return err == nil
 }
 
 // Digest names what the plan applies: "sha256:…" over the release, the chart, the values and every document. Two plans

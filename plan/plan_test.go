@@ -5,16 +5,20 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"text/template"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/manifest"
 )
 
@@ -59,12 +63,17 @@ func TestPlanRefuses(t *testing.T) {
 		kind                 error
 		says                 string
 	}{
-		{"what is no object", "- a\n", "", ErrBadManifest, "an object was expected"},
+		{"what is no object", "- a\n", "", ErrBadManifest, "not a mapping"},
 		{"what cannot be read", "a: [\n", "", ErrBadManifest, "document 1"},
 		{"an object twice", pod + "---\n" + strings.ReplaceAll(pod, "acme", "evil"), "", ErrBadManifest, "Pod web twice"},
 		{"an object twice, with the namespace named once", pod + "---\n" + strings.ReplaceAll(pod, "{name: web}", "{name: web, namespace: bench}"), "", ErrBadManifest, "twice"},
 		{"a pod among the CRDs", pod, crd + "---\n" + pod, ErrBadManifest, "only CustomResourceDefinitions"},
 		{"what Helm removes", "kind: ConfigMap\ndata: {a: \"x<no value>y\"}\n", "", ErrBadManifest, "<no value>"},
+		{"an object twice that mentions generateName", strings.ReplaceAll(pod+"---\n"+pod, "{name: web}", "{name: web, annotations: {a: 'generateName: b'}}"), "", ErrBadManifest, "twice"},
+		{"an object twice that has a generateName too", strings.ReplaceAll(pod+"---\n"+pod, "{name: web}", "{name: web, generateName: web-}"), "", ErrBadManifest, "twice"},
+		{"a key that only Helm reads as kind", pod + "Kind: ConfigMap\n", "", ErrBadManifest, `the key "Kind", which Helm reads as "kind"`},
+		{"a key that only Helm reads as metadata", pod + "Metadata: {annotations: {helm.sh/hook: test}}\n", "", ErrBadManifest, `"Metadata"`},
+		{"a key that only Helm reads as annotations", strings.ReplaceAll(pod, "{name: web}", "{name: web, annotation\u017f: {helm.sh/hook: test}}"), "", ErrBadManifest, `reads as "annotations"`},
 		{"a large record", "kind: ConfigMap\nmetadata: {name: a}\ndata: {a: " + base64.StdEncoding.EncodeToString(noise) + "}\n", "", ErrTooLarge, "release record has"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -133,7 +142,7 @@ func TestSaveAndLoad(t *testing.T) {
 		{"another version", func(m map[string]any) { m["helmexecPlan"] = 2 }, "version 2"},
 		{"another image", func(m map[string]any) { m["documents"] = []string{strings.ReplaceAll(pod, "acme", "evil")} }, "was changed"},
 		{"another field", func(m map[string]any) { m["digests"] = "x" }, "unknown field"},
-		{"no documents", func(m map[string]any) { m["documents"] = []string{"- a"} }, "an object was expected"},
+		{"no documents", func(m map[string]any) { m["documents"] = []string{"- a"} }, "not a mapping"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var m map[string]any
@@ -177,6 +186,39 @@ func TestDigest(t *testing.T) {
 		p, err := New(t.Context(), in)
 		require.NoError(t, err)
 		assert.NotEqual(t, first, p.Digest(), name)
+	}
+}
+
+// A version becomes a part of a template.
+func TestKubeVersionThatIsNone(t *testing.T) {
+	in := input(pod)
+	in.KubeVersion = `v1.34.0" }}{{ fail "`
+	_, err := New(t.Context(), in)
+	require.ErrorIs(t, err, errdef.ErrInvalidArgument)
+}
+
+type filesOf map[string]string
+
+func (f filesOf) Get(name string) string { return f[name] }
+
+// Helm executes the templates and removes white space from the ends of a document.
+func TestTemplatesPrintTheDocuments(t *testing.T) {
+	p := planOf(t, "kind: A\nspec: {z: \"x\\n\\n\\n\"}\n---\nkind: B\nspec: {z: \" x\\n\"}\n---\nkind: C\nspec: '{{ fail \"no\" }}'\n")
+	files, err := p.files()
+	require.NoError(t, err)
+	texts := filesOf{}
+	for _, f := range files {
+		texts[f.name] = string(f.text)
+	}
+	for i, document := range p.documents {
+		var out strings.Builder
+		parsed, err := template.New("").Parse(texts[fmt.Sprintf("templates/%06d.yaml", i+1)])
+		require.NoError(t, err)
+		require.NoError(t, parsed.Execute(&out, map[string]any{"Files": texts}))
+		var want, got any
+		require.NoError(t, yaml.Unmarshal(document, &want))
+		require.NoError(t, yaml.Unmarshal([]byte(strings.TrimSpace(out.String())), &got))
+		assert.Equal(t, want, got)
 	}
 }
 

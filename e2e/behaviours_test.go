@@ -61,6 +61,11 @@ var behaviours = []struct {
 	{"cancelled while it is transformed", cancelledWhileItIsTransformed},
 	{"fits is what the scheduler does", fitsIsWhatTheSchedulerDoes},
 
+	{"planned upgrade", plannedUpgrade},
+	{"planned look-ups", plannedLookups},
+	{"planned password", plannedPassword},
+	{"planned transform", plannedTransform},
+
 	{"name is taken", nameIsTaken},
 	{"operation is known again", operationIsKnownAgain},
 	{"chart that Helm refuses", chartThatHelmRefuses},

@@ -90,7 +90,7 @@ func (b *bed) plannedChart(chart string) {
 	}
 	remains := remainsOf(err)
 	if err == nil {
-		removed, err := b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: 15 * time.Second})
+		removed, err := b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 		if err == nil {
 			remains = removed.Remains
 		} else {

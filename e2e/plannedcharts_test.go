@@ -90,7 +90,11 @@ func (b *bed) plannedChart(chart string) {
 	}
 	remains := remainsOf(err)
 	if err == nil {
-		removed, err := b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: patient})
+		timeout := patient
+		if strings.HasPrefix(name, "hook-endless") {
+			timeout = 15 * time.Second // it is used up
+		}
+		removed, err := b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: timeout})
 		if err == nil {
 			remains = removed.Remains
 		} else {

@@ -34,14 +34,14 @@ func (b *bed) newRecorder() *recorder {
 	target, err := url.Parse(b.cluster.URL)
 	b.must(err)
 	r := &recorder{}
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	direct := proxy.Director
-	proxy.Director = func(request *http.Request) {
-		direct(request)
-		request.Header.Del("Accept-Encoding")
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(request *httputil.ProxyRequest) {
+			request.SetURL(target)
+			request.Out.Header.Del("Accept-Encoding")
+		},
+		Transport:      &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableCompression: true},
+		ModifyResponse: r.keep,
 	}
-	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableCompression: true}
-	proxy.ModifyResponse = r.keep
 	r.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if r.lose != nil && r.lose(request) {
 			panic(http.ErrAbortHandler)

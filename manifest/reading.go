@@ -70,7 +70,7 @@ func (d *document) asMapping(node *yamlnode.Node) (*yamlnode.Node, error) {
 	return nil, d.fail(errors.New("not a mapping, so not an object"))
 }
 
-var errReadTwice = errors.New("Kubernetes reads something else here than other readers of YAML: write it without tags, unusual line breaks and merges that repeat keys")
+var errReadTwice = errors.New("here Kubernetes reads something else than other readers of YAML: write it without tags, unusual line breaks and merges that repeat keys")
 
 // compare compares a folded node with what Kubernetes reads. A number, a word for true or false, and null are in the
 // node afterwards as Kubernetes reads them. The path leads to where they differ.

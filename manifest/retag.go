@@ -90,7 +90,7 @@ type editor struct {
 var (
 	errShared = errors.New("shares a field with an image that is rewritten in another way")
 	errFolded = errors.New("the text is folded over several lines")
-	errNumber = errors.New("Kubernetes reads the number otherwise than it is written: put it in quotes")
+	errNumber = errors.New("a number that Kubernetes reads otherwise than it is written: put it in quotes")
 )
 
 // retag adds the edits that make an image another one: all of them or none.

@@ -30,7 +30,7 @@ func Documents(stream []byte) iter.Seq[Document] {
 			doc.Offset = mark
 			doc.afterMarker(stream)
 		}
-		for line := doc.Line; ; {
+		for {
 			end := nextMarker(stream, doc.Offset)
 			doc.Text = stream[doc.Offset:end]
 			lines := bytes.Count(doc.Text, []byte{'\n'})
@@ -43,7 +43,7 @@ func Documents(stream []byte) iter.Seq[Document] {
 			if end == len(stream) {
 				return
 			}
-			line = doc.Line + lines
+			line := doc.Line + lines
 			doc = Document{Offset: end, Line: line, Start: line}
 			doc.afterMarker(stream)
 		}

@@ -34,6 +34,9 @@ func TestCanonical(t *testing.T) {
 		{name: "JSON and then YAML", text: "{\"kind\": \"Pod\"}\nkind: Secret\n", says: "several documents"},
 		{name: "a tagged mapping and then another", text: "!!map {kind: Pod}\n{kind: Pod}\n", says: "several documents"},
 		{name: "an indented mapping and then one that is not", text: "  kind: Pod\nkind: Secret\n", says: "several documents"},
+		{name: "an end marker and another object", text: "kind: Pod\n...\nkind: Secret\n", says: "text behind the end"},
+		{name: "an end marker with another object on its line", text: "kind: Pod\n... {kind: Secret}\n", says: "text behind the end"},
+		{name: "an end marker and nothing", text: "kind: Pod\napiVersion: v1\n" + "...\n# a\n", want: []string{pod}},
 		{name: "a marker between carriage returns", text: "kind: Pod\r---\rkind: Secret\n", says: "several documents"},
 		{name: "a marker between line separators", text: "kind: Pod\u2028---\u2028kind: Secret\n", says: "several documents"},
 	} {

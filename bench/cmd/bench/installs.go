@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -208,12 +209,15 @@ func (b *bench) clear(env []string) error {
 		cmd := exec.CommandContext(b.ctx, b.binary, args...)
 		cmd.Env = env
 		out, err := cmd.Output()
+		if e := (*exec.ExitError)(nil); errors.As(err, &e) {
+			err = fmt.Errorf("helm %s: %w: %s", args[0], err, e.Stderr)
+		}
 		return string(out), err
 	}
 	out, err := run("list", "--short", "--max=0", "--namespace=default")
-	if err != nil {
+	if err != nil || strings.TrimSpace(out) == "" {
 		return err
 	}
-	_, err = run(append([]string{"uninstall", "--wait", "--namespace=default"}, strings.Fields(out)...)...)
+	_, err = run(append([]string{"uninstall", "--wait", "--no-hooks", "--namespace=default"}, strings.Fields(out)...)...)
 	return err
 }

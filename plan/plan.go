@@ -198,7 +198,7 @@ func (p *Plan) derive(ctx context.Context) error {
 		return err
 	}
 	p.Objects, p.Hooks = nil, nil
-	seen := map[manifest.ObjectRef]bool{}
+	seen, twice := map[manifest.ObjectRef]bool{}, map[int][]manifest.ObjectRef{}
 	for _, place := range places {
 		if place.IsHook() {
 			p.Hooks = append(p.Hooks, place)
@@ -207,10 +207,15 @@ func (p *Plan) derive(ctx context.Context) error {
 		p.Objects = append(p.Objects, place)
 		ref := place.Object.In(p.Namespace)
 		ref.Version = ""
-		if seen[ref] && !generated(p.documents[place.Document-1], place.Object) {
-			return fmt.Errorf("%w: it has %s twice, of which Helm 3 keeps the last and Helm 4 the first", ErrBadManifest, place.Object)
+		if seen[ref] {
+			twice[place.Document] = append(twice[place.Document], place.Object)
 		}
 		seen[ref] = true
+	}
+	for document, refs := range twice {
+		if err := generated(p.documents[document-1], refs); err != nil {
+			return err
+		}
 	}
 	for _, place := range p.CRDs {
 		if place.Object.Kind != "CustomResourceDefinition" || place.Object.Group != "apiextensions.k8s.io" {
@@ -223,16 +228,26 @@ func (p *Plan) derive(ctx context.Context) error {
 	return nil
 }
 
-// generated reports an object of a document whose name the API server makes: two of them are two objects.
-func generated(document manifest.Manifest, ref manifest.ObjectRef) bool {
+// generated refuses objects of a document that a plan has twice, unless the API server makes their names: then they are
+// two objects.
+func generated(document manifest.Manifest, refs []manifest.ObjectRef) error {
 	objects, err := document.Objects()
+	if err != nil {
+		return err
+	}
+	names := map[string]bool{}
 	for _, object := range objects {
 		metadata, _ := object["metadata"].(map[string]any)
-		if name, named := metadata["name"]; named && name != "" && fmt.Sprint(name) == ref.Name {
-			return false
+		if name, named := metadata["name"]; named && name != "" {
+			names[fmt.Sprint(name)] = true
 		}
 	}
-	return err == nil
+	for _, ref := range refs {
+		if names[ref.Name] {
+			return fmt.Errorf("%w: it has %s twice, of which Helm 3 keeps the last and Helm 4 the first", ErrBadManifest, ref)
+		}
+	}
+	return nil
 }
 
 // Digest names what the plan applies: "sha256:…" over the release, the chart, the values and every document. Two plans

@@ -113,7 +113,7 @@ func (h *Helm) planOf(ctx context.Context, t target, release string, ch *Chart, 
 		return nil, err
 	}
 	p.in.Cluster = cluster.ID
-	if asks.Read {
+	if asks.Read && cluster.KubeVersion != "" {
 		p.in.KubeVersion, p.in.APIs = cluster.KubeVersion, map[string]bool{}
 		for _, api := range asks.APIs {
 			_, p.in.APIs[api] = slices.BinarySearch(cluster.APIVersions, api)

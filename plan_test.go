@@ -163,6 +163,11 @@ func TestApplyOnAnotherCluster(t *testing.T) {
 	for _, call := range fake.Calls("template") {
 		assert.Empty(t, call.Flag("--set"), "the cluster says who it is")
 	}
+	nothing := func(m Manifest) (Manifest, error) { return m, nil }
+	_, err = h.Install(t.Context(), "web", chart, InstallOptions{Transform: nothing})
+	require.NoError(t, err)
+	_, err = h.Upgrade(t.Context(), "web", chart, UpgradeOptions{Transform: nothing})
+	require.NoError(t, err, "it is planned and applied at once, so nothing is compared")
 }
 
 // Without a cluster helm gets none: neither that of the Config nor one from the environment.
@@ -258,6 +263,18 @@ func TestInstallTransformed(t *testing.T) {
 			assert.Contains(t, recorded.Manifest, "mirror/web:3")
 		})
 	}
+}
+
+func TestDryRunOfAnUpgradeThatInstalls(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	seen := 0
+	transform := func(m Manifest) (Manifest, error) { seen++; return m, nil }
+	_, err := h.Upgrade(t.Context(), "web", plannedChart(t), UpgradeOptions{Install: true, DryRun: true, Transform: transform})
+	require.NoError(t, err)
+	assert.Equal(t, 2, seen, "the CRDs too")
+	assert.Empty(t, fake.Calls("install", "upgrade"))
+	_, err = h.Upgrade(t.Context(), "web", plannedChart(t), UpgradeOptions{DryRun: true, Transform: transform})
+	require.ErrorIs(t, err, ErrReleaseNotFound)
 }
 
 // A killed runner left a pending revision. Helm renders nothing over it before it is rolled back.

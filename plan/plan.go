@@ -83,7 +83,7 @@ type Plan struct {
 // New makes a plan.
 //
 // Errors: ErrBadManifest for a document that cannot be read or written, for an object twice, and for anything but a
-// CustomResourceDefinition among the CRDs; ErrTooLarge; ErrInvalidArgument for a cluster's version or API that is none.
+// CustomResourceDefinition among the CRDs; ErrTooLarge; ErrInvalidArgument for a chart's name or a cluster's version or API that is none.
 func New(ctx context.Context, in Input) (*Plan, error) {
 	p := &Plan{
 		Release: in.Release, Namespace: in.Namespace, Upgrade: in.Upgrade, Base: in.Base,
@@ -93,6 +93,9 @@ func New(ctx context.Context, in Input) (*Plan, error) {
 		},
 		ChartDigest: in.ChartDigest, Values: in.Values.Normal(), defaults: in.Defaults.Normal(),
 		Notes: strings.ToValidUTF8(in.Notes, "\ufffd"),
+	}
+	if err := p.Chart.Validate(); err != nil {
+		return nil, errdef.Invalidf("plan: %v", err)
 	}
 	if err := p.checkCluster(); err != nil {
 		return nil, err

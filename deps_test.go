@@ -40,7 +40,7 @@ var thirdParty = map[string][]string{
 	"internal/safeyaml": {"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
 	"internal/yamlfast": {"go.yaml.in/yaml/v3"},
 	"manifest":          {"github.com/distribution/reference", "go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
-	"plan":              {"sigs.k8s.io/yaml"},
+	"plan":              {"github.com/Masterminds/semver/v3", "sigs.k8s.io/yaml"},
 }
 
 // forTests are the prefixes of packages that are for tests and builds, and are on no floor.

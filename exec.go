@@ -45,6 +45,7 @@ type invocation struct {
 	atMost time.Duration
 	late   error
 	stderr *string // set to the end of stderr if helm succeeds
+	starts func()  // called when helm is about to start, after the wait for its turn
 	// subject replaces the first positional in errors, if that is a name that we made up.
 	subject string
 	via     *fetch.Relay // between helm and a repository
@@ -84,6 +85,9 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		return nil, err
 	}
 	defer release()
+	if inv.starts != nil {
+		inv.starts()
+	}
 
 	safe := inv.redactor()
 	shown := make([]string, len(inv.args))

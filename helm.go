@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -79,8 +80,9 @@ type Helm struct {
 
 	store *fetch.Store // repositories and archives, in the home
 
-	version once[Version]
-	renders renderMemory
+	version   once[Version]
+	renders   renderMemory
+	withoutID sync.Map // targets whose namespace kube-system may not be read
 }
 
 // New looks up the binary and makes the home. It starts no process.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -307,4 +308,29 @@ func progressOf(objects []liveObject) Progress {
 		p.Blocker = &all[0]
 	}
 	return p
+}
+
+// errTransform marks the errors of a transform, as opposed to those of a context.
+var errTransform = errors.New("transform")
+
+// transformed plans a change, transforms the plan and writes its chart, for the options that have a Transform. It gives
+// the chart its look-ups, as a plain helm does, where it can.
+func (h *Helm) transformed(ctx context.Context, t target, release string, ch *Chart, stdin []byte, opts PlanOptions, transform Transform) (*Chart, *Plan, func(), error) {
+	opts.Lookups = opts.Upgrade || !ch.bringsCRDs || opts.SkipCRDs
+	if opts.Upgrade {
+		opts.Cluster = &Cluster{} // it is applied at once, and over its revision only
+	}
+	p, err := h.planOf(ctx, t, release, ch, stdin, opts)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	p, err = p.Transform(ctx, func(m Manifest) (Manifest, error) { return caught(ctx, transform, m) })
+	switch {
+	case errors.Is(err, errAbandoned):
+		return nil, nil, nil, contextError(ctx)
+	case err != nil:
+		return nil, nil, nil, fmt.Errorf("%w: %w", errTransform, err)
+	}
+	changed, done, err := h.literal(ctx, p)
+	return changed, p, done, err
 }

@@ -61,7 +61,7 @@ func TestRenderLimits(t *testing.T) {
 			_, err := h.Install(ctx, "web", chart, InstallOptions{Wait: true, Timeout: time.Hour})
 			return err
 		}},
-		{"Install, dry run", "install", false, func(ctx context.Context, h *Helm) error {
+		{"Install, dry run", "dry-run install", false, func(ctx context.Context, h *Helm) error {
 			_, err := h.Install(ctx, "web", chart, InstallOptions{DryRun: true})
 			return err
 		}},
@@ -73,7 +73,7 @@ func TestRenderLimits(t *testing.T) {
 			_, err := h.Upgrade(ctx, "old", chart, UpgradeOptions{Wait: true, Timeout: time.Hour})
 			return err
 		}},
-		{"Upgrade, dry run", "upgrade", false, func(ctx context.Context, h *Helm) error {
+		{"Upgrade, dry run", "dry-run upgrade", false, func(ctx context.Context, h *Helm) error {
 			_, err := h.Upgrade(ctx, "old", chart, UpgradeOptions{DryRun: true})
 			return err
 		}},

@@ -13,9 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Masterminds/semver/v3"
-	"sigs.k8s.io/yaml"
-
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -39,9 +36,12 @@ type PlanOptions struct {
 	ReuseValues, ResetThenReuseValues bool
 	SkipCRDs, SkipSchema              bool
 	// Lookups lets the chart's look-ups read what this caller may read in the cluster, all Secrets among it, and put
-	// it into its objects. By default a look-up finds nothing, as in helm template. Helm 4 cannot give look-ups to
-	// a chart that brings its own CRDs before these exist (ErrInvalidArgument).
+	// it into its objects. By default a look-up finds nothing, as in a cluster without objects. Helm refuses objects
+	// of kinds that do not exist yet then, such as those of the CRDs that a chart brings.
 	Lookups bool
+	// Cluster is what an install is rendered for, from Helm.Cluster or written by hand. Such a plan is made without a
+	// cluster. By default the cluster is asked.
+	Cluster *Cluster
 
 	Kubeconfig, KubeContext string
 }
@@ -49,15 +49,26 @@ type PlanOptions struct {
 // Plan resolves a chart and renders it once, for the version and APIs of the cluster. Nothing in the cluster changes.
 // What the plan shows is what Apply applies, whatever the chart's author does: Apply renders nothing of the author's.
 //
-// An install starts two helm processes in addition to those of Fetch: one asks for the cluster's version and APIs, one
-// renders. An upgrade starts one.
+// It starts two helm processes in addition to those of Fetch, which run at the same time where they can: one asks for
+// the cluster's version and APIs, one renders. A third one finds the CRDs of a chart that brings some.
 //
 // Errors: as Template; ErrBadManifest for what cannot be applied as it reads, and for an object twice or one in the
 // chart's crds that is no CustomResourceDefinition; ErrOutputTooLarge if the release record would not fit into the
 // cluster; for an upgrade ErrReleaseNotFound, and ErrReleaseBusy while something changes the release.
 func (h *Helm) Plan(ctx context.Context, release, address string, opts PlanOptions) (*Plan, error) {
-	if !opts.Upgrade && (opts.ReuseValues || opts.ResetThenReuseValues) || opts.ReuseValues && opts.ResetThenReuseValues {
+	switch {
+	case !opts.Upgrade && (opts.ReuseValues || opts.ResetThenReuseValues) || opts.ReuseValues && opts.ResetThenReuseValues:
 		return nil, errdef.Invalidf("plan: ReuseValues and ResetThenReuseValues are for an Upgrade, and exclude each other")
+	case opts.Cluster != nil && (opts.Upgrade || opts.Lookups):
+		return nil, errdef.Invalidf("plan: Cluster is for an install without Lookups: an upgrade and look-ups need the real cluster")
+	}
+	if opts.Cluster != nil {
+		given := *opts.Cluster
+		given.APIVersions = slices.Clone(given.APIVersions)
+		if err := given.Validate(); err != nil {
+			return nil, err
+		}
+		opts.Cluster = &given
 	}
 	t, stdin, err := h.releaseInput(release, InstallOptions{
 		Namespace: opts.Namespace, ValuesFiles: opts.ValuesFiles, Values: opts.Values, Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
@@ -83,21 +94,30 @@ func (h *Helm) planOf(ctx context.Context, t target, release string, ch *Chart, 
 		return nil, err
 	}
 	p := planner{h: h, dialect: d, target: t, release: release, chart: ch, stdin: stdin, opts: opts}
-	p.in = plan.Input{Release: release, Namespace: t.namespace, Upgrade: opts.Upgrade, Chart: *ch.Metadata, ChartDigest: ch.Digest}
+	p.in = plan.Input{Release: release, Upgrade: opts.Upgrade, Chart: *ch.Metadata, ChartDigest: ch.Digest}
 	if stdin != nil {
 		if err := decodeJSON(stdin, &p.in.Values); err != nil {
 			return nil, err
 		}
 	}
-	if p.in.Defaults, err = chart.Defaults(ch.Path, p.in.Values, chart.Options{Name: ch.Ref, Limits: chart.Limits{Archive: h.cfg.Limits.Archive}}); err != nil {
+	asks, err := chart.ReadCapabilities(ch.Path, chart.Options{Name: ch.Ref, Limits: chart.Limits{Archive: h.cfg.Limits.Archive}}, stdin)
+	if err != nil {
 		return nil, err
 	}
 	render := p.install
 	if opts.Upgrade {
 		render = p.upgrade
 	}
-	if err := render(ctx); err != nil {
+	cluster, err := render(ctx)
+	if err != nil {
 		return nil, err
+	}
+	p.in.Cluster = cluster.ID
+	if asks.Read && cluster.KubeVersion != "" {
+		p.in.KubeVersion, p.in.APIs = cluster.KubeVersion, map[string]bool{}
+		for _, api := range asks.APIs {
+			_, p.in.APIs[api] = slices.BinarySearch(cluster.APIVersions, api)
+		}
 	}
 	return plan.New(ctx, p.in)
 }
@@ -114,37 +134,144 @@ type planner struct {
 	in      plan.Input
 }
 
-// install renders an install.
-func (p *planner) install(ctx context.Context) error {
-	cluster, err := p.h.clusterOf(ctx, p.target)
+// install renders an install, and returns the cluster as the chart saw it.
+func (p *planner) install(ctx context.Context) (*Cluster, error) {
+	bringsCRDs := p.chart.bringsCRDs && !p.opts.SkipCRDs
+	if p.opts.Cluster == nil && !p.opts.Lookups && !bringsCRDs && p.target.namespace != "" {
+		if cluster, err, asked := p.installMeanwhile(ctx); asked {
+			return cluster, err
+		}
+	}
+	cluster, err := p.askCluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if bringsCRDs || p.opts.Cluster != nil && cluster.LacksKinds() {
+		if err := p.prepare(ctx, cluster); err != nil {
+			return nil, err
+		}
+	}
+	if p.opts.Lookups {
+		return cluster, p.dryInstall(ctx, p.target, nil)
+	}
+	return cluster, p.h.onEmpty(ctx, p.target.namespace, func() (*Cluster, error) { return cluster, nil }, p.dryInstall)
+}
+
+// installMeanwhile lets helm start and read the chart while another one asks the cluster. asked is false if that one
+// failed, which may pass.
+func (p *planner) installMeanwhile(ctx context.Context) (cluster *Cluster, err error, asked bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	starts, answered := make(chan struct{}), make(chan struct{})
+	var failed error
+	go func() {
+		defer close(answered)
+		// Only when it has its turn does the other one queue for one: with the last it would wait for ever.
+		if cluster, _, failed = p.h.askCluster(ctx, p.target, func() { close(starts) }); failed != nil {
+			cancel()
+		}
+	}()
+	select {
+	case <-starts:
+		err = p.h.onEmpty(ctx, p.target.namespace, func() (*Cluster, error) { <-answered; return cluster, failed }, p.dryInstall)
+	case <-answered:
+	}
+	<-answered
+	return cluster, err, failed == nil
+}
+
+// askCluster returns the cluster that an install is for. The namespace is then known.
+func (p *planner) askCluster(ctx context.Context) (*Cluster, error) {
+	switch c := p.opts.Cluster; {
+	case c == nil:
+		cluster, namespace, err := p.h.askCluster(ctx, p.target, nil)
+		p.target.namespace = namespace
+		return cluster, err
+	case len(c.APIVersions) == 0:
+		assumed, _, err := p.h.capabilities(ctx, args{"template", "--kube-version=" + c.KubeVersion}, nil)
+		if err != nil {
+			return nil, err
+		}
+		c.APIVersions = assumed.APIVersions
+	}
+	p.target.namespace = cmp.Or(p.target.namespace, "default")
+	return p.opts.Cluster, nil
+}
+
+// prepare finds what only helm knows, by a render before the real one: the CRDs of the chart and its enabled subcharts,
+// and the kinds of APIs that were given without kinds. It adds both to the cluster: helm creates the CRDs before it
+// asks for the APIs.
+func (p *planner) prepare(ctx context.Context, cluster *Cluster) error {
+	files, err := chart.ReadCRDs(p.chart.Path, chart.Options{Name: p.chart.Ref, Limits: chart.Limits{Archive: p.h.cfg.Limits.Archive}})
 	if err != nil {
 		return err
 	}
-	p.in.KubeVersion, p.in.Namespace = cluster.KubeVersion, cluster.Namespace
-	a := args{"template", "--kube-version=" + cluster.KubeVersion, "--api-versions=" + strings.Join(cluster.APIVersions, ",")}
-	a.is("--include-crds", !p.opts.SkipCRDs)
-	if p.opts.Lookups {
-		if p.chart.bringsCRDs && p.dialect.LookupsNeedKinds {
-			return errdef.Invalidf("plan: chart %s brings CRDs, and Helm 4 gives look-ups to no chart whose kinds may not exist yet: leave out Lookups", p.chart.Ref)
+	all := slices.Concat(files.Own, files.Sub)
+	for _, text := range all {
+		if helmtext.MarksSource(text) {
+			return fmt.Errorf("%w: crds: a file has a line as helm writes it before each file, # Source: …", ErrBadManifest)
 		}
-		a.add(p.dialect.DryRun)
 	}
-	out, err := p.run(ctx, a)
-	if err == nil {
-		p.in.Rendered, p.in.CRDs = splitCRDs(Manifest(out))
+	var out []byte
+	a := args{"template", "--disable-openapi-validation"}
+	a.is("--include-crds", !p.opts.SkipCRDs)
+	if p.opts.Cluster != nil && cluster.LacksKinds() {
+		a.add("--kube-version="+cluster.KubeVersion, "--api-versions="+strings.Join(cluster.APIVersions, ","))
+		if out, err = p.run(ctx, a, target{namespace: p.target.namespace}, nil); err != nil {
+			return err
+		}
+		objects, err := Manifest(out).Objects()
+		if err != nil {
+			return err
+		}
+		for _, object := range objects {
+			version, _ := object["apiVersion"].(string)
+			if kind, ok := object["kind"].(string); ok && slices.Contains(cluster.APIVersions, version) {
+				cluster.Serve(version, kind)
+			}
+		}
+	} else {
+		with := Cluster{KubeVersion: cluster.KubeVersion, Major: cluster.Major, Minor: cluster.Minor, APIVersions: slices.Clone(cluster.APIVersions)}
+		with.ServeCRDs(Manifest(bytes.Join(all, []byte("\n---\n"))))
+		err := p.h.onEmpty(ctx, p.target.namespace, func() (*Cluster, error) { return &with, nil }, func(ctx context.Context, t target, env []string) (err error) {
+			a.add(p.dialect.TemplateCluster...)
+			out, err = p.run(ctx, a, t, env)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	p.in.CRDs = helmtext.CRDsIn(out)
+	cluster.ServeCRDs(p.in.CRDs)
+	return nil
+}
+
+// dryInstall renders an install by a dry run that reads the cluster.
+func (p *planner) dryInstall(ctx context.Context, t target, env []string) error {
+	return p.dryRun(ctx, args{"install", p.dialect.DryRun}, t, env)
 }
 
 // upgrade renders an upgrade. Helm renders it with the cluster's version and APIs also where it gives it no look-ups.
-func (p *planner) upgrade(ctx context.Context) error {
-	a := args{"upgrade", "--dry-run=client", "--output=json"}
+func (p *planner) upgrade(ctx context.Context) (cluster *Cluster, err error) {
+	if cluster = p.opts.Cluster; cluster == nil {
+		if cluster, _, err = p.h.askCluster(ctx, p.target, nil); err != nil {
+			return nil, err
+		}
+	}
+	a := args{"upgrade", "--dry-run=client"}
 	if p.opts.Lookups {
 		a[1] = p.dialect.DryRun
 	}
 	a.is("--reuse-values", p.opts.ReuseValues)
 	a.is("--reset-then-reuse-values", p.opts.ResetThenReuseValues)
-	out, err := p.run(ctx, a)
+	return cluster, p.dryRun(ctx, a, p.target, nil)
+}
+
+// dryRun runs an install or upgrade that changes nothing, and reads what it would record.
+func (p *planner) dryRun(ctx context.Context, a args, t target, env []string) error {
+	a.add("--disable-openapi-validation", "--output=json")
+	out, err := p.run(ctx, a, t, env)
 	if err != nil {
 		return err
 	}
@@ -157,7 +284,7 @@ func (p *planner) upgrade(ctx context.Context) error {
 		Hooks     []struct{ Manifest string }
 		Version   int
 	}
-	if err := decodeJSON(out, &rendered); err != nil || rendered.Version < 2 {
+	if err := decodeJSON(out, &rendered); err != nil || rendered.Version < 1 {
 		return badOutput(a[0], cmp.Or(err, fmt.Errorf("revision %d", rendered.Version)))
 	}
 	var all strings.Builder
@@ -165,39 +292,29 @@ func (p *planner) upgrade(ctx context.Context) error {
 	for _, hook := range rendered.Hooks {
 		all.WriteString("\n---\n" + hook.Manifest)
 	}
-	p.in.Namespace = rendered.Namespace
-	p.in.Base, p.in.Rendered, p.in.Notes, p.in.Values = rendered.Version-1, Manifest(all.String()), rendered.Info.Notes, rendered.Config
-	if p.opts.ReuseValues {
-		p.in.Defaults = rendered.Chart.Values
+	p.in.Namespace, p.in.Base = rendered.Namespace, rendered.Version-1
+	p.in.Rendered, p.in.Notes = Manifest(all.String()), rendered.Info.Notes
+	p.in.Defaults = rendered.Chart.Values
+	if p.opts.Upgrade { // with those of the revision before; helm has lost the last digits of large numbers
+		p.in.Values = rendered.Config
 	}
 	return nil
 }
 
 // run runs a helm that renders the chart.
-func (p *planner) run(ctx context.Context, a args) (out []byte, err error) {
+func (p *planner) run(ctx context.Context, a args, t target, env []string) (out []byte, err error) {
 	a.is("--values=-", p.stdin != nil)
 	a.is("--skip-schema-validation", p.opts.SkipSchema)
-	a.add(p.target.flags()...)
+	a.add(t.flags()...)
 	a.add("--", p.release, p.chart.Path)
 	err = p.h.retry(ctx, func() (err error) {
-		out, err = p.h.run(ctx, invocation{args: a, stdin: p.stdin, limits: p.h.rendering()})
+		out, err = p.h.run(ctx, invocation{args: a, stdin: p.stdin, limits: p.h.rendering(), env: env})
 		return err
 	})
-	return out, renderFailure(err, p.chart)
-}
-
-// splitCRDs takes the files of crds out of what helm template prints.
-func splitCRDs(m Manifest) (rendered, crds Manifest) {
-	into := &rendered
-	for _, document := range strings.Split("\n"+string(m), "\n---\n") {
-		if source, ok := helmtext.SourceOf(document); ok { // helm names it once a file of crds
-			if into = &rendered; helmtext.IsCRDFile(source) {
-				into = &crds
-			}
-		}
-		*into = append(append(*into, "---\n"+document...), '\n')
+	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && helmtext.BadObjects(e.Stderr) {
+		e.kind = ErrBadManifest
 	}
-	return rendered, crds
+	return out, renderFailure(err, p.chart)
 }
 
 // decodeJSON keeps numbers as they are written.
@@ -205,59 +322,6 @@ func decodeJSON(text []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	return decoder.Decode(into)
-}
-
-// clusterFacts are what a chart is told about the cluster, and the namespace that helm takes without one.
-type clusterFacts struct {
-	KubeVersion string
-	Namespace   string
-	APIVersions []string
-}
-
-// capabilitiesChart prints them; it is ours.
-var capabilitiesChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: capabilities\nversion: 1.0.0\n",
-	"templates/capabilities.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: helmexec-capabilities}\n" +
-		"data: {namespace: {{ .Release.Namespace | toJson }}, kubeVersion: {{ .Capabilities.KubeVersion.Version | toJson }}, apiVersions: {{ .Capabilities.APIVersions | toJson | toJson }}}\n",
-}
-
-// clusterOf asks a cluster for its version and APIs, by rendering a chart of ours that prints them: helm has no command
-// for it.
-func (h *Helm) clusterOf(ctx context.Context, t target) (facts clusterFacts, err error) {
-	dir, err := h.home.Files(ctx, "capabilities", capabilitiesChart)
-	if err != nil {
-		return facts, err
-	}
-	d, err := h.dialect(ctx)
-	if err != nil {
-		return facts, err
-	}
-	a := append(args{"template"}, d.TemplateCluster...)
-	a.add(t.flags()...)
-	a.add("--", "helmexec-capabilities", dir)
-	var out []byte
-	err = h.retry(ctx, func() (err error) {
-		out, err = h.run(ctx, invocation{args: a, limits: h.rendering()})
-		return err
-	})
-	if err != nil {
-		return facts, err
-	}
-	var printed struct {
-		Data struct{ KubeVersion, APIVersions, Namespace string }
-	}
-	if err := yaml.Unmarshal(out, &printed); err != nil {
-		return facts, badOutput("template", err)
-	}
-	facts.KubeVersion, facts.Namespace = printed.Data.KubeVersion, printed.Data.Namespace
-	if _, err := semver.NewVersion(facts.KubeVersion); err != nil {
-		return facts, badOutput("template", fmt.Errorf("the cluster's version %.80q: %w", facts.KubeVersion, err))
-	}
-	if err := json.Unmarshal([]byte(printed.Data.APIVersions), &facts.APIVersions); err != nil {
-		return facts, badOutput("template", err)
-	}
-	facts.APIVersions = slices.DeleteFunc(facts.APIVersions, func(v string) bool { return !apiVersion.MatchString(v) })
-	return facts, nil
 }
 
 // ApplyOptions is for Apply. Its fields mean the same as those of InstallOptions and UpgradeOptions.
@@ -286,9 +350,10 @@ type ApplyOptions struct {
 // recorded. Helm gets a chart whose templates only print the plan's documents, so a try after a lost one, and a runner
 // that takes over from a killed one, apply the same. Otherwise it is Install or Upgrade.
 //
-// Errors: as Install or Upgrade; ErrPlanStale if Digest is another plan's, if the cluster of an install has another
-// version than it was rendered for, or if the release of an upgrade has another revision than it was planned over. An
-// operation that applied another plan is somebody else's: ErrReleaseExists for an install, ErrPlanStale for an upgrade.
+// Errors: as Install or Upgrade; ErrPlanStale if Digest is another plan's, if this is another cluster than it was planned
+// for, if the chart asks for the version or APIs of the cluster and they have changed, or if the release of an upgrade
+// has another revision than it was planned over. An operation that applied another plan is somebody else's:
+// ErrReleaseExists for an install, ErrPlanStale for an upgrade.
 func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (*Release, error) {
 	if p == nil {
 		return nil, errdef.Invalidf("apply: no plan")
@@ -347,30 +412,4 @@ func (h *Helm) literal(ctx context.Context, p *Plan) (ch *Chart, done func(), er
 	}
 	ch, err = h.Fetch(ctx, path, ChartOptions{})
 	return ch, done, err
-}
-
-// errTransform marks the errors of a transform, as opposed to those of a context.
-var errTransform = errors.New("transform")
-
-// transformed plans a change, transforms the plan and writes its chart, for the options that have a Transform. It gives
-// the chart its look-ups, as a plain helm does, where it can.
-func (h *Helm) transformed(ctx context.Context, t target, release string, ch *Chart, stdin []byte, opts PlanOptions, transform Transform) (*Chart, *Plan, func(), error) {
-	d, err := h.dialect(ctx)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	opts.Lookups = opts.Upgrade || !ch.bringsCRDs || !d.LookupsNeedKinds
-	p, err := h.planOf(ctx, t, release, ch, stdin, opts)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	p, err = p.Transform(ctx, func(m Manifest) (Manifest, error) { return caught(ctx, transform, m) })
-	switch {
-	case errors.Is(err, errAbandoned):
-		return nil, nil, nil, contextError(ctx)
-	case err != nil:
-		return nil, nil, nil, fmt.Errorf("%w: %w", errTransform, err)
-	}
-	changed, done, err := h.literal(ctx, p)
-	return changed, p, done, err
 }

@@ -46,20 +46,22 @@ func TestPlanAndApply(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	p, err := h.Plan(t.Context(), "web", plannedChart(t), PlanOptions{Values: Values{"image": "acme/web:7", "big": int64(12345678901234567)}})
 	require.NoError(t, err)
-	assert.Equal(t, []string{"template", "template"}, fake.Commands())
+	assert.Equal(t, []string{"template", "template", "dry-run install"}, fake.Commands(), "the second finds the CRDs")
 	assert.Equal(t, []string{"acme/web:7", "acme/hook:2"}, imagesOf(p))
 	require.Len(t, p.Objects, 1)
 	require.Len(t, p.Hooks, 1)
 	require.Len(t, p.CRDs, 1)
 	assert.Equal(t, "foos.acme.io", p.CRDs[0].Object.Name)
-	assert.Equal(t, "v1.34.0", p.KubeVersion)
+	assert.Equal(t, "revision 1", p.Notes)
+	assert.NotEmpty(t, p.Cluster)
+	assert.Empty(t, p.KubeVersion, "the chart does not ask for it")
 	assert.Equal(t, "default", p.Namespace, "that of the kubeconfig, so that it is the same wherever the plan is applied")
 
 	rel, err := h.Apply(t.Context(), p, ApplyOptions{Digest: p.Digest(), OperationID: "1"})
 	require.NoError(t, err)
 	assert.Equal(t, "web", rel.ChartName)
 	assert.Equal(t, "1.2.3", rel.ChartVersion)
-	assert.Equal(t, []string{"template", "template", "install", "get all"}, fake.Commands())
+	assert.Equal(t, []string{"template", "template", "dry-run install", "install", "get all"}, fake.Commands())
 	recorded, _ := fake.Release("", "web")
 	assert.Contains(t, recorded.Manifest, "image: acme/web:7")
 	assert.Contains(t, recorded.Values, "acme/web:7")
@@ -76,7 +78,7 @@ func TestPlanOfAnUpgrade(t *testing.T) {
 	chart := plannedChart(t)
 	p, err := h.Plan(t.Context(), "web", chart, PlanOptions{Upgrade: true, Values: Values{"image": "acme/web:8"}})
 	require.NoError(t, err)
-	assert.Equal(t, []string{"upgrade"}, fake.Commands())
+	assert.Equal(t, []string{"template", "dry-run upgrade"}, fake.Commands())
 	assert.Equal(t, 4, p.Base)
 	assert.Equal(t, "revision 5", p.Notes)
 	assert.Empty(t, p.CRDs, "helm installs none at an upgrade")
@@ -125,20 +127,103 @@ func TestApplyOnceForOneOperation(t *testing.T) {
 	require.ErrorIs(t, err, ErrReleaseExists)
 }
 
-func TestApplyOnAClusterOfAnotherVersion(t *testing.T) {
-	h, fake := withFake(t, Config{})
-	p, err := h.Plan(t.Context(), "web", plannedChart(t), PlanOptions{})
+// asking is a chart that asks the cluster for its version and APIs.
+const asking = `{{ if .Capabilities.APIVersions.Has "batch/v1" }}{{ if .Capabilities.APIVersions.Has "acme.io/v1/Web" }}{{ end }}{{ end }}` +
+	"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n"
+
+// A plan is for the cluster that it was made for, as far as the chart asks.
+func TestApplyOnAnotherCluster(t *testing.T) {
+	h, fake := withFake(t, Config{Namespace: "team"})
+	chart := chartFolder(t, "web", "1.2.3")
+	require.NoError(t, os.MkdirAll(filepath.Join(chart, "templates"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(chart, "templates", "a.yaml"), []byte(asking), 0o600))
+	here, err := h.Plan(t.Context(), "web", chart, PlanOptions{})
 	require.NoError(t, err)
-	p.KubeVersion = "v1.30.1"
-	_, err = h.Apply(t.Context(), p, ApplyOptions{})
-	require.ErrorIs(t, err, ErrPlanStale)
-	assert.ErrorContains(t, err, "for Kubernetes v1.30.1, the cluster has v1.34.0")
-	assert.Len(t, fake.Calls("install"), 1)
+	assert.Equal(t, "v1.34.0", here.KubeVersion)
+	assert.Equal(t, map[string]bool{"batch/v1": true, "acme.io/v1/Web": false}, here.APIs)
+	for says, change := range map[string]func(*Plan){
+		"":                func(*Plan) {},
+		"another cluster": func(p *Plan) { p.Cluster = "12345" },
+		"it is for v1.30.1, the cluster has v1.34.0":         func(p *Plan) { p.KubeVersion = "v1.30.1" },
+		"acme.io/v1/Web, which the cluster no longer serves": func(p *Plan) { p.APIs = map[string]bool{"acme.io/v1/Web": true} },
+		"batch/v1, which the cluster serves now":             func(p *Plan) { p.APIs = map[string]bool{"batch/v1": false} },
+	} {
+		p := *here
+		change(&p)
+		_, err := h.Apply(t.Context(), &p, ApplyOptions{OperationID: "1"})
+		if says == "" {
+			require.NoError(t, err)
+			_, err = h.Uninstall(t.Context(), "web", UninstallOptions{})
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, ErrPlanStale)
+		assert.ErrorContains(t, err, says)
+	}
+	for _, call := range fake.Calls("template") {
+		assert.Empty(t, call.Flag("--set"), "the cluster says who it is")
+	}
+	nothing := func(m Manifest) (Manifest, error) { return m, nil }
+	_, err = h.Install(t.Context(), "web", chart, InstallOptions{Transform: nothing})
+	require.NoError(t, err)
+	_, err = h.Upgrade(t.Context(), "web", chart, UpgradeOptions{Transform: nothing})
+	require.NoError(t, err, "it is planned and applied at once, so nothing is compared")
+}
+
+// Without a cluster helm gets none: neither that of the Config nor one from the environment.
+func TestPlanWithoutACluster(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(kubeconfig, nil, 0o600))
+	h, fake := withFake(t, Config{Kubeconfig: kubeconfig, KubeContext: "lab"})
+	for _, cluster := range []Cluster{{KubeVersion: "v1.33.4"}, {KubeVersion: "v1.33.4", APIVersions: []string{"v1", "batch/v1"}}} {
+		p, err := h.Plan(t.Context(), "web", plannedChart(t), PlanOptions{Cluster: &cluster})
+		require.NoError(t, err)
+		assert.Empty(t, p.Cluster)
+		assert.Equal(t, "default", p.Namespace)
+		for _, call := range fake.Calls("template", "dry-run") {
+			assert.NotEqual(t, kubeconfig, call.Flag("--kubeconfig"))
+			assert.Empty(t, call.Flag("--kube-context"))
+		}
+	}
+}
+
+// Who may not read the namespace kube-system plans all the same, and is not asked again.
+func TestClusterThatDoesNotSayWhoItIs(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+		if c.Flag("--set") == "" {
+			return helmtest.Reply{Exit: 1, Stderr: `Error: template: capabilities/templates/capabilities.yaml:2:34: executing "capabilities/templates/capabilities.yaml" at <lookup "v1" "Namespace" "" "kube-system">: ` +
+				`error calling lookup: namespaces "kube-system" is forbidden: User "runner" cannot get resource "namespaces" in API group "" in the namespace "kube-system"` + "\n"}
+		}
+		return fake.Perform(c)
+	})
+	for range 2 {
+		_, err := h.Cluster(t.Context(), ClusterOptions{})
+		require.NoError(t, err)
+	}
+	assert.Len(t, fake.Calls("template"), 3)
+}
+
+// A question to the cluster that fails once is put again, also where helm renders at the same time.
+func TestPlanAsksTheClusterAgain(t *testing.T) {
+	h, fake := withFake(t, Config{Namespace: "team", MaxProcesses: 1})
+	chart := chartFolder(t, "web", "1.2.3")
+	fake.On("template", reset)
+	p, err := h.Plan(t.Context(), "web", chart, PlanOptions{})
+	require.NoError(t, err)
+	assert.NotEmpty(t, p.Cluster)
+	fake.On("template", reset, reset, reset, reset)
+	_, err = h.Plan(t.Context(), "web", chart, PlanOptions{})
+	require.Error(t, err)
+	assert.True(t, IsTransient(err))
 }
 
 func TestPlanRefusesTheCallersMistakes(t *testing.T) {
 	h := withoutHelm(t)
-	for _, opts := range []PlanOptions{{ReuseValues: true}, {Upgrade: true, ReuseValues: true, ResetThenReuseValues: true}, {Kubeconfig: "\x00"}} {
+	for _, opts := range []PlanOptions{{ReuseValues: true}, {Upgrade: true, ReuseValues: true, ResetThenReuseValues: true}, {Kubeconfig: "\x00"},
+		{Cluster: &Cluster{}}, {Cluster: &Cluster{KubeVersion: "v1.34.0", APIVersions: []string{"a b"}}},
+		{Cluster: &Cluster{KubeVersion: "v1.34.0"}, Upgrade: true}, {Cluster: &Cluster{KubeVersion: "v1.34.0"}, Lookups: true},
+	} {
 		_, err := h.Plan(t.Context(), "web", "chart", opts)
 		assert.ErrorIs(t, err, ErrInvalidArgument, "%+v", opts)
 	}
@@ -165,7 +250,7 @@ func TestInstallTransformed(t *testing.T) {
 			}
 			_, err := h.Install(t.Context(), "web", plannedChart(t), InstallOptions{Transform: transform})
 			require.NoError(t, err)
-			assert.Equal(t, []string{"template", "template", "install", "get all"}, fake.Commands())
+			assert.Equal(t, []string{"template", "template", "dry-run install", "install", "get all"}, fake.Commands())
 			assert.Equal(t, []string{"web hook", "foos.acme.io"}, seen)
 			recorded, _ := fake.Release("", "web")
 			assert.Contains(t, recorded.Manifest, "mirror/web:1")
@@ -178,6 +263,18 @@ func TestInstallTransformed(t *testing.T) {
 			assert.Contains(t, recorded.Manifest, "mirror/web:3")
 		})
 	}
+}
+
+func TestDryRunOfAnUpgradeThatInstalls(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	seen := 0
+	transform := func(m Manifest) (Manifest, error) { seen++; return m, nil }
+	_, err := h.Upgrade(t.Context(), "web", plannedChart(t), UpgradeOptions{Install: true, DryRun: true, Transform: transform})
+	require.NoError(t, err)
+	assert.Equal(t, 2, seen, "the CRDs too")
+	assert.Empty(t, fake.Calls("install", "upgrade"))
+	_, err = h.Upgrade(t.Context(), "web", plannedChart(t), UpgradeOptions{DryRun: true, Transform: transform})
+	require.ErrorIs(t, err, ErrReleaseNotFound)
 }
 
 // A killed runner left a pending revision. Helm renders nothing over it before it is rolled back.

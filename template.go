@@ -2,22 +2,155 @@ package helmexec
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/emptycluster"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
+	"github.com/sut-bench/helmexec/plan"
 )
 
 // DefaultKubeVersion is the Kubernetes version that Template renders for by default. Helm's own
 // default depends on how the binary was built and can be years old, and then charts refuse to
 // render.
 const DefaultKubeVersion = "v1.34.0"
+
+// Cluster is what a chart can learn about the cluster it is rendered for.
+type Cluster = plan.Cluster
+
+// ClusterOptions is for Cluster.
+type ClusterOptions struct{ Kubeconfig, KubeContext string }
+
+// Cluster asks a cluster what a chart can learn about it. PlanOptions takes the answer, on a machine that cannot
+// reach the cluster too. Starts one helm process, and another one if the caller may not read the namespace kube-system.
+func (h *Helm) Cluster(ctx context.Context, opts ClusterOptions) (*Cluster, error) {
+	t, err := h.target("", opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := h.askCluster(ctx, t, nil)
+	return c, err
+}
+
+// capabilitiesChart prints what a chart can learn about a cluster, and the namespace that helm takes without one. It is
+// ours.
+var capabilitiesChart = map[string]string{
+	"Chart.yaml":  "apiVersion: v2\nname: capabilities\nversion: 2.0.0\n",
+	"values.yaml": "identify: true\n",
+	"templates/capabilities.yaml": `{{- $id := "" }}
+{{- if .Values.identify }}{{ with lookup "v1" "Namespace" "" "kube-system" }}{{ $id = .metadata.uid }}{{ end }}{{ end -}}
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: helmexec-capabilities}
+data:
+  namespace: {{ .Release.Namespace | toJson }}
+  id: {{ $id | toJson }}
+  version: {{ .Capabilities.KubeVersion.Version | toJson }}
+  major: {{ .Capabilities.KubeVersion.Major | toJson }}
+  minor: {{ .Capabilities.KubeVersion.Minor | toJson }}
+  apis: {{ .Capabilities.APIVersions | toJson | toJson }}
+`,
+}
+
+// askCluster returns what a chart can learn about a cluster, and the namespace that helm takes if it is given none. With
+// starts, which is called when helm starts, it runs one helm once.
+func (h *Helm) askCluster(ctx context.Context, t target, starts func()) (*Cluster, string, error) {
+	d, err := h.dialect(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	_, withoutID := h.withoutID.Load(t)
+	for {
+		a := append(args{"template"}, d.TemplateCluster...)
+		a.is("--set=identify=false", withoutID)
+		a.add(t.flags()...)
+		c, namespace, err := h.capabilities(ctx, a, starts)
+		if e := (*Error)(nil); withoutID || !errors.As(err, &e) || !helmtext.Forbidden(e.Stderr) {
+			return c, namespace, err
+		}
+		h.withoutID.Store(t, true)
+		if withoutID = true; starts != nil {
+			return nil, "", err
+		}
+	}
+}
+
+// capabilities renders capabilitiesChart.
+func (h *Helm) capabilities(ctx context.Context, a args, starts func()) (*Cluster, string, error) {
+	dir, err := h.home.Files(ctx, "capabilities", capabilitiesChart)
+	if err != nil {
+		return nil, "", err
+	}
+	a.add("--", "helmexec-capabilities", dir)
+	var out []byte
+	run := func() (err error) {
+		out, err = h.run(ctx, invocation{args: a, limits: h.rendering(), starts: starts})
+		return err
+	}
+	if starts != nil {
+		err = run()
+	} else {
+		err = h.retry(ctx, run)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	var printed struct {
+		Data struct{ Namespace, ID, Version, Major, Minor, APIs string }
+	}
+	if err := yaml.Unmarshal(out, &printed); err != nil {
+		return nil, "", badOutput("template", err)
+	}
+	c := &Cluster{ID: printed.Data.ID, KubeVersion: printed.Data.Version, Major: printed.Data.Major, Minor: printed.Data.Minor}
+	if err := json.Unmarshal([]byte(printed.Data.APIs), &c.APIVersions); err != nil {
+		return nil, "", badOutput("template", err)
+	}
+	c.APIVersions = slices.DeleteFunc(c.APIVersions, func(api string) bool { return !plan.IsAPI(api) })
+	if err := c.Validate(); err != nil {
+		return nil, "", badOutput("template", err)
+	}
+	return c, printed.Data.Namespace, nil
+}
+
+// onEmpty lets helm render for a cluster as if there were no objects in it: helm gets the target and the environment
+// for that. describe may wait until the cluster is known; helm then waits too.
+func (h *Helm) onEmpty(ctx context.Context, namespace string, describe func() (*Cluster, error), helm func(context.Context, target, []string) error) error {
+	server, err := emptycluster.Start(func() (emptycluster.Version, []string, error) {
+		c, err := describe()
+		if err != nil {
+			return emptycluster.Version{}, nil, err
+		}
+		return emptycluster.Version{GitVersion: c.KubeVersion, Major: c.Major, Minor: c.Minor}, c.APIVersions, nil
+	})
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	dir, err := h.home.MkdirTemp("render-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	kubeconfig := filepath.Join(dir, "kubeconfig")
+	if err := os.WriteFile(kubeconfig, server.Kubeconfig(), 0o600); err != nil {
+		return err
+	}
+	env := []string{"KUBECACHEDIR=" + filepath.Join(dir, "cache")} // another server may have had the port
+	for _, name := range []string{"APISERVER", "ASGROUPS", "ASUSER", "CAFILE", "CONTEXT", "INSECURE_SKIP_TLS_VERIFY", "TLS_SERVER_NAME", "TOKEN"} {
+		env = append(env, "HELM_KUBE"+name+"=")
+	}
+	return helm(ctx, target{namespace: namespace, kubeconfig: kubeconfig}, env)
+}
 
 // TemplateOptions is for Template.
 type TemplateOptions struct {
@@ -122,9 +255,9 @@ func (h *Helm) templateInvocation(ctx context.Context, opts TemplateOptions) (in
 			return invocation{}, errdef.Invalidf("template: KubeVersion %q: %v", opts.KubeVersion, err)
 		}
 	}
-	for _, v := range opts.APIVersions {
-		if !apiVersion.MatchString(v) {
-			return invocation{}, errdef.Invalidf("template: APIVersions: %q is not of the form group/version or group/version/Kind", v)
+	for _, api := range opts.APIVersions {
+		if !plan.IsAPI(api) {
+			return invocation{}, errdef.Invalidf("template: APIVersions: %q is not of the form group/version or group/version/Kind", api)
 		}
 	}
 	t, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
@@ -141,8 +274,6 @@ func (h *Helm) templateInvocation(ctx context.Context, opts TemplateOptions) (in
 	}
 	return invocation{args: templateArgs(d, t, opts, stdin != nil), stdin: stdin}, nil
 }
-
-var apiVersion = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
 
 func templateArgs(d helmtext.Dialect, t target, opts TemplateOptions, values bool) []string {
 	a := args{"template"}

@@ -50,7 +50,7 @@ func TestSchemasOfOtherDocuments(t *testing.T) {
 			require.ErrorContains(t, err, "file:///etc/passwd")
 			assert.Empty(t, fake.Commands())
 			require.NoError(t, call(t.Context(), h, true))
-			calls := fake.Calls("template", "install", "upgrade", "lint")
+			calls := fake.Calls("template", "install", "upgrade", "dry-run", "lint")
 			require.NotEmpty(t, calls)
 			for _, c := range calls {
 				assert.Equal(t, "true", c.Flag("--skip-schema-validation"))

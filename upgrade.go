@@ -101,8 +101,12 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 	}
 	if opts.DryRun {
 		if opts.Transform != nil {
-			_, _, done, err := h.transformed(ctx, t, release, ch, stdin, PlanOptions{Upgrade: true, SkipSchema: opts.SkipSchema,
-				ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues}, opts.Transform)
+			p := PlanOptions{Upgrade: true, SkipSchema: opts.SkipSchema, ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues}
+			_, _, done, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
+			if opts.Install && errors.Is(err, ErrReleaseNotFound) {
+				p = PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema}
+				_, _, done, err = h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -331,7 +331,7 @@ func FuzzReadArchive(f *testing.F) {
 				require.Nil(t, got)
 				continue
 			}
-			require.NoError(t, got.Metadata.validate())
+			require.NoError(t, got.Metadata.Validate())
 			require.LessOrEqual(t, len(got.Files), limits.Files)
 			for _, name := range got.Files {
 				require.True(t, filepath.IsLocal(filepath.FromSlash(name)), "%q stays in the folder", name)

@@ -65,7 +65,7 @@ func parseMetadata(what string, text []byte) (*Metadata, error) {
 	if m.APIVersion == "" {
 		m.APIVersion = "v1" // Helm 2 did not need one, and Helm still accepts such a chart
 	}
-	if err := m.validate(); err != nil {
+	if err := m.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return m, nil
@@ -87,9 +87,9 @@ func (m *Metadata) addRequirements(what string, text []byte) error {
 	return nil
 }
 
-// validate refuses what Helm refuses, as far as this package relies on it: the name becomes part of file
-// names.
-func (m *Metadata) validate() error {
+// Validate refuses what Helm refuses, as far as this package relies on it: the name becomes part of file
+// names. Charts that were read are valid.
+func (m *Metadata) Validate() error {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	switch {
 	case m.Name == "":

@@ -116,7 +116,7 @@ func (p *parts) chart(what string) (*Chart, error) {
 }
 
 // versionControl are folders that do not belong in a chart, and that would exceed its limits. Helm leaves them
-// out because of the .helmignore that "helm create" writes; other rules of that file are not applied here.
+// out if the chart has the .helmignore that "helm create" writes; the rules of that file are not applied here.
 var versionControl = map[string]bool{".git": true, ".hg": true, ".svn": true, ".bzr": true}
 
 // readFolder reads a chart that is not packaged. Helm follows every symbolic link in a folder, so a chart could
@@ -180,8 +180,8 @@ func (f *folderReader) entry(name, place string, entry fs.DirEntry, above []fs.F
 	switch {
 	case err != nil:
 		return err
-	case info.IsDir() && versionControl[entry.Name()]:
-		return nil
+	case entry.IsDir() && versionControl[entry.Name()]:
+		return f.withoutLinks(name, place)
 	case info.IsDir():
 		if err := f.parts.count(); err != nil {
 			return err
@@ -194,6 +194,24 @@ func (f *folderReader) entry(name, place string, entry fs.DirEntry, above []fs.F
 		return errdef.TooLarge("the folder", f.total, f.parts.limits.Content, "bytes")
 	}
 	return f.parts.add(name, info.Size(), func() (io.ReadCloser, error) { return f.root.Open(place) })
+}
+
+// withoutLinks refuses links in a folder whose files do not count: Helm follows them unless a .helmignore keeps it away.
+func (f *folderReader) withoutLinks(name, place string) error {
+	entries, err := fs.ReadDir(f.root.FS(), place)
+	for _, entry := range entries {
+		inner := path.Join(name, entry.Name())
+		switch {
+		case err != nil:
+		case len(inner) > maxEntryPath:
+			err = fmt.Errorf("it has a path of %d bytes", len(inner))
+		case entry.IsDir():
+			err = f.withoutLinks(inner, path.Join(place, entry.Name()))
+		case !entry.Type().IsRegular():
+			err = fmt.Errorf("%.200s is a link or no file, in a folder of a version control system", inner)
+		}
+	}
+	return err
 }
 
 // absolute returns the target of an absolute link within the folder, "" if it leads out. It only looks at the

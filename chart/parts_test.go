@@ -54,6 +54,17 @@ func linkedFolder(t *testing.T, link, target string) string {
 	return dir
 }
 
+// Helm reads folders of version control systems too, unless a .helmignore says otherwise.
+func TestReadFolderRefusesLinksInVersionControl(t *testing.T) {
+	for link, target := range map[string]string{
+		".svn/h": "/etc/hostname", ".git/objects/h": "/etc", "templates/.hg/h": "../../files/values.yaml", ".bzr/loop": "$chart",
+	} {
+		_, err := Read(linkedFolder(t, link, target), Options{})
+		require.ErrorIs(t, err, ErrBad, link)
+		assert.ErrorContains(t, err, link)
+	}
+}
+
 // Links that stay in the folder are followed, as Helm does.
 func TestReadFolderFollowsLinks(t *testing.T) {
 	for _, tt := range []struct {

@@ -27,8 +27,8 @@ func (c *Chart) HasSchema() bool {
 // program that checks values with such a schema, as Helm does, fetches that document from the network or reads
 // it from this machine's files, and may quote it in an error.
 //
-// References within a schema, such as "#/$defs/port", are allowed, and so are the drafts of JSON Schema, which
-// validators have built in. A reference to the schema's own $id is refused too: whether it leads back depends
+// References within a schema, such as "#/$defs/port", are allowed, and so are the drafts 4, 6 and 7 of JSON Schema,
+// which validators have built in. A schema can be written in these and in 2019-09 and 2020-12. A reference to the schema's own $id is refused too: whether it leads back depends
 // on the validator.
 //
 // Errors: ErrBad for a reference to another document, and as Read.
@@ -54,8 +54,13 @@ func bringsSchema(name string) bool {
 	return packed || name == schemaFile
 }
 
-// wellKnown are the drafts of JSON Schema.
-var wellKnown = regexp.MustCompile(`^https?://json-schema\.org/(schema|draft-0[3-8]/(hyper-)?schema|draft/(2019-09|2020-12)/(schema|meta/[a-z-]+))$`)
+var (
+	// drafts are the schemas of JSON Schema that every supported Helm has built in.
+	drafts = regexp.MustCompile(`^https?://json-schema\.org/draft-0[467]/schema$`)
+	// languages are those that a schema can be written in, without that Helm fetches something. Helm before 3.18 takes
+	// no notice of the later ones.
+	languages = regexp.MustCompile(`^https?://json-schema\.org/(draft/(2019-09|2020-12)/)?schema$`)
+)
 
 // foreignReferences lists the references of a schema that lead out of it, or may. Every key counts, wherever it
 // is, also a duplicate one or one with escapes: validators differ in what they treat as a schema.
@@ -90,7 +95,9 @@ func foreignReferences(schema []byte) (refs []string) {
 		if isKey {
 			at.key = text
 		} else if at.object && isText && refersBy[at.key] {
-			if document, _, _ := strings.Cut(text, "#"); document != "" && !wellKnown.MatchString(document) {
+			document, _, _ := strings.Cut(text, "#")
+			builtIn := document == "" || drafts.MatchString(document) || at.key == "$schema" && languages.MatchString(document)
+			if !builtIn {
 				refs = append(refs, document)
 			}
 		}

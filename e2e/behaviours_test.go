@@ -65,6 +65,10 @@ var behaviours = []struct {
 	{"planned look-ups", plannedLookups},
 	{"planned password", plannedPassword},
 	{"planned transform", plannedTransform},
+	{"planned for the cluster as it is", plannedForTheClusterAsItIs},
+	{"planned without a cluster", plannedWithoutACluster},
+	{"planned with few rights", plannedWithFewRights},
+	{"planned values and notes", plannedValuesAndNotes},
 
 	{"name is taken", nameIsTaken},
 	{"operation is known again", operationIsKnownAgain},

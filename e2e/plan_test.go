@@ -209,21 +209,24 @@ func plannedLookups(b *bed) {
 		"crds/marker.yaml": definition,
 		"a.yaml":           podOf + `{{ if lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "` + plural + "." + group + `" }}found{{ else }}none{{ end }}` + "}]}\n",
 	})
-	p, err := b.h.Plan(b.ctx, "marker", ofMarker, helmexec.PlanOptions{Lookups: true})
-	if b.helm == "helm4" {
-		b.wantErr(err, helmexec.ErrInvalidArgument, "brings CRDs")
-		p = b.plan("marker", ofMarker, helmexec.PlanOptions{})
-	} else {
-		b.must(err)
-	}
+	p := b.plan("marker", ofMarker, helmexec.PlanOptions{Lookups: true})
 	if images := planImages(p, ""); !slices.Equal(images, []string{"none"}) || len(p.CRDs) != 1 {
 		b.Errorf("planned %q with the CRDs %v", images, p.CRDs)
 	}
-	_, err = b.apply(p, helmexec.ApplyOptions{})
+	_, err := b.apply(p, helmexec.ApplyOptions{})
 	b.must(err)
 	_, err = b.h.Uninstall(b.ctx, "marker", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	b.must(b.cluster.Request(b.ctx, http.MethodDelete, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"+plural+"."+group, nil, nil))
+
+	withMarker := b.folder(map[string]string{
+		"crds/marker.yaml": definition, "a.yaml": "apiVersion: " + group + "/v1\nkind: Marker\nmetadata: {name: {{ .Release.Name }}}\n",
+	})
+	_, err = b.h.Plan(b.ctx, "marker", withMarker, helmexec.PlanOptions{Lookups: true})
+	b.wantErr(err, helmexec.ErrBadManifest, "no matches for kind")
+	if p := b.plan("marker", withMarker, helmexec.PlanOptions{}); len(p.Objects) != 1 || p.Objects[0].Object.Kind != "Marker" {
+		b.Errorf("planned %v", p.Objects)
+	}
 }
 
 // plannedPassword: a text that each rendering makes anew is the same in the plan and in the cluster, also if the first

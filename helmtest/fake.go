@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -54,14 +55,18 @@ type Call struct {
 	Pid   int
 }
 
-// Command is the words before the first flag or argument after "--": "install", "repo add".
+// Command is the words before the first flag or argument after "--": "install", "repo add". An install or upgrade that
+// changes nothing is "dry-run install" or "dry-run upgrade".
 func (c Call) Command() string {
-	for i, a := range c.Args {
-		if strings.HasPrefix(a, "-") {
-			return strings.Join(c.Args[:i], " ")
-		}
+	words := c.Args
+	if i := slices.IndexFunc(words, func(a string) bool { return strings.HasPrefix(a, "-") }); i >= 0 {
+		words = words[:i]
 	}
-	return strings.Join(c.Args, " ")
+	command := strings.Join(words, " ")
+	if (command == "install" || command == "upgrade") && c.Flag("--dry-run") != "" {
+		return "dry-run " + command
+	}
+	return command
 }
 
 // Flag is the value of the last --name=value, "true" for a bare --name, "" without it.

@@ -118,7 +118,7 @@ func (f *Fake) perform(c Call) Reply {
 	switch command {
 	case "version":
 		return Reply{Stdout: f.version + "\n"}
-	case "install", "upgrade":
+	case "install", "upgrade", "dry-run install", "dry-run upgrade":
 		return f.change(c, latest, exists)
 	case "uninstall":
 		if !exists {
@@ -169,8 +169,9 @@ func printed(v any) Reply {
 
 // change is install and upgrade.
 func (f *Fake) change(c Call, latest Release, exists bool) Reply {
-	command := c.Command()
+	command, dry := strings.CutPrefix(c.Command(), "dry-run ")
 	switch {
+	case command == "install" && dry: // Helm looks for no release then
 	case command == "install" && exists && strings.HasPrefix(f.version, "v3"):
 		return failure("INSTALLATION FAILED: cannot re-use a name that is still in use")
 	case command == "install" && exists:
@@ -184,12 +185,16 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 	if err != nil {
 		return failure("%v", err)
 	}
-	manifest, _, hooks, notes, err := render(c, c.Arg(1), latest.Revision+1)
+	revision := latest.Revision + 1
+	if command == "install" {
+		revision = 1
+	}
+	manifest, _, hooks, notes, err := render(c, c.Arg(1), revision)
 	if err != nil {
 		return failure("%s FAILED: %v", map[string]string{"install": "INSTALLATION", "upgrade": "UPGRADE"}[command], err)
 	}
-	if c.Flag("--dry-run") != "" {
-		return f.dryRun(c, latest.Revision+1, manifest, hooks, notes)
+	if dry {
+		return f.dryRun(c, revision, manifest, hooks, notes)
 	}
 	labels := maps.Clone(latest.Labels)
 	if labels == nil {
@@ -234,9 +239,15 @@ func (f *Fake) dryRun(c Call, revision int, manifest string, hooks []Hook, notes
 	if c.Flag("--output") != "json" {
 		return Reply{}
 	}
-	var config map[string]any
-	if err := yaml.Unmarshal([]byte(c.Stdin), &config); err != nil {
+	files, err := chartFiles(c.Arg(1))
+	if err != nil {
 		return failure("%v", err)
+	}
+	var config, defaults map[string]any
+	for text, into := range map[string]*map[string]any{c.Stdin: &config, files["values.yaml"]: &defaults} {
+		if err := yaml.Unmarshal([]byte(text), into); err != nil {
+			return failure("%v", err)
+		}
 	}
 	type hook struct {
 		Path     string `json:"path"`
@@ -247,7 +258,8 @@ func (f *Fake) dryRun(c Call, revision int, manifest string, hooks []Hook, notes
 		printedHooks = append(printedHooks, hook{"chart/templates/hook.yaml", h.Manifest})
 	}
 	return printed(map[string]any{
-		"name": c.Arg(0), "namespace": cmp.Or(c.Flag("--namespace"), "default"), "version": revision, "info": map[string]any{"notes": notes}, "config": config, "manifest": manifest, "hooks": printedHooks,
+		"name": c.Arg(0), "namespace": cmp.Or(c.Flag("--namespace"), "default"), "version": revision, "info": map[string]any{"notes": notes}, "config": config, "chart": map[string]any{"values": defaults},
+		"manifest": manifest, "hooks": printedHooks,
 	})
 }
 

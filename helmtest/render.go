@@ -24,16 +24,40 @@ import (
 // The cluster of a fake helm, as far as a chart sees it.
 const kubeVersion = "v1.34.0"
 
-var apiVersions = []string{"apps/v1", "apps/v1/Deployment", "batch/v1", "batch/v1/Job", "v1", "v1/ConfigMap", "v1/Pod"}
+// apiVersions are the APIs of that cluster.
+type apiVersions []string
+
+// Has is .Capabilities.APIVersions.Has.
+func (a apiVersions) Has(api string) bool { return slices.Contains(a, api) }
+
+var served = apiVersions{"apps/v1", "apps/v1/Deployment", "batch/v1", "batch/v1/Job", "v1", "v1/ConfigMap", "v1/Pod"}
+
+// lookup finds the one object that every cluster has.
+func lookup(_, kind, _, name string) map[string]any {
+	if kind != "Namespace" || name != "kube-system" {
+		return map[string]any{}
+	}
+	return map[string]any{"metadata": map[string]any{"name": name, "uid": "00000000-0000-0000-0000-000000000001"}}
+}
+
+// dig is Helm's: the text at two keys of an object, or without them.
+func dig(outer, inner, without string, object map[string]any) string {
+	below, _ := object[outer].(map[string]any)
+	if text, ok := below[inner].(string); ok {
+		return text
+	}
+	return without
+}
 
 // render renders the templates of a chart: with .Release, .Chart, .Values (without those of subcharts), .Files.Get and
-// .Capabilities, and the functions fail, quote and toJson. A test's chart can also just contain its manifest. hooks
+// .Capabilities, and the functions fail, quote, toJson, dig and lookup, which finds the namespace kube-system. A test's chart can also just contain its manifest. hooks
 // are the objects with the annotation helm.sh/hook.
 func render(c Call, chart string, revision int) (manifest string, crds []string, hooks []Hook, notes string, err error) {
 	files, err := chartFiles(chart)
 	if err != nil {
 		return "", nil, nil, "", err
 	}
+	upgrades := strings.HasSuffix(c.Command(), "upgrade")
 	values, given := map[string]any{}, map[string]any{}
 	metadata := map[string]any{}
 	for text, into := range map[string]*map[string]any{files["values.yaml"]: &values, c.Stdin: &given, files["Chart.yaml"]: &metadata} {
@@ -44,12 +68,14 @@ func render(c Call, chart string, revision int) (manifest string, crds []string,
 	maps.Copy(values, given)
 	data := map[string]any{
 		"Release": map[string]any{
-			"Name": c.Arg(0), "Namespace": cmp.Or(c.Flag("--namespace"), "default"), "Revision": revision, "IsInstall": c.Command() != "upgrade", "IsUpgrade": c.Command() == "upgrade",
+			"Name": c.Arg(0), "Namespace": cmp.Or(c.Flag("--namespace"), "default"), "Revision": revision, "IsInstall": !upgrades, "IsUpgrade": upgrades,
 		},
-		"Chart":        map[string]any{"Name": metadata["name"], "Version": metadata["version"], "AppVersion": metadata["appVersion"]},
-		"Values":       values,
-		"Files":        chartText(files),
-		"Capabilities": map[string]any{"KubeVersion": map[string]any{"Version": kubeVersion}, "APIVersions": apiVersions},
+		"Chart":  map[string]any{"Name": metadata["name"], "Version": metadata["version"], "AppVersion": metadata["appVersion"]},
+		"Values": values,
+		"Files":  chartText(files),
+		"Capabilities": map[string]any{
+			"KubeVersion": map[string]any{"Version": cmp.Or(c.Flag("--kube-version"), kubeVersion), "Major": "1", "Minor": "34"}, "APIVersions": served,
+		},
 	}
 	var out strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -95,7 +121,7 @@ func execute(name, text string, data any) (string, error) {
 	}
 	t, err := template.New(name).Funcs(template.FuncMap{
 		"fail":   func(text string) (string, error) { return "", errors.New(text) },
-		"toJson": toJSON, "quote": toJSON,
+		"toJson": toJSON, "quote": toJSON, "lookup": lookup, "dig": dig,
 	}).Parse(text)
 	if err != nil {
 		return "", err

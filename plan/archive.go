@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -18,8 +20,8 @@ import (
 // document, which prints its file and a comment. It has no dependencies, no schema and nothing of the author's templates. Two
 // archives of one plan have the same bytes.
 //
-// Its first template fails, with the text StaleMark, on a cluster of another version than the install was rendered
-// for.
+// Its first template fails, with the text StaleMark, on another cluster than the plan is for, and where the chart asked
+// the cluster for something that has changed.
 func (p *Plan) WriteChart(w io.Writer) error {
 	files, err := p.files()
 	if err != nil {
@@ -69,10 +71,8 @@ func (p *Plan) files() ([]file, error) {
 		return nil, err
 	}
 	files := []file{{"Chart.yaml", chartYAML}, {"values.yaml", defaults}}
-	if p.KubeVersion != "" {
-		files = append(files, file{"templates/0000.yaml", fmt.Appendf(nil,
-			"{{ if ne .Capabilities.KubeVersion.Version %q }}{{ fail (printf %q .Capabilities.KubeVersion.Version) }}{{ end }}",
-			p.KubeVersion, StaleMark+": it is for Kubernetes "+p.KubeVersion+", the cluster has %s")})
+	if guard := p.guard(); guard != nil {
+		files = append(files, file{"templates/0000.yaml", guard})
 	}
 	if p.Notes != "" {
 		files = append(files, file{"notes.txt", []byte(p.Notes)}, file{"templates/NOTES.txt", []byte(`{{ .Files.Get "notes.txt" }}`)})
@@ -85,6 +85,24 @@ func (p *Plan) files() ([]file, error) {
 		files = append(files, file{fmt.Sprintf("crds/%06d.yaml", i+1), text})
 	}
 	return files, nil
+}
+
+// guard is a template that fails where the plan is stale.
+func (p *Plan) guard() []byte {
+	var text []byte
+	add := func(format string, args ...any) { text = fmt.Appendf(text, format+"\n", args...) }
+	if p.Cluster != "" {
+		add(`{{ if ne (dig "metadata" "uid" "" (lookup "v1" "Namespace" "" "kube-system")) %q }}{{ fail %q }}{{ end }}`, p.Cluster, StaleMark+": it is for another cluster")
+	}
+	if p.KubeVersion != "" {
+		add(`{{ if ne .Capabilities.KubeVersion.Version %q }}{{ fail (printf %q .Capabilities.KubeVersion.Version) }}{{ end }}`,
+			p.KubeVersion, StaleMark+": the chart asks for the version of Kubernetes, and it is for "+p.KubeVersion+", the cluster has %s")
+	}
+	for _, api := range slices.Sorted(maps.Keys(p.APIs)) {
+		now := map[bool]string{true: "no longer serves", false: "serves now"}[p.APIs[api]]
+		add(`{{ if ne (.Capabilities.APIVersions.Has %q) %t }}{{ fail %q }}{{ end }}`, api, p.APIs[api], StaleMark+": the chart asks for "+api+", which the cluster "+now)
+	}
+	return text
 }
 
 // maxRecord is how large Kubernetes lets a Secret be, which a release record is.

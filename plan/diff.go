@@ -57,7 +57,7 @@ type named struct {
 // byObject gives documents by the name of their object. A List is one document, under its first item's name; of objects
 // without a name of their own, each counts by its place among them.
 func (p *Plan) byObject(ctx context.Context, documents []manifest.Manifest) (map[string]named, error) {
-	all := make(map[string]named, len(documents))
+	all, count := make(map[string]named, len(documents)), map[manifest.ObjectRef]int{}
 	for _, text := range documents {
 		places, err := text.IndexContext(ctx)
 		if err != nil {
@@ -67,13 +67,10 @@ func (p *Plan) byObject(ctx context.Context, documents []manifest.Manifest) (map
 		if len(places) > 0 {
 			ref = places[0].Object.In(p.Namespace)
 		}
-		for n := 0; ; n++ {
-			name := fmt.Sprintf("%s/%s/%s/%s/%d", ref.Group, ref.Kind, ref.Namespace, ref.Name, n)
-			if _, taken := all[name]; !taken {
-				all[name] = named{ref, text}
-				break
-			}
-		}
+		key := ref
+		key.Version = ""
+		all[fmt.Sprintf("%s/%s/%s/%s/%d", ref.Group, ref.Kind, ref.Namespace, ref.Name, count[key])] = named{ref, text}
+		count[key]++
 	}
 	return all, nil
 }

@@ -62,7 +62,8 @@ func Load(ctx context.Context, path string) (*Plan, error) {
 		return nil, fmt.Errorf("%w: %s is of version %d, and this program reads version %d: make the plan again", ErrBadPlan, path, s.Version, version)
 	}
 	p, err := New(ctx, Input{
-		Release: s.Release, Namespace: s.Namespace, Upgrade: s.Upgrade, Base: s.Base, KubeVersion: s.KubeVersion,
+		Release: s.Release, Namespace: s.Namespace, Upgrade: s.Upgrade, Base: s.Base,
+		Cluster: s.Cluster, KubeVersion: s.KubeVersion, APIs: s.APIs,
 		Chart: s.Chart, ChartDigest: s.ChartDigest, Values: s.Values, Defaults: s.Defaults, Notes: s.Notes,
 		Rendered: joined(s.Documents), CRDs: joined(s.CRDs),
 	})

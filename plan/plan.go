@@ -35,8 +35,12 @@ var (
 type Input struct {
 	Release, Namespace string
 	Upgrade            bool
-	Base               int    // the revision that an upgrade was planned over; 0 for an install
-	KubeVersion        string // of the cluster that an install was rendered for
+	Base               int // the revision that an upgrade was planned over; 0 for an install
+
+	// Cluster is the UID of the namespace kube-system, "" if any cluster will do. KubeVersion and APIs are what the
+	// chart asked about it: its version, "" if the chart did not ask, and for each API whether it was served.
+	Cluster, KubeVersion string
+	APIs                 map[string]bool
 
 	Chart       chart.Metadata // only Name, Version, AppVersion and KubeVersion are kept
 	ChartDigest string
@@ -56,9 +60,13 @@ type Plan struct {
 	Base               int // the revision that an upgrade was planned over; 0 for an install
 	Chart              chart.Metadata
 	ChartDigest        string // of the archive that was rendered; "" for a folder
-	KubeVersion        string // of the cluster that an install was rendered for
 	Values             chart.Values
 	Notes              string
+
+	// Cluster is the UID of the namespace kube-system, "" if any cluster will do. KubeVersion and APIs are what the
+	// chart asked about it: its version, "" if the chart did not ask, and for each API whether it was served.
+	Cluster, KubeVersion string
+	APIs                 map[string]bool
 
 	// Images and GPUs are those of all objects, hooks and tests among them; nothing is excluded.
 	Images *manifest.ImageReport
@@ -75,18 +83,22 @@ type Plan struct {
 // New makes a plan.
 //
 // Errors: ErrBadManifest for a document that cannot be read or written, for an object twice, and for anything but a
-// CustomResourceDefinition among the CRDs; ErrTooLarge; ErrInvalidArgument for a KubeVersion that is none.
+// CustomResourceDefinition among the CRDs; ErrTooLarge; ErrInvalidArgument for a chart's name or a cluster's version or API that is none.
 func New(ctx context.Context, in Input) (*Plan, error) {
 	p := &Plan{
-		Release: in.Release, Namespace: in.Namespace, Upgrade: in.Upgrade, Base: in.Base, KubeVersion: in.KubeVersion,
+		Release: in.Release, Namespace: in.Namespace, Upgrade: in.Upgrade, Base: in.Base,
+		Cluster: in.Cluster, KubeVersion: in.KubeVersion, APIs: in.APIs,
 		Chart: chart.Metadata{
 			APIVersion: "v2", Name: in.Chart.Name, Version: in.Chart.Version, AppVersion: in.Chart.AppVersion, KubeVersion: in.Chart.KubeVersion,
 		},
 		ChartDigest: in.ChartDigest, Values: in.Values.Normal(), defaults: in.Defaults.Normal(),
 		Notes: strings.ToValidUTF8(in.Notes, "\ufffd"),
 	}
-	if p.KubeVersion != "" && !kubeVersion.MatchString(p.KubeVersion) {
-		return nil, errdef.Invalidf("plan: %.80q is not a version of Kubernetes", p.KubeVersion)
+	if err := p.Chart.Validate(); err != nil {
+		return nil, errdef.Invalidf("plan: %v", err)
+	}
+	if err := p.checkCluster(); err != nil {
+		return nil, err
 	}
 	var err error
 	if p.documents, err = in.Rendered.Canonical(ctx); err != nil {
@@ -101,7 +113,22 @@ func New(ctx context.Context, in Input) (*Plan, error) {
 	return p, nil
 }
 
-var kubeVersion = regexp.MustCompile(`^v?[0-9A-Za-z.+-]+$`)
+// checkCluster refuses what is not fit for a template.
+func (p *Plan) checkCluster() error {
+	for text := range p.APIs {
+		if !clusterText.MatchString(text) {
+			return errdef.Invalidf("plan: %.80q is not an API", text)
+		}
+	}
+	for _, text := range []string{p.Cluster, p.KubeVersion} {
+		if text != "" && !clusterText.MatchString(text) {
+			return errdef.Invalidf("plan: %.80q is not a version of Kubernetes, or the UID of a namespace", text)
+		}
+	}
+	return nil
+}
+
+var clusterText = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z./+-]{0,400}$`)
 
 // Manifest is the objects and hooks of the plan as one stream; CRDManifest that of its CRDs.
 func (p *Plan) Manifest() manifest.Manifest { return join(p.documents) }
@@ -133,7 +160,8 @@ func (p *Plan) Transform(ctx context.Context, all ...manifest.Transform) (*Plan,
 		}
 	}
 	return New(ctx, Input{
-		Release: p.Release, Namespace: p.Namespace, Upgrade: p.Upgrade, Base: p.Base, KubeVersion: p.KubeVersion,
+		Release: p.Release, Namespace: p.Namespace, Upgrade: p.Upgrade, Base: p.Base,
+		Cluster: p.Cluster, KubeVersion: p.KubeVersion, APIs: p.APIs,
 		Chart: p.Chart, ChartDigest: p.ChartDigest, Values: p.Values, Defaults: p.defaults, Notes: p.Notes,
 		Rendered: rendered, CRDs: crds,
 	})
@@ -173,7 +201,7 @@ func (p *Plan) derive(ctx context.Context) error {
 		return err
 	}
 	p.Objects, p.Hooks = nil, nil
-	seen := map[manifest.ObjectRef]bool{}
+	seen, twice := map[manifest.ObjectRef]bool{}, map[int][]manifest.ObjectRef{}
 	for _, place := range places {
 		if place.IsHook() {
 			p.Hooks = append(p.Hooks, place)
@@ -182,10 +210,15 @@ func (p *Plan) derive(ctx context.Context) error {
 		p.Objects = append(p.Objects, place)
 		ref := place.Object.In(p.Namespace)
 		ref.Version = ""
-		if seen[ref] && !generated(p.documents[place.Document-1], place.Object) {
-			return fmt.Errorf("%w: it has %s twice, of which Helm 3 keeps the last and Helm 4 the first", ErrBadManifest, place.Object)
+		if seen[ref] {
+			twice[place.Document] = append(twice[place.Document], place.Object)
 		}
 		seen[ref] = true
+	}
+	for document, refs := range twice {
+		if err := generated(p.documents[document-1], refs); err != nil {
+			return err
+		}
 	}
 	for _, place := range p.CRDs {
 		if place.Object.Kind != "CustomResourceDefinition" || place.Object.Group != "apiextensions.k8s.io" {
@@ -198,16 +231,26 @@ func (p *Plan) derive(ctx context.Context) error {
 	return nil
 }
 
-// generated reports an object of a document whose name the API server makes: two of them are two objects.
-func generated(document manifest.Manifest, ref manifest.ObjectRef) bool {
+// generated refuses objects of a document that a plan has twice, unless the API server makes their names: then they are
+// two objects.
+func generated(document manifest.Manifest, refs []manifest.ObjectRef) error {
 	objects, err := document.Objects()
+	if err != nil {
+		return err
+	}
+	names := map[string]bool{}
 	for _, object := range objects {
 		metadata, _ := object["metadata"].(map[string]any)
-		if name, named := metadata["name"]; named && name != "" && fmt.Sprint(name) == ref.Name {
-			return false
+		if name, named := metadata["name"]; named && name != "" {
+			names[fmt.Sprint(name)] = true
 		}
 	}
-	return err == nil
+	for _, ref := range refs {
+		if names[ref.Name] {
+			return fmt.Errorf("%w: it has %s twice, of which Helm 3 keeps the last and Helm 4 the first", ErrBadManifest, ref)
+		}
+	}
+	return nil
 }
 
 // Digest names what the plan applies: "sha256:…" over the release, the chart, the values and every document. Two plans
@@ -223,23 +266,26 @@ func (p *Plan) Digest() string {
 
 // content is what a plan consists of, as it is written to a file.
 type content struct {
-	Release     string         `json:"release"`
-	Namespace   string         `json:"namespace,omitempty"`
-	Upgrade     bool           `json:"upgrade,omitempty"`
-	Base        int            `json:"base,omitempty"`
-	KubeVersion string         `json:"kubeVersion,omitempty"`
-	Chart       chart.Metadata `json:"chart"`
-	ChartDigest string         `json:"chartDigest,omitempty"`
-	Values      chart.Values   `json:"values,omitempty"`
-	Defaults    chart.Values   `json:"defaults,omitempty"`
-	Notes       string         `json:"notes,omitempty"`
-	CRDs        []string       `json:"crds,omitempty"`
-	Documents   []string       `json:"documents"`
+	Release     string          `json:"release"`
+	Namespace   string          `json:"namespace,omitempty"`
+	Upgrade     bool            `json:"upgrade,omitempty"`
+	Base        int             `json:"base,omitempty"`
+	Cluster     string          `json:"cluster,omitempty"`
+	KubeVersion string          `json:"kubeVersion,omitempty"`
+	APIs        map[string]bool `json:"apis,omitempty"`
+	Chart       chart.Metadata  `json:"chart"`
+	ChartDigest string          `json:"chartDigest,omitempty"`
+	Values      chart.Values    `json:"values,omitempty"`
+	Defaults    chart.Values    `json:"defaults,omitempty"`
+	Notes       string          `json:"notes,omitempty"`
+	CRDs        []string        `json:"crds,omitempty"`
+	Documents   []string        `json:"documents"`
 }
 
 func (p *Plan) content() content {
 	return content{
-		Release: p.Release, Namespace: p.Namespace, Upgrade: p.Upgrade, Base: p.Base, KubeVersion: p.KubeVersion,
+		Release: p.Release, Namespace: p.Namespace, Upgrade: p.Upgrade, Base: p.Base,
+		Cluster: p.Cluster, KubeVersion: p.KubeVersion, APIs: p.APIs,
 		Chart: p.Chart, ChartDigest: p.ChartDigest, Values: p.Values, Defaults: p.defaults, Notes: p.Notes,
 		CRDs: texts(p.crds), Documents: texts(p.documents),
 	}

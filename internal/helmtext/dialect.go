@@ -4,13 +4,12 @@ import "regexp"
 
 // Dialect has every difference between Helm 3 and Helm 4 that matters for a command.
 type Dialect struct {
-	ListAll          []string // list releases in every state
-	StatusResources  []string // status with the live objects
-	UninstallWait    string   // uninstall that waits until the objects are gone
-	LookupsNeedKinds bool     // template with look-ups refuses objects of kinds that the cluster does not know
-	UpdateFails      []string // repo update that fails if a repository failed
-	TemplateCluster  []string // template with the real cluster's version and APIs
-	DryRun           string   // install, upgrade and template that change nothing but read the cluster
+	ListAll         []string // list releases in every state
+	StatusResources []string // status with the live objects
+	UninstallWait   string   // uninstall that waits until the objects are gone
+	UpdateFails     []string // repo update that fails if a repository failed
+	TemplateCluster []string // template with the real cluster's version and APIs
+	DryRun          string   // install, upgrade and template that change nothing but read the cluster
 }
 
 var (
@@ -25,10 +24,9 @@ var (
 	helm4 = Dialect{
 		// The watcher of Helm 4 ends if the first object is gone before it knows the others, and
 		// can wait in vain for one that was gone at once (helm/helm#31766, #32608).
-		UninstallWait:    "--wait=legacy",
-		LookupsNeedKinds: true,
-		TemplateCluster:  []string{"--dry-run=server"},
-		DryRun:           "--dry-run=server",
+		UninstallWait:   "--wait=legacy",
+		TemplateCluster: []string{"--dry-run=server"},
+		DryRun:          "--dry-run=server",
 	}
 )
 

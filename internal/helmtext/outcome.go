@@ -89,3 +89,13 @@ var purgedByAnother = regexp.MustCompile(`uninstall: failed to purge the release
 
 // AlreadyDeleted reports whether an uninstall found its release recorded as uninstalled.
 func AlreadyDeleted(stderr string) bool { return strings.Contains(stderr, "is already deleted") }
+
+// Forbidden reports whether the API server refused something to the user that helm came as.
+func Forbidden(stderr string) bool { return strings.Contains(verdict(stderr), "is forbidden") }
+
+// BadObjects reports whether helm rendered a chart and could not read what came out, or the cluster does not serve its
+// kinds.
+func BadObjects(stderr string) bool { return badObjects.MatchString(verdict(stderr)) }
+
+var badObjects = regexp.MustCompile(`^(\w+ failed: )?unable to (build kubernetes objects from release manifest: |` +
+	`continue with install: (metadata\.name and metadata\.generatename|could not get information about the resource \w+ "" ))`)

@@ -93,3 +93,18 @@ func TestPurgedByAnother(t *testing.T) {
 	assert.False(t, PurgedByAnother(failed+`secrets "sh.helm.release.v1.web.v1" is forbidden: User "u" cannot delete`+"\n"))
 	assert.False(t, PurgedByAnother(failed+`namespaces "team" not found`+"\n"))
 }
+
+func TestBadObjects(t *testing.T) {
+	for text, want := range map[string]bool{
+		`INSTALLATION FAILED: unable to build kubernetes objects from release manifest: resource mapping not found for name: "a" namespace: "" from "": no matches for kind "Web" in version "acme.io/v1"`: true,
+		`INSTALLATION FAILED: Unable to continue with install: could not get information about the resource Pod "" in namespace "team": resource name may not be empty`:                                    true,
+		`INSTALLATION FAILED: unable to continue with install: metadata.name and metadata.generateName cannot both be set, want one of them`:                                                               true,
+		`INSTALLATION FAILED: unable to continue with install: could not get information about the resource ConfigMap "plain" in namespace "team": configmaps "plain" is forbidden`:                        false,
+		`INSTALLATION FAILED: unable to continue with install: Pod "web" in namespace "team" exists and cannot be imported into the current release`:                                                       false,
+		`INSTALLATION FAILED: failed pre-install: unable to build kubernetes objects from release manifest: no`:                                                                                            false,
+	} {
+		assert.Equal(t, want, BadObjects("Error: "+text+"\n"), text)
+	}
+	assert.True(t, Forbidden("Error: template: a: error calling lookup: namespaces \"kube-system\" is forbidden: User \"runner\" cannot get\n"))
+	assert.False(t, Forbidden("Error: connection refused\n"))
+}

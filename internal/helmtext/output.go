@@ -1,6 +1,7 @@
 package helmtext
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 )
@@ -48,14 +49,20 @@ var (
 	crdFile       = regexp.MustCompile(`^[^/]+(/charts/[^/]+)*/crds/`)
 )
 
-// SourceOf is the file of a chart that a document of helm template is from, as helm names it in a comment.
-func SourceOf(document string) (file string, ok bool) {
-	found := sourceComment.FindStringSubmatch(document)
-	if found == nil {
-		return "", false
-	}
-	return found[1], true
+// MarksSource reports whether a file has such a comment itself, at the beginning of a line.
+func MarksSource(file []byte) bool {
+	return bytes.HasPrefix(file, sourceMark) || bytes.Contains(file, append([]byte("\n"), sourceMark...))
 }
 
-// IsCRDFile reports a file in the folder crds of a chart or a subchart.
-func IsCRDFile(file string) bool { return crdFile.MatchString(file) }
+var sourceMark = []byte("# Source: ")
+
+// CRDsIn takes the files of the folders crds out of what helm template prints. It prints them first.
+func CRDsIn(out []byte) (crds []byte) {
+	for _, document := range strings.Split("\n"+string(out), "\n---\n")[1:] {
+		if found := sourceComment.FindStringSubmatch(document); found != nil && !crdFile.MatchString(found[1]) { // once a file
+			break
+		}
+		crds = append(append(crds, "---\n"+document...), '\n')
+	}
+	return crds
+}

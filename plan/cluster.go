@@ -1,0 +1,103 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/manifest"
+)
+
+// Cluster is what a chart can learn about the cluster it is rendered for.
+type Cluster struct {
+	// ID is the UID of the namespace kube-system, which no two clusters share. "" is a cluster that is not known yet, or
+	// whose namespace kube-system the caller may not read.
+	ID string
+	// KubeVersion is the version of Kubernetes, such as "v1.34.0". Major and Minor are what the cluster itself says they
+	// are, which may be "34+"; by default they are those of KubeVersion.
+	KubeVersion, Major, Minor string
+	// APIVersions are the APIs that the cluster serves, "group/version" and "group/version/Kind"; one without kinds
+	// serves all. None stands for the APIs that helm was built with.
+	APIVersions []string
+}
+
+// Validate checks a cluster and completes it: Major and Minor are set, and the APIs sorted.
+//
+// Errors: ErrInvalidArgument.
+func (c *Cluster) Validate() error {
+	version, err := semver.NewVersion(c.KubeVersion)
+	if err != nil {
+		return errdef.Invalidf("cluster: KubeVersion %.80q: %v", c.KubeVersion, err)
+	}
+	c.Major = cmp.Or(c.Major, strconv.FormatUint(version.Major(), 10))
+	c.Minor = cmp.Or(c.Minor, strconv.FormatUint(version.Minor(), 10))
+	for _, api := range c.APIVersions {
+		if !IsAPI(api) {
+			return errdef.Invalidf("cluster: APIVersions: %.80q is not of the form group/version or group/version/Kind", api)
+		}
+	}
+	slices.Sort(c.APIVersions)
+	return nil
+}
+
+// IsAPI reports whether text has the form of an API, "group/version" or "group/version/Kind".
+func IsAPI(text string) bool { return apiText.MatchString(text) }
+
+var apiText = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
+
+// LacksKinds reports whether there is an API without kinds. The APIs are sorted.
+func (c *Cluster) LacksKinds() bool {
+	for i, api := range c.APIVersions { // sorted: its kinds follow an API
+		if isGroupVersion(api) && (i+1 == len(c.APIVersions) || !strings.HasPrefix(c.APIVersions[i+1], api+"/")) {
+			return true
+		}
+	}
+	return false
+}
+
+// isGroupVersion tells "apps/v1" and "v1" from "apps/v1/Deployment" and "v1/Pod".
+func isGroupVersion(api string) bool {
+	last := api[strings.LastIndexByte(api, '/')+1:]
+	return last != "" && last[0] >= 'a' && last[0] <= 'z'
+}
+
+// Serve adds a kind of an API, such as "Web" of "acme.io/v1".
+func (c *Cluster) Serve(version, kind string) {
+	for _, api := range []string{version, version + "/" + kind} {
+		if at, found := slices.BinarySearch(c.APIVersions, api); !found && IsAPI(api) {
+			c.APIVersions = slices.Insert(c.APIVersions, at, api)
+		}
+	}
+}
+
+// ServeCRDs adds the kinds that CRDs define. What cannot be read is left out: New refuses it.
+func (c *Cluster) ServeCRDs(crds manifest.Manifest) {
+	objects, _ := crds.Objects()
+	for _, object := range objects {
+		var definition struct {
+			Spec struct {
+				Group    string
+				Names    struct{ Kind string }
+				Versions []struct {
+					Name   string
+					Served bool
+				}
+			}
+		}
+		text, err := json.Marshal(object)
+		if err != nil || json.Unmarshal(text, &definition) != nil {
+			continue
+		}
+		for _, version := range definition.Spec.Versions {
+			if version.Served {
+				c.Serve(definition.Spec.Group+"/"+version.Name, definition.Spec.Names.Kind)
+			}
+		}
+	}
+}

@@ -49,7 +49,7 @@ func kubernetesRuns(objects []map[string]any) (images []string, gpus int64, odd 
 				}
 				fields += 2
 				n, ok := wholeNumber(limits["nvidia.com/gpu"])
-				odd = odd || !ok && limits["nvidia.com/gpu"] != nil || list == "initContainers"
+				odd = odd || !ok && limits["nvidia.com/gpu"] != nil || limits["gpu"] != nil || list == "initContainers"
 				perPod += n
 			}
 		}

@@ -3,7 +3,6 @@ package manifest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
@@ -67,14 +66,19 @@ func text(node *yamlnode.Node) string {
 	return node.Value
 }
 
-// withKind gives an item of a list with the kind that it gets from the list.
+// withKind gives an item of a list with the kind and apiVersion that it gets from the list.
 func withKind(item, apiVersion, listKind *yamlnode.Node) *yamlnode.Node {
 	kind := *resolve(listKind)
 	kind.Value = strings.TrimSuffix(kind.Value, "List")
 	of := *item
-	of.Content = append(slices.Clip(of.Content), key("kind"), &kind)
+	of.Content = []*yamlnode.Node{key("kind"), &kind}
 	if text(apiVersion) != "" {
 		of.Content = append(of.Content, key("apiVersion"), apiVersion)
+	}
+	for i := 0; i+1 < len(item.Content); i += 2 {
+		if name := keyOf(item.Content[i]); name != "kind" && name != "apiVersion" {
+			of.Content = append(of.Content, item.Content[i], item.Content[i+1])
+		}
 	}
 	return &of
 }

@@ -4,9 +4,8 @@ package decoding
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
+	"reflect"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -17,32 +16,33 @@ import (
 
 const cases = 20_000
 
-// What the library shows of a stream is what Kubernetes makes of it, or there is an error.
+// Of what Kubernetes reads the library shows the same, or refuses it. It refuses less than half of it.
 func TestManifestIsReadAsKubernetesDoes(t *testing.T) {
-	accepted, both := 0, 0
+	read, accepted := 0, 0
 	hostile.Cases(t, cases, func(stream string) {
+		truth, err := kubernetesReads(stream)
+		if err != nil {
+			return // and so it runs nothing
+		}
+		read++
 		m := manifest.Manifest(stream)
 		objects, objectsErr := m.Objects()
 		index, indexErr := m.IndexContext(t.Context())
-		report, imagesErr := m.ImageReport(manifest.ImageOptions{Exclude: []string{}})
-		if objectsErr != nil || indexErr != nil || imagesErr != nil {
+		report, reportErr := m.ImageReport(manifest.ImageOptions{Exclude: []string{}})
+		if err := cmp.Or(objectsErr, indexErr, reportErr); err != nil {
+			if objectsErr == nil || indexErr == nil || reportErr == nil {
+				t.Fatalf("not refused by all: Objects %v, Index %v, ImageReport %v\n%q", objectsErr, indexErr, reportErr, stream)
+			}
 			return
 		}
 		accepted++
-		truth, err := kubernetesReads(stream)
-		if err != nil {
-			return // Kubernetes runs nothing of it
-		}
-		both++
-		for _, err := range []error{compareObjects(objects, truth), compareIndex(index, truth), compareImages(report, truth)} {
-			if err != nil {
-				t.Fatalf("%v\n%q", err, stream)
-			}
+		if err := cmp.Or(compareObjects(objects, truth), compareIndex(index, truth), compareImages(report, truth)); err != nil {
+			t.Fatalf("%v\n%q", err, stream)
 		}
 	})
-	t.Logf("%d streams accepted, of which Kubernetes reads %d", accepted, both)
-	if both == 0 {
-		t.Error("nothing was compared")
+	t.Logf("Kubernetes reads %d streams, of which %d are accepted", read, accepted)
+	if accepted <= read/2 {
+		t.Errorf("only %d of %d streams were accepted and compared", accepted, read)
 	}
 }
 
@@ -52,7 +52,7 @@ func TestModelOfKubernetes(t *testing.T) {
 	hostile.Cases(t, cases, func(stream string) {
 		model, modelErr := hostile.Objects(stream)
 		var err error
-		for range 50 { // which of two keys that are the same in JSON counts is up to chance
+		for range 50 { // which of two keys counts that are the same in JSON is up to chance
 			var truth []*unstructured.Unstructured
 			truth, err = kubernetesReads(stream)
 			if (err == nil) != (modelErr == nil) {
@@ -69,46 +69,42 @@ func TestModelOfKubernetes(t *testing.T) {
 			read++
 		}
 	})
-	t.Logf("Kubernetes reads %d streams", read)
 	if read == 0 {
-		t.Error("nothing was compared")
+		t.Error("Kubernetes reads none of the streams")
 	}
 }
 
 func compareObjects(objects []map[string]any, truth []*unstructured.Unstructured) error {
-	var want []map[string]any
-	for _, object := range truth {
-		want = append(want, object.Object)
+	decoded := make([]map[string]any, len(truth))
+	for i, object := range truth {
+		decoded[i] = object.Object
 	}
-	if got, want := asJSON(objects), asJSON(want); got != want {
-		return fmt.Errorf("objects %s, Kubernetes has %s", got, want)
+	text, err := json.Marshal(decoded)
+	if err != nil {
+		return err
+	}
+	var want []map[string]any // with float64 in place of int64
+	if err := json.Unmarshal(text, &want); err != nil {
+		return err
+	}
+	if len(objects)+len(want) > 0 && !reflect.DeepEqual(objects, want) {
+		return fmt.Errorf("objects %v, Kubernetes has %v", objects, want)
 	}
 	return nil
 }
 
-// asJSON writes decoded values so that the same numbers are the same text, be they float64 or int64.
-func asJSON(value any) string {
-	text, err := json.Marshal(value)
-	if err == nil {
-		var floats any
-		err = json.Unmarshal(text, &floats)
-		text, _ = json.Marshal(floats)
-	}
-	return fmt.Sprint(string(text), errors.Unwrap(err))
-}
-
-// compareIndex compares what names the objects. What is no text there, Kubernetes refuses.
+// compareIndex compares what names the objects. Kubernetes refuses names that are no texts.
 func compareIndex(index []manifest.Place, truth []*unstructured.Unstructured) error {
 	if len(index) != len(truth) {
 		return fmt.Errorf("an index of %d objects, Kubernetes has %d", len(index), len(truth))
 	}
 	for i, object := range truth {
-		got, gvk := index[i].Object, object.GroupVersionKind()
+		gvk := object.GroupVersionKind()
 		want := manifest.ObjectRef{
 			Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind,
 			Namespace: object.GetNamespace(), Name: cmp.Or(object.GetName(), object.GetGenerateName()),
 		}
-		if got != want && namedByTexts(object.Object) {
+		if got := index[i].Object; got != want && namedByTexts(object.Object) {
 			return fmt.Errorf("object %d is %#v in the index, Kubernetes has %#v", i, got, want)
 		}
 	}
@@ -123,26 +119,4 @@ func namedByTexts(object map[string]any) bool {
 		}
 	}
 	return true
-}
-
-func compareImages(report *manifest.ImageReport, truth []*unstructured.Unstructured) error {
-	shown := make(map[string]bool)
-	for _, use := range slices.Concat(report.Images, report.Invalid, report.Unresolved) {
-		shown[use.Image] = true
-	}
-	named := make(map[string]bool)
-	for _, object := range truth {
-		for _, image := range imagesOf(object) {
-			if !shown[image] {
-				return fmt.Errorf("%s of %s is not in the report %+v", image, object.GroupVersionKind(), *report)
-			}
-		}
-		addScalars(object.Object, named)
-	}
-	for _, use := range report.Images {
-		if builtIn[use.Object.Group+"/"+use.Object.Version+"/"+use.Object.Kind] != nil && !named[use.Image] {
-			return fmt.Errorf("no container of Kubernetes has the image of %+v", use)
-		}
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
 )
@@ -39,11 +40,10 @@ func Objects(stream string) ([]map[string]any, error) {
 				return nil, err
 			}
 		}
-		space := len(stream) - len(strings.TrimLeftFunc(stream, unicode.IsSpace))
-		if i := strings.IndexByte(stream[:space], '\n'); i >= 0 {
-			space = i + 1
+		var err error
+		if stream, err = withoutSpace(stream); err != nil {
+			return nil, err
 		}
-		stream = stream[space:]
 	}
 	chunks, err := yamlChunks(stream)
 	if err != nil {
@@ -61,7 +61,24 @@ func Objects(stream string) ([]map[string]any, error) {
 	return objects, nil
 }
 
-// yamlChunks splits a stream line by line, as YAMLReader does.
+// withoutSpace drops white space up to the first line feed, for which there have to be four more bytes each time.
+func withoutSpace(stream string) (string, error) {
+	for len(stream) >= utf8.UTFMax {
+		letter, size := utf8.DecodeRuneInString(stream)
+		switch {
+		case letter == utf8.RuneError:
+			return "", errors.New("not in UTF-8")
+		case letter == '\n':
+			return stream[1:], nil
+		case !unicode.IsSpace(letter):
+			return stream, nil
+		}
+		stream = stream[size:]
+	}
+	return "", io.EOF
+}
+
+// yamlChunks splits a stream line by line, as YAMLReader does. A marker with nothing before it stays.
 func yamlChunks(stream string) ([]string, error) {
 	var chunks []string
 	chunk := ""
@@ -71,9 +88,11 @@ func yamlChunks(stream string) ([]string, error) {
 			if rest = strings.TrimSpace(rest); rest != "" && rest[0] != '#' {
 				return nil, errors.New("text behind ---")
 			}
-			chunks = append(chunks, chunk)
-			chunk = ""
-			continue
+			if chunk != "" {
+				chunks = append(chunks, chunk)
+				chunk = ""
+				continue
+			}
 		}
 		chunk += line + "\n"
 	}

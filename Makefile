@@ -16,8 +16,10 @@ export CHAOS_RUNS
 # the plans applied.
 CHARTS ?=
 
-# How long "make fuzz" runs each fuzz test.
+# How long "make fuzz" runs each fuzz test (60s, or 100000x for a number), and how many streams of manifests it makes at
+# random. Tests print the seed of these: "make fuzz HELMEXEC_SEED=1" repeats them.
 FUZZTIME ?= 60s
+CASES    ?= 300000
 
 # Tests run with the race detector where there is the C compiler that it needs.
 RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
@@ -44,11 +46,17 @@ unit: ## Unit tests; they need no helm and no cluster
 	$(GO) test $(RACE) -timeout=1h ./...
 	cd bench && $(GO) test ./...
 
-fuzz: ## All fuzz tests one after the other, FUZZTIME each; "make unit" runs their seeds
+# To make an input shorter takes a minute unless limited, in which nothing else is tried.
+fuzz: export HELMEXEC_CASES = $(CASES)
+fuzz: ## All fuzz tests one after the other, FUZZTIME each, and CASES streams at random; "make unit" runs some of both
+	$(call say,streams made at random)
+	GOGC=400 $(GO) test -count=1 -timeout=24h -v -run='^TestHostileStreams$$' ./manifest ./internal/yamlfast
+	cd e2e && GOGC=400 $(GO) test -count=1 -timeout=24h -v ./decoding
 	$(call say,fuzz tests)
 	@set -e; for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			echo "$$package $$target"; $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$package; \
+			echo "$$package $$target"; \
+			$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x $$package; \
 		done; \
 	done
 

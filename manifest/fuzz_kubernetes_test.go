@@ -1,102 +1,87 @@
 package manifest_test
 
 import (
-	"bytes"
+	"cmp"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sut-bench/helmexec/internal/hostile"
 	"github.com/sut-bench/helmexec/manifest"
 )
 
-// splices are pieces that make readers of YAML disagree.
-var splices = []string{
-	"<<: {image: evil}", "<<: {image: evil}, ", "<<: *x\n", "<<: [*x, {image: bad}]", "{<<: {<<: {image: evil}}}", `"<<": {image: evil}, `,
-	`! "<<": {image: evil}, `, "!!merge ", "!!str ", "!!int ", "!!binary ", "! ", "!evil ", "&x ", "*x", "*x : ", "? ", "\n? image\n: evil\n",
-	"\r", "\u0085", "\u2028", "\u2029", "\ufeff", "\t", " ", "  ", "\n", "\r\n", "\n\n", "# x\r", " # x", "\n# x\n", "\\\n", "\u00a0", "\x00", "\xff",
-	"\n---\n", "\n--- # x\n", "\n--- {kind: Pod}\n", "\n---kind: Pod\n", "\r---\r", "\n...\n", "\n... x\n", "\r...\r", "%YAML 1.1\n", "\ufeff---\n", "---\n", "--- |\n",
-	"items: []\n", "items:\n- ", "items: [" + evilPod + "]\n", "kind: PodList\n", "kind: List\n", "kind: ConfigMap\n", "kind: Pod\n", "\"kind\": Pod\n",
-	"apiVersion: v1\n", "apiVersion: apps/v1\n", "metadata: {}\n", "kind: ", "Pod", "ConfigMap", "null", "yes", "true: a\n", "1: a\n'1': b\n", "1.0: a, ", "~: a, ",
-	jsonPod, evilPod, "{", "}", "[", "]", "'", "\"", ", ", ": ", "- ", "|\n", ">-\n", "\\x6b", "image: evil\n", "image: evil, ", "im\\x61ge",
-	"0x2", "1_0", "0b10", "010", "0o10", "!!int \"4\"", "+3", "4.0", "1e1", ".inf", "0b-1", "-1", "replicas: 0x3\n", "nvidia.com/gpu: 1_0",
-	"resources: {limits: {nvidia.com/gpu: 2}}", "spec: {containers: [{name: c, image: evil}]}\n", "data: {a: b}\n",
-}
-
-// bases are what the pieces are put into.
-var bases = []string{
-	block("image: good\nresources: {limits: {nvidia.com/gpu: 3}}"), container("image: good, tty: true"), config + "data: {a: b}\n",
-	replicas("2"), deployment("metadata: {labels: {a: b}}"), list("List", "- "+goodPod), list("PodList", "- {metadata: {name: i}, spec: {containers: [{name: c, image: good}]}}"),
-	jsonPod + "\n", config + "---\n" + goodPod + "\n", "x: &x {image: good}\n" + container("image: bad, <<: *x"),
-}
-
-// hostileStream makes a stream of a program: the number of a base, then for each piece its number and its place.
-func hostileStream(program []byte) string {
-	if raw, found := bytes.CutPrefix(program, []byte("raw:")); found || len(program) == 0 {
-		return string(raw)
-	}
-	text := bases[int(program[0])%len(bases)]
-	const most = 16
-	for n, rest := 0, program[1:]; len(rest) > 2 && n < most; n, rest = n+1, rest[3:] {
-		at := (int(rest[1])<<8 | int(rest[2])) % (len(text) + 1)
-		if rest[1]&1 == 0 { // at the start of a line
-			at = strings.LastIndexByte(text[:at], '\n') + 1
-		}
-		text = text[:at] + splices[int(rest[0])%len(splices)] + text[at:]
-	}
-	return text
-}
-
-// What we show is what Kubernetes runs, or there is an error.
+// FuzzAsKubernetes and TestHostileStreams check that what we show is what Kubernetes runs, or there is an error. The one
+// looks for streams that reach new code; the other makes them at random, several times as many in the same time.
 func FuzzAsKubernetes(f *testing.F) {
-	for _, test := range hostile {
+	for _, test := range hostileStreams {
 		f.Add([]byte("raw:" + test.stream))
 	}
-	for i := range splices {
+	for i := range 200 {
 		f.Add([]byte{byte(i), byte(i), 0, byte(31 * i)})
-		f.Add([]byte{byte(i / 2), byte(i), 1, byte(17 * i), byte(i + 7), 0, byte(11 * i)})
+		f.Add([]byte{byte(i / 2), byte(i), 1, byte(17 * i), byte(i + 7), 2, byte(11 * i)})
 	}
-	f.Fuzz(func(t *testing.T, program []byte) {
-		stream := hostileStream(program)
-		m := manifest.Manifest(stream)
-		images, imagesErr := m.Images(manifest.ImageOptions{Exclude: []string{}})
-		gpus, gpusErr := m.GPUs(manifest.GPUOptions{})
-		objects, objectsErr := m.Objects()
-		places, indexErr := m.Index()
-		if imagesErr != nil || gpusErr != nil || objectsErr != nil || indexErr != nil {
-			return
-		}
-		truth, err := kubernetesObjects(stream)
-		if err != nil {
-			return // Kubernetes runs nothing
-		}
-		if asJSON(truth) != asJSON(objects) && !strings.ContainsAny(asJSON(truth), "eE.") { // numbers are float64 in one of them
-			t.Fatalf("objects %s, Kubernetes has %s\n%q", asJSON(objects), asJSON(truth), stream)
-		}
-		if len(places) != len(truth) {
-			t.Fatalf("an index of %d objects, Kubernetes has %s\n%q", len(places), asJSON(truth), stream)
-		}
-		for i, object := range truth {
-			if places[i].Object.Kind != object["kind"] {
-				t.Fatalf("the index has %v, Kubernetes has %s\n%q", places, asJSON(truth), stream)
-			}
-		}
-		runs, count, odd := kubernetesRuns(truth)
-		runs = slices.DeleteFunc(runs, func(image string) bool { _, err := manifest.ParseReference(image); return err != nil })
-		for _, image := range runs {
-			if !slices.Contains(images, image) {
-				t.Fatalf("images %q, Kubernetes runs %q\n%q", images, runs, stream)
-			}
-		}
-		if odd {
-			return
-		}
-		if !slices.Equal(images, runs) && len(images)+len(runs) > 0 {
-			t.Fatalf("images %q, Kubernetes runs %q\n%q", images, runs, stream)
-		}
-		if got := gpus.Totals["nvidia.com/gpu"]; got != count {
-			t.Fatalf("%d GPUs, Kubernetes needs %d\n%q", got, count, stream)
+	f.Fuzz(func(t *testing.T, program []byte) { checkAsKubernetes(t, hostile.Stream(program)) })
+}
+
+func TestHostileStreams(t *testing.T) {
+	accepted := 0
+	hostile.Cases(t, 5_000, func(stream string) {
+		if checkAsKubernetes(t, stream) {
+			accepted++
 		}
 	})
+	t.Logf("%d streams accepted", accepted)
+	assert.Positive(t, accepted)
+}
+
+// checkAsKubernetes reports whether a stream is accepted, by us and by Kubernetes.
+func checkAsKubernetes(t *testing.T, stream string) bool {
+	m := manifest.Manifest(stream)
+	places, indexErr := m.Index()
+	images, imagesErr := m.Images(manifest.ImageOptions{Exclude: []string{}})
+	if indexErr != nil && imagesErr != nil {
+		return false
+	}
+	gpus, gpusErr := m.GPUs(manifest.GPUOptions{})
+	objects, objectsErr := m.Objects()
+	if err := cmp.Or(indexErr, imagesErr, gpusErr, objectsErr); err != nil {
+		t.Fatalf("not refused by all: Index %v, Images %v, GPUs %v, Objects %v\n%q", indexErr, imagesErr, gpusErr, objectsErr, stream)
+	}
+	truth, err := hostile.Objects(stream)
+	if err != nil {
+		return false // Kubernetes runs nothing
+	}
+	if !reflect.DeepEqual(objects, truth) && len(objects)+len(truth) > 0 {
+		t.Fatalf("objects %s, Kubernetes has %s\n%q", asJSON(objects), asJSON(truth), stream)
+	}
+	if len(places) != len(truth) {
+		t.Fatalf("an index of %d objects, Kubernetes has %s\n%q", len(places), asJSON(truth), stream)
+	}
+	for i, object := range truth {
+		if places[i].Object.Kind != object["kind"] {
+			t.Fatalf("the index has %v, Kubernetes has %s\n%q", places, asJSON(truth), stream)
+		}
+	}
+	runs, count, odd := kubernetesRuns(truth)
+	runs = slices.DeleteFunc(runs, func(image string) bool { _, err := manifest.ParseReference(image); return err != nil })
+	for _, image := range runs {
+		if !slices.Contains(images, image) {
+			t.Fatalf("images %q, Kubernetes runs %q\n%q", images, runs, stream)
+		}
+	}
+	if odd {
+		return true
+	}
+	if !slices.Equal(images, runs) && len(images)+len(runs) > 0 {
+		t.Fatalf("images %q, Kubernetes runs %q\n%q", images, runs, stream)
+	}
+	if got := gpus.Totals["nvidia.com/gpu"]; got != count {
+		t.Fatalf("%d GPUs, Kubernetes needs %d\n%q", got, count, stream)
+	}
+	return true
 }
 
 // checkOnlyImages checks that Kubernetes reads a retagged manifest as before, but for the texts that were changed.

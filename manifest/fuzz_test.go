@@ -23,7 +23,7 @@ func seedManifests(f *testing.F) {
 		}
 		f.Add(content)
 	}
-	for _, test := range hostile {
+	for _, test := range hostileStreams {
 		f.Add([]byte(test.stream))
 	}
 	f.Add([]byte("--- {apiVersion: v1, kind: Pod, spec: {containers: [{image: a}]}}\n...\n\ufeff---\r\n# x\r\n"))

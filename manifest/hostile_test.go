@@ -7,14 +7,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sut-bench/helmexec/internal/hostile"
 	"github.com/sut-bench/helmexec/manifest"
 )
 
 const (
 	podHead = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
-	evilPod = "{apiVersion: v1, kind: Pod, metadata: {name: e}, spec: {containers: [{name: c, image: evil}]}}"
+	evilPod = hostile.FlowPod
 	goodPod = "{apiVersion: v1, kind: Pod, metadata: {name: g}, spec: {containers: [{name: c, image: good}]}}"
-	jsonPod = `{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "j"}, "spec": {"containers": [{"name": "c", "image": "evil"}]}}`
+	jsonPod = hostile.JSONPod
 	safePod = "\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: safe}\nspec: {containers: [{name: c, image: safe}]}\n"
 	config  = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
 	refused = "refused"
@@ -46,8 +47,8 @@ func list(kind, items string) string {
 	return "apiVersion: v1\nkind: " + kind + "\nmetadata: {name: l}\nitems:\n" + items + "\n"
 }
 
-// hostile are streams that readers of YAML understand differently, with the images that Kubernetes runs.
-var hostile = []struct {
+// hostileStreams are streams that readers of YAML understand differently, with the images that Kubernetes runs.
+var hostileStreams = []struct {
 	name, stream, want string
 	gpus               int64
 }{
@@ -78,6 +79,8 @@ var hostile = []struct {
 	{"a kind that repeats in quotes", config + "\"kind\": Pod\nspec: {containers: [{name: c, image: evil}]}\n", "evil", 0},
 	{"a spec that repeats", podHead + "spec: {containers: [{name: c, image: good}]}\nspec: {containers: [{name: c, image: evil}]}\n", "evil", 0},
 	{"keys that only JSON takes for the same", container("image: a, env: {1: b, '1': c}"), refused, 0},
+	{"keys that only JSON takes for the same, in lines", block("image: a\n1: b\n'1': c"), refused, 0},
+	{"keys that only JSON takes for true, in lines", config + "x:\n  yes: b\n  'true': c\n", refused, 0},
 	{"keys that are true twice", container("image: a, env: {yes: b, true: c}"), "a", 0},
 	{"a key true beside a text", container("image: a, env: {yes: b, 'true': c}"), refused, 0},
 	{"floats that are one key", container("image: a, env: {1.00000001: b, 1.00000002: c}"), refused, 0},
@@ -106,6 +109,8 @@ var hostile = []struct {
 	{"two carriage returns at the end of a line", block("image: evil\r\r"), "evil", 0},
 	{"a kind in quotes over lines", config + "x: \"\nkind: Pod\n\"\nspec: {containers: [{name: c, image: good}]}\n", "", 0},
 	{"a kind that goes on", config[:len("apiVersion: v1\nkind: ConfigMap\n")] + "  x\nmetadata: {name: c}\n", "", 0},
+	{"a kind that goes on with a no-break space", "apiVersion: v1\nkind: ConfigMap\n  \u00a0\nmetadata: {name: c}\n", "", 0},
+	{"a kind behind a no-break space", "apiVersion: v1\nkind: \u00a0ConfigMap\nmetadata: {name: c}\n", "", 0},
 	{"an apiVersion that goes on", "apiVersion: v1\n x\nkind: ConfigMap\nmetadata: {name: c}\n", "", 0},
 	{"a kind in a text, and none", "apiVersion: v1\nx: \"\nkind: ConfigMap\n\"\nspec: {containers: [{name: c, image: evil}]}\n", refused, 0},
 
@@ -121,6 +126,9 @@ var hostile = []struct {
 	{"items by a merge", config + "<<: {items: [" + evilPod + "]}\n", "evil", 0},
 	{"items in quotes", config + "\"items\": [" + evilPod + "]\n", "evil", 0},
 	{"items with escapes", config + "\"item\\x73\": [" + evilPod + "]\n", "evil", 0},
+	{"items with the tag of null", config + "items: !!null [" + evilPod + "]\n", "evil", 0},
+	{"items that are null by a tag", podHead + "spec: {containers: [{name: c, image: good}]}\nitems: !!null ''\n", "", 0},
+	{"items with a kind that is a mapping", list("PodList", "- {kind: {containers: [{name: c, image: good}]}, spec: {containers: [{name: c, image: evil}]}}"), "evil", 0},
 	{"a PodList", list("PodList", "- {metadata: {name: i}, spec: {containers: [{name: c, image: evil}]}}"), "evil", 0},
 	{"a PodList with GPUs", list("PodList", "- {spec: {containers: [{name: c, image: evil, resources: {limits: {nvidia.com/gpu: 0x3}}}]}}"), "evil", 3},
 	{"a DeploymentList", "apiVersion: apps/v1\nkind: DeploymentList\nitems: [{spec: {template: {spec: {containers: [{name: c, image: evil}]}}}}]\n", "evil", 0},
@@ -128,6 +136,10 @@ var hostile = []struct {
 	{"items with a kind that is no text", list("PodList", "- {kind: 5, spec: {containers: [{name: c, image: evil}]}}"), "evil", 0},
 	{"items without kind of a List", list("List", "- {spec: {containers: [{name: c, image: evil}]}}"), refused, 0},
 	{"items with an apiVersion alone", list("PodList", "- {apiVersion: v1, spec: {containers: [{name: c, image: evil}]}}"), refused, 0},
+	{"a list in a list", list("List", "- {apiVersion: v1, kind: List, items: ["+evilPod+"]}"), refused, 0},
+	{"an empty list in a list", list("List", "- {apiVersion: v1, kind: List, items: []}"), refused, 0},
+	{"a list in a list that gives it its kind", list("PodList", "- {items: [{spec: {containers: [{name: c, image: evil}]}}]}"), refused, 0},
+	{"an item with items that are no list", list("List", "- {apiVersion: v1, kind: Pod, items: {}, spec: {containers: [{name: c, image: evil}]}}"), "evil", 0},
 	{"a List", list("List", "- "+evilPod+"\n- "+goodPod), "evil good", 0},
 
 	// What names an object, and what looks as if it did.
@@ -175,6 +187,10 @@ var hostile = []struct {
 	{"a byte order mark before a marker", "\ufeff---\n" + evilPod + "\n", "evil", 0},
 	{"a byte order mark before a kind", "apiVersion: v1\n\ufeffkind: ConfigMap\nkind: Pod\nspec: {containers: [{name: c, image: evil}]}\n", "evil", 0},
 	{"a byte order mark behind a comment", "# x\n\ufeff" + podHead + "spec: {containers: [{name: c, image: evil}]}\n", "evil", 0},
+	{"a byte order mark behind the first marker", "---\n\ufeffitems: []\n" + podHead + "spec: {containers: [{name: c, image: evil}]}\n", refused, 0},
+	{"a byte order mark behind a marker", config + "---\n\ufeffitems: []\n" + podHead + "spec: {containers: [{name: c, image: evil}]}\n", refused, 0},
+	{"a byte order mark before and behind a marker", "\ufeff---\n\ufeffitems: []\n" + podHead + "spec: {containers: [{name: c, image: evil}]}\n", refused, 0},
+	{"a byte order mark alone behind a marker", "---\n\ufeff\n", refused, 0},
 	{"two byte order marks", "\ufeff\ufeff" + podHead + "spec: {containers: [{name: c, image: evil}]}\n", refused, 0},
 	{"a byte order mark before a marker in between", config + "\ufeff---\n" + evilPod + "\n", refused, 0},
 	{"UTF-16", "\xff\xfe{\x00}\x00\n", refused, 0},
@@ -201,7 +217,7 @@ var hostile = []struct {
 }
 
 func TestHostile(t *testing.T) {
-	for _, test := range hostile {
+	for _, test := range hostileStreams {
 		t.Run(test.name, func(t *testing.T) {
 			stream := test.stream + safePod
 			m := manifest.Manifest(stream)
@@ -233,7 +249,7 @@ func TestHostile(t *testing.T) {
 			}
 			assert.Equal(t, test.gpus, gpus.Totals["nvidia.com/gpu"])
 
-			truth, err := kubernetesObjects(stream)
+			truth, err := hostile.Objects(stream)
 			require.NoError(t, err)
 			assert.JSONEq(t, asJSON(truth), asJSON(objects))
 			var kinds []string
@@ -253,7 +269,7 @@ func TestHostile(t *testing.T) {
 // checkRetagged checks that Kubernetes reads the same objects afterwards, but for their images.
 func checkRetagged(t *testing.T, before []map[string]any, after manifest.Manifest) {
 	t.Helper()
-	objects, err := kubernetesObjects(string(after))
+	objects, err := hostile.Objects(string(after))
 	require.NoError(t, err, "%q", after)
 	plain := strings.NewReplacer("mirror.lab/library/", "", "mirror.lab/", "")
 	assert.Equal(t, plain.Replace(asJSON(before)), plain.Replace(asJSON(objects)), "%q", after)

@@ -8,6 +8,9 @@ import (
 	"github.com/sut-bench/helmexec/internal/yamlfast"
 )
 
+// space is what counts as white space in YAML; bytes.TrimSpace knows more, which are letters of a text there.
+const space = " \t\r\n"
+
 // scanIdentity reads apiVersion and kind of a document in block style without parsing it. It answers only where
 // nothing else can be meant if the document is searchable: the top mapping starts in the first column, each of its lines
 // there is a plain key, both keys occur once, and there are no items, which make it a list.
@@ -49,7 +52,7 @@ func (d *document) scanIdentity() (apiVersion, kind string) {
 
 // goesOn reports a line that may continue the text of an entry before it.
 func goesOn(line []byte) bool {
-	text := bytes.TrimSpace(line)
+	text := bytes.Trim(line, space)
 	return len(text) > 0 && text[0] != '#'
 }
 
@@ -60,7 +63,7 @@ func isBelowTop(line []byte, begun bool) bool {
 	case '\n', '\r', '#':
 		return true
 	case ' ', '\t':
-		text := bytes.TrimSpace(line)
+		text := bytes.Trim(line, space)
 		return begun || len(text) == 0 || text[0] == '#'
 	case '-': // an item of a list that is not indented
 		return begun && len(line) > 1 && line[1] == ' '
@@ -89,7 +92,7 @@ func plainScalar(value []byte) string {
 	if comment := bytes.Index(value, []byte(" #")); comment >= 0 {
 		value = value[:comment]
 	}
-	value = bytes.TrimSpace(value)
+	value = bytes.Trim(value, space)
 	if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
 		value = value[1 : n-1]
 	} else if _, tag := yamlfast.Resolve(string(value)); tag != "!!str" {

@@ -3,62 +3,59 @@ package manifest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
 )
 
 // Kubernetes takes every object with a field items for a list of objects, whatever its kind. An item that has neither
-// kind nor apiVersion gets the list's, without List at the end of the kind.
+// kind nor apiVersion gets the list's, without List at the end of the kind. A list in a list is refused.
 
 var (
-	errNoKind = errors.New("it has no kind, so it is not an object for Kubernetes")
-	errItems  = errors.New("its field items is not a list of objects")
+	errNoKind     = errors.New("it has no kind, so it is not an object for Kubernetes")
+	errItems      = errors.New("its field items is not a list of objects")
+	errListInList = errors.New("a list in a list, which helm and kubectl refuse: write its items into the outer list")
 )
 
 // objectsOf gives an object, or the objects of a list.
 func objectsOf(node *yamlnode.Node) ([]*yamlnode.Node, error) {
-	return appendObjectNodes(nil, node, 0)
-}
-
-func appendObjectNodes(objects []*yamlnode.Node, node *yamlnode.Node, depth int) ([]*yamlnode.Node, error) {
-	if depth > maxDepth {
-		return nil, errTooDeep
-	}
 	kind, items := get(node, "kind"), resolve(get(node, "items"))
 	switch {
 	case text(kind) == "":
 		return nil, errNoKind
-	case items == nil, depth > 0 && items.Kind != yamlnode.SequenceNode:
-		return append(objects, node), nil
+	case items == nil:
+		return []*yamlnode.Node{node}, nil
 	case items.Tag == "!!null":
 		return []*yamlnode.Node{}, nil
 	case items.Kind != yamlnode.SequenceNode:
 		return nil, errItems
 	}
+	objects := make([]*yamlnode.Node, len(items.Content))
 	for i, item := range items.Content {
-		var err error
-		switch item = resolve(item); {
-		case item.Kind != yamlnode.MappingNode:
-			err = errItems
-		case text(get(item, "kind")) == "" && text(get(item, "apiVersion")) == "":
-			item = withKind(item, get(node, "apiVersion"), kind)
-			fallthrough
-		default:
-			objects, err = appendObjectNodes(objects, item, depth+1)
-		}
-		if err != nil && depth == 0 {
-			err = fmt.Errorf("items[%d]: %w", i, err)
-		}
+		item, err := itemOf(node, resolve(item))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("items[%d]: %w", i, err)
 		}
-	}
-	if objects == nil {
-		objects = []*yamlnode.Node{}
+		objects[i] = item
 	}
 	return objects, nil
+}
+
+// itemOf gives an item of a list as an object.
+func itemOf(list, item *yamlnode.Node) (*yamlnode.Node, error) {
+	if item.Kind != yamlnode.MappingNode {
+		return nil, errItems
+	}
+	if text(get(item, "kind")) == "" && text(get(item, "apiVersion")) == "" {
+		item = withKind(item, get(list, "apiVersion"), get(list, "kind"))
+	}
+	if text(get(item, "kind")) == "" {
+		return nil, errNoKind
+	}
+	if items := resolve(get(item, "items")); items != nil && items.Kind == yamlnode.SequenceNode {
+		return nil, errListInList
+	}
+	return item, nil
 }
 
 // text gives the text of a string; "" for anything else.
@@ -69,14 +66,19 @@ func text(node *yamlnode.Node) string {
 	return node.Value
 }
 
-// withKind gives an item of a list with the kind that it gets from the list.
+// withKind gives an item of a list with the kind and apiVersion that it gets from the list.
 func withKind(item, apiVersion, listKind *yamlnode.Node) *yamlnode.Node {
 	kind := *resolve(listKind)
 	kind.Value = strings.TrimSuffix(kind.Value, "List")
 	of := *item
-	of.Content = append(slices.Clip(of.Content), key("kind"), &kind)
+	of.Content = []*yamlnode.Node{key("kind"), &kind}
 	if text(apiVersion) != "" {
 		of.Content = append(of.Content, key("apiVersion"), apiVersion)
+	}
+	for i := 0; i+1 < len(item.Content); i += 2 {
+		if name := keyOf(item.Content[i]); name != "kind" && name != "apiVersion" {
+			of.Content = append(of.Content, item.Content[i], item.Content[i+1])
+		}
 	}
 	return &of
 }
@@ -87,29 +89,21 @@ func key(name string) *yamlnode.Node {
 
 // decodedObjects is objectsOf for a decoded object that objectsOf could read.
 func decodedObjects(object map[string]any) []map[string]any {
-	if items, has := object["items"]; has && items == nil {
-		return nil
-	}
-	return appendDecoded(nil, object)
-}
-
-func appendDecoded(objects []map[string]any, object map[string]any) []map[string]any {
-	items, isList := object["items"].([]any)
+	list, isList := object["items"]
 	if !isList {
-		return append(objects, object)
+		return []map[string]any{object}
 	}
-	for _, item := range items {
-		item, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
+	items, _ := list.([]any)
+	objects := make([]map[string]any, len(items))
+	for i := range items {
+		item := items[i].(map[string]any)
 		kind, _ := item["kind"].(string)
 		if apiVersion, _ := item["apiVersion"].(string); kind == "" && apiVersion == "" {
 			kind, _ = object["kind"].(string)
 			item["kind"] = strings.TrimSuffix(kind, "List")
 			item["apiVersion"], _ = object["apiVersion"].(string)
 		}
-		objects = appendDecoded(objects, item)
+		objects[i] = item
 	}
 	return objects
 }

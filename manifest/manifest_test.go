@@ -50,7 +50,7 @@ apiVersion: v1
 kind: List
 items:
 - {kind: Pod, metadata: {name: p}}
-- {kind: PodList, items: [{kind: Pod, metadata: {name: q}}]}
+- {kind: Pod, metadata: {name: q}}
 ---
 kind: [
 ---
@@ -211,7 +211,7 @@ apiVersion: v1
 kind: List
 items:
 - {apiVersion: v1, kind: Service, metadata: {name: s}}
-- {apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Secret}]}
+- {apiVersion: v1, kind: Secret}
 ---
 {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "json"}}
 ---

@@ -72,8 +72,8 @@ func (d *document) asMapping(node *yamlnode.Node) (*yamlnode.Node, error) {
 
 var errReadTwice = errors.New("here Kubernetes reads something else than other readers of YAML: write it without tags, unusual line breaks and merges that repeat keys")
 
-// compare compares a folded node with what Kubernetes reads. A number, a word for true or false, and null are in the
-// node afterwards as Kubernetes reads them. The path leads to where they differ.
+// compare compares a folded node with what Kubernetes reads, and gives the node the value and the tag of that: a tag in the
+// text says nothing. The path leads to where they differ.
 func (d *document) compare(node *yamlnode.Node, value any, depth int) (path string, err error) {
 	if depth > maxDepth {
 		return "", errTooDeep
@@ -97,6 +97,7 @@ func (d *document) compare(node *yamlnode.Node, value any, depth int) (path stri
 		same = same && node.Value == value && node.Tag != "!!null"
 		node.Tag = "!!str"
 	case []any:
+		node.Tag = "!!seq"
 		if same = node.Kind == yamlnode.SequenceNode && len(node.Content) == len(value); same {
 			for i, item := range node.Content {
 				if path, err := d.compare(item, value[i], depth+1); err != nil {
@@ -105,6 +106,7 @@ func (d *document) compare(node *yamlnode.Node, value any, depth int) (path stri
 			}
 		}
 	case map[string]any:
+		node.Tag = "!!map"
 		if same = node.Kind == yamlnode.MappingNode && len(node.Content) == 2*len(value); same {
 			for i := 0; i+1 < len(node.Content); i += 2 {
 				key := keyOf(node.Content[i])

@@ -18,6 +18,7 @@ type Document struct {
 
 var (
 	errBehindMarker = errors.New("text behind --- on the same line, which Helm and Kubernetes read differently: write it on a line of its own")
+	errMark         = errors.New("a byte order mark behind ---, which is a part of the text behind the first one: remove it")
 	errBehindEnd    = errors.New("text behind the end of the document (...), which Kubernetes does not read: begin a new document with ---")
 )
 
@@ -35,6 +36,9 @@ func Documents(stream []byte) iter.Seq[Document] {
 			doc.Text = stream[doc.Offset:end]
 			lines := bytes.Count(doc.Text, []byte{'\n'})
 			doc.cutEnd()
+			if doc.Offset > 0 && doc.Refused == nil && bytes.HasPrefix(doc.Text, ByteOrderMark) {
+				doc.Refused = errMark
+			}
 			if doc.Refused != nil || !isBlank(bytes.TrimPrefix(doc.Text, ByteOrderMark)) {
 				if !yield(doc) {
 					return

@@ -35,6 +35,8 @@ func TestDocuments(t *testing.T) {
 		{"no space behind the dashes", "a: 1\n---b: 2\n----\n", []string{"1/1: a: 1\n", "text behind ---/2/2: b: 2\n", "text behind ---/3/3: -\n"}},
 		{"a line break in the comment beside a marker", "--- # x\rb: 2\n", []string{"text behind ---/1/1:  # x\rb: 2\n"}},
 		{"a line break in a comment", "# x\rb: 2\n", []string{"1/1: # x\rb: 2\n"}},
+		{"a byte order mark behind a marker", "---\n\ufeffa: 1\n---\n\ufeff\n", []string{"a byte order ma/1/2: \ufeffa: 1\n", "a byte order ma/3/4: \ufeff\n"}},
+		{"a byte order mark before and behind a marker", "\ufeff---\n\ufeffa: 1\n", []string{"a byte order ma/1/2: \ufeffa: 1\n"}},
 		{"text behind the end", "a: 1\n...\nb: 2\n---\nc: 3\n", []string{"text behind the/1/1: a: 1\n", "4/5: c: 3\n"}},
 		{"text on the line of the end", "a: 1\n... b\n", []string{"text behind the/1/1: a: 1\n"}},
 		{"text behind the end of nothing", "...\nb: 2\n", []string{"text behind the/1/1: "}},

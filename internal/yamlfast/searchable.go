@@ -8,8 +8,8 @@ import (
 
 // Searchable reports whether a document is a well-formed mapping in block style whose keys are spelled as they read, so
 // that a search of its bytes finds them. It makes no nodes, and takes a fraction of the time of Parse. It gives up also
-// where a text has anchors, aliases, tags or merges, where a value goes on in the first column, and where a key is null or
-// a number is infinite.
+// where a text has anchors, aliases, tags or merges, where a value goes on in the first column, where a key is no text, and
+// where a number is infinite.
 //
 // It gives up when the context ends in the midst of a long flow collection.
 func Searchable(ctx context.Context, text []byte) bool {
@@ -143,7 +143,7 @@ func (s *skimmer) entry(at int, isDash bool) bool {
 		}
 	}
 	length := s.keyLength(at)
-	if length < 0 || length > maxKey || bytes.HasPrefix(s.text[at:], []byte("<<")) || isNullKey(s.text[at:at+length]) {
+	if length < 0 || length > maxKey || bytes.HasPrefix(s.text[at:], []byte("<<")) || !isText(s.text[at:at+length]) {
 		return false
 	}
 	if at = s.skipSpaces(at + length + 1); at == s.end || s.text[at] == '#' && s.text[at-1] == ' ' {
@@ -153,12 +153,14 @@ func (s *skimmer) entry(at int, isDash bool) bool {
 	return s.value(at)
 }
 
-func isNullKey(key []byte) bool {
-	if strings.IndexByte("nN~", key[0]) < 0 {
-		return false
+// isText reports a key that is a text for Kubernetes too. Others can be the same key as a text in the same mapping.
+func isText(key []byte) bool {
+	key = bytes.TrimRight(key, " ")
+	if c := key[0]; c > '9' && (len(key) > len("false") || strings.IndexByte("yYnNtTfFoO~", c) < 0) {
+		return true
 	}
-	_, tag := Resolve(string(bytes.TrimRight(key, " ")))
-	return tag == "!!null"
+	_, tag := Resolve(string(key))
+	return tag == "!!str"
 }
 
 func (s *skimmer) isDash(at int) bool {

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/hostile"
 )
 
 func TestSearchable(t *testing.T) {
@@ -35,6 +37,9 @@ func TestSearchable(t *testing.T) {
 		{"an infinite number", "a: .inf\n", false},
 		{"no infinite number", "a: .5\nb: -.5 # c\n", true},
 		{"a key of null", "a: {b: c}\n~: d\n", false},
+		{"a number for a key", "a: {b: c}\n1: d\n", false},
+		{"a word for true for a key", "a:\n  yes : d\n", false},
+		{"a word and a number in quotes for keys", "'yes': a\n\"1\": b\nyesno: c\n", true},
 		{"a text", "a\n", false},
 		{"a key below a text", "a: b\n  c: d\n", false},
 		{"a key below a text in quotes", "a: 'b'\n  c: d\n", false},
@@ -84,6 +89,29 @@ func TestManifestsAreSearchable(t *testing.T) {
 	}
 	t.Logf("%d%% of the bytes can be searched", 100*searched/all)
 	assert.Greater(t, searched, all/2)
+}
+
+// The fuzz tests look for texts that reach new code; these are made at random, several times as many in the same time.
+func TestHostileStreams(t *testing.T) {
+	parsed, searched := 0, 0
+	hostile.Cases(t, 5_000, func(stream string) {
+		for _, text := range documentsOf([]byte(stream)) {
+			if difference := compareParsers(text); difference != "" {
+				t.Fatalf("%s\n%q", difference, text)
+			}
+			if difference := compareSearch(text); difference != "" {
+				t.Fatalf("%s\n%q", difference, text)
+			}
+			if _, ok := Parse(t.Context(), text); ok {
+				parsed++
+			}
+			if Searchable(t.Context(), text) {
+				searched++
+			}
+		}
+	})
+	t.Logf("%d documents parsed, %d searched", parsed, searched)
+	assert.Positive(t, parsed*searched)
 }
 
 func FuzzSearchable(f *testing.F) {

@@ -100,22 +100,7 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 		return nil, err
 	}
 	if opts.DryRun {
-		if opts.Transform != nil {
-			p := PlanOptions{Upgrade: true, SkipSchema: opts.SkipSchema, ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues}
-			_, _, done, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
-			if opts.Install && errors.Is(err, ErrReleaseNotFound) {
-				p = PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema}
-				_, _, done, err = h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
-			}
-			if err != nil {
-				return nil, err
-			}
-			done()
-			return dryRelease(t, release, ch), nil
-		}
-		a := upgradeArgs(t, opts, stdin != nil)
-		a.is("--install", opts.Install)
-		return h.dryRun(ctx, t, a, stdin, release, ch)
+		return h.dryUpgrade(ctx, t, release, ch, stdin, opts)
 	}
 	op, err := h.begin(ctx, release, t, labelUpgrade, opts.OperationID, opts.JobID)
 	if err != nil {
@@ -146,31 +131,52 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 	}
 	c.historyOnly = opts.Install && rec != nil && rec.Status == StatusUninstalled
 	if opts.Transform != nil {
-		var remove []func()
-		defer func() {
-			for _, done := range remove {
-				done()
-			}
-		}()
-		// Planned only when a try can begin: a pending revision that a killed runner left keeps helm from rendering.
-		c.plan = func(ctx context.Context) error {
-			planned, p, done, err := h.transformed(ctx, t, release, ch, stdin, PlanOptions{
-				Upgrade: !c.historyOnly, SkipCRDs: true, SkipSchema: opts.SkipSchema,
-				ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues,
-			}, opts.Transform)
-			if err != nil {
-				return err
-			}
-			remove = append(remove, done)
-			explicit := opts
-			explicit.ReuseValues, explicit.ResetThenReuseValues = false, false
-			c.chart = planned
-			c.stdin, err = valuesInput(nil, p.Values)
-			c.args = c.upgradeArgs(explicit)
-			return err
-		}
+		defer c.planFirst(release, opts)()
 	}
 	return c.carryOut(ctx)
+}
+
+// planFirst lets all tries apply one transformed plan. The returned function removes it.
+func (c *change) planFirst(release string, opts UpgradeOptions) (remove func()) {
+	written := func() {}
+	// Planned only when a try can begin: a pending revision that a killed runner left keeps helm from rendering.
+	c.plan = func(ctx context.Context) error {
+		planned, p, done, err := c.h.transformed(ctx, c.op.target, release, c.chart, c.stdin, PlanOptions{
+			Upgrade: !c.historyOnly, SkipCRDs: true, SkipSchema: opts.SkipSchema,
+			ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues,
+		}, opts.Transform)
+		if err != nil {
+			return err
+		}
+		written = done
+		explicit := opts
+		explicit.ReuseValues, explicit.ResetThenReuseValues = false, false
+		c.chart = planned
+		c.stdin, err = valuesInput(nil, p.Values)
+		c.args = c.upgradeArgs(explicit)
+		return err
+	}
+	return func() { written() }
+}
+
+// dryUpgrade renders an upgrade, transformed if the options say so, and changes nothing.
+func (h *Helm) dryUpgrade(ctx context.Context, t target, release string, ch *Chart, stdin []byte, opts UpgradeOptions) (*Release, error) {
+	if opts.Transform == nil {
+		a := upgradeArgs(t, opts, stdin != nil)
+		a.is("--install", opts.Install)
+		return h.dryRun(ctx, t, a, stdin, release, ch)
+	}
+	p := PlanOptions{Upgrade: true, SkipSchema: opts.SkipSchema, ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues}
+	_, _, done, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
+	if opts.Install && errors.Is(err, ErrReleaseNotFound) {
+		p = PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema}
+		_, _, done, err = h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
+	}
+	if err != nil {
+		return nil, err
+	}
+	done()
+	return dryRelease(t, release, ch), nil
 }
 
 // upgradeOf is the change that an upgrade makes.

@@ -49,10 +49,51 @@ func simulated(t *testing.T, fake *helmtest.Fake, name string, ahead time.Durati
 			if reply.Exit != 0 {
 				r.Err = errors.New("it failed")
 			}
+			if reply.Exit == exitKilled {
+				r.Signal = "killed"
+			}
 			return r
 		},
 	}
 	return h
+}
+
+// exitKilled is the exit code of a simulated helm that is killed.
+const exitKilled = -1
+
+// acts says what a simulated helm does at its commands; nil does what the fake does.
+type acts map[string]func(ctx context.Context, c helmtest.Call) *helmtest.Reply
+
+// acting makes a simulated Helm, and lists the commands that it runs.
+func acting(t *testing.T, fake *helmtest.Fake, does acts) (*Helm, *[]string) {
+	t.Helper()
+	commands := &[]string{}
+	return simulated(t, fake, "one", 0, func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
+		if c.Command() != "version" {
+			*commands = append(*commands, c.Command())
+		}
+		if answer := does[c.Command()]; answer != nil {
+			return answer(ctx, c)
+		}
+		return nil
+	}), commands
+}
+
+// stoppedInstall plays the first install: helm records it as failed, is stopped when its context ends, which it does
+// then, and says so.
+func stoppedInstall(fake *helmtest.Fake, cancel func()) func(context.Context, helmtest.Call) *helmtest.Reply {
+	begun := false
+	return func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
+		if begun {
+			return nil
+		}
+		begun = true
+		fake.Perform(c)
+		setRecord(fake, func(r *helmtest.Release) { r.Status = "failed" })
+		cancel()
+		<-ctx.Done()
+		return &helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context canceled\n", Exit: 1}
+	}
 }
 
 // memoryLocks are the locks of one simulated host.

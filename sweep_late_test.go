@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -36,24 +36,28 @@ func TestInstallStoppedWhileItMakesObjects(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, fake := withFake(t, Config{GracePeriod: 4 * time.Second})
-			sees(fake, test.there...)
-			ctx, cancel := context.WithCancel(t.Context())
-			stopped := helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context canceled\n", Exit: 1}
-			inTurn(fake, "install", installed(fake, "failed", helmtest.Reply{Then: cancel, Until: helmtest.Forever, Term: &stopped}))
-			_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true})
-			require.ErrorIs(t, err, context.Canceled)
-			var failed *ReleaseError
-			require.ErrorAs(t, err, &failed)
-			if test.left {
-				require.ErrorIs(t, err, ErrLeftBehind)
-			} else {
-				assert.NotErrorIs(t, err, ErrLeftBehind)
-				assert.Equal(t, test.commands, strings.Join(fake.Commands(), ", "))
-			}
-			assert.Equal(t, test.remains, remainNames(failed.Remains))
-			_, there := fake.Release("", "web")
-			assert.False(t, there)
+			fake, chart := helmtest.New(t), chartFolder(t, "web", "1.2.3")
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				look := looks(test.there...)
+				h, commands := acting(t, fake, acts{
+					"install":  stoppedInstall(fake, cancel),
+					"template": func(_ context.Context, c helmtest.Call) *helmtest.Reply { seen := look(c); return &seen },
+				})
+				_, err := h.Install(ctx, "web", chart, InstallOptions{Wait: true})
+				require.ErrorIs(t, err, context.Canceled)
+				var failed *ReleaseError
+				require.ErrorAs(t, err, &failed)
+				if test.left {
+					require.ErrorIs(t, err, ErrLeftBehind)
+				} else {
+					assert.NotErrorIs(t, err, ErrLeftBehind)
+					assert.Equal(t, test.commands, strings.Join(*commands, ", "))
+				}
+				assert.Equal(t, test.remains, remainNames(failed.Remains))
+				_, there := fake.Release("", "web")
+				assert.False(t, there)
+			})
 		})
 	}
 }
@@ -66,34 +70,44 @@ func TestInstallKilledWhileItWritesItsRecord(t *testing.T) {
 		left   bool
 	}{{"it comes", 3, false}, {"it does not come", 0, true}} {
 		t.Run(test.name, func(t *testing.T) {
-			h, fake := withFake(t, Config{GracePeriod: 3 * time.Second})
-			ctx, cancel := context.WithCancel(t.Context())
-			var sent helmtest.Call
-			inTurn(fake, "install", func(c helmtest.Call) helmtest.Reply {
-				sent = c
-				return helmtest.Reply{Then: cancel, Until: helmtest.Forever, Term: &helmtest.Reply{Until: helmtest.Forever}}
-			})
-			looks := 0
-			fake.Handle("get all", func(c helmtest.Call) helmtest.Reply {
-				if looks++; looks == test.arrive {
-					fake.Perform(sent)
-					setRecord(fake, func(r *helmtest.Release) { r.Status = "pending-install" })
+			fake, chart := helmtest.New(t), chartFolder(t, "web", "1.2.3")
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				var sent *helmtest.Call
+				gets := 0
+				look := looks("0 staying owned 1 staying owned;")
+				h, _ := acting(t, fake, acts{
+					"install": func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
+						if sent != nil {
+							return nil
+						}
+						sent = &c
+						cancel()
+						<-ctx.Done()
+						return &helmtest.Reply{Exit: exitKilled}
+					},
+					"get all": func(context.Context, helmtest.Call) *helmtest.Reply {
+						if gets++; gets == test.arrive {
+							fake.Perform(*sent)
+							setRecord(fake, func(r *helmtest.Release) { r.Status = "pending-install" })
+						}
+						return nil
+					},
+					"template": func(_ context.Context, c helmtest.Call) *helmtest.Reply { seen := look(c); return &seen },
+				})
+				_, err := h.Install(ctx, "web", chart, InstallOptions{Namespace: "default"})
+				require.ErrorIs(t, err, context.Canceled)
+				var failed *ReleaseError
+				require.ErrorAs(t, err, &failed)
+				if test.left {
+					require.ErrorIs(t, err, ErrLeftBehind)
+					assert.Equal(t, []string{"Secret default/sh.helm.release.v1.web.v1 (the release record, may still be on its way)"}, remainNames(failed.Remains))
+					return
 				}
-				return fake.Perform(c)
+				assert.NotErrorIs(t, err, ErrLeftBehind)
+				_, there := fake.Release("", "web")
+				assert.False(t, there)
 			})
-			sees(fake, "0 staying owned 1 staying owned;")
-			_, err := h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Namespace: "default"})
-			require.ErrorIs(t, err, context.Canceled)
-			var failed *ReleaseError
-			require.ErrorAs(t, err, &failed)
-			if test.left {
-				require.ErrorIs(t, err, ErrLeftBehind)
-				assert.Equal(t, []string{"Secret default/sh.helm.release.v1.web.v1 (the release record, may still be on its way)"}, remainNames(failed.Remains))
-				return
-			}
-			assert.NotErrorIs(t, err, ErrLeftBehind)
-			_, there := fake.Release("", "web")
-			assert.False(t, there)
 		})
 	}
 }

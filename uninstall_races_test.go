@@ -3,9 +3,11 @@ package helmexec
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/helmtest"
 )
@@ -109,18 +111,23 @@ func TestCleanUpLeavesAnUpgradedRelease(t *testing.T) {
 
 // An install is stopped, and another's release takes the name while blockers are read.
 func TestStoppedInstallLeavesTheNextRelease(t *testing.T) {
-	h, fake := withFake(t, Config{GracePeriod: 4 * time.Second})
-	ctx, cancel := context.WithCancel(t.Context())
-	stopped := helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context canceled\n", Exit: 1}
-	inTurn(fake, "install", installed(fake, "failed", helmtest.Reply{Then: cancel, Until: helmtest.Forever, Term: &stopped}))
-	sees(fake, "0 staying owned 1 staying owned;")
-	fake.Handle("status", func(c helmtest.Call) helmtest.Reply {
-		fake.RemoveRelease("", "web")
-		fake.SetRelease(others)
-		return fake.Perform(c)
+	fake, chart := helmtest.New(t), chartFolder(t, "web", "1.2.3")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		look := looks("0 staying owned 1 staying owned;")
+		h, _ := acting(t, fake, acts{
+			"install":  stoppedInstall(fake, cancel),
+			"template": func(_ context.Context, c helmtest.Call) *helmtest.Reply { seen := look(c); return &seen },
+			"status": func(context.Context, helmtest.Call) *helmtest.Reply {
+				fake.RemoveRelease("", "web")
+				fake.SetRelease(others)
+				return nil
+			},
+		})
+		_, err := h.Install(ctx, "web", chart, InstallOptions{Wait: true})
+		require.Error(t, err)
+		left, there := fake.Release("", "web")
+		assert.True(t, there)
+		assert.Equal(t, "other", left.Chart)
 	})
-	_, _ = h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true})
-	left, there := fake.Release("", "web")
-	assert.True(t, there)
-	assert.Equal(t, "other", left.Chart)
 }

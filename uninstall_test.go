@@ -16,8 +16,10 @@ import (
 
 // sees answers the look at what exists: the objects with these numbers, in the format of the
 // template.
-func sees(fake *helmtest.Fake, there ...string) {
-	fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+func sees(fake *helmtest.Fake, there ...string) { fake.Handle("template", looks(there...)) }
+
+func looks(there ...string) func(helmtest.Call) helmtest.Reply {
+	return func(c helmtest.Call) helmtest.Reply {
 		text := strings.Join(there, " ")
 		if len(there) > 1 {
 			there = there[1:]
@@ -31,7 +33,7 @@ func sees(fake *helmtest.Fake, there ...string) {
 			there = append(there, strings.Join(said, " ")+" default "+name)
 		}
 		return helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: look}\ndata: {there: " + strconv.Quote(strings.Join(there, " ")) + "}\n"}
-	})
+	}
 }
 
 var (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -170,7 +169,7 @@ func TestRollbackPassesOverWhatWasNeverDeployed(t *testing.T) {
 
 // The history that an upgrade found is purged before its helm, which installs revision 1.
 func TestUpgradeOfAPurgedHistory(t *testing.T) {
-	h, fake := withFake(t, Config{GracePeriod: time.Second})
+	h, fake := withFake(t, Config{})
 	web := webRelease
 	web.Revision, web.Status = 3, "uninstalled"
 	fake.SetRelease(web)
@@ -178,7 +177,7 @@ func TestUpgradeOfAPurgedHistory(t *testing.T) {
 		fake.RemoveRelease("", "web")
 		return fake.Perform(c)
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), tooLong)
 	defer cancel()
 	_, err := h.Upgrade(ctx, "web", chartFolder(t, "web", "1.2.4"), UpgradeOptions{Install: true})
 	assert.NoError(t, err)

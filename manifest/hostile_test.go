@@ -266,6 +266,17 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// Kubernetes ends each line, so a text at the end of a stream has its line feed.
+func TestLastLine(t *testing.T) {
+	for _, stream := range []string{"kind: A\na: |\n  b", "kind: A\na: |\n  b\u0085  c", "kind: A\na: >\n  b", "kind: A\na: |+\n  b\n"} {
+		truth, err := hostile.Objects(stream)
+		require.NoError(t, err)
+		objects, err := manifest.Manifest(stream).Objects()
+		require.NoError(t, err)
+		assert.Equal(t, truth, objects, "%q", stream)
+	}
+}
+
 // checkRetagged checks that Kubernetes reads the same objects afterwards, but for their images.
 func checkRetagged(t *testing.T, before []map[string]any, after manifest.Manifest) {
 	t.Helper()

@@ -133,7 +133,7 @@ func (d *document) decode() (whole map[string]any, objects []map[string]any, err
 	if err != nil || nodes == nil {
 		return nil, nil, err
 	}
-	if err := d.pass.Decode(d.Text, &whole, safeyaml.UseNumber); err != nil {
+	if err := d.pass.Decode(safeyaml.AsLines(d.Text), &whole, safeyaml.UseNumber); err != nil {
 		return nil, nil, d.fail(err)
 	}
 	return whole, decodedObjects(whole), nil

@@ -39,6 +39,7 @@ var bases = []string{
 	config + "---\n" + FlowPod + "\n",
 	"x: &x {image: good}\n" + podHead + "spec: {containers: [{name: c, image: bad, <<: *x}]}\n",
 	"apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          containers:\n          - image: good\n            name: c\n",
+	"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  a: >-\n    b\n    c\n  d: |\n    e\n",
 	"apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\nspec: {replicas: 1, image: good}\n",
 }
 
@@ -58,13 +59,16 @@ var splices = []string{
 	"volumes: [{image: {reference: evil}}], ", "ephemeralContainers: [{image: evil}]\n",
 }
 
-// Stream makes a stream of a program: the number of a base, then for each splice its number and its place. A program may
-// also be a stream itself, behind "raw:".
+// Stream makes a stream of a program: the number of a base, of which every other one lacks its last line feed, then for each
+// splice its number and its place. A program may also be a stream itself, behind "raw:".
 func Stream(program []byte) string {
 	if raw, found := bytes.CutPrefix(program, []byte("raw:")); found || len(program) == 0 {
 		return string(raw)
 	}
-	text := bases[int(program[0])%len(bases)]
+	text := bases[int(program[0]/2)%len(bases)]
+	if program[0]%2 == 1 {
+		text = strings.TrimSuffix(text, "\n")
+	}
 	const most = 16
 	for n, rest := 0, program[1:]; len(rest) > 2 && n < most; n, rest = n+1, rest[3:] {
 		text = spliced(text, splices[int(rest[0])%len(splices)], rest[1]%4, int(rest[1])<<8|int(rest[2]))

@@ -111,7 +111,7 @@ func (p *Pass) Read(text []byte) (node *yamlnode.Node, value any, err error) {
 	if !utf8.Valid(text) {
 		return nil, nil, errors.New("not in UTF-8")
 	}
-	text = asLines(text)
+	text = AsLines(text)
 	if first := bytes.TrimLeft(text, " \t\r\n"); HasOddBreaks(text) && len(first) > 0 && first[0] == '{' {
 		return nil, nil, errors.New("line breaks which JSON and YAML, as either of which Kubernetes may read this, take differently")
 	}
@@ -131,8 +131,8 @@ func (p *Pass) Read(text []byte) (node *yamlnode.Node, value any, err error) {
 	return node, value, nil
 }
 
-// asLines gives a text as Kubernetes passes it on, which reads it line by line: each ends in a line feed.
-func asLines(text []byte) []byte {
+// AsLines gives a text of a manifest as Kubernetes passes it on, which reads it line by line: each ends in a line feed.
+func AsLines(text []byte) []byte {
 	if n := len(text); n > 0 && text[n-1] != '\n' {
 		text = append(text[:n:n], '\n')
 	}

@@ -148,7 +148,7 @@ var YAML = []Shape{
 	}},
 
 	Repeated("many containers that a LimitRange gives something", "apiVersion: v1\nkind: LimitRange\nspec: {limits: [{type: Container, default: {nvidia.com/gpu: 1, amd.com/gpu: 1}}]}\n---\n"+podHead+"  containers:\n", "  - {image: a:1}\n", ""),
-	Numbered("many claims of one name", "", "apiVersion: resource.k8s.io/v1\nkind: ResourceClaim\nmetadata: {name: image, namespace: n{i}}\nspec: {devices: {requests: [{deviceClassName: gpu}]}}\n---\n", podHead+"  resourceClaims: [{name: g, resourceClaimName: image}]\n  containers: [{image: a:1}]\n"),
+	Numbered("claims of one name in many namespaces", "", "apiVersion: resource.k8s.io/v1\nkind: ResourceClaim\nmetadata: {name: image, namespace: n{i}}\nspec: {devices: {requests: [{deviceClassName: gpu}]}}\n---\n", podHead+"  resourceClaims: [{name: g, resourceClaimName: image}]\n  containers: [{image: a:1}]\n"),
 
 	Numbered("many keys", customHead, "  k{i}: v\n", ""),
 	Numbered("many images by key", customHead, "  k{i}Image: a/b:1\n", ""),

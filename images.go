@@ -147,6 +147,7 @@ const (
 	GPUCores     = manifest.GPUCores     // accelerator cores, or a percentage of them
 	GPUOther     = manifest.GPUOther     // belongs to an accelerator but uses none of it, such as monitoring
 	GPUNone      = manifest.GPUNone      // not an accelerator
+	GPUUnknown   = manifest.GPUUnknown   // may be an accelerator: not counted, but there is a warning
 )
 
 // GPUWarning is something about accelerators that a reader should look at.
@@ -165,4 +166,5 @@ const (
 	GPUPrivileged      = manifest.GPUPrivileged      // sees every device of the node
 	GPUUnknownClaim    = manifest.GPUUnknownClaim    // refers to a claim that is not in the manifest
 	GPUOtherMeans      = manifest.GPUOtherMeans      // requested in a way that does not show the amount
+	GPUByDefault       = manifest.GPUByDefault       // a LimitRange gives it to containers that do not name it
 )

@@ -1,28 +1,11 @@
 package manifest
 
 import (
-	"slices"
-
 	yamlnode "go.yaml.in/yaml/v3"
 )
 
 // deviceRequest is one request of a ResourceClaim or ResourceClaimTemplate: its choices, the preferred one first.
 type deviceRequest []DeviceChoice
-
-// readClaim remembers what an object of resource.k8s.io asks for.
-func (r *gpuReader) readClaim(c *cursor) {
-	if c != c.object.root {
-		return
-	}
-	spec := get(c.node, "spec")
-	if c.object.Kind == "ResourceClaimTemplate" {
-		spec = get(spec, "spec")
-	}
-	r.claims[c.object.Kind+"/"+c.object.Name] = deviceRequests(resolve(spec))
-}
-
-// maxDeviceRequests is how many requests Kubernetes takes in one claim.
-const maxDeviceRequests = 32
 
 // deviceRequests reads the spec of a claim. The fields of a request are at its key exactly since v1beta2, before that
 // in the request itself; v1alpha2 had one class for the whole claim.
@@ -35,7 +18,7 @@ func deviceRequests(spec *yamlnode.Node) []deviceRequest {
 		return nil
 	}
 	var requests []deviceRequest
-	for _, item := range list.Content[:min(len(list.Content), maxDeviceRequests)] {
+	for _, item := range list.Content {
 		var choices []*yamlnode.Node
 		if first := resolve(get(item, "firstAvailable")); first != nil && first.Kind == yamlnode.SequenceNode {
 			choices = first.Content
@@ -84,12 +67,39 @@ func claimsOf(list *yamlnode.Node) []DeviceClaim {
 	return claims
 }
 
-// finish resolves the claims, which may stand after the pods that use them, and adds up the totals.
-func (r *gpuReader) finish() {
+// addClaims adds one claim for each request of the objects that the claims of a pod refer to.
+func (r *gpuReader) addClaims(w *GPUWorkload, claims []DeviceClaim) {
+	for _, claim := range claims {
+		object := "ResourceClaimTemplate/" + claim.Object
+		if claim.Shared {
+			object = "ResourceClaim/" + claim.Object
+		}
+		requests, known := r.given.claims.of(object, w.Object.Namespace)
+		if !known {
+			r.report.Warnings = append(r.report.Warnings, GPUWarning{
+				Place: w.Place, Problem: GPUUnknownClaim, Message: object + " is not in the manifest",
+			})
+			w.Claims = append(w.Claims, claim)
+			continue
+		}
+		for _, request := range requests {
+			claim.DeviceChoice, claim.Alternatives = request[0], nil
+			if len(request) > 1 {
+				claim.Alternatives = request[1:]
+			}
+			w.Claims = append(w.Claims, claim)
+			if !claim.Shared {
+				w.PerPod[claim.DeviceClass] = plus(w.PerPod[claim.DeviceClass], claim.Count)
+			}
+		}
+	}
+}
+
+// addUp makes the totals.
+func (r *gpuReader) addUp() {
 	counted := make(map[string]bool)
 	for i := range r.report.Workloads {
 		w := &r.report.Workloads[i]
-		r.resolveClaims(w)
 		if w.PerNode || w.Template || w.IsHook() {
 			continue
 		}
@@ -97,47 +107,21 @@ func (r *gpuReader) finish() {
 			r.report.Totals[name] = plus(r.report.Totals[name], multiply(amount, w.Replicas))
 		}
 		for _, claim := range w.Claims {
-			if claim.Shared && claim.DeviceClass != "" && !counted[claim.key()] {
+			if claim.Shared && claim.DeviceClass != "" && !counted[w.sharedKey(claim)] {
 				r.report.Totals[claim.DeviceClass] = plus(r.report.Totals[claim.DeviceClass], claim.Count)
 			}
 		}
 		for _, claim := range w.Claims {
-			counted[claim.key()] = claim.Shared
+			counted[w.sharedKey(claim)] = true
 		}
 	}
-	r.report.Workloads = slices.DeleteFunc(r.report.Workloads, func(w GPUWorkload) bool {
-		return len(w.Requests) == 0 && len(w.Claims) == 0
-	})
 }
 
-func (c DeviceClaim) key() string { return c.Object }
-
-// resolveClaims replaces each claim of a pod by one for each request of the object it refers to.
-func (r *gpuReader) resolveClaims(w *GPUWorkload) {
-	var claims []DeviceClaim
-	for _, claim := range w.Claims {
-		kind := "ResourceClaimTemplate/"
-		if claim.Shared {
-			kind = "ResourceClaim/"
-		}
-		requests, known := r.claims[kind+claim.Object]
-		if !known {
-			r.report.Warnings = append(r.report.Warnings, GPUWarning{
-				Place: w.Place, Problem: GPUUnknownClaim, Message: kind + claim.Object + " is not in the manifest",
-			})
-			claims = append(claims, claim)
-			continue
-		}
-		for _, request := range requests {
-			claim.DeviceChoice, claim.Alternatives = request[0], request[1:]
-			if len(claim.Alternatives) == 0 {
-				claim.Alternatives = nil
-			}
-			claims = append(claims, claim)
-			if !claim.Shared {
-				w.PerPod[claim.DeviceClass] = plus(w.PerPod[claim.DeviceClass], claim.Count)
-			}
-		}
+// sharedKey names the object that a shared claim of the workload refers to, which is in the same namespace; "" for a
+// claim that each pod has to itself.
+func (w *GPUWorkload) sharedKey(claim DeviceClaim) string {
+	if !claim.Shared {
+		return ""
 	}
-	w.Claims = claims
+	return w.Object.Namespace + "/" + claim.Object
 }

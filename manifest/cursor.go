@@ -90,7 +90,7 @@ func (c *cursor) place(field string, node *yamlnode.Node) Place {
 	}
 	return Place{
 		Object: c.object.ObjectRef, Document: c.src.doc.number, Line: c.src.line(node),
-		Path: c.path(field), Container: name, Hooks: c.object.hooks,
+		Path: c.path(field), Container: name, Hooks: c.src.doc.hooks,
 	}
 }
 

@@ -17,6 +17,7 @@ type document struct {
 	safeyaml.Document
 	number int // from 1
 	pass   *safeyaml.Pass
+	hooks  []string // once it was read: the events of helm.sh/hook, which Helm looks for at its root only
 }
 
 // maxBad is how many unreadable documents of a manifest are reported. Each costs far more than its few bytes.

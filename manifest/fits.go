@@ -128,8 +128,8 @@ type packer struct {
 func (p *packer) addPods(w *GPUWorkload, need map[string]int64, shared map[string]*podGroup, nodes []map[string]int64) {
 	var group *podGroup
 	for _, claim := range w.Claims {
-		if claim.Shared && shared[claim.key()] != nil {
-			group = shared[claim.key()]
+		if claim.Shared && shared[w.sharedKey(claim)] != nil {
+			group = shared[w.sharedKey(claim)]
 		}
 	}
 	sharesClaim := slices.ContainsFunc(w.Claims, func(c DeviceClaim) bool { return c.Shared })
@@ -149,10 +149,10 @@ func (p *packer) addPods(w *GPUWorkload, need map[string]int64, shared map[strin
 	}
 	counted := make(map[string]bool)
 	for _, claim := range w.Claims {
-		if claim.Shared && (shared[claim.key()] == nil || counted[claim.key()]) {
+		if claim.Shared && (shared[w.sharedKey(claim)] == nil || counted[w.sharedKey(claim)]) {
 			addAll(group.need, claim.need(nodes))
-			counted[claim.key()] = true
-			shared[claim.key()] = group
+			counted[w.sharedKey(claim)] = true
+			shared[w.sharedKey(claim)] = group
 		}
 	}
 }

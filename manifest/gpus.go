@@ -28,7 +28,8 @@ type GPUReport struct {
 	Workloads []GPUWorkload // the pod specs that ask for accelerators, in the order of the manifest
 	// Totals is what the workloads need together when all run at once. It does not include hooks, which run before
 	// or after, DaemonSets, whose number of pods is not in the manifest, or templates that something else must
-	// refer to.
+	// refer to. A hook whose pods do not end, such as a Deployment, keeps what it takes while the others run: look for
+	// it in Workloads.
 	Totals   map[string]int64
 	Warnings []GPUWarning
 }
@@ -46,9 +47,9 @@ type GPUWorkload struct {
 
 // GPURequest is what one container asks for.
 type GPURequest struct {
-	Container string
-	Init      bool // an init container, which is done before the others start
-	Sidecar   bool // an init container with restartPolicy Always, which stays
+	Container string // empty for what the pod itself takes (the overhead of its RuntimeClass)
+	Init      bool   // an init container, which is done before the others start
+	Sidecar   bool   // an init container with restartPolicy Always, which stays
 	Resource  string
 	Vendor    string
 	Kind      GPUKind
@@ -83,6 +84,7 @@ const (
 	GPUPrivileged      GPUProblem = "privileged"       // sees every device of the node
 	GPUUnknownClaim    GPUProblem = "unknown-claim"    // refers to a claim that is not in the manifest
 	GPUOtherMeans      GPUProblem = "other-means"      // requested in a way that does not show the amount
+	GPUByDefault       GPUProblem = "by-default"       // a LimitRange gives it to containers that do not name it
 )
 
 // GPUWarning is something about accelerators that a reader should look at.
@@ -96,6 +98,10 @@ type GPUWarning struct {
 // custom resources, and device claims. Kubernetes uses a limit as the request if there is none; init containers
 // count by their maximum, because they run one after the other. Tolerations and node selectors are not requests.
 //
+// A claim, a LimitRange and the overhead of a RuntimeClass count for the pods of their namespace in the manifest. An
+// object without a namespace may be in any. Where several objects of a name fit, the one that asks for more counts, for
+// each resource or device class.
+//
 // Documents that cannot be read are reported in the error, together with the report of the others.
 func (m Manifest) GPUs(opts GPUOptions) (*GPUReport, error) {
 	return m.GPUsContext(context.Background(), opts)
@@ -103,37 +109,47 @@ func (m Manifest) GPUs(opts GPUOptions) (*GPUReport, error) {
 
 // GPUsContext is GPUs, but stops with the context's error when the context ends.
 func (m Manifest) GPUsContext(ctx context.Context, opts GPUOptions) (*GPUReport, error) {
+	reader, err := m.readGPUs(ctx, opts, newGivers())
+	if reader.found.any() { // they may stand behind the pods that they give to
+		reader, err = m.readGPUs(ctx, opts, reader.found)
+	}
+	if ctx.Err() != nil {
+		return nil, errdef.ContextError(ctx)
+	}
+	reader.addUp()
+	return reader.report, err
+}
+
+func (m Manifest) readGPUs(ctx context.Context, opts GPUOptions, given *givers) (*gpuReader, error) {
 	reader := &gpuReader{
 		opts: opts, rules: slices.Concat(opts.Rules, gpuRules),
-		report: &GPUReport{Totals: make(map[string]int64)}, claims: make(map[string][]deviceRequest),
+		report: &GPUReport{Totals: make(map[string]int64)}, given: given, found: newGivers(),
 	}
 	err := m.read(ctx, func(doc *document) error {
 		if !reader.mayMatter(doc) && doc.searchable() {
 			return nil
 		}
-		reader.annotations = make(map[*cursor]string)
-		return walk(doc, reader.visit)
+		reader.annotations, reader.refused = make(map[*cursor]string), nil
+		return cmp.Or(walk(doc, reader.visit), reader.refused)
 	})
-	if ctx.Err() != nil {
-		return nil, errdef.ContextError(ctx)
-	}
-	reader.finish()
-	return reader.report, err
+	return reader, err
 }
 
 type gpuReader struct {
 	opts   GPUOptions
 	rules  []GPURule
 	report *GPUReport
-	claims map[string][]deviceRequest // by claimKey
+	given  *givers // what an earlier reading found
+	found  *givers
 
 	annotations map[*cursor]string // of this document, what gpuAnnotation found
+	refused     error              // why this document is refused
 }
 
 // gpuWords are in every document that says something about accelerators.
 var gpuWords = [][]byte{
 	[]byte("imits"), []byte("equests"), []byte("privileged"), []byte("runtimeClassName"), []byte("VISIBLE_DEVICES"),
-	[]byte("/dev/"), []byte("esourceClaim"), []byte("lassName"), []byte("resourcesPerNode"), []byte("gpu"), []byte("instanceType"), []byte("deviceName"),
+	[]byte("/dev/"), []byte("esourceClaim"), []byte("overhead"), []byte("extendedResourceName"), []byte("lassName"), []byte("resourcesPerNode"), []byte("gpu"), []byte("instanceType"), []byte("deviceName"),
 }
 
 // mayMatter tells from the bytes of a document whether it can say something about accelerators, if its keys are spelled
@@ -143,7 +159,7 @@ func (r *gpuReader) mayMatter(doc *document) bool {
 	if kind == "" {
 		return true
 	}
-	if !slices.ContainsFunc(gpuWords, func(word []byte) bool { return bytes.Contains(doc.Text, word) }) {
+	if len(r.given.defaults) == 0 && !slices.ContainsFunc(gpuWords, func(word []byte) bool { return bytes.Contains(doc.Text, word) }) {
 		return false
 	}
 	group, _ := SplitAPIVersion(apiVersion)
@@ -153,12 +169,14 @@ func (r *gpuReader) mayMatter(doc *document) bool {
 
 // visit reads one mapping.
 func (r *gpuReader) visit(c *cursor) bool {
-	place := Place{Hooks: c.object.hooks}
+	place := Place{Hooks: c.src.doc.hooks}
 	switch {
-	case c.object.scope == scopeConfig, c.isArgument(), r.opts.SkipHooks && place.IsHook(), r.opts.SkipTests && place.IsTest():
+	case c.object.scope == scopeConfig, c.isArgument():
 		return false
-	case c.object.Group == "resource.k8s.io":
-		r.readClaim(c)
+	case c.object.gives():
+		r.readGiver(c) // also a hook, for what is not one
+		return false
+	case r.opts.SkipHooks && place.IsHook(), r.opts.SkipTests && place.IsTest():
 		return false
 	}
 	switch pod := podOf(c); {
@@ -232,16 +250,41 @@ func (c *cursor) below(key string, index int, node *yamlnode.Node) *cursor {
 func (r *gpuReader) readPod(c *cursor, p *pod) {
 	w := GPUWorkload{Place: c.place("", c.node), PerPod: make(map[string]int64)}
 	for _, container := range p.containers {
-		requests := r.requests(container, get(container.node, "resources"))
-		for _, request := range requests {
-			w.PerPod[request.Resource] = plus(w.PerPod[request.Resource], request.Amount)
-		}
-		w.Requests = append(w.Requests, requests...)
+		w.take(r.containerRequests(container))
 	}
 	r.addInit(&w, p.initContainers)
-	w.Claims = claimsOf(p.claims)
+	w.take(r.overhead(c))
+	r.addClaims(&w, claimsOf(p.claims))
 	r.checkUse(c, p, len(w.Requests) > 0 || len(w.Claims) > 0)
 	r.add(c, w)
+}
+
+// take adds requests that last as long as the pod.
+func (w *GPUWorkload) take(requests []GPURequest) {
+	for _, request := range requests {
+		w.PerPod[request.Resource] = plus(w.PerPod[request.Resource], request.Amount)
+	}
+	w.Requests = append(w.Requests, requests...)
+}
+
+// containerRequests reads what a container of a pod asks for, or gets by default.
+func (r *gpuReader) containerRequests(c *cursor) []GPURequest {
+	resources := get(c.node, "resources")
+	requests := r.requests(c, resources)
+	defaults, _ := r.given.defaults.of("", c.object.Namespace)
+	if len(defaults) == 0 {
+		return requests
+	}
+	_, limits := extended(get(resources, "limits"))
+	_, asked := extended(get(resources, "requests"))
+	for _, request := range defaults {
+		_, limited := limits[request.Resource]
+		if _, asks := asked[request.Resource]; !limited && !asks {
+			request.Container = scalar(get(c.node, "name"))
+			requests = append(requests, request)
+		}
+	}
+	return requests
 }
 
 // addInit adds the init containers. They run one after the other, before the containers, so the pod takes the
@@ -250,7 +293,7 @@ func (r *gpuReader) addInit(w *GPUWorkload, initContainers []*cursor) {
 	sidecars, neediest := make(map[string]int64), make(map[string]int64)
 	for _, container := range initContainers {
 		sidecar := scalar(get(container.node, "restartPolicy")) == "Always"
-		for _, request := range r.requests(container, get(container.node, "resources")) {
+		for _, request := range r.containerRequests(container) {
 			request.Init, request.Sidecar = !sidecar, sidecar
 			w.Requests = append(w.Requests, request)
 			name := request.Resource
@@ -274,22 +317,19 @@ var resourceFields = []string{"resources", "computeResources", "resourcesPerNode
 func (r *gpuReader) readLone(c *cursor) {
 	w := GPUWorkload{Place: c.place("", c.node), PerPod: make(map[string]int64)}
 	for _, field := range resourceFields {
-		w.Requests = append(w.Requests, r.requests(c, get(c.node, field))...)
+		w.take(r.requests(c, get(c.node, field)))
 	}
 	if gpu := resolve(get(c.node, "gpu")); gpu != nil { // Spark
 		if name, amount := scalar(get(gpu, "name")), scalar(get(gpu, "quantity")); name != "" && amount != "" {
-			w.Requests = append(w.Requests, r.request(c, name, amount)...)
+			w.take(r.request(c, name, amount))
 		}
 	}
 	if c.key == "devices" && c.index < 0 { // KubeVirt: what a virtual machine is given of its node
 		for _, device := range slices.Concat(c.list("gpus"), c.list("hostDevices")) {
 			if name := scalar(get(device.node, "deviceName")); strings.Contains(name, "/") {
-				w.Requests = append(w.Requests, r.request(device, name, "1")...)
+				w.take(r.request(device, name, "1"))
 			}
 		}
-	}
-	for _, request := range w.Requests {
-		w.PerPod[request.Resource] = plus(w.PerPod[request.Resource], request.Amount)
 	}
 	r.checkOtherMeans(c)
 	r.add(c, w)
@@ -301,87 +341,6 @@ func (r *gpuReader) add(c *cursor, w GPUWorkload) {
 	}
 	w.Replicas, w.PerNode, w.Template = replicas(c)
 	r.report.Workloads = append(r.report.Workloads, w)
-}
-
-// requests reads the accelerators of a resources field.
-func (r *gpuReader) requests(c *cursor, resources *yamlnode.Node) []GPURequest {
-	limits, asked := resolve(get(resources, "limits")), resolve(get(resources, "requests"))
-	if limits == nil && asked == nil {
-		limits = resolve(resources) // some operators do without the two
-	}
-	var requests []GPURequest
-	for _, name := range resourceNames(limits, asked) {
-		limit, request := scalar(get(limits, name)), scalar(get(asked, name))
-		amount := request
-		if request == "" {
-			amount = limit
-		}
-		found := r.request(c, resourceName(cmp.Or(limits, asked), name), amount)
-		requests = append(requests, found...)
-		if len(found) == 0 || found[0].Kind == GPUOther {
-			continue
-		}
-		switch a, _, _ := quantity(limit); {
-		case limit == "":
-			r.warn(c, GPUNoLimit, "%s is requested without a limit, which Kubernetes refuses", name)
-		case request != "" && a != found[0].Amount:
-			r.warn(c, GPULimitsDiffer, "%s has request %s and limit %s, which Kubernetes refuses", name, request, limit)
-		}
-	}
-	return requests
-}
-
-// maxResources bounds the extended resources that one container is believed to name.
-const maxResources = 100
-
-// resourceNames lists the extended resources of the mappings, each once.
-func resourceNames(mappings ...*yamlnode.Node) []string {
-	var names []string
-	for _, m := range mappings {
-		if m == nil || m.Kind != yamlnode.MappingNode {
-			continue
-		}
-		for i := 0; i+1 < len(m.Content) && len(names) < maxResources; i += 2 {
-			if name := keyOf(m.Content[i]); (strings.Contains(name, "/") || name == shortGPU) && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	return names
-}
-
-// shortGPU is how some operators (Dynamo, Yatai) are told of GPUs, and in gpuType of the resource if it is not NVIDIA's.
-const shortGPU = "gpu"
-
-func resourceName(resources *yamlnode.Node, name string) string {
-	if name == shortGPU {
-		return cmp.Or(scalar(get(resources, "gpuType")), "nvidia.com/gpu")
-	}
-	return name
-}
-
-// request reads one amount of one resource; it is empty for what is no accelerator.
-func (r *gpuReader) request(c *cursor, name, amount string) []GPURequest {
-	rule, known := findGPURule(r.rules, name)
-	if !known {
-		r.warn(c, GPUUnknownResource, "%s: %s is an extended resource of unknown meaning", name, amount)
-	}
-	if !known || rule.Kind == GPUNone {
-		return nil
-	}
-	n, whole, ok := quantity(amount)
-	switch {
-	case !ok:
-		r.warn(c, GPUBadAmount, "%s: %q is no amount", name, amount)
-	case !whole:
-		r.warn(c, GPUBadAmount, "%s: %s is no whole number, which Kubernetes refuses", name, amount)
-	}
-	if n == 0 && ok {
-		return nil
-	}
-	return []GPURequest{{
-		Container: scalar(get(c.node, "name")), Resource: name, Vendor: rule.Vendor, Kind: rule.Kind, Amount: n,
-	}}
 }
 
 func (r *gpuReader) warn(c *cursor, problem GPUProblem, format string, args ...any) {

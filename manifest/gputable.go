@@ -13,6 +13,7 @@ const (
 	GPUCores     GPUKind = "cores"     // accelerator cores, or a percentage of them
 	GPUOther     GPUKind = "other"     // belongs to an accelerator but uses none of it, such as monitoring
 	GPUNone      GPUKind = "none"      // not an accelerator
+	GPUUnknown   GPUKind = "unknown"   // may be an accelerator: not counted, but there is a warning
 )
 
 // GPURule says what an extended resource is.
@@ -34,8 +35,8 @@ var gpuRules = []GPURule{
 	{"nvidia.com/priority", "NVIDIA", GPUOther},
 	{"nvidia.com/hostdev*", "NVIDIA", GPUNone}, // network cards
 	{"nvidia.com/rdma*", "NVIDIA", GPUNone},
-	{"nvidia.com/*vf*", "NVIDIA", GPUNone},
-	{"nvidia.com/*", "NVIDIA", GPUDevice}, // passed through by model, such as nvidia.com/GA102GL_A10
+	{"nvidia.com/*vf*", "NVIDIA", GPUUnknown}, // virtual functions of a network card, or of a GPU
+	{"nvidia.com/*", "NVIDIA", GPUDevice},     // passed through by model, such as nvidia.com/GA102GL_A10
 	{"alpha.kubernetes.io/nvidia-gpu", "NVIDIA", GPUDevice},
 
 	{"amd.com/gpu", "AMD", GPUDevice},
@@ -51,6 +52,8 @@ var gpuRules = []GPURule{
 	{"gpu.intel.com/*", "Intel", GPUDevice},
 	{"npu.intel.com/*", "Intel", GPUDevice},
 	{"fpga.intel.com/*", "Intel", GPUDevice},
+	{"vpu.intel.com/*", "Intel", GPUDevice},
+	{"intel.com/gpu*", "Intel", GPUUnknown},
 	{"habana.ai/*", "Intel", GPUDevice},
 
 	{"aws.amazon.com/neuroncore", "AWS", GPUCores},
@@ -149,6 +152,7 @@ var gpuRules = []GPURule{
 
 	// Extended resources that are no accelerators.
 	{"hugepages-*", "", GPUNone},
+	{"deviceclass.resource.kubernetes.io/*", "", GPUDevice}, // a device of that class, as a claim would ask for it
 	{"*kubernetes.io/*", "", GPUNone},
 	{"rdma/*", "", GPUNone},
 	{"mellanox.com/*", "", GPUNone},
@@ -156,10 +160,9 @@ var gpuRules = []GPURule{
 	{"networking.gke.io*/*", "", GPUNone},
 	{"*.intel.com/*", "", GPUNone},
 	{"intel.com/*", "", GPUNone},
-	{"smarter-devices/*", "", GPUNone},
+	{"smarter-devices/fuse", "", GPUNone},
 	{"devices.kubevirt.io/*", "", GPUNone},
 	{"github.com/fuse", "", GPUNone},
-	{"openshift.io/*", "", GPUNone},
 	{"k8s.v1.cni.cncf.io/*", "", GPUNone},
 	{"aliyun*/eni*", "", GPUNone},
 	{"aliyun.com/erdma", "", GPUNone},
@@ -229,6 +232,19 @@ var templateKinds = map[string]bool{
 	"workload.serving.volcano.sh/ModelServingTemplate": true,
 }
 
-// replicaFields are the fields which say how often a part of an object runs, the strongest first. One of them counts
-// at each level; the levels multiply (a JobSet's replicas by its Job's parallelism).
+// countedFields are the fields which say how many pods an object of a known kind makes. The other known kinds have none.
+var countedFields = map[string]struct{ at, field string }{
+	"apps/Deployment":        {"spec", "replicas"},
+	"apps/ReplicaSet":        {"spec", "replicas"},
+	"apps/StatefulSet":       {"spec", "replicas"},
+	"extensions/Deployment":  {"spec", "replicas"},
+	"extensions/ReplicaSet":  {"spec", "replicas"},
+	"/ReplicationController": {"spec", "replicas"},
+	"argoproj.io/Rollout":    {"spec", "replicas"},
+	"batch/Job":              {"spec", "parallelism"},
+	"batch/CronJob":          {"spec.jobTemplate.spec", "parallelism"},
+}
+
+// replicaFields are the fields of custom resources which say how often a part of them runs, the strongest first. One of
+// them counts at each level; the levels multiply (a JobSet's replicas by its Job's parallelism).
 var replicaFields = []string{"replicas", "parallelism", "numNodes", "instances", "minReplicas"}

@@ -163,7 +163,8 @@ func (f *imageFinder) mayMatter(doc *document) bool {
 
 // visit reads one mapping.
 func (f *imageFinder) visit(c *cursor) bool {
-	if f.opts.SkipHooks && len(c.object.hooks) > 0 || f.opts.SkipTests && (Place{Hooks: c.object.hooks}).IsTest() {
+	place := Place{Hooks: c.src.doc.hooks}
+	if f.opts.SkipHooks && place.IsHook() || f.opts.SkipTests && place.IsTest() {
 		return false
 	}
 	if c.node.Kind == yamlnode.ScalarNode {

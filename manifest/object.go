@@ -60,11 +60,13 @@ func SplitAPIVersion(apiVersion string) (group, version string) {
 // Place is where in a manifest something was found.
 type Place struct {
 	Object    ObjectRef
-	Document  int      // number of the document in the stream, from 1
-	Line      int      // line of the stream, from 1
-	Path      string   // from the object, such as spec.template.spec.containers[0].image
-	Container string   // name of the container, if there is one
-	Hooks     []string // events of helm.sh/hook, such as pre-install; empty for what is not a hook
+	Document  int    // number of the document in the stream, from 1
+	Line      int    // line of the stream, from 1
+	Path      string // from the object, such as spec.template.spec.containers[0].image
+	Container string // name of the container, if there is one
+	// Hooks are the events of helm.sh/hook, such as pre-install; empty for what is not a hook. Helm takes a List for one
+	// hook or for none: annotations of its items do not count.
+	Hooks []string
 }
 
 // IsHook reports whether the object is a hook of the chart.

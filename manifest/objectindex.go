@@ -19,8 +19,7 @@ func (m Manifest) IndexContext(ctx context.Context) ([]Place, error) {
 	err := m.read(ctx, func(doc *document) error {
 		objects, err := doc.headers()
 		for _, node := range objects {
-			ref, hooks := identify(node)
-			places = append(places, Place{Object: ref, Document: doc.number, Line: doc.Line + max(node.Line, 1) - 1, Hooks: hooks})
+			places = append(places, Place{Object: identify(node), Document: doc.number, Line: doc.Line + max(node.Line, 1) - 1, Hooks: doc.hooks})
 		}
 		return err
 	})
@@ -35,7 +34,7 @@ func (d *document) headers() ([]*yamlnode.Node, error) {
 			part := document{pass: d.pass}
 			part.Text = append([]byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\n"), text...)
 			if node, err := part.node(); err == nil && node != nil {
-				node.Line = line
+				node.Line, d.hooks = line, hooksOf(node)
 				return []*yamlnode.Node{node}, nil
 			}
 		}

@@ -26,6 +26,7 @@ func (d *document) read() ([]*yamlnode.Node, error) {
 	if err != nil {
 		return nil, d.fail(err)
 	}
+	d.hooks = hooksOf(node)
 	return objects, nil
 }
 

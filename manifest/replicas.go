@@ -44,8 +44,16 @@ func (c *cursor) levelReplicas(from string) int64 {
 		}
 		return max(0, size)
 	}
+	fields := replicaFields
+	if c.object.scope == scopeTyped && !c.object.config {
+		counted := countedFields[c.object.Group+"/"+c.object.Kind]
+		if c.path("") != counted.at {
+			return 1
+		}
+		fields = []string{counted.field}
+	}
 	count := int64(1)
-	for _, field := range replicaFields {
+	for _, field := range fields {
 		n, ok := integer(c.get(field))
 		if !ok {
 			continue
@@ -59,20 +67,23 @@ func (c *cursor) levelReplicas(from string) int64 {
 		count = n
 		break
 	}
+	if c == c.object.root {
+		count = max(count, 1) // a field that may not exist must not hide what spec says
+	}
 	if workers, ok := integer(c.get("workerReplicas")); ok && from == "workerTemplate" {
 		count = multiply(count, workers)
 	}
 	if hosts, ok := integer(c.get("numOfHosts")); ok { // Ray: the pods of one replica
-		count = multiply(count, hosts)
+		count = multiply(count, max(hosts, 1))
 	}
 	if nodes, ok := integer(get(c.get("multinode"), "nodeCount")); ok { // Dynamo: the pods of one replica
-		count = multiply(count, nodes)
+		count = multiply(count, max(nodes, 1))
 	}
 	node := c.get("multiNode") // NIM: the pods of one replica
 	if nodes, ok := integer(get(node, "size")); ok {
-		count = multiply(count, nodes)
+		count = multiply(count, max(nodes, 1))
 	} else if nodes, ok := integer(get(get(node, "parallelism"), "pipeline")); ok {
-		count = multiply(count, nodes)
+		count = multiply(count, max(nodes, 1))
 	}
 	return count
 }

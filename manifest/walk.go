@@ -46,7 +46,6 @@ func (s *source) line(node *yamlnode.Node) int {
 // object is an object under walk.
 type object struct {
 	ObjectRef
-	hooks  []string
 	scope  scope
 	config bool // data for programs: any of its text may be a hint
 	root   *cursor
@@ -159,15 +158,12 @@ func describesObject(c *cursor) bool {
 // enter makes c the root of an object. It reports skip for an object that needs no visit, and for a List that another
 // object carries, whose items it visits.
 func (w *walker) enter(c *cursor, depth int) (skip bool, err error) {
-	ref, hooks := identify(c.node)
+	ref := identify(c.node)
 	carried := c.object != nil
 	if items := listItems(c.node, ref.Kind); items != nil && carried {
 		return true, w.sequence(c, "items", 0, items, depth+1)
 	}
-	if carried {
-		hooks = c.object.hooks
-	}
-	c.object = &object{ObjectRef: ref, hooks: hooks, scope: scopeOf(ref.Group, ref.Kind), root: c}
+	c.object = &object{ObjectRef: ref, scope: scopeOf(ref.Group, ref.Kind), root: c}
 	if !carried && get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
 		// A document with a kind and no metadata is the configuration file of a program.
 		c.object.scope, c.object.config = scopeTyped, true
@@ -176,14 +172,19 @@ func (w *walker) enter(c *cursor, depth int) (skip bool, err error) {
 	return c.object.scope == scopeNothing, nil
 }
 
-// identify reads what names an object, and the events of helm.sh/hook.
-func identify(node *yamlnode.Node) (ref ObjectRef, hooks []string) {
+// identify reads what names an object.
+func identify(node *yamlnode.Node) (ref ObjectRef) {
 	metadata := get(node, "metadata")
 	ref.Group, ref.Version = SplitAPIVersion(scalar(get(node, "apiVersion")))
 	ref.Kind = scalar(get(node, "kind"))
 	ref.Namespace = scalar(get(metadata, "namespace"))
 	ref.Name = cmp.Or(scalar(get(metadata, "name")), scalar(get(metadata, "generateName")))
-	if events := scalar(get(get(metadata, "annotations"), "helm.sh/hook")); events != "" {
+	return ref
+}
+
+// hooksOf reads the events of helm.sh/hook from the root of a document.
+func hooksOf(document *yamlnode.Node) (hooks []string) {
+	if events := scalar(get(get(get(document, "metadata"), "annotations"), "helm.sh/hook")); events != "" {
 		seen := make(map[string]bool)
 		for event := range strings.SplitSeq(events, ",") {
 			if event = strings.TrimSpace(event); !seen[event] {
@@ -192,7 +193,7 @@ func identify(node *yamlnode.Node) (ref ObjectRef, hooks []string) {
 			}
 		}
 	}
-	return ref, hooks
+	return hooks
 }
 
 // listItems gives the items of a List that another object carries; nil for any other object.

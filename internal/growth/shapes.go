@@ -147,6 +147,9 @@ var YAML = []Shape{
 		return customHead + "  a: " + strings.Repeat("{replicas: 2, a: ", 400) + "[" + strings.Repeat(podInOne+", ", n/len(podInOne)) + "]" + strings.Repeat("}", 400) + "\n"
 	}},
 
+	Repeated("many containers that a LimitRange gives something", "apiVersion: v1\nkind: LimitRange\nspec: {limits: [{type: Container, default: {nvidia.com/gpu: 1, amd.com/gpu: 1}}]}\n---\n"+podHead+"  containers:\n", "  - {image: a:1}\n", ""),
+	Numbered("claims of one name in many namespaces", "", "apiVersion: resource.k8s.io/v1\nkind: ResourceClaim\nmetadata: {name: image, namespace: n{i}}\nspec: {devices: {requests: [{deviceClassName: gpu}]}}\n---\n", podHead+"  resourceClaims: [{name: g, resourceClaimName: image}]\n  containers: [{image: a:1}]\n"),
+
 	Numbered("many keys", customHead, "  k{i}: v\n", ""),
 	Numbered("many images by key", customHead, "  k{i}Image: a/b:1\n", ""),
 	Repeated("one key again and again", customHead, "  image: a:1\n", ""),

@@ -148,14 +148,14 @@ func (r *gpuReader) mayMatter(doc *document) bool {
 	}
 	group, _ := SplitAPIVersion(apiVersion)
 	of := scopeOf(group, kind)
-	return of != scopeNothing && of != scopeConfig
+	return of == scopeCustom || of == scopeTyped
 }
 
 // visit reads one mapping.
 func (r *gpuReader) visit(c *cursor) bool {
 	place := Place{Hooks: c.object.hooks}
 	switch {
-	case c.object.scope == scopeConfig, c.isArgument(), r.opts.SkipHooks && place.IsHook(), r.opts.SkipTests && place.IsTest():
+	case c.bare, !c.object.carried && c.object.scope != scopeCustom && c.object.scope != scopeTyped, c.isArgument(), r.opts.SkipHooks && place.IsHook(), r.opts.SkipTests && place.IsTest():
 		return false
 	case c.object.Group == "resource.k8s.io":
 		r.readClaim(c)

@@ -62,7 +62,7 @@ func (f *imageFinder) readLateKeys(c *cursor) {
 			f.addUnresolved(c.parent, c.key, c.node, "{{"+expressionIn(key)+"}}", lateText)
 		case containerLists[key.Value] && strings.Contains(text, "{{"):
 			f.addUnresolved(c, key.Value, value, shortened(text, maxReference), lateText)
-		case strings.Contains(key.Value, "{{") && text != "" && !c.isLabels() && (c.isContainer() || strings.ContainsAny(text, "/:")):
+		case strings.Contains(key.Value, "{{") && text != "" && !c.isLabels() && (c.isContainer() || strings.ContainsAny(text, "/:") && !c.isArgument()):
 			if _, err := f.parse(text); err == nil || isTemplate(text) {
 				f.addUnresolved(c, key.Value, value, text, lateKey)
 			}

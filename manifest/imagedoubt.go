@@ -1,7 +1,5 @@
 package manifest
 
-import "bytes"
-
 // readPosing reads a mapping of what a custom resource carries and calls an object of a kind without images. If it is
 // one, all of it is data and nothing names an image; if its operator takes it for something else, it may.
 func (f *imageFinder) readPosing(c *cursor) {
@@ -103,53 +101,4 @@ func (f *imageFinder) hintField(c *cursor, key string) {
 			f.addHint(c, key, item, 0, len(text))
 		}
 	}
-}
-
-// mayHaveDefaultImage reports a definition of a custom resource in which a field that is called like an image may have a
-// default. Nearly no definition has one, and they are long.
-func mayHaveDefaultImage(text []byte) bool {
-	word := []byte("default")
-	for at := 0; ; {
-		next := bytes.Index(text[at:], word)
-		if next < 0 {
-			return false
-		}
-		start := at + next
-		at = start + len(word)
-		after := bytes.TrimLeft(text[at:min(len(text), at+8)], "\"' ")
-		if len(after) > 0 && after[0] == ':' && mayBeDefaultImage(text, start, at) {
-			return true
-		}
-	}
-}
-
-// mayBeDefaultImage is mayHaveDefaultImage for the key default at a position: in block style, for a field that is not
-// called like an image, a scalar is none.
-func mayBeDefaultImage(text []byte, start, end int) bool {
-	const maxLines = 64
-	line := bytes.LastIndexByte(text[:start], '\n') + 1
-	indentation := start - line
-	if len(bytes.TrimLeft(text[line:start], " ")) > 0 {
-		return true
-	}
-	value, _, _ := bytes.Cut(text[end:], []byte("\n"))
-	switch value = bytes.TrimSpace(value[bytes.IndexByte(value, ':')+1:]); string(value) {
-	case "{}", "[]", `""`, "''", "true", "false":
-		return false
-	}
-	if len(value) == 0 || bytes.IndexByte([]byte("{[&*!|>#"), value[0]) >= 0 {
-		return true
-	}
-	for range maxLines {
-		if line == 0 {
-			return true
-		}
-		before := bytes.LastIndexByte(text[:line-1], '\n') + 1
-		content := bytes.TrimLeft(text[before:line-1], " ")
-		if indent := line - 1 - before - len(content); len(content) > 0 && indent < indentation {
-			return bytes.Contains(content, []byte("mage"))
-		}
-		line = before
-	}
-	return true
 }

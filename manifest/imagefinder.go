@@ -145,27 +145,6 @@ func (f *imageFinder) parse(image string) (Reference, error) {
 	return ref, err
 }
 
-// mayMatter tells from the bytes of a document whether it can hold an image, if its keys are spelled as they read.
-func (f *imageFinder) mayMatter(doc *document) bool {
-	named := f.hints || containsWord(doc.Text, f.words.fields)
-	apiVersion, kind := doc.scanIdentity()
-	if kind == "" {
-		return true
-	}
-	group, _ := SplitAPIVersion(apiVersion)
-	switch scopeOf(group, kind) {
-	case scopeNothing:
-		return false
-	case scopeConfig, scopePolicy:
-		return f.hints
-	case scopeSchema:
-		return f.hints && mayHaveDefaultImage(doc.Text)
-	case scopeTyped:
-		return named
-	}
-	return named || containsWord(doc.Text, f.words.groups)
-}
-
 // visit reads one mapping.
 func (f *imageFinder) visit(c *cursor) bool {
 	if f.opts.SkipHooks && len(c.object.hooks) > 0 || f.opts.SkipTests && (Place{Hooks: c.object.hooks}).IsTest() {

@@ -115,6 +115,7 @@ func TestImagesOfDefinitionsAndPolicies(t *testing.T) {
 		{"other defaults", definition("        properties:\n          protocol:\n            default: TCP\n          image:\n            type: string\n          file:\n            default: a/b:1\n"), lists{}},
 		{"a policy that changes pods", custom("kyverno.io", "ClusterPolicy", "{rules: [{mutate: {patchStrategicMerge: {spec: {initContainers: [{name: x, image: evil}, {name: y, image: 'evil/b:1'}]}}}}]}"), hinted("evil/b:1", "evil")},
 		{"a policy that makes a pod", custom("kyverno.io", "ClusterPolicy", "{rules: [{generate: {kind: Pod, data: {spec: {containers: [{name: x, image: 'evil/b:1'}]}}}}]}"), hinted("evil/b:1")},
+		{"a policy that makes an object", custom("kyverno.io", "ClusterPolicy", "{rules: [{generate: {data: {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: x, image: evil}]}}}}]}"), hinted("evil")},
 		{"a policy that replaces", custom("kyverno.io", "ClusterPolicy", `{rules: [{mutate: {patchesJson6902: "- op: add\n  path: /spec/containers/0/image\n  value: evil/b:v1\n"}}]}`), hinted("evil/b:v1")},
 		{"an expression that changes pods", custom("admissionregistration.k8s.io", "MutatingAdmissionPolicy", `{mutations: [{applyConfiguration: {expression: 'Object{spec: Object.spec{initContainers: [Object.spec.initContainers{name: "x", image: "evil/b:1"}]}}'}}]}`), hinted("evil/b:1")},
 	} {

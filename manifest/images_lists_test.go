@@ -17,6 +17,9 @@ func listsOf(t *testing.T, manifest string) lists {
 	t.Helper()
 	report, err := Manifest(manifest).ImageReport(ImageOptions{})
 	require.NoError(t, err)
+	images, err := Manifest(manifest).Images(ImageOptions{Exclude: []string{}})
+	require.NoError(t, err)
+	assert.Equal(t, images, imageNames(report.Images), "with hints or without, the images are the same")
 	texts := func(uses []ImageUse) (texts []string) {
 		for _, use := range uses {
 			texts = append(texts, use.Image)

@@ -222,7 +222,8 @@ var scopes = map[string]scope{
 	"argoproj.io/Rollout":      scopeTyped,
 	"serving.knative.dev":      scopeTyped,
 	"kyverno.io":               scopePolicy,
-	"*.kyverno.io":             scopePolicy,
+	"policies.kyverno.io":      scopePolicy,
+	"*.kyverno.io":             scopeNothing, // reports
 	"*.gatekeeper.sh":          scopeNothing,
 	"*.sigstore.dev":           scopeNothing,
 	"*.kubewarden.io":          scopeNothing,

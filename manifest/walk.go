@@ -145,12 +145,14 @@ func (w *walker) sequence(c *cursor, key string, first int, list *yamlnode.Node,
 
 // describesObject reports a mapping that is an object of its own: a document, an item of a list, or an object which
 // another one carries to create it, such as the Workflow in a Sensor. Only custom resources, data for programs and texts
-// carry objects: in a kind of Kubernetes the fields apiVersion and kind of a mapping below change nothing.
+// carry objects: in a kind of Kubernetes the fields apiVersion and kind of a mapping below change nothing, and what a
+// policy makes is as unsure as all in it.
 func describesObject(c *cursor) bool {
 	if c.object == nil {
 		return true
 	}
-	if c.object.scope == scopeTyped && !c.object.config && c.object.root.src == c.src {
+	switch scope := c.object.scope; {
+	case scope == scopeTyped && !c.object.config && c.object.root.src == c.src, scope == scopePolicy, scope == scopeSchema:
 		return false
 	}
 	if get(c.node, "apiVersion") == nil || scalar(get(c.node, "kind")) == "" {

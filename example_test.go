@@ -6,6 +6,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,8 +33,9 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, use := range plan.Images.Images { // of every object and hook
-		if use.Reference.Registry != "registry.example" {
+	images := plan.Images // of every object and hook
+	for _, use := range slices.Concat(images.Images, images.Invalid, images.Unresolved) {
+		if use.Reference.Registry != "registry.example" { // an image that is not known has no reference
 			log.Fatalf("%s runs %s", use.Object, use.Image)
 		}
 	}

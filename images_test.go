@@ -56,7 +56,7 @@ func TestChart2ImagesOfAChartThatDoesNotRender(t *testing.T) {
 // A caller cannot change for others what lists of images leave out.
 func TestDefaultExcludeIsACopy(t *testing.T) {
 	DefaultExclude()[0] = "nginx:1.27"
-	assert.Equal(t, []string{"busybox", "auto"}, DefaultExclude())
+	assert.Equal(t, []string{"busybox"}, DefaultExclude())
 	images, err := Manifest(inspected).Images(ImageOptions{})
 	require.NoError(t, err)
 	assert.NotContains(t, images, "busybox")

@@ -40,8 +40,8 @@ func (ch *Chart) info() *ChartInfo {
 	}
 }
 
-// Chart2Images lists the images that a cluster pulls for a chart, sorted and unique, without busybox and
-// the others of DefaultExclude: ImageOptions.Exclude set to []string{} leaves out nothing. The chart is
+// Chart2Images lists the images that a cluster pulls for a chart, sorted and unique, without
+// DefaultExclude: ImageOptions.Exclude set to []string{} leaves out nothing. The chart is
 // rendered once, by one helm process in addition to those of Fetch, or none if the render is
 // remembered.
 //

@@ -20,7 +20,9 @@ type workflow struct {
 	arguments  []*yamlnode.Node // lists of parameters; what a workflow says itself comes before what it was made of
 	entrypoint string
 	templates  map[string]*yamlnode.Node
+	patches    []*yamlnode.Node          // of the pods of every template
 	calls      map[string][]templateCall // by the name of the template
+	parameters map[*yamlnode.Node]bool   // values and defaults, once one was looked up
 }
 
 // templateCall is a step or a task that runs a template.
@@ -47,6 +49,11 @@ func (f *imageFinder) workflowOf(o *object) *workflow {
 		}
 		if w.entrypoint == "" {
 			w.entrypoint = scalar(get(spec, "entrypoint"))
+		}
+		for _, patched := range []*yamlnode.Node{spec, get(spec, "templateDefaults")} {
+			if patch := resolve(get(patched, "podSpecPatch")); scalar(patch) != "" {
+				w.patches = append(w.patches, patch)
+			}
 		}
 		w.addTemplates(get(spec, "templates"))
 	}
@@ -271,35 +278,11 @@ func (w *workflow) items(f *imageFinder, step *yamlnode.Node) (items []*yamlnode
 	return items, false
 }
 
-// patchedLater reports the main container of a template whose pod is patched by a text that only the running workflow
-// knows, as Kubeflow Pipelines does to set the image.
-func (f *imageFinder) patchedLater(c *cursor) bool {
-	if !isArgoWorkflow(c.object) || c.index >= 0 || c.parent == nil {
-		return false
-	}
-	patch := strings.TrimSpace(scalar(get(c.parent.node, "podSpecPatch")))
-	if expression := templateExpression.FindString(patch); expression == "" || expression != patch {
-		return false
-	}
-	_, missing := f.fillIn(c.parent, patch)
-	return missing != ""
-}
-
 // readArgument reads a mapping of the JSON that an argument of a workflow holds.
 func (f *imageFinder) readArgument(c *cursor) {
 	if get(c.node, "command") != nil || get(c.node, "args") != nil {
 		f.field(c, "image", ImageSure) // a container of Kubeflow Pipelines
 	} else {
 		f.field(c, "image", imageNamed)
-	}
-}
-
-// imageLine is a line of YAML that says what image something has.
-var imageLine = regexp.MustCompile(`(?m)^[ \t]*(?:-[ \t]+)?["']?image["']?:[ \t]*(\S.*?)[ \t\r]*$`)
-
-// readUnreadable reads the images of a text that is no YAML before the workflow fills it in.
-func (f *imageFinder) readUnreadable(c *cursor) {
-	for _, line := range imageLine.FindAllStringSubmatch(c.node.Value, -1) {
-		f.addUnresolved(c.parent, c.key, c.node, strings.Trim(line[1], `"'`), "the text around it is no YAML before the workflow fills it in")
 	}
 }

@@ -15,6 +15,7 @@ type cursor struct {
 	node   *yamlnode.Node
 	object *object
 	src    *source
+	bare   bool // below what describesNothing is about
 
 	fields map[string]*yamlnode.Node // the fields of a large mapping, once one was looked up
 	way    string                    // path(""), once it was spelled
@@ -105,4 +106,18 @@ func (c *cursor) isContainer() bool {
 		return containerLists[c.key]
 	}
 	return (c.key == "container" || c.key == "script") && c.parent != nil
+}
+
+// isOfPod reports a container in a list that pod specs have.
+func (c *cursor) isOfPod() bool {
+	return c.index >= 0 && containerLists[c.key] && c.key != "sidecars" && c.namesImage()
+}
+
+// isListedContainer reports an item of a list of containers, by whatever name an operator knows the list.
+func (c *cursor) isListedContainer() bool {
+	return c.index >= 0 && (containerLists[c.key] || c.key == "steps" || strings.HasSuffix(c.key, "Containers")) && c.namesImage()
+}
+
+func (c *cursor) namesImage() bool {
+	return scalar(get(c.node, "name")) != "" && scalar(get(c.node, "image")) != ""
 }

@@ -8,13 +8,14 @@ import (
 	yamlnode "go.yaml.in/yaml/v3"
 )
 
-// templateExpression is what Argo replaces in a text before it reads it as YAML.
-var templateExpression = regexp.MustCompile(`\{\{[^{}]*\}\}`)
+// templateExpression is what Argo replaces in a text before it reads it as YAML: up to the first braces that end it.
+var templateExpression = regexp.MustCompile(`\{\{.*?\}\}`)
 
 // embedded visits YAML that a string of c holds. Where template expressions keep it from being read they are blotted
 // out for the parser. A text that still cannot be read is visited as the scalar that it is.
 func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int) error {
 	if c.src.depth >= maxEmbedded {
+		w.unreadable(c, key, text, text.Value)
 		return nil
 	}
 	for doc := range Manifest(text.Value).documents() {
@@ -27,18 +28,21 @@ func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int)
 				return bytes.Repeat([]byte{blot}, len(expression))
 			})
 			doc.Text = blotted
-			nodes, _ = doc.nodes()
+			if nodes, err = doc.nodes(); err != nil {
+				nodes = nil // also where objects of JSON follow each other, of which the first can be read
+			}
 		}
 		src := &source{
 			doc: c.src.doc, text: doc.Text, start: doc.Offset, first: doc.Line, parent: c.src, node: text, depth: c.src.depth + 1,
 		}
-		if len(nodes) == 0 {
-			unread := *text
-			unread.Value = string(original)
-			w.visit(&cursor{parent: c, key: key, index: -1, node: &unread, object: c.object, src: c.src})
+		if len(nodes) == 0 && err != nil {
+			w.unreadable(c, key, text, string(original))
 		}
 		for _, node := range nodes {
 			if node = content(node); node.Kind != yamlnode.MappingNode {
+				if node.Tag != "!!null" {
+					w.unreadable(c, key, text, string(original))
+				}
 				continue
 			}
 			if blotted != nil {
@@ -51,6 +55,13 @@ func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int)
 		}
 	}
 	return nil
+}
+
+// unreadable visits a text, or a document of it, as the scalar that it is.
+func (w *walker) unreadable(c *cursor, key string, text *yamlnode.Node, document string) {
+	unread := *text
+	unread.Value = document
+	w.visit(&cursor{parent: c, key: key, index: -1, node: &unread, object: c.object, src: c.src})
 }
 
 // blot stands for each byte of a template expression. No registry or repository has this letter.
@@ -84,16 +95,22 @@ func holdsYAML(c *cursor, key, text string) bool {
 		return c.key == "resource" && isArgoWorkflow(c.object)
 	case "podSpecPatch":
 		return isArgoWorkflow(c.object)
-	case "value": // Kubeflow Pipelines hands its containers to the workflow as JSON
-		return strings.HasPrefix(strings.TrimSpace(text), "{") && c.isArgument()
+	case "value", "default": // Kubeflow Pipelines hands its containers to the workflow as JSON
+		return (strings.HasPrefix(strings.TrimSpace(text), "{") || looksLikeManifest(text)) && c.isArgument()
 	}
 	return false
 }
 
-// isArgument reports the value of a parameter that Argo hands to a workflow or a template, or what is in its JSON.
+// looksLikeManifest reports the text of an object, or of a part of one with containers.
+func looksLikeManifest(text string) bool {
+	return strings.Contains(text, "ontainers:") || strings.Contains(text, "apiVersion:") && strings.Contains(text, "kind:")
+}
+
+// isArgument reports the value of a parameter that Argo hands to a workflow or a template, or that a template has
+// without, or what is in its text.
 func (c *cursor) isArgument() bool {
 	for ; isArgoWorkflow(c.object) && c != c.object.root; c = c.parent {
-		if c.key == "parameters" && c.index >= 0 && c.parent != nil && c.parent.key == "arguments" {
+		if c.key == "parameters" && c.index >= 0 && c.parent != nil && (c.parent.key == "arguments" || c.parent.key == "inputs") {
 			return true
 		}
 	}

@@ -22,7 +22,7 @@ type ImageExport struct {
 func ExportImages(m Manifest, values map[string]any, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
 	opts.FullNames = true
 	if opts.Exclude == nil {
-		opts.Exclude = []string{istioImage}
+		opts.Exclude = []string{}
 	}
 	images, err := m.Images(opts)
 	export := &ImageExport{Images: images}

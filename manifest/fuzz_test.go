@@ -86,7 +86,7 @@ func FuzzRetag(f *testing.F) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if to := mirrors.Rewrite(ref); to != ref && image != "auto" {
+				if to := mirrors.Rewrite(ref); to != ref {
 					return to.String()
 				}
 				return image

@@ -164,14 +164,14 @@ func (r *gpuReader) mayMatter(doc *document) bool {
 	}
 	group, _ := SplitAPIVersion(apiVersion)
 	of := scopeOf(group, kind)
-	return of != scopeNothing && of != scopeConfig
+	return of == scopeCustom || of == scopeTyped
 }
 
 // visit reads one mapping.
 func (r *gpuReader) visit(c *cursor) bool {
 	place := Place{Hooks: c.src.doc.hooks}
 	switch {
-	case c.object.scope == scopeConfig, c.isArgument():
+	case c.bare, !c.object.carried && c.object.scope != scopeCustom && c.object.scope != scopeTyped, c.isArgument():
 		return false
 	case c.object.gives():
 		r.readGiver(c) // also a hook, for what is not one

@@ -187,7 +187,6 @@ func TestHooksOfLists(t *testing.T) {
 		{"an item's annotation", "apiVersion: v1\nkind: List\nitems: [" + fmt.Sprintf(pod, test) + "]", nil},
 		{"the List's", "apiVersion: v1\nkind: List\nmetadata: {name: l" + test + "}\nitems: [" + fmt.Sprintf(pod, "") + "]", []string{"test"}},
 		{"both", "apiVersion: v1\nkind: List\nmetadata: {name: l, annotations: {helm.sh/hook: pre-install}}\nitems: [" + fmt.Sprintf(pod, test) + "]", []string{"pre-install"}},
-		{"an item's in a List in a List", "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List, metadata: {name: l" + test + "}, items: [" + fmt.Sprintf(pod, test) + "]}]", nil},
 		{"that of an object with items", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: l" + test + "}\nitems: [" + fmt.Sprintf(pod, "") + "]", []string{"test"}},
 		{"an object's", fmt.Sprintf(pod, test), []string{"test"}},
 	} {

@@ -8,7 +8,8 @@ import (
 
 // The kinds of fields of custom resources that are called like an image, by what they have to hold to be one.
 const (
-	imageNamed     ImageKind = -1 - iota // as fooImage: a path, or else a word that may be something else, such as a disk
+	imageCalled    ImageKind = -1 - iota // as image: a reference, but no picture, switch or number
+	imageNamed                           // as fooImage: a path, or else a word that may be something else, such as a disk
 	imageEntry                           // an entry of images: the same, beside settings
 	imageMentioned                       // as imageForFoo: a path with a version
 	imagePartly                          // as imageRepository: all of a reference
@@ -24,7 +25,7 @@ type placedField struct {
 
 // placedFields are the fields of custom resources that hold an image, by the name of the mapping that they are in.
 var placedFields = map[string][]placedField{
-	"image":    {{field: "reference", is: ImageSure, listed: true}},                                    // an image volume
+	"image":    {{field: "reference", is: imageCalled, listed: true}},                                  // an image volume
 	"registry": {{field: "url", is: imageMentioned, listed: true}, {field: "default", is: imageNamed}}, // Knative's, of all
 	"override": {{is: imageNamed, around: "registry"}},                                                 // and of one container
 }
@@ -32,10 +33,16 @@ var placedFields = map[string][]placedField{
 // fieldKind is the general rule for the fields of a custom resource, known being false for all others.
 func (m *customMapping) fieldKind(key string) (kind ImageKind, known bool) {
 	if key == "image" {
+		if m.isListedContainer() {
+			return ImageSure, true
+		}
 		if m.inHelmValues() {
 			return imageNamed, true // in the values of a chart it may be the name alone
 		}
-		return ImageSure, true
+		if m.isContainer() {
+			return ImageSure, true
+		}
+		return imageCalled, true
 	}
 	if key == "name" && scalar(get(m.node, "kind")) == "DockerImage" { // where OpenShift imports from
 		return ImageSure, true
@@ -166,13 +173,13 @@ func (f *imageFinder) judge(c *cursor, text string, kind ImageKind) (start int, 
 		kind = ImageSure
 	}
 	switch text = text[start:]; {
-	case kind == ImageSure && c.isContainer():
+	case kind == ImageSure:
 		return start, classImage, ""
-	case isOther(text) && !(kind == ImageSure && strings.Contains(text, "://") && !strings.HasPrefix(text, "http")):
+	case isOther(text) && !(kind == imageCalled && strings.Contains(text, "://") && !strings.HasPrefix(text, "http")):
 		return start, classNone, ""
 	}
 	switch kind {
-	case ImageSure:
+	case imageCalled:
 		class = classImage
 	case ImageHint:
 		class = classHint
@@ -256,9 +263,19 @@ func (f *imageFinder) get(mapping *yamlnode.Node, key string) *yamlnode.Node {
 	return index[key]
 }
 
-// isLabels reports a mapping of words by which objects are marked and chosen, whatever they are called.
+// isLabels reports a mapping of words by which objects are marked and chosen, whatever they are called. Somebody may
+// call a part of a resource like that, which shows in what no label holds.
 func (c *cursor) isLabels() bool {
-	return c.index < 0 && hasAnySuffix(c.key, "abels", "nnotations", "elector")
+	if c.index >= 0 || !hasAnySuffix(c.key, "abels", "nnotations", "elector") {
+		return false
+	}
+	for i := 1; i < len(c.node.Content); i += 2 {
+		value := resolve(c.node.Content[i])
+		if value.Kind != yamlnode.ScalarNode || !strings.HasSuffix(c.key, "nnotations") && strings.ContainsAny(value.Value, ":/@") {
+			return false
+		}
+	}
+	return true
 }
 
 // inHelmValues reports a mapping in the values that a custom resource hands to a Helm chart.

@@ -99,6 +99,8 @@ type imageFinder struct {
 	words   imageWords
 	found   []foundImage
 
+	posing bool // what is read stands in a part that says it is an object of another kind
+
 	ruled  *object // whose rules are ruling
 	ruling []objectRule
 	shaped bool // by a rule of them a field image has to look like one
@@ -114,6 +116,7 @@ type documentState struct {
 	fieldVisits int                                          // left
 	indexes     map[*yamlnode.Node]map[string]*yamlnode.Node // of large mappings, and of lists by name
 	workflows   map[*object]*workflow
+	patches     map[*yamlnode.Node]patchKind          // of pods of workflows
 	jsonLists   map[*yamlnode.Node][]*yamlnode.Node   // by the scalar that holds it
 	fields      map[*object]map[string]*yamlnode.Node // by plainName
 	hinted      map[string]bool                       // images of kro whose defaults were given
@@ -142,25 +145,6 @@ func (f *imageFinder) parse(image string) (Reference, error) {
 	return ref, err
 }
 
-// mayMatter tells from the bytes of a document whether it can hold an image, if its keys are spelled as they read.
-func (f *imageFinder) mayMatter(doc *document) bool {
-	named := f.hints || containsWord(doc.Text, f.words.fields)
-	apiVersion, kind := doc.scanIdentity()
-	if kind == "" {
-		return true
-	}
-	group, _ := SplitAPIVersion(apiVersion)
-	switch scopeOf(group, kind) {
-	case scopeNothing:
-		return false
-	case scopeConfig:
-		return f.hints
-	case scopeTyped:
-		return named
-	}
-	return named || containsWord(doc.Text, f.words.groups)
-}
-
 // visit reads one mapping.
 func (f *imageFinder) visit(c *cursor) bool {
 	place := Place{Hooks: c.src.doc.hooks}
@@ -174,22 +158,42 @@ func (f *imageFinder) visit(c *cursor) bool {
 	if f.hints {
 		f.readHints(c)
 	}
-	switch c.object.scope {
-	case scopeConfig:
-		return false
-	case scopeTyped:
-		switch {
-		case c.isContainer():
-			f.readContainer(c)
-		case c.key == "image" && c.parent != nil && c.parent.key == "volumes" && c.parent.index >= 0:
-			f.field(c, "reference", ImageSure)
-		case c.isArgument():
-			f.readArgument(c)
-		}
-	case scopeCustom:
+	if c.src.parent != nil {
+		f.readLateKeys(c)
+	}
+	switch scope := c.object.scope; {
+	case c.bare:
+		f.readBare(c)
+	case scope == scopeTyped:
+		f.readTyped(c)
+	case scope == scopeCustom:
 		f.readCustom(c)
+	case c.object.carried:
+		f.readPosing(c)
+	case scope == scopePolicy:
+		f.hintContainer(c)
+		return f.hints
+	default:
+		return f.hints && scope == scopeSchema
 	}
 	return true
+}
+
+// readTyped reads a mapping of a kind whose schema is known.
+func (f *imageFinder) readTyped(c *cursor) {
+	if from := get(c.node, "manifestFrom"); from != nil && c.key == "resource" && isArgoWorkflow(c.object) {
+		f.addUnresolved(c, "manifestFrom", resolve(from), "manifestFrom", lateText)
+	}
+	switch {
+	case c.isContainer():
+		f.readContainer(c)
+	case c.key == "image" && c.parent != nil && c.parent.key == "volumes" && c.parent.index >= 0:
+		f.field(c, "reference", ImageSure)
+	case c.isArgument():
+		f.readArgument(c)
+	case c.object.carried && (c == c.object.root || c.parent == c.object.root && c.key == "spec"):
+		f.asPosing(func() { f.field(c, "image", imageCalled) })
+	}
 }
 
 // readContainer reads a container of a pod spec or of a template of Argo.
@@ -216,6 +220,7 @@ type customMapping struct {
 	about  bool // it is called like an image
 	parts  bool // it has a field that one of the compositeRules is about
 	pulled bool // it says how to pull
+	runs   bool // it has a field of a container that says what to run
 	placed []placedField
 	used   usedFields
 }
@@ -230,6 +235,8 @@ func (m *customMapping) readSigns() {
 			m.parts = true
 		case "pullPolicy", "imagePullPolicy":
 			m.pulled = true
+		case "command", "args", "env", "envFrom", "volumeMounts":
+			m.runs = true
 		}
 	}
 }
@@ -237,16 +244,27 @@ func (m *customMapping) readSigns() {
 // readCustom reads a mapping of a custom resource.
 func (f *imageFinder) readCustom(c *cursor) {
 	if c.isLabels() {
+		f.hintField(c, "image")
 		return
 	}
 	m := customMapping{cursor: c}
 	m.readSigns()
+	start := len(f.found)
 	rules := f.rulesFor(c.object)
+	ofPod := c.isOfPod() // then the image is what stands there, whatever is beside it
 	for i := range rules {
-		f.applyRule(&m, &rules[i])
+		if !ofPod || !rules[i].parts || rules[i].Path != "" {
+			f.applyRule(&m, &rules[i])
+		}
 	}
-	f.imageObject(&m)
-	for i := 0; i < len(compositeRules) && m.parts; i++ {
+	if ofPod && !m.used.has("image") {
+		f.field(c, "image", ImageSure)
+		m.used.add("image")
+	}
+	if !ofPod {
+		f.imageObject(&m)
+	}
+	for i := 0; i < len(compositeRules) && m.parts && !ofPod; i++ {
 		f.applyParts(&m, &compositeRules[i])
 	}
 	var whole []string // fields that are called something else and hold all of a reference
@@ -266,6 +284,10 @@ func (f *imageFinder) readCustom(c *cursor) {
 	}
 	for i := 0; i < len(whole) && len(whole) > 1; i++ { // a mapping of images that is not called so
 		f.field(c, whole[i], ImageSure)
+	}
+	f.readEventParameter(c)
+	if m.runs && c.namesImage() || c.isListedContainer() {
+		f.otherReading(c, start)
 	}
 }
 
@@ -341,6 +363,9 @@ func (f *imageFinder) applyParts(m *customMapping, rule *ImageRule) {
 func (f *imageFinder) add(c *cursor, found foundImage) {
 	if slices.Contains(f.exclude, found.Image) {
 		return
+	}
+	if found.class == classImage {
+		f.doubt(c, &found)
 	}
 	switch {
 	case found.class == classUnresolved, found.class == classInvalid:

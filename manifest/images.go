@@ -24,12 +24,9 @@ type ImageOptions struct {
 	Rules []ImageRule
 }
 
-// DefaultExclude is what Images leaves out when ImageOptions.Exclude is nil: busybox, and auto, which is not an image
-// but a text that Istio replaces when it injects its proxy. Each call makes a new list, which the caller may change.
-func DefaultExclude() []string { return []string{"busybox", istioImage} }
-
-// istioImage stands where Istio puts the image of its proxy. Retag leaves it as it is.
-const istioImage = "auto"
+// DefaultExclude is what Images leaves out when ImageOptions.Exclude is nil: busybox. Each call makes a new list, which
+// the caller may change.
+func DefaultExclude() []string { return []string{"busybox"} }
 
 // ImageUse is one image at one place.
 type ImageUse struct {

@@ -17,6 +17,9 @@ func listsOf(t *testing.T, manifest string) lists {
 	t.Helper()
 	report, err := Manifest(manifest).ImageReport(ImageOptions{})
 	require.NoError(t, err)
+	images, err := Manifest(manifest).Images(ImageOptions{Exclude: []string{}})
+	require.NoError(t, err)
+	assert.Equal(t, images, imageNames(report.Images), "with hints or without, the images are the same")
 	texts := func(uses []ImageUse) (texts []string) {
 		for _, use := range uses {
 			texts = append(texts, use.Image)
@@ -109,7 +112,7 @@ func TestImageFields(t *testing.T) {
 		want       lists
 	}{
 		{"a container with what is no image", "{containers: [{image: 'ko://a/b'}, {image: /a/b}, {image: true}]}", lists{invalid: []string{"ko://a/b", "/a/b"}, images: []string{"true"}}},
-		{"whatever a field is called", "{proxyService: 'quay.io/a/b:v1', build: {from: 'quay.io/a/c@" + testDigest + "'}, at: 'x.io/a:80', note: 'see quay.io/a/b:v1', output: {image: 'quay.io/a/d:v1'}, labels: {a: 'quay.io/a/e:v1'}, run: {builder: 'a/f:v1', api: 'apps/v1:a', count: 'a/b:2'}}", lists{hints: []string{"quay.io/a/b:v1", "quay.io/a/c@" + testDigest, "a/f:v1"}}},
+		{"whatever a field is called", "{proxyService: 'quay.io/a/b:v1', build: {from: 'quay.io/a/c@" + testDigest + "'}, at: 'x.io/a:80', note: 'see quay.io/a/b:v1', output: {image: 'quay.io/a/d:v1'}, labels: {a: 'quay.io/a/e:v1'}, run: {builder: 'a/f:v1', api: 'apps/v1:a', count: 'a/b:2'}}", lists{hints: []string{"quay.io/a/b:v1", "quay.io/a/c@" + testDigest, "quay.io/a/e:v1", "a/f:v1"}}},
 		{"a mapping of images that is called something else", "{components: {redis: 'quay.io/a/b:v1', proxy: 'quay.io/a/c:v1', size: 'a/b:2', other: 'a/d:v1'}, pair: {a: 'a/e:v1', b: 'a/f:v1'}}", lists{images: []string{"quay.io/a/b:v1", "quay.io/a/c:v1"}, hints: []string{"a/d:v1", "a/e:v1", "a/f:v1"}}},
 		{"a scheme in a list", "{image_list: ['docker://quay.io/a', quay.io/b, 'docker://c:1'], imageLabels: ['docker://quay.io/d', quay.io/e]}", lists{images: []string{"quay.io/a", "quay.io/b", "c:1", "quay.io/d"}}},
 		{"a path without tag and registry", "{dummyImage: my-registry/my-dummy-image}", lists{images: []string{"my-registry/my-dummy-image"}}},
@@ -175,7 +178,7 @@ func TestEveryImageIsInOneList(t *testing.T) {
 		"an image volume":   "apiVersion: v1\nkind: Pod\nspec: {volumes: [{name: v, image: {reference: %s}}]}",
 		"a workflow":        workflow("{container: {image: %s}}"),
 		"a sidecar":         workflow("{sidecars: [{name: s, image: %s}]}"),
-		"a patched pod":     workflow("{container: {image: %s}, podSpecPatch: '{{inputs.parameters.p}}'}"),
+		"a patched pod":     workflow("{container: {image: %s}, podSpecPatch: 'memory: {{inputs.parameters.p}}'}"),
 		"an item of a list": "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Pod, spec: {containers: [{image: %s}]}}]",
 		"a service":         custom("serving.knative.dev", "Service", "{template: {spec: {containers: [{image: %s}]}}}"),
 		"a step":            custom("tekton.dev", "Task", "{params: [{name: a, default: x}], steps: [{image: %s}]}"),

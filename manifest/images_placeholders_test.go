@@ -38,7 +38,7 @@ func TestImagesWithPlaceholders(t *testing.T) {
 		// Kubeflow Pipelines
 		{"a compiled pipeline", argo("{arguments: {parameters: [{name: implementations-1, value: " + implementation + `}, {name: components-1, value: '{"executorLabel":"x"}'}]}, ` +
 			"templates: [{name: impl, inputs: {parameters: [{name: p}]}, podSpecPatch: '{{inputs.parameters.p}}', container: {image: gcr.io/ml-pipeline/replaced}, initContainers: [{image: launcher}]}]}"),
-			lists{images: []string{"python:3.9", "launcher"}, unresolved: []string{"gcr.io/ml-pipeline/replaced"}}},
+			lists{images: []string{"python:3.9", "launcher"}, unresolved: []string{"{{inputs.parameters.p}}", "gcr.io/ml-pipeline/replaced"}}},
 		{"a patch that is known", argo(`{podSpecPatch: '{"containers":[{"name":"main","resources":{"limits":{"memory":"{{workflow.parameters.m}}"}}}]}', templates: [{container: {image: a}, podSpecPatch: 'x: {{inputs.parameters.m}}'}]}`),
 			lists{images: []string{"a"}}},
 		{"a patch in an argument", argo(`{arguments: {parameters: [{name: p, value: '{"containers":[{"name":"main","image":"b"}]}'}]}, templates: [{container: {image: a}, podSpecPatch: '{{workflow.parameters.p}}'}]}`),

@@ -36,7 +36,7 @@ func TestImages(t *testing.T) {
 		{"ConfigMap and Secret", "apiVersion: v1\nkind: ConfigMap\ndata: {image: a:1}\n---\napiVersion: v1\nkind: Secret\nstringData: {image: a:1}", []string{}},
 		{"CustomResourceDefinition", "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: {image: a, containers: [{image: b}]}", []string{}},
 		{"policies", "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nspec: {rules: [{validate: {pattern: {spec: {containers: [{image: 'quay.io/a:1'}]}}}}]}\n---\napiVersion: constraints.gatekeeper.sh/v1beta1\nkind: K8sAllowed\nspec: {image: a}", []string{}},
-		{"invalid, empty and busybox", "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: ':1.0.0'}, {image: 'docker.io:a/b'}, {image: __R__}, {image: ''}, {image: auto}, {image: busybox}, {image: 'busybox:1'}]}", []string{"busybox:1"}},
+		{"invalid, empty and busybox", "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: ':1.0.0'}, {image: 'docker.io:a/b'}, {image: __R__}, {image: ''}, {image: auto}, {image: busybox}, {image: 'busybox:1'}]}", []string{"auto", "busybox:1"}},
 
 		// Argo
 		{"Workflow", dag + "kind: Workflow\nspec: {templateDefaults: {container: {image: a}}, templates: [{container: {image: b}, initContainers: [{image: c}], sidecars: [{image: d}]}, {script: {image: e}}, {containerSet: {containers: [{image: f}]}}]}",
@@ -187,16 +187,16 @@ spec: {runner: acme, parts: {host: acme.io, what: a, number: 3}}
 		opts ImageOptions
 		want []string
 	}{
-		{"default", ImageOptions{}, []string{"hook", "nginx", "tester"}},
-		{"without tests", ImageOptions{SkipTests: true}, []string{"hook", "nginx"}},
-		{"without hooks", ImageOptions{SkipHooks: true}, []string{"nginx"}},
+		{"default", ImageOptions{}, []string{"auto", "hook", "nginx", "tester"}},
+		{"without tests", ImageOptions{SkipTests: true}, []string{"auto", "hook", "nginx"}},
+		{"without hooks", ImageOptions{SkipHooks: true}, []string{"auto", "nginx"}},
 		{"others left out", ImageOptions{Exclude: []string{"nginx", "auto"}}, []string{"busybox", "hook", "tester"}},
 		{"nothing left out", ImageOptions{Exclude: []string{}}, []string{"auto", "busybox", "hook", "nginx", "tester"}},
-		{"in full", ImageOptions{FullNames: true, SkipHooks: true}, []string{"docker.io/library/nginx"}},
+		{"in full", ImageOptions{FullNames: true, SkipHooks: true}, []string{"docker.io/library/auto", "docker.io/library/nginx"}},
 		{"rules of the caller", ImageOptions{SkipHooks: true, Rules: []ImageRule{
 			{Group: "*.com", Kind: "Thing", Path: "spec.runner"},
 			{Path: "parts", Parts: ImageParts{Registry: "host", Name: "what", Tag: "number"}},
-		}}, []string{"acme", "acme.io/a:3", "nginx"}},
+		}}, []string{"acme", "acme.io/a:3", "auto", "nginx"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			images, err := manifest.Images(test.opts)

@@ -70,6 +70,12 @@ var imageRules = []ImageRule{
 	{Kind: "ImageCache", Path: "cacheSpec.images", Is: ImageSure},
 	{Kind: "ImageCache", Path: "spec.images", Is: ImageSure},
 
+	// The steps of a task are containers.
+	{Group: "tekton.dev", Path: "steps.image", Is: ImageSure},
+	{Group: "tekton.dev", Path: "stepTemplate.image", Is: ImageSure},
+	{Group: "shipwright.io", Path: "steps.image", Is: ImageSure},
+	{Group: "shipwright.io", Path: "buildSteps.image", Is: ImageSure},
+
 	// The image of a machine or of another cloud's workload, an image to look at, to push to, or to draw. Where a field
 	// image has to look like one, so has every other field that is called so.
 	{Group: "*.cluster.x-k8s.io", Path: "imageRepository", Is: ImageNever}, // what comes before several images
@@ -122,8 +128,8 @@ var compositeRules = []ImageRule{
 	{Parts: ImageParts{Repository: "repository", Name: "image", Tag: "tag"}},
 	{Parts: ImageParts{Registry: "registry", Name: "image", Tag: "tag"}},
 	{Parts: ImageParts{Registry: "registry", Repository: "repository", Tag: "tag"}},
-	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "version"}},
-	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "tag"}},
+	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "version"}, Unless: "image"},
+	{Parts: ImageParts{Registry: "registry", Name: "name", Tag: "tag"}, Unless: "image"},
 	{Parts: ImageParts{Name: "baseImage", Tag: "tag"}, Unless: "image"},
 	{Parts: ImageParts{Name: "baseImage", Tag: "version"}, Unless: "image"},
 	{Parts: ImageParts{Name: "baseImage", Tag: "../version"}, Unless: "image"},
@@ -182,7 +188,9 @@ const (
 	scopeCustom  scope = iota // a custom resource: any field may hold an image
 	scopeTyped                // containers and image volumes, and nothing else
 	scopeConfig               // data for programs: hints
-	scopeNothing              // schemas, policies and rights: no image that is meant to be pulled
+	scopePolicy               // changes objects when they are created: hints
+	scopeSchema               // definitions of custom resources: hints among the defaults
+	scopeNothing              // policies that forbid, and rights: no image that is meant to be pulled
 )
 
 // scopes are the groups, and some kinds of them, whose schema is known; "*.example.com" is every group below
@@ -212,8 +220,9 @@ var scopes = map[string]scope{
 	"argoproj.io/CronWorkflow": scopeTyped,
 	"argoproj.io/Rollout":      scopeTyped,
 	"serving.knative.dev":      scopeTyped,
-	"kyverno.io":               scopeNothing,
-	"*.kyverno.io":             scopeNothing,
+	"kyverno.io":               scopePolicy,
+	"policies.kyverno.io":      scopePolicy,
+	"*.kyverno.io":             scopeNothing, // reports
 	"*.gatekeeper.sh":          scopeNothing,
 	"*.sigstore.dev":           scopeNothing,
 	"*.kubewarden.io":          scopeNothing,
@@ -221,11 +230,14 @@ var scopes = map[string]scope{
 	"secscan.quay.redhat.com":  scopeNothing, // reports
 	"aquasecurity.github.io":   scopeNothing,
 
-	"policies.kubewarden.io/PolicyServer":  scopeCustom,
-	"argoproj.io/WorkflowTemplate":         scopeTyped,
-	"argoproj.io/ClusterWorkflowTemplate":  scopeTyped,
-	"admissionregistration.k8s.io":         scopeNothing,
-	"apiextensions.k8s.io":                 scopeNothing,
+	"policies.kubewarden.io/PolicyServer": scopeCustom,
+	"argoproj.io/WorkflowTemplate":        scopeTyped,
+	"argoproj.io/ClusterWorkflowTemplate": scopeTyped,
+	"admissionregistration.k8s.io":        scopeNothing,
+
+	"admissionregistration.k8s.io/MutatingAdmissionPolicy": scopePolicy,
+
+	"apiextensions.k8s.io":                 scopeSchema,
 	"apiregistration.k8s.io":               scopeNothing,
 	"authentication.k8s.io":                scopeNothing,
 	"authorization.k8s.io":                 scopeNothing,

@@ -50,9 +50,6 @@ func (m Manifest) Retag(rewrite func(Reference) Reference, opts RetagOptions) (M
 	report := &RetagReport{}
 	edits := &editor{manifest: m, edits: make(map[int]edit), valid: make(map[Reference]bool)}
 	for _, f := range found {
-		if f.Image == istioImage {
-			continue
-		}
 		entry := Retagged{Place: f.Place, From: f.Image}
 		if f.class == classInvalid || f.class == classUnresolved {
 			entry.Reason = f.Reason

@@ -20,6 +20,7 @@ func TestRetag(t *testing.T) {
 	const digest = "sha256:0123456789012345678901234567890123456789012345678901234567890123"
 	workflow := "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: w}\nspec:\n"
 	pod := "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n"
+	injected := strings.Replace(pod, "{name: p}", "{name: p, labels: {sidecar.istio.io/inject: \"true\"}}", 1)
 	custom := "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\nspec:\n"
 	for _, test := range []struct {
 		name, before, after string
@@ -41,7 +42,8 @@ func TestRetag(t *testing.T) {
 		{"folded scalar", pod + "  - image: >-\n      nginx\n", pod + "  - image: >-\n      nginx\n", []string{errFolded.Error()}},
 		{"invalid", pod + "  - image: docker.io:a/b\n  - image: nginx\n", pod + "  - image: docker.io:a/b\n  - image: mirror.lab/docker.io/library/nginx\n", []string{"invalid reference format"}},
 		{"nothing is excluded", pod + "  - image: busybox\n", pod + "  - image: mirror.lab/docker.io/library/busybox\n", nil},
-		{"what Istio replaces", pod + "  - image: auto\n", pod + "  - image: auto\n", nil},
+		{"what Istio would replace", pod + "  - image: auto\n", pod + "  - image: mirror.lab/docker.io/library/auto\n", nil},
+		{"what Istio replaces", injected + "  - image: auto\n", injected + "  - image: auto\n", []string{"Istio replaces it by the image of its proxy"}},
 		{"already there", pod + "  - image: mirror.lab/a\n", pod + "  - image: mirror.lab/a\n", nil},
 
 		{"composite of repository, image and version", custom + "  repository: nvcr.io/nvidia\n  image: driver\n  version: 1.2\n", custom + "  repository: mirror.lab/nvcr.io/nvidia\n  image: driver\n  version: 1.2\n", nil},

@@ -87,7 +87,7 @@ func TestTransformFailures(t *testing.T) {
 
 func TestExportImages(t *testing.T) {
 	manifest := Manifest(`{apiVersion: v1, kind: Pod, spec: {containers: [
-		{image: nginx:1}, {image: quay.io/a/b:2}, {image: quay.io/a/c:3}, {image: d:4}, {image: quay.io/x/hard-coded:5}, {image: mirror.lab/e}, {image: busybox}, {image: auto}]}}`)
+		{image: nginx:1}, {image: quay.io/a/b:2}, {image: quay.io/a/c:3}, {image: d:4}, {image: quay.io/x/hard-coded:5}, {image: mirror.lab/e}, {image: busybox}]}}`)
 	values := map[string]any{
 		"image":   map[string]any{"repository": "nginx", "tag": ""},
 		"b":       map[string]any{"image": map[string]any{"registry": "quay.io", "repository": "a/b", "tag": "2"}},

@@ -49,6 +49,8 @@ type object struct {
 	scope  scope
 	config bool // data for programs: any of its text may be a hint
 	root   *cursor
+
+	carried bool // by another object, which alone says what kind it is
 }
 
 // visitor is called with each mapping of an object, the outer ones first. It returns false to leave out what is below.
@@ -82,10 +84,11 @@ func (w *walker) mapping(c *cursor, depth int) error {
 	if err := c.src.doc.pass.Context().Err(); err != nil {
 		return err
 	}
-	if describesObject(c) {
-		if skip, err := w.enter(c, depth); skip || err != nil {
-			return err
-		}
+	if outer := c.parent; outer != nil && outer.object != nil {
+		c.bare = outer.bare || describesNothing(c)
+	}
+	if describesObject(c) && !w.enter(c) {
+		return nil
 	}
 	if c.object == nil || !w.visit(c) {
 		return nil
@@ -141,35 +144,62 @@ func (w *walker) sequence(c *cursor, key string, first int, list *yamlnode.Node,
 
 // describesObject reports a mapping that is an object of its own: a document, an item of a list, or an object which
 // another one carries to create it, such as the Workflow in a Sensor. Only custom resources, data for programs and texts
-// carry objects: in a kind of Kubernetes the fields apiVersion and kind of a mapping below change nothing.
+// carry objects: in a kind of Kubernetes the fields apiVersion and kind of a mapping below change nothing, and what a
+// policy makes is as unsure as all in it.
 func describesObject(c *cursor) bool {
 	if c.object == nil {
 		return true
 	}
-	if c.object.scope == scopeTyped && !c.object.config && c.object.root.src == c.src {
+	switch scope := c.object.scope; {
+	case scope == scopeTyped && !c.object.config && c.object.root.src == c.src, scope == scopePolicy, scope == scopeSchema:
 		return false
 	}
 	if get(c.node, "apiVersion") == nil || scalar(get(c.node, "kind")) == "" {
 		return false
 	}
-	return get(c.node, "spec") != nil || get(c.node, "metadata") != nil || get(c.node, "data") != nil
+	if get(c.node, "spec") == nil && get(c.node, "metadata") == nil && get(c.node, "data") == nil {
+		return false
+	}
+	return !poses(c)
 }
 
-// enter makes c the root of an object. It reports skip for an object that needs no visit, and for a List that another
-// object carries, whose items it visits.
-func (w *walker) enter(c *cursor, depth int) (skip bool, err error) {
+// poses reports a mapping that is called an object and is a part of the one around it: its spec; a list, whose items
+// are objects; a pod template, or the spec of a pod, under the name of a kind that has no containers there.
+func poses(c *cursor) bool {
+	if c.key == "spec" && c.parent == c.object.root && c.src == c.parent.src {
+		return true
+	}
+	group, _ := SplitAPIVersion(scalar(get(c.node, "apiVersion")))
+	kind := scalar(get(c.node, "kind"))
+	known := scopeOf(group, kind) != scopeCustom
+	if (known || strings.HasSuffix(kind, "List")) && isList(get(c.node, "items")) {
+		return true
+	}
+	isPod := group == "" && kind == "Pod"
+	return known && (hasContainers(c.node) || !isPod && hasContainers(get(c.node, "spec")))
+}
+
+func hasContainers(node *yamlnode.Node) bool {
+	return isList(get(node, "containers")) || isList(get(node, "initContainers"))
+}
+
+func isList(node *yamlnode.Node) bool {
+	node = resolve(node)
+	return node != nil && node.Kind == yamlnode.SequenceNode
+}
+
+// enter makes c the root of an object. It reports false for an object that needs no visit. One that another object
+// carries is visited always: nobody but its reader knows whether it is what it says.
+func (w *walker) enter(c *cursor) bool {
 	ref := identify(c.node)
 	carried := c.object != nil
-	if items := listItems(c.node, ref.Kind); items != nil && carried {
-		return true, w.sequence(c, "items", 0, items, depth+1)
-	}
-	c.object = &object{ObjectRef: ref, scope: scopeOf(ref.Group, ref.Kind), root: c}
+	c.object = &object{ObjectRef: ref, scope: scopeOf(ref.Group, ref.Kind), carried: carried, root: c}
 	if !carried && get(c.node, "metadata") == nil && c.object.scope == scopeCustom {
 		// A document with a kind and no metadata is the configuration file of a program.
 		c.object.scope, c.object.config = scopeTyped, true
 	}
-	c.object.config = c.object.config || c.object.scope == scopeConfig
-	return c.object.scope == scopeNothing, nil
+	c.object.config = c.object.config || c.object.scope == scopeConfig || c.object.scope == scopePolicy
+	return carried || c.object.scope != scopeNothing
 }
 
 // identify reads what names an object.
@@ -196,24 +226,38 @@ func hooksOf(document *yamlnode.Node) (hooks []string) {
 	return hooks
 }
 
-// listItems gives the items of a List that another object carries; nil for any other object.
-func listItems(node *yamlnode.Node, kind string) *yamlnode.Node {
-	items := resolve(get(node, "items"))
-	if !strings.HasSuffix(kind, "List") || items == nil || items.Kind != yamlnode.SequenceNode {
-		return nil
-	}
-	return items
-}
-
 // skipped reports parts of an object that describe no work to come.
 func skipped(c *cursor, key string) bool {
 	switch key {
 	case "status":
-		return (c == c.object.root || get(c.node, "spec") != nil) && !isArgoWorkflow(c.object)
-	case "openAPIV3Schema", "schema", "managedFields", "ownerReferences":
-		return true
+		return c == c.object.root && !isArgoWorkflow(c.object)
+	case "managedFields", "ownerReferences":
+		return c.key == "metadata"
 	}
 	return isArgoWorkflow(c.object) && skippedByArgo(c, key)
+}
+
+// describesNothing reports a mapping in which only containers, which nothing else has, are work to come: the schema of
+// a custom resource, or the status of a part of an object.
+func describesNothing(c *cursor) bool {
+	switch c.key {
+	case "openAPIV3Schema":
+		return (c.parent.key == "schema" || c.parent.key == "validation") && looksLikeSchema(c.node)
+	case "schema":
+		return c.object.Group == "kro.run" && c.parent.parent == c.object.root && c.parent.key == "spec"
+	case "status":
+		return c.parent.get("spec") != nil && !isArgoWorkflow(c.object)
+	}
+	return false
+}
+
+func looksLikeSchema(node *yamlnode.Node) bool {
+	for _, field := range []string{"type", "properties", "$ref", "items", "x-kubernetes-preserve-unknown-fields"} {
+		if get(node, field) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // isArgoWorkflow reports the kinds of Argo Workflows that carry templates.

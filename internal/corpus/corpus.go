@@ -33,6 +33,9 @@ type Corpus struct {
 	Expected  map[string]Expected
 }
 
+// replaced is what Istio replaces by the image of its proxy in the gateways of a corpus. No cluster pulls it.
+const replaced = "auto"
+
 // Load reads a folder.
 func Load(folder string) (*Corpus, error) {
 	answers, err := os.ReadFile(filepath.Join(folder, "expected.json"))
@@ -43,7 +46,9 @@ func Load(folder string) (*Corpus, error) {
 	if err := json.Unmarshal(answers, &c.Expected); err != nil {
 		return nil, fmt.Errorf("expected.json: %w", err)
 	}
-	for name := range c.Expected {
+	for name, expected := range c.Expected {
+		expected.Images = slices.DeleteFunc(expected.Images, func(image string) bool { return image == replaced })
+		c.Expected[name] = expected
 		if c.Manifests[name], err = os.ReadFile(filepath.Join(folder, filepath.FromSlash(name))); err != nil {
 			return nil, err
 		}

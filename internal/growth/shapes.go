@@ -119,6 +119,31 @@ var YAML = []Shape{
 		}
 		return b.String() + "}}\n" + podHead + "  containers:\n" + strings.Repeat("  - {image: a:1, resources: *r}\n", n/64)
 	}},
+	{"a long patch for many containers", func(n int) string {
+		return argoHead + "  podSpecPatch: '" + strings.Repeat("{{a}}{{b}}", n/20) + "'\n  templates:\n" + strings.Repeat("  - container: {image: a:1}\n", n/60)
+	}},
+	{"a manifest of expressions", func(n int) string {
+		return argoHead + "  templates:\n  - resource: {manifest: '{" + strings.Repeat("{{a}}, ", n/7) + "}'}\n"
+	}},
+	{"images in a text that is no YAML", func(n int) string {
+		return argoHead + "  templates:\n  - resource: {manifest: '{{" + strings.Repeat("image:a{{", n/9) + "'}\n"
+	}},
+	{"many containers for Istio beside many labels", func(n int) string {
+		var b strings.Builder
+		b.WriteString("apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels:\n")
+		for i := 0; b.Len() < n/2; i++ {
+			fmt.Fprintf(&b, "    k%d: v\n", i)
+		}
+		return b.String() + "spec:\n  containers:\n" + strings.Repeat("  - {image: auto}\n", n/40)
+	}},
+	{"defaults of images in a definition", func(n int) string {
+		var b strings.Builder
+		b.WriteString("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: d}\nspec:\n")
+		for i := 0; b.Len() < n; i++ {
+			fmt.Fprintf(&b, "  image%d:\n    default: a\n", i)
+		}
+		return b.String()
+	}},
 	{"many pods in a wide mapping", func(n int) string {
 		var b strings.Builder
 		b.WriteString(customHead)

@@ -16,13 +16,15 @@ var (
 
 // workflow is what filling in takes of an Argo workflow.
 type workflow struct {
-	object     *object
-	arguments  []*yamlnode.Node // lists of parameters; what a workflow says itself comes before what it was made of
-	entrypoint string
-	templates  map[string]*yamlnode.Node
-	patches    []*yamlnode.Node          // of the pods of every template
-	calls      map[string][]templateCall // by the name of the template
-	parameters map[*yamlnode.Node]bool   // values and defaults, once one was looked up
+	object      *object
+	arguments   []*yamlnode.Node        // lists of parameters; what a workflow says itself comes before what it was made of
+	replaced    map[*yamlnode.Node]bool // values in whose place an event puts another
+	allReplaced bool                    // or all of them
+	entrypoint  string
+	templates   map[string]*yamlnode.Node
+	patches     []*yamlnode.Node          // of the pods of every template
+	calls       map[string][]templateCall // by the name of the template
+	parameters  map[*yamlnode.Node]bool   // values and defaults, once one was looked up
 }
 
 // templateCall is a step or a task that runs a template.
@@ -46,6 +48,7 @@ func (f *imageFinder) workflowOf(o *object) *workflow {
 	for _, spec := range []*yamlnode.Node{spec, get(spec, "workflowSpec"), get(status, "storedWorkflowTemplateSpec")} {
 		if parameters := get(get(spec, "arguments"), "parameters"); parameters != nil {
 			w.arguments = append(w.arguments, parameters)
+			w.addReplaced(parameters)
 		}
 		if w.entrypoint == "" {
 			w.entrypoint = scalar(get(spec, "entrypoint"))
@@ -238,7 +241,10 @@ func (w *workflow) argument(f *imageFinder) func(name string) filling {
 	return func(name string) filling {
 		for _, parameters := range w.arguments {
 			if parameter := f.named(parameters, name); parameter != nil {
-				return w.object.value(f.get(parameter, "value"))
+				if value := resolve(f.get(parameter, "value")); !w.allReplaced && !w.replaced[value] {
+					return w.object.value(value)
+				}
+				return filling{}
 			}
 		}
 		return filling{}

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
@@ -231,6 +232,40 @@ func (f *imageFinder) readEventParameter(c *cursor) {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	if scalar(dest) != "" && (eventFields[name] || containerLists[name]) {
 		f.addUnresolved(c, "dest", dest, shortened(scalar(dest), maxReference), "the event says what stands there, and which images it names")
+	}
+}
+
+// eventArgument is where an event puts the value of an argument of a workflow.
+var eventArgument = regexp.MustCompile(`\.arguments\.parameters\.(\d{1,6})(?:\.value)?$`)
+
+// maxEventParameters bounds the parameters of a trigger that are looked through for each workflow in it. With more any
+// argument may come from an event.
+const maxEventParameters = 100
+
+// addReplaced adds the values among the arguments of a workflow in a Sensor that an event gives.
+func (w *workflow) addReplaced(arguments *yamlnode.Node) {
+	list := resolve(arguments)
+	for at := w.object.root.parent; at != nil && isList(list); at = at.parent {
+		parameters := resolve(at.get("parameters"))
+		if at.object.Kind != "Sensor" || !isList(parameters) {
+			continue
+		}
+		if len(parameters.Content) > maxEventParameters {
+			w.allReplaced = true
+			return
+		}
+		for _, parameter := range parameters.Content {
+			match := eventArgument.FindStringSubmatch(scalar(get(parameter, "dest")))
+			if match == nil {
+				continue
+			}
+			if n, err := strconv.Atoi(match[1]); err == nil && n < len(list.Content) {
+				if w.replaced == nil {
+					w.replaced = make(map[*yamlnode.Node]bool)
+				}
+				w.replaced[resolve(get(list.Content[n], "value"))] = true
+			}
+		}
 	}
 }
 

@@ -170,6 +170,8 @@ func TestLateTextsOfWorkflows(t *testing.T) {
 		{"an event that replaces a kind", sensor("kind"), lists{images: []string{"a"}, unresolved: []string{"kind"}}},
 		{"an event that replaces a spec", sensor("spec"), lists{images: []string{"a"}, unresolved: []string{"spec"}}},
 		{"an event that replaces a container", sensor("spec.containers.0"), lists{images: []string{"a"}, unresolved: []string{"spec.containers.0"}}},
+		{"an event that gives an image", custom("argoproj.io", "Sensor", "{triggers: [{template: {argoWorkflow: {source: {resource: {apiVersion: argoproj.io/v1alpha1, kind: Workflow, spec: {arguments: {parameters: [{name: i, value: a}, {name: j, value: b}]}, templates: [{container: {image: '{{workflow.parameters.i}}'}}, {container: {image: '{{workflow.parameters.j}}'}}]}}}, parameters: [{dest: spec.arguments.parameters.0.value}]}}}]}"),
+			lists{images: []string{"b"}, unresolved: []string{"{{workflow.parameters.i}}"}}},
 		{"an event that gives a name", sensor("metadata.name"), only("a")},
 		{"an event that gives an argument", sensor("spec.containers.0.args.0"), only("a")},
 	} {

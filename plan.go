@@ -224,12 +224,14 @@ func (p *planner) prepare(ctx context.Context, cluster *Cluster) error {
 		if err != nil {
 			return err
 		}
+		var apis []string
 		for _, object := range objects {
 			version, _ := object["apiVersion"].(string)
 			if kind, ok := object["kind"].(string); ok && slices.Contains(cluster.APIVersions, version) {
-				cluster.Serve(version, kind)
+				apis = append(apis, version+"/"+kind)
 			}
 		}
+		cluster.Serve(apis...)
 	} else {
 		with := Cluster{KubeVersion: cluster.KubeVersion, Major: cluster.Major, Minor: cluster.Minor, APIVersions: slices.Clone(cluster.APIVersions)}
 		with.ServeCRDs(Manifest(bytes.Join(all, []byte("\n---\n"))))

@@ -81,6 +81,7 @@ func (p *parts) readArchive(what string, r io.Reader) error {
 	if _, err := io.Copy(io.Discard, unpacked); err != nil {
 		return archiveError(what, err)
 	}
+	p.content = unpacked.n
 	p.digest = "sha256:" + hex.EncodeToString(digest.Sum(nil))
 	return nil
 }

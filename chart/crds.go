@@ -42,10 +42,12 @@ func ReadCRDs(path string, opts Options) (crds CRDs, err error) {
 // subcharts visits the wanted files of a chart, of its subcharts and of the charts packed in it, in the order
 // of their names; packed means that a file is from a packed chart.
 func (p *parts) subcharts(wanted func(name string) bool, visit func(name string, packed bool, text []byte) error) error {
-	return p.visit(wanted, visit, 0)
+	left := p.limits
+	return p.visit(wanted, visit, 0, &left)
 }
 
-func (p *parts) visit(wanted func(name string) bool, visit func(name string, packed bool, text []byte) error, depth int) error {
+// left is what all packed charts together may still contain, however they are packed in each other.
+func (p *parts) visit(wanted func(name string) bool, visit func(name string, packed bool, text []byte) error, depth int, left *Limits) error {
 	for _, name := range slices.Sorted(maps.Keys(p.texts)) {
 		if !wanted(name) {
 			continue
@@ -59,11 +61,13 @@ func (p *parts) visit(wanted func(name string) bool, visit func(name string, pac
 		if depth == maxSubcharts {
 			return fmt.Errorf("%w: charts are packed in it more than %d deep", ErrBad, maxSubcharts)
 		}
-		inner := newParts(p.limits, wanted)
+		inner := newParts(*left, wanted)
 		if err := inner.readArchive(name, bytes.NewReader(p.texts[name])); err != nil {
 			return err
 		}
-		if err := inner.visit(wanted, visit, depth+1); err != nil {
+		left.Files = max(0, left.Files-inner.entries)
+		left.Content = max(0, left.Content-inner.content)
+		if err := inner.visit(wanted, visit, depth+1, left); err != nil {
 			return err
 		}
 	}

@@ -1,8 +1,10 @@
 package chart
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,4 +63,25 @@ func TestReadCRDsRefuses(t *testing.T) {
 	}
 	_, err := ReadCRDs(filepath.Join(t.TempDir(), "none"), Options{})
 	require.ErrorIs(t, err, ErrNotFound)
+}
+
+// Charts that are packed in each other have one limit together.
+func TestPackedChartsHaveOneLimit(t *testing.T) {
+	leaf := string(archiveOf(t, file("c/Chart.yaml", "name: c\nversion: 1.0.0\n"), file("c/x", strings.Repeat("\x00", 1_000_000))))
+	branch := []entry{file("b/Chart.yaml", "name: b\nversion: 1.0.0\n")}
+	for i := range 30 {
+		branch = append(branch, file(fmt.Sprintf("b/charts/%02d.tgz", i), leaf))
+	}
+	packed := string(archiveOf(t, branch...))
+	root := demo()
+	for i := range 5 {
+		root = append(root, file(fmt.Sprintf("demo/charts/%02d.tgz", i), packed))
+	}
+	path := filepath.Join(t.TempDir(), "demo.tgz")
+	require.NoError(t, os.WriteFile(path, archiveOf(t, root...), 0o600))
+	_, err := ReadCRDs(path, Options{})
+	require.ErrorIs(t, err, ErrTooLarge)
+	_, err = ReadCapabilities(path, Options{})
+	require.ErrorIs(t, err, ErrTooLarge)
+	require.ErrorIs(t, CheckSchemaReferences(path, Options{}), ErrTooLarge)
 }

@@ -31,6 +31,7 @@ type parts struct {
 	seen    map[string]bool
 	files   []string
 	entries int
+	content int64  // bytes of the unpacked archive
 	digest  string // of the archive
 }
 

@@ -67,18 +67,17 @@ func isGroupVersion(api string) bool {
 	return last != "" && last[0] >= 'a' && last[0] <= 'z'
 }
 
-// Serve adds a kind of an API, such as "Web" of "acme.io/v1".
-func (c *Cluster) Serve(version, kind string) {
-	for _, api := range []string{version, version + "/" + kind} {
-		if at, found := slices.BinarySearch(c.APIVersions, api); !found && IsAPI(api) {
-			c.APIVersions = slices.Insert(c.APIVersions, at, api)
-		}
-	}
+// Serve adds APIs, such as "acme.io/v1" and "acme.io/v1/Web".
+func (c *Cluster) Serve(apis ...string) {
+	c.APIVersions = append(c.APIVersions, slices.DeleteFunc(apis, func(api string) bool { return !IsAPI(api) })...)
+	slices.Sort(c.APIVersions)
+	c.APIVersions = slices.Compact(c.APIVersions)
 }
 
 // ServeCRDs adds the kinds that CRDs define. What cannot be read is left out: New refuses it.
 func (c *Cluster) ServeCRDs(crds manifest.Manifest) {
 	objects, _ := crds.Objects()
+	var apis []string
 	for _, object := range objects {
 		var definition struct {
 			Spec struct {
@@ -96,8 +95,10 @@ func (c *Cluster) ServeCRDs(crds manifest.Manifest) {
 		}
 		for _, version := range definition.Spec.Versions {
 			if version.Served {
-				c.Serve(definition.Spec.Group+"/"+version.Name, definition.Spec.Names.Kind)
+				api := definition.Spec.Group + "/" + version.Name
+				apis = append(apis, api, api+"/"+definition.Spec.Names.Kind)
 			}
 		}
 	}
+	c.Serve(apis...)
 }

@@ -6,6 +6,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -225,8 +226,37 @@ func (p *Plan) derive(ctx context.Context) error {
 			return fmt.Errorf("%w: %s in the chart's crds, where a plan takes only CustomResourceDefinitions", ErrBadManifest, place.Object)
 		}
 	}
+	if err := p.refuseRecords(); err != nil {
+		return err
+	}
 	if size := p.RecordSize(); size > maxRecord {
 		return errdef.TooLarge("the release record", int64(size), maxRecord, "bytes")
+	}
+	return nil
+}
+
+// refuseRecords refuses objects that Helm would take for the record of a release: whoever uninstalls or rolls back that
+// release runs what the record says, which no plan shows.
+func (p *Plan) refuseRecords() error {
+	const prefix, kind = "sh.helm.release.v1.", "helm.sh/release.v1"
+	for _, document := range slices.Concat(p.documents, p.crds) {
+		if !bytes.Contains(document, []byte("helm")) { // it is canonical, so nothing spells it otherwise
+			continue
+		}
+		objects, err := document.Objects()
+		if err != nil {
+			return err
+		}
+		for _, object := range objects {
+			metadata, _ := object["metadata"].(map[string]any)
+			labels, _ := metadata["labels"].(map[string]any)
+			name := fmt.Sprint(cmp.Or(metadata["name"], metadata["generateName"]))
+			what := fmt.Sprint(object["kind"])
+			forged := labels["owner"] == "helm" || object["type"] == kind || strings.HasPrefix(name, prefix)
+			if forged && (what == "Secret" || what == "ConfigMap") {
+				return fmt.Errorf("%w: %s %s looks like the record of a release, which only Helm may write", ErrBadManifest, what, name)
+			}
+		}
 	}
 	return nil
 }

@@ -83,6 +83,9 @@ func (b *bed) plannedChart(chart string) {
 		b.wantErr(err, want)
 		return
 	}
+	if slices.Contains(slices.Concat(notApplied, eitherWay), name) && errors.Is(err, helmexec.ErrBadManifest) {
+		return // helm finds it out when it plans
+	}
 	b.must(err)
 	_, err = b.apply(p, helmexec.ApplyOptions{OperationID: "1", Timeout: 30 * time.Second})
 	if refused := slices.Contains(notApplied, name); refused != (err != nil) && !slices.Contains(eitherWay, name) {

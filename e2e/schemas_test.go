@@ -38,7 +38,7 @@ func schemasOfOtherDocuments(b *bed) {
 		{name: "draft 6", schema: `{"$schema": "http://json-schema.org/draft-06/schema#"}`, sound: true},
 		{name: "draft 7", schema: `{"$schema": "https://json-schema.org/draft-07/schema"}`, sound: true},
 		{name: "draft 2019-09", schema: `{"$schema": "https://json-schema.org/draft/2019-09/schema"}`, sound: true},
-		{name: "draft 2020-12", schema: `{"$schema": "https://json-schema.org/draft/2020-12/schema", "properties": {"b": {"$ref": "https://json-schema.org/draft/2020-12/schema"}}}`, sound: true},
+		{name: "draft 2020-12", schema: `{"$schema": "https://json-schema.org/draft/2020-12/schema", "properties": {"b": {"$ref": "#/$defs/c"}}, "$defs": {"c": {}}}`, sound: true},
 		{name: "the network", schema: `{"$ref": "` + canary.URL + `/a.json"}`, follows: true},
 		{name: "the network, at the second try", schema: `{"$ref": "#", "$ref": "` + canary.URL + `/a.json"}`, follows: true},
 		{name: "the network, escaped", schema: `{"\u0024ref": "` + canary.URL + `/a.json"}`, follows: true},

@@ -90,6 +90,7 @@ type editor struct {
 var (
 	errShared = errors.New("shares a field with an image that is rewritten in another way")
 	errFolded = errors.New("the text is folded over several lines")
+	errTagged = errors.New("its tag says that it is not a text: remove the tag")
 	errNumber = errors.New("a number that Kubernetes reads otherwise than it is written: put it in quotes")
 )
 
@@ -246,6 +247,8 @@ func (s *source) edit(part imagePart, text string) (edit, error) {
 	start, startOK := located.at(part.start)
 	end, endOK := located.at(part.end)
 	switch {
+	case part.node.Style&yamlnode.TaggedStyle != 0 && part.node.Tag != "!!str":
+		return edit{}, errTagged
 	case startOK && endOK && start <= end:
 	case isNumeric(part.node):
 		return edit{}, errNumber

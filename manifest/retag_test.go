@@ -38,6 +38,7 @@ func TestRetag(t *testing.T) {
 		{"anchor and alias", pod + "  - image: &i nginx\n  - image: *i\n", pod + "  - image: &i mirror.lab/docker.io/library/nginx\n  - image: *i\n", nil},
 		{"tag of YAML", pod + "  - image: !!str nginx\n", pod + "  - image: !!str mirror.lab/docker.io/library/nginx\n", nil},
 		{"block scalar", pod + "  - image: |-\n      nginx\n", pod + "  - image: |-\n      mirror.lab/docker.io/library/nginx\n", nil},
+		{"a number by a tag", pod + "  - image: !!int '4'\n  - image: !!str nginx\n", pod + "  - image: !!int '4'\n  - image: !!str mirror.lab/docker.io/library/nginx\n", []string{errTagged.Error()}},
 		{"folded scalar", pod + "  - image: >-\n      nginx\n", pod + "  - image: >-\n      nginx\n", []string{errFolded.Error()}},
 		{"invalid", pod + "  - image: docker.io:a/b\n  - image: nginx\n", pod + "  - image: docker.io:a/b\n  - image: mirror.lab/docker.io/library/nginx\n", []string{"invalid reference format"}},
 		{"nothing is excluded", pod + "  - image: busybox\n", pod + "  - image: mirror.lab/docker.io/library/busybox\n", nil},

@@ -43,8 +43,8 @@ type Retagged struct {
 // names an image.
 //
 // The report lists what was changed, and what could not be: images that are invalid or unresolved, values that are
-// folded over several lines, and images for which rewrite returns no valid reference. A document that cannot be read
-// stays as it is, and is reported in the error.
+// folded over several lines or whose tag says that they are no text, and images for which rewrite returns no valid
+// reference. A document that cannot be read stays as it is, and is reported in the error.
 func (m Manifest) Retag(rewrite func(Reference) Reference, opts RetagOptions) (Manifest, *RetagReport, error) {
 	found, err := m.findImages(context.Background(), opts.ImageOptions, opts.Hints)
 	report := &RetagReport{}

@@ -14,7 +14,7 @@ import (
 type folder struct {
 	done map[*yamlnode.Node]bool
 	// unclear is a key of which there are two in one mapping that YAML takes for different ones and JSON for the same.
-	// Which of them counts is up to chance.
+	// Which of them counts is up to chance. Of two << in quotes one may be a merge, which a node does not tell: ! "<<" is one.
 	unclear string
 }
 
@@ -61,7 +61,7 @@ func (f *folder) foldMapping(m *yamlnode.Node) {
 			content = append(content, key, value)
 			return
 		}
-		if was := keyType(content[i]); was != keyType(key) || was == "!!float" {
+		if was := keyType(content[i]); was != keyType(key) || was == "!!float" || keyOf(key) == "<<" {
 			f.unclear = keyOf(key)
 		}
 		content[i], content[i+1] = key, value

@@ -46,7 +46,7 @@ unit: ## Unit tests; they need no helm and no cluster
 	$(GO) test $(RACE) -timeout=1h ./...
 	cd bench && $(GO) test ./...
 
-# To make an input shorter takes a minute unless limited, in which nothing else is tried.
+# Without a limit Go spends up to a minute on shortening each new input, and tries nothing else meanwhile.
 fuzz: export HELMEXEC_CASES = $(CASES)
 fuzz: ## All fuzz tests one after the other, FUZZTIME each, and CASES streams at random; "make unit" runs some of both
 	$(call say,streams made at random)

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 
+	yamlnode "go.yaml.in/yaml/v3"
+
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 	"github.com/sut-bench/helmexec/internal/yamlfast"
@@ -17,7 +19,8 @@ type document struct {
 	safeyaml.Document
 	number int // from 1
 	pass   *safeyaml.Pass
-	hooks  []string // once it was read: the events of helm.sh/hook, which Helm looks for at its root only
+	hooks  []string                // once it was read: the events of helm.sh/hook, which Helm looks for at its root only
+	keys   map[*yamlnode.Node]bool // once it was read: keys whose text is that of something else too
 }
 
 // maxBad is how many unreadable documents of a manifest are reported. Each costs far more than its few bytes.

@@ -33,7 +33,7 @@ func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int)
 			}
 		}
 		src := &source{
-			doc: c.src.doc, text: doc.Text, start: doc.Offset, first: doc.Line, parent: c.src, node: text, depth: c.src.depth + 1,
+			doc: c.src.doc, text: doc.Text, start: doc.Offset, first: doc.Line, parent: c.src, node: text, depth: c.src.depth + 1, keys: doc.keys,
 		}
 		if len(nodes) == 0 && err != nil {
 			w.unreadable(c, key, text, string(original))

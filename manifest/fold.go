@@ -13,8 +13,10 @@ import (
 // (<<), and each key once, of which the last counts; scalars without quotes and tag have the values of yamlfast.Resolve.
 type folder struct {
 	done map[*yamlnode.Node]bool
+	// keys are the keys that an anchor or an alias shares with something else.
+	keys map[*yamlnode.Node]bool
 	// unclear is a key of which there are two in one mapping that YAML takes for different ones and JSON for the same.
-	// Which of them counts is up to chance.
+	// Which of them counts is up to chance. Of two << in quotes one may be a merge, which a node does not tell: ! "<<" is one.
 	unclear string
 }
 
@@ -45,7 +47,14 @@ func (f *folder) fold(node *yamlnode.Node) {
 // foldMapping folds a mapping whose children are folded.
 func (f *folder) foldMapping(m *yamlnode.Node) {
 	for i := 0; i+1 < len(m.Content); i += 2 {
-		if key := m.Content[i]; key.Tag == "!!float" {
+		key := m.Content[i]
+		if key.Anchor != "" || key.Kind == yamlnode.AliasNode {
+			if f.keys == nil {
+				f.keys = make(map[*yamlnode.Node]bool)
+			}
+			f.keys[resolve(key)] = true
+		}
+		if key.Tag == "!!float" {
 			m.Content[i] = floatKey(key)
 		}
 	}
@@ -61,7 +70,7 @@ func (f *folder) foldMapping(m *yamlnode.Node) {
 			content = append(content, key, value)
 			return
 		}
-		if was := keyType(content[i]); was != keyType(key) || was == "!!float" {
+		if was := keyType(content[i]); was != keyType(key) || was == "!!float" || keyOf(key) == "<<" {
 			f.unclear = keyOf(key)
 		}
 		content[i], content[i+1] = key, value

@@ -30,6 +30,7 @@ func TestHostileStreams(t *testing.T) {
 	accepted := 0
 	hostile.Cases(t, 5_000, func(stream string) {
 		if checkAsKubernetes(t, stream) {
+			checkRetag(t, []byte(stream))
 			accepted++
 		}
 	})
@@ -122,17 +123,12 @@ func compareValues(t *testing.T, was, is any, after manifest.Manifest) (changed 
 		for i, below := range was {
 			changed += compareValues(t, below, is[i], after)
 		}
-	case string:
-		is, ok := is.(string)
-		if !ok || is != was && !strings.Contains(is, "mirror.lab") {
-			t.Fatalf("%q became %v\n%q", was, is, after)
-		}
+	default: // also a number or a word for true may be called an image
 		if is != was {
+			if text, _ := is.(string); !strings.Contains(text, "mirror.lab") {
+				t.Fatalf("%v became %v\n%q", was, is, after)
+			}
 			changed++
-		}
-	default:
-		if is != was {
-			t.Fatalf("%v became %v\n%q", was, is, after)
 		}
 	}
 	return changed

@@ -68,6 +68,7 @@ var hostileStreams = []struct {
 	{"a merge in quotes", container(`image: evil, "<<": {image: good}`), "evil", 0},
 	{"a merge in quotes by a tag", container(`image: good, !!merge "<<": {image: evil}`), "evil", 0},
 	{"a merge in quotes by the tag of nothing", container(`image: good, ! "<<": {image: evil}`), refused, 0},
+	{"a merge in quotes, once by the tag of nothing", container(`"<<": {image: evil}, ! "<<": {image: evil}, image: good`), refused, 0},
 	{"a merge that is a text", container(`image: evil, !!str <<: {image: good}`), "evil", 0},
 	{"the tag of a merge on a key", container("image: good, !!merge image: evil"), "evil", 0},
 	{"the tag of a merge on a mapping", container("!!merge x: {image: good}, image: evil"), "evil", 0},

@@ -49,8 +49,9 @@ func (d *document) node() (*yamlnode.Node, error) {
 	}
 	node = content(node)
 	var f folder
-	if f.fold(node); f.unclear != "" {
-		return nil, d.fail(fmt.Errorf("key %.80q stands twice in a mapping, as a text and as something else: Kubernetes takes one of them by chance", f.unclear))
+	f.fold(node)
+	if d.keys = f.keys; f.unclear != "" {
+		return nil, d.fail(fmt.Errorf("key %.80q stands twice in a mapping, and may be a text and something else: write it once", f.unclear))
 	}
 	if path, err := d.compare(node, value, 0); err != nil {
 		if path != "" {
@@ -153,5 +154,6 @@ func (d *document) nodes() ([]*yamlnode.Node, error) {
 	for _, node := range nodes {
 		f.fold(node)
 	}
+	d.keys = f.keys
 	return nodes, err
 }

@@ -43,8 +43,8 @@ type Retagged struct {
 // names an image.
 //
 // The report lists what was changed, and what could not be: images that are invalid or unresolved, values that are
-// folded over several lines, and images for which rewrite returns no valid reference. A document that cannot be read
-// stays as it is, and is reported in the error.
+// folded over several lines or whose tag says that they are no text, and images for which rewrite returns no valid
+// reference. A document that cannot be read stays as it is, and is reported in the error.
 func (m Manifest) Retag(rewrite func(Reference) Reference, opts RetagOptions) (Manifest, *RetagReport, error) {
 	found, err := m.findImages(context.Background(), opts.ImageOptions, opts.Hints)
 	report := &RetagReport{}
@@ -87,6 +87,8 @@ type editor struct {
 var (
 	errShared = errors.New("shares a field with an image that is rewritten in another way")
 	errFolded = errors.New("the text is folded over several lines")
+	errTagged = errors.New("its tag says that it is not a text: remove the tag")
+	errKey    = errors.New("an anchor or alias shares the text with a key: write it out")
 	errNumber = errors.New("a number that Kubernetes reads otherwise than it is written: put it in quotes")
 )
 
@@ -243,6 +245,10 @@ func (s *source) edit(part imagePart, text string) (edit, error) {
 	start, startOK := located.at(part.start)
 	end, endOK := located.at(part.end)
 	switch {
+	case s.keys[part.node]:
+		return edit{}, errKey
+	case part.node.Style&yamlnode.TaggedStyle != 0 && part.node.Tag != "!!str":
+		return edit{}, errTagged
 	case startOK && endOK && start <= end:
 	case isNumeric(part.node):
 		return edit{}, errNumber

@@ -20,10 +20,11 @@ var errTooDeep = fmt.Errorf("nested more than %d levels deep: %w", maxDepth, Err
 type source struct {
 	doc    *document
 	text   []byte
-	start  int            // of text in the stream, or in the string that holds it
-	first  int            // line of the stream, or of that string, on which text starts
-	parent *source        // of an embedded text
-	node   *yamlnode.Node // the scalar of parent that holds it
+	start  int                     // of text in the stream, or in the string that holds it
+	first  int                     // line of the stream, or of that string, on which text starts
+	parent *source                 // of an embedded text
+	node   *yamlnode.Node          // the scalar of parent that holds it
+	keys   map[*yamlnode.Node]bool // of text, whose text is that of something else too
 	depth  int
 
 	lines   []int                          // where its lines start, once something was located
@@ -67,7 +68,7 @@ func walk(doc *document, visit visitor) error {
 	if err != nil {
 		return err
 	}
-	src := &source{doc: doc, text: doc.Text, start: doc.Offset, first: doc.Line}
+	src := &source{doc: doc, text: doc.Text, start: doc.Offset, first: doc.Line, keys: doc.keys}
 	for _, node := range objects {
 		if err := (&walker{visit: visit}).mapping(&cursor{index: -1, node: node, src: src}, 0); err != nil {
 			return doc.fail(err)

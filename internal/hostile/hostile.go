@@ -20,7 +20,7 @@ const (
 const (
 	podHead    = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
 	config     = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b}\n"
-	deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  namespace: n\nspec:\n  replicas: 2\n  template:\n    metadata: {labels: {a: b}}\n" +
+	deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  namespace: ns\nspec:\n  replicas: 2\n  template:\n    metadata: {labels: {a: b}}\n" +
 		"    spec: {containers: [{name: c, image: good, resources: {limits: {nvidia.com/gpu: 1}}}]}\n"
 )
 

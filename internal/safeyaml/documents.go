@@ -18,7 +18,7 @@ type Document struct {
 
 var (
 	errBehindMarker = errors.New("text behind --- on the same line, which Helm and Kubernetes read differently: write it on a line of its own")
-	errMark         = errors.New("a byte order mark behind ---, which is a part of the text behind the first one: remove it")
+	errMark         = errors.New("a byte order mark behind ---, which readers of YAML take differently: remove it")
 	errBehindEnd    = errors.New("text behind the end of the document (...), which Kubernetes does not read: begin a new document with ---")
 )
 

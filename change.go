@@ -40,6 +40,8 @@ type change struct {
 	}
 	left   []Remain // what earlier clean-ups left by design
 	beside []Remain // what helm makes outside the release and never removes: CRDs, the namespace
+	// base is the revision that a plan to upgrade was made over; 0 for none.
+	base int
 	// plan, if there is one left to make, says what the tries apply.
 	plan func(context.Context) error
 	// clear removes what blocks a further try.
@@ -167,6 +169,10 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 		return nil, false, c.withRemains(later, taken)
 	case nextGone:
 		return nil, false, c.gone(later, o.err)
+	case nextAgain:
+		if err := c.stale(o.found, o.rec); err != nil {
+			return nil, false, err
+		}
 	case nextClearFail:
 		return nil, false, c.giveUp(later, o.how, o.rec, o.err)
 	case nextClearAgain:
@@ -193,6 +199,14 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 		o.rec = nil // the release is as it was before, or was removed
 	}
 	return nil, false, c.fail(later, o)
+}
+
+// stale is the error if somebody else has changed the release since its upgrade was planned; nil if nobody has.
+func (c *change) stale(found found, rec *record) error {
+	if c.base == 0 || found != foundForeign || rec.Revision == c.base {
+		return nil
+	}
+	return c.failure(ErrPlanStale, rec, fmt.Errorf("it was planned over revision %d, and has revision %d", c.base, rec.Revision))
 }
 
 // fail ends a change that has nothing to remove, or nothing that is known.

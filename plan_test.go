@@ -100,6 +100,22 @@ func TestPlanOfAnUpgrade(t *testing.T) {
 	require.ErrorIs(t, err, ErrReleaseNotFound)
 }
 
+// Somebody else upgrades the release while the first try is lost.
+func TestPlanOfAnUpgradeThatIsOvertaken(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(helmtest.Release{Name: "web", Revision: 1})
+	p, err := h.Plan(t.Context(), "web", plannedChart(t), PlanOptions{Upgrade: true})
+	require.NoError(t, err)
+	inTurn(fake, "upgrade", func(helmtest.Call) helmtest.Reply {
+		fake.SetRelease(helmtest.Release{Name: "web", Revision: 2})
+		return reset
+	})
+	_, err = h.Apply(t.Context(), p, ApplyOptions{OperationID: "1"})
+	require.ErrorIs(t, err, ErrPlanStale)
+	assert.ErrorContains(t, err, "planned over revision 1, and has revision 2")
+	assert.Len(t, fake.Calls("upgrade"), 1)
+}
+
 // A runner that starts again applies the plan that it saved. With another one it is not the same operation.
 func TestApplyOnceForOneOperation(t *testing.T) {
 	h, fake := withFake(t, Config{})

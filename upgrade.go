@@ -3,7 +3,6 @@ package helmexec
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
@@ -109,8 +108,9 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 	defer op.end()
 	op.plan = from.plan
 	c := h.upgradeOf(op, ch, opts, stdin)
+	c.base = from.base
 	found, rec, err := c.lookUp(ctx)
-	switch {
+	switch stale := c.stale(found, rec); {
 	case err != nil:
 		return nil, c.failure(nil, nil, err)
 	case found == foundDeployed:
@@ -126,8 +126,8 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 		}
 	case found == foundNothing:
 		return nil, c.failure(ErrReleaseNotFound, nil, nil)
-	case found == foundForeign && from.base != 0 && rec.Revision != from.base:
-		return nil, c.failure(ErrPlanStale, rec, fmt.Errorf("it was planned over revision %d, and has revision %d", from.base, rec.Revision))
+	case stale != nil:
+		return nil, stale
 	}
 	c.historyOnly = opts.Install && rec != nil && rec.Status == StatusUninstalled
 	if opts.Transform != nil {

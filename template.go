@@ -145,7 +145,8 @@ func (h *Helm) onEmpty(ctx context.Context, namespace string, describe func() (*
 	if err := os.WriteFile(kubeconfig, server.Kubeconfig(), 0o600); err != nil {
 		return err
 	}
-	env := []string{"KUBECACHEDIR=" + filepath.Join(dir, "cache")} // another server may have had the port
+	// Another server may have had the port. Releases are of no concern, wherever the environment wants them kept.
+	env := []string{"KUBECACHEDIR=" + filepath.Join(dir, "cache"), "HELM_DRIVER=memory"}
 	for _, name := range []string{"APISERVER", "ASGROUPS", "ASUSER", "CAFILE", "CONTEXT", "INSECURE_SKIP_TLS_VERIFY", "TLS_SERVER_NAME", "TOKEN"} {
 		env = append(env, "HELM_KUBE"+name+"=")
 	}

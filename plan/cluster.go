@@ -10,6 +10,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/internal/emptycluster"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/manifest"
 )
@@ -27,7 +28,7 @@ type Cluster struct {
 	APIVersions []string
 }
 
-// Validate checks a cluster and completes it: Major and Minor are set, and the APIs sorted.
+// Validate checks a cluster and completes it: Major and Minor are set, the APIs are sorted, each once.
 //
 // Errors: ErrInvalidArgument.
 func (c *Cluster) Validate() error {
@@ -43,6 +44,7 @@ func (c *Cluster) Validate() error {
 		}
 	}
 	slices.Sort(c.APIVersions)
+	c.APIVersions = slices.Compact(c.APIVersions)
 	return nil
 }
 
@@ -54,17 +56,11 @@ var apiText = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
 // LacksKinds reports whether there is an API without kinds. The APIs are sorted.
 func (c *Cluster) LacksKinds() bool {
 	for i, api := range c.APIVersions { // sorted: its kinds follow an API
-		if isGroupVersion(api) && (i+1 == len(c.APIVersions) || !strings.HasPrefix(c.APIVersions[i+1], api+"/")) {
+		if _, kind := emptycluster.SplitAPI(api); kind == "" && (i+1 == len(c.APIVersions) || !strings.HasPrefix(c.APIVersions[i+1], api+"/")) {
 			return true
 		}
 	}
 	return false
-}
-
-// isGroupVersion tells "apps/v1" and "v1" from "apps/v1/Deployment" and "v1/Pod".
-func isGroupVersion(api string) bool {
-	last := api[strings.LastIndexByte(api, '/')+1:]
-	return last != "" && last[0] >= 'a' && last[0] <= 'z'
 }
 
 // Serve adds APIs, such as "acme.io/v1" and "acme.io/v1/Web".

@@ -240,7 +240,8 @@ func (p *Plan) derive(ctx context.Context) error {
 func (p *Plan) refuseRecords() error {
 	const prefix, kind = "sh.helm.release.v1.", "helm.sh/release.v1"
 	for _, document := range slices.Concat(p.documents, p.crds) {
-		if !bytes.Contains(document, []byte("helm")) { // it is canonical, so nothing spells it otherwise
+		mentions := func(text string) bool { return bytes.Contains(document, []byte(text)) }
+		if !mentions(prefix) && !mentions(kind) && !mentions("owner: helm") { // it is canonical, so nothing spells them otherwise
 			continue
 		}
 		objects, err := document.Objects()

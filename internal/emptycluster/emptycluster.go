@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -29,13 +30,14 @@ type Server struct {
 
 // served are the APIs of a cluster.
 type served struct {
-	version Version
-	groups  []string            // in the order they were given; "" is the core group
-	kinds   map[string][]string // by group/version
+	version  Version
+	groups   []string            // in the order they were given; "" is the core group
+	versions map[string][]string // by group
+	kinds    map[string][]string // by group/version
 }
 
 // Start answers for a cluster that describe tells about: its version, and its APIs in the form that helm has them,
-// "group/version" and "group/version/Kind". The first request calls describe, so that helm can start before it is
+// "group/version" and "group/version/Kind", each once. The first request calls describe, so that helm can start before it is
 // known; if it fails, so does every request. The caller closes the server.
 func Start(describe func() (Version, []string, error)) (*Server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,7 +50,7 @@ func Start(describe func() (Version, []string, error)) (*Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		all := &served{version: version, kinds: map[string][]string{}}
+		all := &served{version: version, versions: map[string][]string{}, kinds: map[string][]string{}}
 		for _, api := range apis {
 			all.add(api)
 		}
@@ -70,30 +72,36 @@ func (s *Server) Kubeconfig() []byte {
 		"users: [{name: nobody, user: {}}]\n", s.URL)
 }
 
-// add takes an API: "v1", "apps/v1", "v1/Pod" or "apps/v1/Deployment".
 func (s *served) add(api string) {
-	words := strings.Split(api, "/")
-	kind := ""
-	if last := words[len(words)-1]; len(words) > 1 && !isVersion(last) {
-		kind, words = last, words[:len(words)-1]
+	gv, kind := SplitAPI(api)
+	group, version, found := strings.Cut(gv, "/")
+	if !found {
+		group, version = "", gv
 	}
-	version, group := strings.Join(words, "/"), ""
-	if len(words) > 1 {
-		group = words[0]
-	}
-	if _, known := s.kinds[version]; !known {
-		s.kinds[version] = nil
-		if !slices.Contains(s.groups, group) {
+	if _, known := s.kinds[gv]; !known {
+		s.kinds[gv] = nil
+		if s.versions[group] == nil {
 			s.groups = append(s.groups, group)
 		}
+		s.versions[group] = append(s.versions[group], version)
 	}
-	if kind != "" && !slices.Contains(s.kinds[version], kind) {
-		s.kinds[version] = append(s.kinds[version], kind)
+	if kind != "" {
+		s.kinds[gv] = append(s.kinds[gv], kind)
 	}
 }
 
-// isVersion tells a version from a kind, which begins with a capital letter.
-func isVersion(word string) bool { return word != "" && strings.ToLower(word[:1]) == word[:1] }
+// SplitAPI splits "v1", "apps/v1", "v1/Pod" and "apps/v1/Deployment" into version and kind, "" if it names none.
+func SplitAPI(api string) (version, kind string) {
+	words := strings.Split(api, "/")
+	if len(words) > 2 || len(words) == 2 && coreVersion.MatchString(words[0]) {
+		last := len(words) - 1
+		return strings.Join(words[:last], "/"), words[last]
+	}
+	return api, ""
+}
+
+// coreVersion is a version of the core group, which stands alone. Other groups do not have such names.
+var coreVersion = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
 
 type object = map[string]any
 
@@ -116,7 +124,7 @@ func (s *served) find(r *http.Request) (code int, body any) {
 	case "version":
 		return http.StatusOK, s.version
 	case "api":
-		return http.StatusOK, object{"kind": "APIVersions", "versions": s.versionsOf("")}
+		return http.StatusOK, object{"kind": "APIVersions", "versions": append([]string{}, s.versions[""]...)}
 	case "apis":
 		return http.StatusOK, object{"kind": "APIGroupList", "apiVersion": "v1", "groups": s.groupList()}
 	}
@@ -149,22 +157,6 @@ func failure(code int, reason string, r *http.Request) (int, any) {
 	}
 }
 
-// versionsOf lists the versions of a group.
-func (s *served) versionsOf(group string) []string {
-	versions := []string{}
-	for gv := range s.kinds {
-		in, version, found := strings.Cut(gv, "/")
-		if !found {
-			in, version = "", gv
-		}
-		if in == group {
-			versions = append(versions, version)
-		}
-	}
-	slices.Sort(versions)
-	return versions
-}
-
 func (s *served) groupList() []any {
 	groups := []any{}
 	for _, group := range s.groups {
@@ -172,7 +164,7 @@ func (s *served) groupList() []any {
 			continue
 		}
 		var versions []object
-		for _, version := range s.versionsOf(group) {
+		for _, version := range s.versions[group] {
 			versions = append(versions, object{"groupVersion": group + "/" + version, "version": version})
 		}
 		groups = append(groups, object{"name": group, "versions": versions, "preferredVersion": versions[0]})

@@ -13,7 +13,7 @@ import (
 )
 
 func TestAnswers(t *testing.T) {
-	apis := []string{"v1", "v1/Pod", "v1/Secret", "apps/v1/Deployment", "apps/v1", "acme.io/v1beta1", "acme.io/v1", "acme.io/v1/Web"}
+	apis := []string{"v1", "v1/Pod", "v1/Secret", "apps/v1/Deployment", "apps/v1", "acme.io/v1", "acme.io/v1/Web", "acme.io/v1beta1"}
 	s, err := Start(func() (Version, []string, error) { return Version{"v1.34.1", "1", "34+"}, apis, nil })
 	require.NoError(t, err)
 	defer s.Close()
@@ -61,6 +61,16 @@ func TestAnswers(t *testing.T) {
 	reply.Body.Close()
 	assert.Equal(t, http.StatusMethodNotAllowed, reply.StatusCode, "nothing is ever made here")
 	assert.Contains(t, string(s.Kubeconfig()), `server: "`+s.URL+`"`)
+}
+
+func TestSplitAPI(t *testing.T) {
+	for api, want := range map[string][2]string{
+		"v1": {"v1", ""}, "v1/Pod": {"v1", "Pod"}, "apps/v1": {"apps/v1", ""}, "apps/v1/Deployment": {"apps/v1", "Deployment"},
+		"acme.io/v1beta1/web": {"acme.io/v1beta1", "web"}, "v1/pod": {"v1", "pod"}, "vendor/v1": {"vendor/v1", ""},
+	} {
+		version, kind := SplitAPI(api)
+		assert.Equal(t, want, [2]string{version, kind}, api)
+	}
 }
 
 func TestDescriptionThatFails(t *testing.T) {

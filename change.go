@@ -201,14 +201,6 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 	return nil, false, c.fail(later, o)
 }
 
-// stale is the error if somebody else has changed the release since its upgrade was planned; nil if nobody has.
-func (c *change) stale(found found, rec *record) error {
-	if c.base == 0 || found != foundForeign || rec.Revision == c.base {
-		return nil
-	}
-	return c.failure(ErrPlanStale, rec, fmt.Errorf("it was planned over revision %d, and has revision %d", c.base, rec.Revision))
-}
-
 // fail ends a change that has nothing to remove, or nothing that is known.
 func (c *change) fail(ctx context.Context, o *observation) error {
 	switch {

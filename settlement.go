@@ -3,6 +3,7 @@ package helmexec
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -170,4 +171,12 @@ func (op *operation) judge(r *Release, now, since time.Time) found {
 		return foundLive
 	}
 	return foundDead
+}
+
+// stale is the error if somebody else has changed the release since its upgrade was planned; nil if nobody has.
+func (c *change) stale(found found, rec *record) error {
+	if c.base == 0 || found != foundForeign || rec.Revision == c.base {
+		return nil
+	}
+	return c.failure(ErrPlanStale, rec, fmt.Errorf("it was planned over revision %d, and has revision %d", c.base, rec.Revision))
 }

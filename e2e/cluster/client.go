@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,7 +34,19 @@ func (c *Cluster) Request(ctx context.Context, method, path string, body, result
 	return c.request(ctx, method, path, "application/json", body, result)
 }
 
-func (c *Cluster) request(ctx context.Context, method, path, accept string, body, result any) error {
+// request repeats what the apiserver has no time for: it says so, too, of a kind whose definition has just changed.
+func (c *Cluster) request(ctx context.Context, method, path, accept string, body, result any) (err error) {
+	busy := guarded.Poll(ctx, func(ctx context.Context) error {
+		var api *APIError
+		if err = c.requestOnce(ctx, method, path, accept, body, result); errors.As(err, &api) && api.Code == http.StatusTooManyRequests {
+			return err
+		}
+		return nil
+	})
+	return cmp.Or(busy, err)
+}
+
+func (c *Cluster) requestOnce(ctx context.Context, method, path, accept string, body, result any) error {
 	var text []byte
 	contentType := "application/json"
 	switch value := body.(type) {

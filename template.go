@@ -146,7 +146,7 @@ func (h *Helm) onEmpty(ctx context.Context, namespace string, describe func() (*
 		return err
 	}
 	// Another server may have had the port. Releases are of no concern, wherever the environment wants them kept.
-	env := []string{"KUBECACHEDIR=" + filepath.Join(dir, "cache"), "HELM_DRIVER=memory"}
+	env := []string{"KUBECACHEDIR=" + filepath.Join(dir, "cache"), "HELM_DRIVER=secret"}
 	for _, name := range []string{"APISERVER", "ASGROUPS", "ASUSER", "CAFILE", "CONTEXT", "INSECURE_SKIP_TLS_VERIFY", "TLS_SERVER_NAME", "TOKEN"} {
 		env = append(env, "HELM_KUBE"+name+"=")
 	}

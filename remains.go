@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/manifest"
 )
@@ -98,8 +96,8 @@ func (i *inventory) objects(why string) []Remain {
 
 // objectsToGo lists what an uninstall removes: everything except what the chart says to keep.
 func (i *inventory) objectsToGo(why string) []Remain {
-	return manifestObjects(i.manifest, i.namespace, RemainNotRemoved, func(o map[string]any) (string, bool) {
-		_, kept := keptByPolicy(o)
+	return manifestObjects(i.manifest, i.namespace, RemainNotRemoved, func(document map[string]any) (string, bool) {
+		_, kept := keptByPolicy(document)
 		return why, !kept
 	})
 }
@@ -156,11 +154,11 @@ func namespaceMade(name string) Remain {
 	return Remain{ObjectRef{Version: "v1", Kind: "Namespace", Name: name}, RemainNamespace, RemainUnknown, "made by the install if it did not exist; Helm never removes it"}
 }
 
-// keptByPolicy reports whether Helm leaves an object because of its resource policy. Helm knows
+// keptByPolicy reports whether Helm leaves the objects of a document because of its resource policy. Helm knows
 // only the policy keep, but leaves an object with any other value as well.
-func keptByPolicy(o map[string]any) (why string, kept bool) {
+func keptByPolicy(document map[string]any) (why string, kept bool) {
 	const policy = "helm.sh/resource-policy"
-	all, _ := field(o, "metadata", "annotations").(map[string]any)
+	all, _ := field(document, "metadata", "annotations").(map[string]any)
 	value, kept := all[policy]
 	text, _ := value.(string)
 	if strings.EqualFold(strings.TrimSpace(text), "keep") {
@@ -226,13 +224,17 @@ func volumeClaims(m Manifest, namespace string) []Remain {
 	return all
 }
 
-// manifestObjects lists the objects of a manifest that pick selects. Documents that do not parse
+// manifestObjects lists the objects of the documents that pick selects. Documents that do not parse
 // are left out: Helm would not have installed them.
-func manifestObjects(m Manifest, namespace string, cause RemainCause, pick func(map[string]any) (why string, ok bool)) []Remain {
+func manifestObjects(m Manifest, namespace string, cause RemainCause, pick func(document map[string]any) (why string, ok bool)) []Remain {
 	var all []Remain
-	objects, _ := m.Objects()
-	for _, o := range objects {
-		if why, ok := pick(o); ok {
+	documents, _ := m.Documents()
+	for _, document := range documents {
+		why, ok := pick(document.Whole)
+		if !ok {
+			continue
+		}
+		for _, o := range document.Objects {
 			all = append(all, Remain{refOf(o, namespace), cause, RemainUnknown, why})
 		}
 	}
@@ -328,18 +330,14 @@ func (c *change) rendered(ctx context.Context) (*inventory, error) {
 		phases["post-install"] = "Running"
 	}
 	made := &inventory{name: c.op.release, namespace: c.op.target.namespace, revision: 1, madeNamespace: c.opts.CreateNamespace && !madeByKubernetes(c.op.target.namespace), failing: true}
-	objects, _ := m.Objects()
-	for _, o := range objects {
-		text, err := yaml.Marshal(o)
-		if err != nil {
-			return nil, err
-		}
-		doc := "---\n" + string(text)
-		events, isHook := annotation(o, "helm.sh/hook")
-		kind, _ := field(o, "kind").(string)
+	documents, _ := m.Documents()
+	for _, document := range documents {
+		doc := "---\n" + string(document.Text)
+		events, isHook := annotation(document.Whole, "helm.sh/hook")
+		kind, _ := field(document.Whole, "kind").(string)
 		switch {
 		case isHook && !c.opts.NoHooks:
-			policies, _ := annotation(o, "helm.sh/hook-delete-policy")
+			policies, _ := annotation(document.Whole, "helm.sh/hook-delete-policy")
 			hk := &hook{
 				Kind: hexText(kind), Events: hexText(strings.ReplaceAll(events, ",", " ")), Manifest: hexText(doc),
 				DeletePolicies: hexText(strings.ReplaceAll(policies, ",", " ")),

@@ -102,6 +102,19 @@ metadata: {name: no-policy, annotations: {helm.sh/other: keep}}
 			`Secret team/null-policy (helm.sh/resource-policy: "", which Helm takes for keep)`,
 			`Secret team/other (helm.sh/resource-policy: "delete", which Helm takes for keep)`, "Secret team/s (helm.sh/resource-policy: keep)",
 		}},
+		{"a List to keep, and one whose items ask for it", record{Manifest: `
+apiVersion: v1
+kind: List
+metadata: {annotations: {helm.sh/resource-policy: keep}}
+items:
+- {apiVersion: v1, kind: Secret, metadata: {name: s}}
+- {apiVersion: v1, kind: Secret, metadata: {name: t}}
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Secret, metadata: {name: not-kept, annotations: {helm.sh/resource-policy: keep}}}
+`}, []string{"Secret team/s (helm.sh/resource-policy: keep)", "Secret team/t (helm.sh/resource-policy: keep)"}},
 		{"volume claims of a StatefulSet", record{Manifest: `
 apiVersion: apps/v1
 kind: StatefulSet
@@ -168,8 +181,13 @@ metadata: {name: wide}
 apiVersion: v1
 kind: Secret
 metadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}
+---
+apiVersion: v1
+kind: List
+metadata: {annotations: {helm.sh/resource-policy: keep}}
+items: [{apiVersion: v1, kind: Secret, metadata: {name: kept-too}}]
 `}
-	assert.Equal(t, []string{"Secret team/kept", "Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.inventory().objects("")))
+	assert.Equal(t, []string{"Secret team/kept", "Secret team/kept-too", "Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.inventory().objects("")))
 	assert.Equal(t, []string{"Service other/there", "Service team/here", "rbac.authorization.k8s.io/ClusterRole wide"}, remainNames(rec.inventory().objectsToGo("")))
 }
 

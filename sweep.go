@@ -3,6 +3,7 @@ package helmexec
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -177,6 +178,10 @@ func (h *Helm) sweepChart(rec *record, objects []Remain) (dir string, err error)
 		ref := refOf(o, rec.Namespace)
 		if !slices.ContainsFunc(objects, func(r Remain) bool { return r.ObjectRef == ref }) {
 			continue
+		}
+		// An item of a List is a document now. Helm took no notice of its annotations before, and must not now.
+		if annotations, ok := field(o, "metadata", "annotations").(map[string]any); ok {
+			maps.DeleteFunc(annotations, func(name string, _ any) bool { return strings.HasPrefix(name, "helm.sh/") })
 		}
 		doc, err := yaml.Marshal(o)
 		if err != nil {

@@ -14,14 +14,6 @@ import (
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
-// Document is one document of a manifest.
-type Document struct {
-	// Text is the document as a stream of its own.
-	Text Manifest
-	// Objects are what Kubernetes decodes from the text, as Manifest.Objects gives them but with numbers as json.Number.
-	Objects []map[string]any
-}
-
 // Canonical writes every document anew as Kubernetes decodes it: block style, keys sorted, without comments, anchors,
 // merges and repeated keys. Nobody can read such a text in two ways. Documents without content are left out; a List
 // stays one document.
@@ -69,7 +61,7 @@ func canonical(object map[string]any, size int) (d Document, err error) {
 	if bytes.Contains(d.Text, []byte(noValue)) {
 		return d, fmt.Errorf("it contains the text %q, which Helm removes", noValue)
 	}
-	d.Objects = decodedObjects(again)
+	d.Whole, d.Objects = again, decodedObjects(again)
 	return d, nil
 }
 

@@ -41,18 +41,43 @@ func (e *DocumentError) Error() string {
 // Unwrap returns ErrBadManifest and the cause.
 func (e *DocumentError) Unwrap() []error { return []error{ErrBadManifest, e.Err} }
 
+// Document is one document of a manifest, as Kubernetes decodes it: numbers are json.Number.
+type Document struct {
+	// Text is the document as a stream of its own.
+	Text Manifest
+	// Whole is what the document holds. Helm looks for its annotations (helm.sh/hook, helm.sh/resource-policy) here only:
+	// those of a List count, those of its items do not.
+	Whole map[string]any
+	// Objects are Whole, or its items where it is a list, with the kind and apiVersion that Kubernetes gives them.
+	Objects []map[string]any
+}
+
+// Documents decodes every document. Those without content are left out.
+//
+// Documents that cannot be read are reported in the error.
+func (m Manifest) Documents() ([]Document, error) {
+	var all []Document
+	err := m.read(context.Background(), func(doc *document) error {
+		whole, objects, err := doc.decode()
+		if whole != nil {
+			all = append(all, Document{Manifest(doc.Text), whole, objects})
+		}
+		return err
+	})
+	return all, err
+}
+
 // Objects decodes every document to the form that encoding/json gives (numbers are float64), as Kubernetes reads it. The
 // items of a list are returned in its place, with the kind and apiVersion that Kubernetes gives them. Documents without
 // content are left out.
 func (m Manifest) Objects() ([]map[string]any, error) {
+	documents, err := m.Documents()
 	var objects []map[string]any
-	err := m.read(context.Background(), func(doc *document) error {
-		_, found, err := doc.decode()
-		for _, object := range found {
+	for _, document := range documents {
+		for _, object := range document.Objects {
 			objects = append(objects, withFloats(object).(map[string]any))
 		}
-		return err
-	})
+	}
 	return objects, err
 }
 

@@ -131,7 +131,7 @@ func (b *bench) installs() error {
 		s := b.newSeed("seed-install", "KUBECONFIG="+c.Kubeconfig)
 		var ours, bare, seeds []cost
 		var processes int64
-		const rounds = 2
+		const rounds, seedRounds = 5, 2
 		for round := range rounds + 1 {
 			name := func(kind string, i int) string { return fmt.Sprintf("%s-%d-%d", kind, round, i) }
 			parts := []func() error{
@@ -175,6 +175,9 @@ func (b *bench) installs() error {
 			}
 			if round == 0 {
 				ours, bare = nil, nil // the first round warms the cluster
+				continue
+			}
+			if round > seedRounds {
 				continue
 			}
 			cost3, err := measure(func() error {

@@ -83,6 +83,7 @@ type Helm struct {
 	version   once[Version]
 	renders   renderMemory
 	withoutID sync.Map // targets whose namespace kube-system may not be read
+	clusters  sync.Map // by target without a namespace: the *Cluster that it last was
 }
 
 // New looks up the binary and makes the home. It starts no process.

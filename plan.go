@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -157,8 +158,9 @@ func (p *planner) install(ctx context.Context) (*Cluster, error) {
 	return cluster, p.h.onEmpty(ctx, p.target.namespace, func() (*Cluster, error) { return cluster, nil }, p.dryInstall)
 }
 
-// installMeanwhile lets helm start and read the chart while another one asks the cluster. asked is false if that one
-// failed, which may pass.
+// installMeanwhile renders while another helm asks the cluster: for the cluster as it was when it was last asked, and
+// again if it is not the same now. The first time, helm starts and reads the chart meanwhile. asked is false if the
+// question failed, which may pass.
 func (p *planner) installMeanwhile(ctx context.Context) (cluster *Cluster, err error, asked bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -171,13 +173,27 @@ func (p *planner) installMeanwhile(ctx context.Context) (cluster *Cluster, err e
 			cancel()
 		}
 	}()
+	answer := func() (*Cluster, error) { <-answered; return cluster, failed }
+	key := target{kubeconfig: p.target.kubeconfig, context: p.target.context}
+	before, _ := p.h.clusters.Load(key)
+	assumed, _ := before.(*Cluster)
+	describe := answer
+	if assumed != nil {
+		describe = func() (*Cluster, error) { return assumed, nil }
+	}
 	select {
 	case <-starts:
-		err = p.h.onEmpty(ctx, p.target.namespace, func() (*Cluster, error) { <-answered; return cluster, failed }, p.dryInstall)
+		err = p.h.onEmpty(ctx, p.target.namespace, describe, p.dryInstall)
 	case <-answered:
 	}
-	<-answered
-	return cluster, err, failed == nil
+	if cluster, failed = answer(); failed != nil {
+		return nil, err, false
+	}
+	p.h.clusters.Store(key, cluster)
+	if assumed != nil && !reflect.DeepEqual(assumed, cluster) {
+		err = p.h.onEmpty(ctx, p.target.namespace, answer, p.dryInstall)
+	}
+	return cluster, err, true
 }
 
 // askCluster returns the cluster that an install is for. The namespace is then known.

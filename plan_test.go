@@ -234,6 +234,29 @@ func TestPlanAsksTheClusterAgain(t *testing.T) {
 	assert.True(t, IsTransient(err))
 }
 
+// What the cluster was the last time is a guess: a plan is for what it is now.
+func TestPlanAfterTheClusterHasChanged(t *testing.T) {
+	h, fake := withFake(t, Config{Namespace: "team"})
+	chart := plannedChart(t)
+	require.NoError(t, os.RemoveAll(filepath.Join(chart, "crds")))
+	plan := func() (renders int) {
+		before := len(fake.Calls("dry-run install"))
+		p, err := h.Plan(t.Context(), "web", chart, PlanOptions{})
+		require.NoError(t, err)
+		assert.NotEmpty(t, p.Images)
+		return len(fake.Calls("dry-run install")) - before
+	}
+	assert.Equal(t, 1, plan(), "the first time helm waits for the answer")
+	assert.Equal(t, 1, plan(), "the cluster is what it was")
+	fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+		reply := fake.Perform(c)
+		reply.Stdout = strings.ReplaceAll(reply.Stdout, "batch/v1", "batch/v2")
+		return reply
+	})
+	assert.Equal(t, 2, plan(), "it has changed")
+	assert.Equal(t, 1, plan(), "and is as it was again")
+}
+
 func TestPlanRefusesTheCallersMistakes(t *testing.T) {
 	h := withoutHelm(t)
 	for _, opts := range []PlanOptions{{ReuseValues: true}, {Upgrade: true, ReuseValues: true, ResetThenReuseValues: true}, {Kubeconfig: "\x00"},

@@ -43,15 +43,15 @@ func (h *Helm) Cluster(ctx context.Context, opts ClusterOptions) (*Cluster, erro
 }
 
 // capabilitiesChart prints what a chart can learn about a cluster, and the namespace that helm takes without one. It is
-// ours.
+// ours. What it prints is a hook, because helm asks the cluster about everything else that it prints.
 var capabilitiesChart = map[string]string{
-	"Chart.yaml":  "apiVersion: v2\nname: capabilities\nversion: 2.0.0\n",
+	"Chart.yaml":  "apiVersion: v2\nname: capabilities\nversion: 2.1.0\n",
 	"values.yaml": "identify: true\n",
 	"templates/capabilities.yaml": `{{- $id := "" }}
 {{- if .Values.identify }}{{ with lookup "v1" "Namespace" "" "kube-system" }}{{ $id = .metadata.uid }}{{ end }}{{ end -}}
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: helmexec-capabilities}
+metadata: {name: helmexec-capabilities, annotations: {helm.sh/hook: pre-install}}
 data:
   namespace: {{ .Release.Namespace | toJson }}
   id: {{ $id | toJson }}
@@ -91,10 +91,11 @@ func (h *Helm) capabilities(ctx context.Context, a args, starts func()) (*Cluste
 	if err != nil {
 		return nil, "", err
 	}
-	a.add("--", "helmexec-capabilities", dir)
+	a.add("--disable-openapi-validation", "--", "helmexec-capabilities", dir)
+	env := []string{kubeCacheBelow(filepath.Join(dir, "Chart.yaml"))}
 	var out []byte
 	run := func() (err error) {
-		out, err = h.run(ctx, invocation{args: a, limits: h.rendering(), starts: starts})
+		out, err = h.run(ctx, invocation{args: a, limits: h.rendering(), env: env, starts: starts})
 		return err
 	}
 	if starts != nil {
@@ -122,6 +123,10 @@ func (h *Helm) capabilities(ctx context.Context, a args, starts func()) (*Cluste
 	return c, printed.Data.Namespace, nil
 }
 
+// kubeCacheBelow is the environment of a helm that keeps nothing of what it learns of a cluster, which takes longer than
+// it saves: there cannot be a folder below a file.
+func kubeCacheBelow(file string) string { return "KUBECACHEDIR=" + file }
+
 // onEmpty lets helm render for a cluster as if there were no objects in it: helm gets the target and the environment
 // for that. describe may wait until the cluster is known; helm then waits too.
 func (h *Helm) onEmpty(ctx context.Context, namespace string, describe func() (*Cluster, error), helm func(context.Context, target, []string) error) error {
@@ -145,8 +150,9 @@ func (h *Helm) onEmpty(ctx context.Context, namespace string, describe func() (*
 	if err := os.WriteFile(kubeconfig, server.Kubeconfig(), 0o600); err != nil {
 		return err
 	}
-	// Another server may have had the port. Releases are of no concern, wherever the environment wants them kept.
-	env := []string{"KUBECACHEDIR=" + filepath.Join(dir, "cache"), "HELM_DRIVER=secret"}
+	// Helm would keep it by the server's address, which another server may have had. Releases are of no concern, wherever
+	// the environment wants them kept.
+	env := []string{kubeCacheBelow(kubeconfig), "HELM_DRIVER=secret"}
 	for _, name := range []string{"APISERVER", "ASGROUPS", "ASUSER", "CAFILE", "CONTEXT", "INSECURE_SKIP_TLS_VERIFY", "TLS_SERVER_NAME", "TOKEN"} {
 		env = append(env, "HELM_KUBE"+name+"=")
 	}

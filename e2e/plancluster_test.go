@@ -31,10 +31,13 @@ data:
 // among it. Only its look-ups find nothing.
 func plannedForTheClusterAsItIs(b *bed) {
 	group := b.helm + ".told.example"
+	tells := told + "  apis: {{ .Capabilities.APIVersions | toStrings | sortAlpha | join \" \" | quote }}\n"
+	without := b.folder(map[string]string{"a.yaml": tells})
+	b.plan("without", without, helmexec.PlanOptions{})
 	chart := b.folder(map[string]string{
 		"crds/a.yaml": "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things." + group + "}\n" +
 			"spec: {group: " + group + ", scope: Namespaced, names: {kind: Thing, plural: things, singular: thing}, versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]}\n",
-		"a.yaml": told + "  apis: {{ .Capabilities.APIVersions | toStrings | sortAlpha | join \" \" | quote }}\n",
+		"a.yaml": tells,
 	})
 	planned := b.toldBy(b.plan("web", chart, helmexec.PlanOptions{}).Manifest())
 	b.must(second(b.h.Install(b.ctx, "web", chart, helmexec.InstallOptions{})))
@@ -52,6 +55,10 @@ func plannedForTheClusterAsItIs(b *bed) {
 				b.Errorf("%s: planned with %q, installed with %q", key, here, there)
 			}
 		}
+	}
+	// The cluster is another one than at the plan before.
+	if apis := b.toldBy(b.plan("without", without, helmexec.PlanOptions{}).Manifest())["apis"]; !strings.Contains(fmt.Sprint(apis), group+"/v1/Thing") {
+		b.Errorf("planned with %v", apis)
 	}
 	b.must(second(b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: patient})))
 	b.must(b.cluster.Request(b.ctx, http.MethodDelete, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things."+group, nil, nil))

@@ -14,24 +14,32 @@ import (
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
-// Canonical writes every document anew as Kubernetes decodes it, one stream a document: block style, keys sorted,
-// without comments, anchors, merges and repeated keys. Nobody can read such a text in two ways. Documents without
-// content are left out; a List stays one document.
+// Document is one document of a manifest.
+type Document struct {
+	// Text is the document as a stream of its own.
+	Text Manifest
+	// Objects are what Kubernetes decodes from the text, as Manifest.Objects gives them but with numbers as json.Number.
+	Objects []map[string]any
+}
+
+// Canonical writes every document anew as Kubernetes decodes it: block style, keys sorted, without comments, anchors,
+// merges and repeated keys. Nobody can read such a text in two ways. Documents without content are left out; a List
+// stays one document.
 //
 // Unlike the other methods it gives nothing if a document is bad: what was left out could be what matters.
 // ErrBadManifest, also for a text that Helm would change ("<no value>").
-func (m Manifest) Canonical(ctx context.Context) ([]Manifest, error) {
-	var all []Manifest
+func (m Manifest) Canonical(ctx context.Context) ([]Document, error) {
+	var all []Document
 	err := m.read(ctx, func(doc *document) error {
 		object, _, err := doc.decode()
 		if err != nil || object == nil {
 			return err
 		}
-		text, err := canonical(object, len(doc.Text))
+		document, err := canonical(object, len(doc.Text))
 		if err != nil {
 			return doc.fail(err)
 		}
-		all = append(all, text)
+		all = append(all, document)
 		return nil
 	})
 	if err != nil {
@@ -44,25 +52,25 @@ func (m Manifest) Canonical(ctx context.Context) ([]Manifest, error) {
 const noValue = "<no value>"
 
 // canonical writes an object that was read from a number of bytes.
-func canonical(object map[string]any, size int) (Manifest, error) {
+func canonical(object map[string]any, size int) (d Document, err error) {
 	if room := minIndentation + indentationPerByte*size; indentation(object, 0, room) > room {
-		return nil, errTooIndented
+		return d, errTooIndented
 	}
 	if err := checkHead(object); err != nil {
-		return nil, err
+		return d, err
 	}
-	text, err := yaml.Marshal(object)
-	if err != nil {
-		return nil, err
+	if d.Text, err = yaml.Marshal(object); err != nil {
+		return d, err
 	}
-	var again any
-	if err := yaml.Unmarshal(text, &again, safeyaml.UseNumber); err != nil || !sameValue(object, again) {
-		return nil, errors.New("it cannot be written so that it reads the same")
+	var again map[string]any
+	if err := yaml.Unmarshal(d.Text, &again, safeyaml.UseNumber); err != nil || !sameValue(object, again) {
+		return d, errors.New("it cannot be written so that it reads the same")
 	}
-	if bytes.Contains(text, []byte(noValue)) {
-		return nil, fmt.Errorf("it contains the text %q, which Helm removes", noValue)
+	if bytes.Contains(d.Text, []byte(noValue)) {
+		return d, fmt.Errorf("it contains the text %q, which Helm removes", noValue)
 	}
-	return text, nil
+	d.Objects = decodedObjects(again)
+	return d, nil
 }
 
 // checkHead refuses keys that Helm, which does not mind their case, takes for others that name an object or make it a

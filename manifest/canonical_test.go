@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ func TestCanonical(t *testing.T) {
 		{name: "an indented document", text: "  kind: Pod\n  apiVersion: v1\n", want: []string{pod}},
 		{name: "lone carriage returns", text: "kind: Pod\rapiVersion: v1\r", want: []string{pod}},
 		{name: "merges and aliases", text: "kind: &a x\nb: *a\n<<: {kind: Pod, b: c}\n", want: []string{"b: c\nkind: Pod\n"}},
+		{name: "a List", text: "kind: PodList\napiVersion: v1\nitems: [{spec: {a: 1e2}}]\n", want: []string{"apiVersion: v1\nitems:\n- apiVersion: v1\n  kind: Pod\n  spec:\n    a: 100\nkind: PodList\n"}},
 		{name: "no object", text: "- a\n", says: "not a mapping"},
 		{name: "no kind", text: "apiVersion: v1\nitems: [{kind: Pod}]\n", says: "no kind"},
 		{name: "a kind that is a number", text: "kind: 5\n", says: "no kind"},
@@ -49,10 +51,19 @@ func TestCanonical(t *testing.T) {
 			}
 			require.NoError(t, err)
 			var got []string
-			for _, text := range all {
-				got = append(got, string(text))
+			for _, document := range all {
+				got = append(got, string(document.Text))
 			}
 			assert.Equal(t, test.want, got)
+			for _, document := range all {
+				objects, err := document.Text.Objects()
+				require.NoError(t, err)
+				text, err := json.Marshal(document.Objects)
+				require.NoError(t, err)
+				want, err := json.Marshal(objects)
+				require.NoError(t, err)
+				assert.JSONEq(t, string(want), string(text))
+			}
 			again, err := Manifest("---\n" + strings.Join(got, "---\n")).Canonical(t.Context())
 			require.NoError(t, err)
 			assert.Equal(t, all, again)

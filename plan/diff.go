@@ -24,7 +24,7 @@ func (p *Plan) Diff(ctx context.Context, before manifest.Manifest) ([]Difference
 	if err != nil {
 		return nil, err
 	}
-	was, err := p.byObject(ctx, old)
+	was, err := p.byObject(ctx, new(Plan).keep(old))
 	if err != nil {
 		return nil, err
 	}

@@ -13,12 +13,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/manifest"
 )
 
@@ -79,6 +81,8 @@ type Plan struct {
 	defaults  chart.Values
 	documents []manifest.Manifest // canonical, objects and hooks
 	crds      []manifest.Manifest // canonical
+	contents  []map[string]any    // of the objects of documents and crds, in their order
+	places    []manifest.Place    // where they are
 }
 
 // New makes a plan.
@@ -101,17 +105,41 @@ func New(ctx context.Context, in Input) (*Plan, error) {
 	if err := p.checkCluster(); err != nil {
 		return nil, err
 	}
-	var err error
-	if p.documents, err = in.Rendered.Canonical(ctx); err != nil {
+	rendered, err := in.Rendered.Canonical(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if p.crds, err = in.CRDs.Canonical(ctx); err != nil {
+	crds, err := in.CRDs.Canonical(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("crds: %w", err)
 	}
+	p.documents, p.crds = p.keep(rendered), p.keep(crds)
 	if err := p.derive(ctx); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// keep gives the texts of documents, and keeps what is in them.
+func (p *Plan) keep(documents []manifest.Document) []manifest.Manifest {
+	var texts []manifest.Manifest
+	for _, document := range documents {
+		texts = append(texts, document.Text)
+		p.contents = append(p.contents, document.Objects...)
+	}
+	return texts
+}
+
+// All gives every object, hook and CRD of the plan with its content, as Kubernetes decodes it: a number is a json.Number.
+// The content is the plan's own and must not be changed.
+func (p *Plan) All() iter.Seq2[manifest.Place, map[string]any] {
+	return func(yield func(manifest.Place, map[string]any) bool) {
+		for i, place := range p.places {
+			if !yield(place, p.contents[i]) {
+				return
+			}
+		}
+	}
 }
 
 // checkCluster refuses what is not fit for a template.
@@ -173,8 +201,21 @@ type Finding struct {
 	Rule   string // its name
 	Object manifest.ObjectRef
 	Path   string // in the object, "" for all of it
-	Value  string
+	Value  string // what stands there, "" for what is missing; a part of what is long
 	Text   string // what is wrong, for people
+}
+
+// String is a printable line: rule, object, path, text and value.
+func (f Finding) String() string {
+	line := f.Rule + ": " + f.Object.String()
+	if f.Path != "" {
+		line += " " + f.Path
+	}
+	line += ": " + f.Text
+	if f.Value != "" {
+		line += ": " + f.Value
+	}
+	return redact.Line(line)
 }
 
 // Rule finds faults in a plan.
@@ -200,6 +241,10 @@ func (p *Plan) derive(ctx context.Context) error {
 	p.CRDs, errs[3] = crds.IndexContext(ctx)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
+	}
+	p.places = slices.Concat(places, p.CRDs)
+	if len(p.places) != len(p.contents) {
+		return fmt.Errorf("%w: its text has %d objects, of which Kubernetes decodes %d", ErrBadManifest, len(p.places), len(p.contents))
 	}
 	p.Objects, p.Hooks = nil, nil
 	seen, twice := map[manifest.ObjectRef]bool{}, map[int][]manifest.ObjectRef{}

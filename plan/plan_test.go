@@ -123,6 +123,32 @@ func TestCheck(t *testing.T) {
 	assert.Equal(t, "acme/web:1", findings[0].Value)
 }
 
+// All has every object once, with its place and what Kubernetes decodes.
+func TestAll(t *testing.T) {
+	in := input("kind: PodList\napiVersion: v1\nitems: [{metadata: {name: a}}, {metadata: {name: b}, spec: {priority: 0x10}}]\n---\n" +
+		"kind: Job\nmetadata: {name: c, annotations: {helm.sh/hook: test}}\n")
+	in.CRDs = manifest.Manifest("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: d}\n")
+	p, err := New(t.Context(), in)
+	require.NoError(t, err)
+	var got []string
+	for place, content := range p.All() {
+		got = append(got, fmt.Sprint(place.Object.Kind, place.Object.Name, place.Hooks, content["kind"], content["metadata"].(map[string]any)["name"], content["spec"]))
+	}
+	assert.Equal(t, []string{
+		"Poda[]Poda<nil>", "Podb[]Podbmap[priority:16]", "Jobc[test]Jobc<nil>", "CustomResourceDefinitiond[]CustomResourceDefinitiond<nil>",
+	}, got)
+	for place := range p.All() {
+		assert.Equal(t, "a", place.Object.Name)
+		break
+	}
+}
+
+func TestFindingString(t *testing.T) {
+	f := Finding{Rule: "images", Object: manifest.ObjectRef{Group: "apps", Kind: "Deployment", Name: "web"}, Path: "spec.image", Text: "is from elsewhere", Value: "evil/x\n"}
+	assert.Equal(t, `images: apps/Deployment web spec.image: is from elsewhere: evil/x\n`, f.String())
+	assert.Equal(t, "kinds: Pod a: is not allowed", Finding{Rule: "kinds", Object: manifest.ObjectRef{Kind: "Pod", Name: "a"}, Text: "is not allowed"}.String())
+}
+
 func TestSaveAndLoad(t *testing.T) {
 	p := planOf(t, pod)
 	p.Notes = "hello"

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -50,6 +51,10 @@ func (p *pod) addContainers(lists ...string) {
 // podIn is the pod spec that a mapping of a custom resource is; nil if it is none. A template of an Argo workflow, with
 // its container or script, is one.
 func podIn(f *field) *pod {
+	fields := f.keys()
+	if !slices.ContainsFunc([]string{"containers", "initContainers", "ephemeralContainers", "sidecars", "container", "script"}, func(key string) bool { return fields[key] != nil }) {
+		return nil
+	}
 	p := &pod{of: f.of, spec: f}
 	p.addContainers("initContainers", "containers", "ephemeralContainers", "sidecars")
 	for _, key := range []string{"container", "script"} {
@@ -75,6 +80,12 @@ func podIn(f *field) *pod {
 	return p
 }
 
+// podFields are what the controls read in a pod spec or a container, beside the security contexts.
+var podFields = map[string]bool{
+	"hostNetwork": true, "hostPID": true, "hostIPC": true, "volumes": true, "ports": true,
+	"livenessProbe": true, "readinessProbe": true, "startupProbe": true, "lifecycle": true,
+}
+
 // anyPods gives every mapping of the custom resources as what it would be in a pod: the spec, a container, or something
 // with a security context. Whatever an operator makes of it, it does not ask for what these fields ask for in a pod.
 func (v *view) anyPods(visit func(*pod)) {
@@ -91,13 +102,17 @@ func (v *view) anyPods(visit func(*pod)) {
 				return false
 			}
 			p := &pod{of: s, metadata: &field{of: s, up: f, key: "metadata"}, spec: f, containers: []*field{f}}
+			matters := false
 			for key := range fields {
+				matters = matters || podFields[key]
 				if strings.HasSuffix(key, "ecurityContext") {
 					p.contexts = append(p.contexts, f.get(key))
 				}
 			}
 			p.podContexts = p.contexts
-			visit(p)
+			if matters || len(p.contexts) > 0 {
+				visit(p)
+			}
 			return true
 		})
 	}

@@ -95,23 +95,47 @@ func hooks(allowed []string) check {
 	}}
 }
 
-// Removable allows nothing that lets objects outlive the release, or go with something else: finalizers, owners, and the
-// annotation helm.sh/resource-policy.
+// Removable allows nothing that lets objects outlive the release, or go with something else: finalizers, owners, the
+// annotation helm.sh/resource-policy, and pods that may take more than an hour to end.
 func Removable() plan.Rule { return removable().rule() }
+
+const maxGrace = 3600 // seconds
 
 func removable() check {
 	return check{"removable", func(v *view) {
 		for _, s := range v.subjects {
-			metadata := s.root.get("metadata")
-			if f := metadata.get("finalizers"); len(f.items()) > 0 {
-				f.fault("keeps the object until somebody removes it")
-			}
-			if f := metadata.get("ownerReferences"); len(f.items()) > 0 {
-				f.fault("makes the object that of another one")
-			}
-			if f := metadata.at("annotations", "helm.sh/resource-policy"); f.value != nil {
+			lasting(s.root.get("metadata"))
+			if f := s.root.at("metadata", "annotations", "helm.sh/resource-policy"); f.value != nil {
 				f.fault("makes Helm leave the object behind")
+			}
+			switch {
+			case s.is("apps", "StatefulSet"):
+				for _, claim := range s.root.at("spec", "volumeClaimTemplates").items() {
+					lasting(claim.get("metadata"))
+				}
+			case s.is("batch", "CronJob"):
+				lasting(s.root.at("spec", "jobTemplate", "metadata"))
+			}
+		}
+		for _, p := range v.pods {
+			lasting(p.metadata)
+			for _, volume := range p.volumes() {
+				lasting(volume.at("ephemeral", "volumeClaimTemplate", "metadata"))
+			}
+			f := p.spec.get("terminationGracePeriodSeconds")
+			if seconds, ok := f.integer(); ok && seconds > maxGrace {
+				f.fault("lets the pod take more than an hour to end")
 			}
 		}
 	}}
+}
+
+// lasting reports what keeps an object, or gives it to another one.
+func lasting(metadata *field) {
+	if f := metadata.get("finalizers"); len(f.items()) > 0 {
+		f.fault("keeps the object until somebody removes it")
+	}
+	if f := metadata.get("ownerReferences"); len(f.items()) > 0 {
+		f.fault("makes the object that of another one")
+	}
 }

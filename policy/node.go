@@ -67,8 +67,8 @@ func volumes(types []string) check {
 }
 
 // Devices allows only devices of these names: extended resources ("nvidia.com/gpu") and, for claims, device classes
-// ("gpu.nvidia.com"). Raw disks, claims with the rights of an administrator, and accelerators that a pod uses without a
-// request are not allowed.
+// ("gpu.nvidia.com"). Raw disks, claims with the rights of an administrator, and accelerators that a pod uses
+// without a request or in an amount that does not show are not allowed.
 func Devices(allowed ...string) plan.Rule { return devices(allowed).rule() }
 
 func devices(allowed []string) check {
@@ -77,6 +77,12 @@ func devices(allowed []string) check {
 			for _, container := range p.containers {
 				if f := container.get("volumeDevices"); len(f.items()) > 0 {
 					f.fault("is a raw disk")
+				}
+				for _, f := range container.get("env").items() {
+					name, value := f.get("name").text(), f.get("value")
+					if slices.Contains(visibleDevices, name) && value.value != nil && value.value != "" && value.value != "void" && value.value != "none" {
+						value.fault("makes the runtime give accelerators to a container, whoever requested them")
+					}
 				}
 			}
 			for _, resources := range p.resources() {
@@ -108,11 +114,17 @@ func devices(allowed []string) check {
 			}
 		}
 		for _, w := range v.plan.GPUs.Warnings {
-			if w.Problem == manifest.GPUNotAsked {
-				v.faultPlace(w.Place, "", "uses an accelerator without a request: "+w.Message)
+			if w.Problem == manifest.GPUNotAsked || w.Problem == manifest.GPUOtherMeans {
+				v.faultPlace(w.Place, "", "uses an accelerator in an amount that the plan does not say: "+w.Message)
 			}
 		}
 	}}
+}
+
+// visibleDevices are variables by which container runtimes give accelerators to a container.
+var visibleDevices = []string{
+	"AMD_VISIBLE_DEVICES", "ASCEND_VISIBLE_DEVICES", "CAMBRICON_VISIBLE_DEVICES", "HABANA_VISIBLE_DEVICES", "METAX_VISIBLE_DEVICES",
+	"MTHREADS_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
 }
 
 // resources gives what the pod and its containers request.
@@ -131,8 +143,14 @@ func isExtended(name string) bool {
 }
 
 // Tokens allows no token of the cluster in a pod: automountServiceAccountToken must be false for it or its
-// ServiceAccount, no volume may project a token or certificate, and no Secret may hold a token.
+// ServiceAccount, no volume may project a token or certificate, no Secret may hold a token, and no ServiceAccount may be one
+// of AWS, Azure or Google.
 func Tokens() plan.Rule { return tokens(true).rule() }
+
+// cloudAccounts are annotations that give pods the rights of an account outside of the cluster.
+var cloudAccounts = []string{
+	"azure.workload.identity/client-id", "eks.amazonaws.com/role-arn", "iam.gke.io/gcp-service-account",
+}
 
 // tokens allows the token that every pod gets unless it is switched off, if mounted is not set.
 func tokens(mounted bool) check {
@@ -156,6 +174,11 @@ func tokens(mounted bool) check {
 			}
 		}
 		for _, s := range v.subjects {
+			for _, key := range cloudAccounts {
+				if f := s.root.at("metadata", "annotations", key); s.is("", "ServiceAccount") && f.value != nil {
+					f.fault("makes the account one of a cloud")
+				}
+			}
 			if f := s.root.get("type"); s.is("", "Secret") && f.value == "kubernetes.io/service-account-token" {
 				f.fault("is a token that does not expire")
 			}
@@ -174,7 +197,8 @@ func (v *view) hasNoToken(p *pod) bool {
 }
 
 // Scheduling leaves it to the cluster where pods run and in whose place: no node by name, no priority, scheduler or
-// runtime of their own, and tolerations only of taints with these keys ("nvidia.com/gpu").
+// runtime of their own, nothing that depends on pods in other namespaces, and tolerations only of taints with these keys
+// ("nvidia.com/gpu").
 func Scheduling(tolerated ...string) plan.Rule { return scheduling(tolerated).rule() }
 
 func scheduling(tolerated []string) check {
@@ -185,6 +209,15 @@ func scheduling(tolerated []string) check {
 				if f.value != nil && f.value != "" && !(key == "schedulerName" && f.value == "default-scheduler") {
 					f.fault("chooses what the cluster should choose")
 				}
+			}
+			// The pods of others go nowhere where a pod runs that keeps them away.
+			for _, kind := range []string{"podAffinity", "podAntiAffinity"} {
+				below(p.spec.at("affinity", kind), func(f *field) bool {
+					if f.key == "namespaceSelector" && f.value != nil || f.key == "namespaces" && len(f.items()) > 0 {
+						f.fault("depends on pods in other namespaces, and may keep them away")
+					}
+					return true
+				})
 			}
 			for _, toleration := range p.spec.get("tolerations").items() {
 				key := toleration.get("key")

@@ -41,7 +41,10 @@ func TestDevices(t *testing.T) {
 		{"another class", claim("firstAvailable: [{name: a, deviceClassName: nic.io}]"), []string{"devices spec.spec.devices.requests[0].firstAvailable[0].deviceClassName = nic.io"}},
 		{"as an administrator", claim("exactly: {deviceClassName: gpu.nvidia.com, adminAccess: true}"), []string{"devices spec.spec.devices.requests[0].exactly.adminAccess = true"}},
 		{"a raw disk", container("volumeDevices: [{name: a, devicePath: /dev/a}]"), []string{"devices spec.containers[0].volumeDevices ="}},
-		{"not asked for", container("env: [{name: NVIDIA_VISIBLE_DEVICES, value: all}]"), []string{"devices spec.containers[0] ="}},
+		{"not asked for", container("env: [{name: NVIDIA_VISIBLE_DEVICES, value: all}]"), []string{"devices spec.containers[0].env[0].value = all", "devices spec.containers[0] ="}},
+		{"not asked for by this container", podWith("containers: [{name: a, image: a, resources: {limits: {nvidia.com/gpu: 1}}}, {name: b, image: b, env: [{name: NVIDIA_VISIBLE_DEVICES, value: all}]}]"), []string{"devices spec.containers[1].env[0].value = all"}},
+		{"no accelerator", container("env: [{name: NVIDIA_VISIBLE_DEVICES, value: void}]"), nil},
+		{"a part of one", strings.ReplaceAll(container("resources: {limits: {cpu: 1}}"), "metadata: {name: a}", "metadata: {name: a, annotations: {gpu-fraction: '0.5'}}"), []string{"devices spec ="}},
 	})
 }
 
@@ -57,6 +60,7 @@ func TestTokens(t *testing.T) {
 		{"no boolean", podWith("automountServiceAccountToken: 'false'"), []string{"tokens spec.automountServiceAccountToken = false"}},
 		{"projected", podWith(off + ", volumes: [{name: a, projected: {sources: [{serviceAccountToken: {audience: vault, path: t}}]}}]"), []string{"tokens spec.volumes[0].projected.sources[0].serviceAccountToken ="}},
 		{"a certificate", podWith(off + ", volumes: [{name: a, projected: {sources: [{podCertificate: {signerName: s}}]}}]"), []string{"tokens spec.volumes[0].projected.sources[0].podCertificate ="}},
+		{"an account of a cloud", strings.ReplaceAll(object("v1", "ServiceAccount", ""), "name: x", "name: x, annotations: {eks.amazonaws.com/role-arn: r}"), []string{`tokens metadata.annotations["eks.amazonaws.com/role-arn"] = r`}},
 		{"a Secret", object("v1", "Secret", "type: kubernetes.io/service-account-token"), []string{"tokens type = kubernetes.io/service-account-token"}},
 	})
 }
@@ -69,6 +73,9 @@ func TestScheduling(t *testing.T) {
 		{"the control plane", podWith("tolerations: [{key: node-role.kubernetes.io/control-plane}]"), []string{"scheduling spec.tolerations[0].key = node-role.kubernetes.io/control-plane"}},
 		{"a node", podWith("nodeName: worker"), []string{"scheduling spec.nodeName = worker"}},
 		{"a priority", podWith("priorityClassName: system-node-critical, priority: 2000001000"), []string{"scheduling spec.priorityClassName = system-node-critical", "scheduling spec.priority = 2000001000"}},
+		{"pods beside its own", podWith("affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: t, labelSelector: {}}]}}"), nil},
+		{"away from the pods of all", podWith("affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: t, labelSelector: {}, namespaceSelector: {}}]}}"), []string{"scheduling spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaceSelector ="}},
+		{"away from the pods of some", podWith("affinity: {podAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{podAffinityTerm: {namespaces: [theirs]}}]}}"), []string{"scheduling spec.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.namespaces = theirs"}},
 		{"a runtime", podWith("runtimeClassName: r, schedulerName: s"), []string{"scheduling spec.runtimeClassName = r", "scheduling spec.schedulerName = s"}},
 	})
 }

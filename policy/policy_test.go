@@ -200,6 +200,12 @@ func TestRemovable(t *testing.T) {
 		{"no finalizers", with("finalizers: []"), nil},
 		{"finalizers", with("finalizers: [evil.io/keep]"), []string{"removable metadata.finalizers = evil.io/keep"}},
 		{"finalizers that are no list", with("finalizers: evil.io/keep"), []string{"removable metadata.finalizers = evil.io/keep"}},
+		{"an end in time", podWith("terminationGracePeriodSeconds: 3600"), nil},
+		{"no end in time", podWith("terminationGracePeriodSeconds: 3601"), []string{"removable spec.terminationGracePeriodSeconds = 3601"}},
+		{"of pods", object("apps/v1", "Deployment", "spec: {template: {metadata: {finalizers: [a.io/b]}}}"), []string{"removable spec.template.metadata.finalizers = a.io/b"}},
+		{"of jobs", object("batch/v1", "CronJob", "spec: {jobTemplate: {metadata: {finalizers: [a.io/b]}}}"), []string{"removable spec.jobTemplate.metadata.finalizers = a.io/b"}},
+		{"of claims", object("apps/v1", "StatefulSet", "spec: {volumeClaimTemplates: [{metadata: {finalizers: [a.io/b]}}]}"), []string{"removable spec.volumeClaimTemplates[0].metadata.finalizers = a.io/b"}},
+		{"of claims of pods", podWith("volumes: [{name: a, ephemeral: {volumeClaimTemplate: {metadata: {finalizers: [a.io/b]}}}}]"), []string{"removable spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.finalizers = a.io/b"}},
 		{"an owner", with("ownerReferences: [{kind: Node, name: n}]"), []string{"removable metadata.ownerReferences ="}},
 		{"kept", with("annotations: {helm.sh/resource-policy: keep}"), []string{`removable metadata.annotations["helm.sh/resource-policy"] = keep`}},
 	})

@@ -66,7 +66,7 @@ func object(apiVersion, kind, fields string) string {
 	return fmt.Sprintf("---\napiVersion: %s\nkind: %s\nmetadata: {name: x}\n%s\n", apiVersion, kind, fields)
 }
 
-// others is what pods of other kinds look like, each with the same spec at its own place.
+// A pod is found in every kind that has one, and in custom resources, each at its own place.
 func TestPodsOfEveryKind(t *testing.T) {
 	for kind, way := range map[string]string{
 		"v1 Pod": "", "v1 PodTemplate": "template", "v1 ReplicationController": "spec.template", "apps/v1 Deployment": "spec.template",

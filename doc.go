@@ -51,8 +51,8 @@
 //
 // What a chart renders to can be another thing at each render, and another thing to each reader.
 // [Helm.Plan] renders a chart once and shows what it would run: images, GPUs, objects, hooks, CRDs, as
-// Kubernetes reads them. [Helm.Apply] installs or upgrades exactly that. Package plan has the type; the
-// file docs/plan.md of the source has the details.
+// Kubernetes reads them. [Helm.Apply] installs or upgrades exactly that. Package plan has the type, package
+// policy rules that decide whether it may run; docs/plan.md and docs/policy.md of the source have the details.
 //
 // # Images and GPUs
 //

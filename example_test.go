@@ -6,7 +6,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/policy"
 )
 
 // One SUT through one job: what it is, what it needs, install, measure, remove.
@@ -33,11 +33,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	images := plan.Images // of every object and hook
-	for _, use := range slices.Concat(images.Images, images.Invalid, images.Unresolved) {
-		if use.Reference.Registry != "registry.example" { // an image that is not known has no reference
-			log.Fatalf("%s runs %s", use.Object, use.Image)
-		}
+	for _, finding := range plan.Check(policy.Tenant(policy.TenantOptions{Registries: []string{"registry.example"}})) {
+		log.Fatal(finding) // of any object or hook: rule, object, path and what is wrong
 	}
 
 	_, err = helm.Apply(ctx, plan, helmexec.ApplyOptions{ // exactly what was checked

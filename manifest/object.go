@@ -27,26 +27,10 @@ func (r ObjectRef) String() string {
 // In fills in the namespace in which an object without one is created. Kubernetes' own kinds without a namespace stay
 // without; for a custom resource the manifest does not say, so it gets the namespace.
 func (r ObjectRef) In(namespace string) ObjectRef {
-	if r.Namespace == "" && !clusterScoped[r.Group+"/"+r.Kind] {
+	if r.Namespace == "" && r.Scope() != ClusterScope {
 		r.Namespace = namespace
 	}
 	return r
-}
-
-// clusterScoped are the kinds of Kubernetes itself that have no namespace.
-var clusterScoped = map[string]bool{
-	"/Namespace": true, "/Node": true, "/PersistentVolume": true,
-	"rbac.authorization.k8s.io/ClusterRole": true, "rbac.authorization.k8s.io/ClusterRoleBinding": true,
-	"apiextensions.k8s.io/CustomResourceDefinition": true, "apiregistration.k8s.io/APIService": true,
-	"admissionregistration.k8s.io/MutatingWebhookConfiguration": true, "admissionregistration.k8s.io/ValidatingWebhookConfiguration": true,
-	"admissionregistration.k8s.io/ValidatingAdmissionPolicy": true, "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding": true,
-	"admissionregistration.k8s.io/MutatingAdmissionPolicy": true, "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding": true,
-	"storage.k8s.io/StorageClass": true, "storage.k8s.io/CSIDriver": true, "storage.k8s.io/CSINode": true, "storage.k8s.io/VolumeAttachment": true,
-	"storage.k8s.io/VolumeAttributesClass": true, "scheduling.k8s.io/PriorityClass": true, "node.k8s.io/RuntimeClass": true,
-	"networking.k8s.io/IngressClass": true, "networking.k8s.io/ServiceCIDR": true, "networking.k8s.io/IPAddress": true,
-	"flowcontrol.apiserver.k8s.io/FlowSchema": true, "flowcontrol.apiserver.k8s.io/PriorityLevelConfiguration": true,
-	"certificates.k8s.io/CertificateSigningRequest": true, "certificates.k8s.io/ClusterTrustBundle": true,
-	"resource.k8s.io/DeviceClass": true, "resource.k8s.io/ResourceSlice": true,
 }
 
 // SplitAPIVersion splits an apiVersion into the group, "" for the core group, and the version.

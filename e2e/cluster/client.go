@@ -29,7 +29,7 @@ func IsNotFound(err error) bool {
 
 // Request asks the apiserver directly, without helm and every proxy. A body is YAML if it is a
 // string, and otherwise whatever encodes to JSON (a merge patch, if the method is PATCH). A result,
-// if not nil, is decoded from JSON.
+// if not nil, is decoded from JSON; an *http.Header gets the header of the answer.
 func (c *Cluster) Request(ctx context.Context, method, path string, body, result any) error {
 	return c.request(ctx, method, path, "application/json", body, result)
 }
@@ -82,6 +82,10 @@ func (c *Cluster) requestOnce(ctx context.Context, method, path, accept string, 
 		status := struct{ Message string }{string(answer)}
 		_ = json.Unmarshal(answer, &status) // it may be plain text
 		return fmt.Errorf("%s %s: %w", method, path, &APIError{Code: response.StatusCode, Message: status.Message})
+	}
+	if header, ok := result.(*http.Header); ok {
+		*header = response.Header
+		return nil
 	}
 	if result == nil {
 		return nil

@@ -1,0 +1,141 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sut-bench/helmexec/plan"
+)
+
+// References allows pods, ServiceAccounts and volume claims to use only what the plan has: Secrets, ConfigMaps,
+// ServiceAccounts, volume claims and resource claims of others stay theirs. The ServiceAccount default and the ConfigMap
+// kube-root-ca.crt, which every namespace has, are allowed, and what the caller names as "Kind/name", such as
+// "Secret/registry-login".
+func References(allowed ...string) plan.Rule { return references(allowed).rule() }
+
+func references(allowed []string) check {
+	return check{"references", func(v *view) {
+		r := referrer{allowed: slices.Concat(allowed, []string{"ServiceAccount/default", "ConfigMap/kube-root-ca.crt"})}
+		for _, p := range v.pods {
+			r.pod(p)
+		}
+		for _, s := range v.subjects {
+			switch {
+			case s.is("", "ServiceAccount"):
+				for _, list := range []string{"secrets", "imagePullSecrets"} {
+					for _, f := range s.root.get(list).items() {
+						r.uses("Secret", f.get("name"))
+					}
+				}
+			case s.is("", "PersistentVolumeClaim"):
+				r.claim(s.root.get("spec"))
+			case s.is("apps", "StatefulSet"):
+				for _, claim := range s.root.at("spec", "volumeClaimTemplates").items() {
+					r.claim(claim.get("spec"))
+				}
+			}
+		}
+	}}
+}
+
+type referrer struct{ allowed []string }
+
+// uses reports a name that the plan does not have.
+func (r *referrer) uses(kind string, name *field) {
+	text := name.text()
+	if text == "" || slices.Contains(r.allowed, kind+"/"+text) || name.of.owns(kind, text) {
+		return
+	}
+	name.fault("is a %s that is not in the plan", kind)
+}
+
+func (r *referrer) pod(p *pod) {
+	r.uses("ServiceAccount", p.spec.get("serviceAccountName"))
+	r.uses("ServiceAccount", p.spec.get("serviceAccount"))
+	for _, f := range p.spec.get("imagePullSecrets").items() {
+		r.uses("Secret", f.get("name"))
+	}
+	for _, f := range p.spec.get("resourceClaims").items() {
+		for _, at := range []*field{f, f.get("source")} { // before v1.31 the names were in source
+			r.uses("ResourceClaim", at.get("resourceClaimName"))
+			r.uses("ResourceClaimTemplate", at.get("resourceClaimTemplateName"))
+		}
+	}
+	for _, volume := range p.volumes() {
+		r.volume(volume)
+		for _, source := range volume.at("projected", "sources").items() {
+			r.uses("Secret", source.at("secret", "name"))
+			r.uses("ConfigMap", source.at("configMap", "name"))
+		}
+	}
+	for _, container := range p.containers {
+		for _, f := range container.get("envFrom").items() {
+			r.uses("Secret", f.at("secretRef", "name"))
+			r.uses("ConfigMap", f.at("configMapRef", "name"))
+		}
+		for _, f := range container.get("env").items() {
+			r.uses("Secret", f.at("valueFrom", "secretKeyRef", "name"))
+			r.uses("ConfigMap", f.at("valueFrom", "configMapKeyRef", "name"))
+		}
+	}
+}
+
+// volume reads what a volume refers to. Every type of volume calls a Secret by one of these names.
+func (r *referrer) volume(volume *field) {
+	r.uses("ConfigMap", volume.at("configMap", "name"))
+	r.uses("PersistentVolumeClaim", volume.at("persistentVolumeClaim", "claimName"))
+	r.claim(volume.at("ephemeral", "volumeClaimTemplate", "spec"))
+	types := volume.keys()
+	for _, key := range slices.Sorted(maps.Keys(types)) {
+		fields, isMapping := types[key].(map[string]any)
+		for _, name := range slices.Sorted(maps.Keys(fields)) {
+			f := volume.at(key, name)
+			switch {
+			case !isMapping:
+			case name == "secretName":
+				r.uses("Secret", f)
+			case strings.HasSuffix(name, "ecretRef"):
+				r.uses("Secret", f.get("name"))
+			}
+		}
+	}
+}
+
+// claim reads the spec of a volume claim.
+func (r *referrer) claim(spec *field) {
+	if f := spec.get("volumeName"); f.text() != "" {
+		f.fault("is a volume that is not in the plan")
+	}
+	for _, key := range []string{"dataSource", "dataSourceRef"} {
+		source := spec.get(key)
+		if source.value == nil {
+			continue
+		}
+		if kind := source.get("kind"); kind.text() != "PersistentVolumeClaim" {
+			kind.fault("is a source of data that is not in the plan")
+			continue
+		}
+		r.uses("PersistentVolumeClaim", source.get("name"))
+		if f := source.get("namespace"); f.text() != "" && f.text() != spec.of.view.plan.Namespace {
+			f.fault("is not the namespace of the release")
+		}
+	}
+}
+
+// owns reports whether the plan makes an object of one of Kubernetes' kinds, in its namespace, that is there when the
+// subject uses it. What only a hook makes is there for others if it runs before them.
+func (s *subject) owns(kind, name string) bool {
+	v := s.view
+	before := "pre-install"
+	if v.plan.Upgrade {
+		before = "pre-upgrade"
+	}
+	if made := v.made[kind+"/"+name]; made != nil && (made.always || made.events[before] ||
+		slices.ContainsFunc(s.outer.Hooks, func(event string) bool { return made.events[event] })) {
+		return true
+	}
+	// A StatefulSet of the plan makes the claim template-set-0.
+	dash := strings.LastIndexByte(name, '-')
+	return kind == "PersistentVolumeClaim" && dash > 0 && dash < len(name)-1 && strings.Trim(name[dash+1:], "0123456789") == "" && v.claims[name[:dash]]
+}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -270,20 +272,26 @@ func (p *planner) dryInstall(ctx context.Context, t target, env []string) error 
 	return p.dryRun(ctx, args{"install", p.dialect.DryRun}, t, env)
 }
 
-// upgrade renders an upgrade. Helm renders it with the cluster's version and APIs also where it gives it no look-ups.
-func (p *planner) upgrade(ctx context.Context) (cluster *Cluster, err error) {
-	if cluster = p.opts.Cluster; cluster == nil {
-		if cluster, _, err = p.h.askCluster(ctx, p.target, nil); err != nil {
-			return nil, err
-		}
-	}
+// upgrade renders an upgrade, while another helm asks the cluster. Helm renders it with the cluster's version and APIs
+// also where it gives it no look-ups.
+func (p *planner) upgrade(ctx context.Context) (*Cluster, error) {
 	a := args{"upgrade", "--dry-run=client"}
 	if p.opts.Lookups {
 		a[1] = p.dialect.DryRun
 	}
 	a.is("--reuse-values", p.opts.ReuseValues)
 	a.is("--reset-then-reuse-values", p.opts.ResetThenReuseValues)
-	return cluster, p.dryRun(ctx, a, p.target, nil)
+	cluster := p.opts.Cluster
+	both, ctx := errgroup.WithContext(ctx)
+	if cluster == nil {
+		both.Go(func() (err error) {
+			cluster, _, err = p.h.askCluster(ctx, p.target, nil)
+			return err
+		})
+	}
+	both.Go(func() error { return p.dryRun(ctx, a, p.target, nil) })
+	err := both.Wait()
+	return cluster, err
 }
 
 // dryRun runs an install or upgrade that changes nothing, and reads what it would record.

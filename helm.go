@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
@@ -80,10 +79,9 @@ type Helm struct {
 
 	store *fetch.Store // repositories and archives, in the home
 
-	version   once[Version]
-	renders   renderMemory
-	withoutID sync.Map // targets whose namespace kube-system may not be read
-	clusters  sync.Map // by target without a namespace: the *Cluster that it last was
+	version  once[Version]
+	renders  renderMemory
+	clusters clusterMemory
 }
 
 // New looks up the binary and makes the home. It starts no process.

@@ -53,7 +53,9 @@ type PlanOptions struct {
 // What the plan shows is what Apply applies, whatever the chart's author does: Apply renders nothing of the author's.
 //
 // It starts two helm processes in addition to those of Fetch, which run at the same time where they can: one asks for
-// the cluster's version and APIs, one renders. A third one finds the CRDs of a chart that brings some.
+// the cluster's version and APIs, one renders. A third one finds the CRDs of a chart that brings some, or renders again
+// for a cluster that has changed since this Helm asked it last; a fourth one, once for a cluster, asks again without the
+// right to read its namespace kube-system.
 //
 // Errors: as Template; ErrBadManifest for what cannot be applied as it reads, and for an object twice or one in the
 // chart's crds that is no CustomResourceDefinition; ErrOutputTooLarge if the release record would not fit into the
@@ -141,7 +143,7 @@ type planner struct {
 func (p *planner) install(ctx context.Context) (*Cluster, error) {
 	bringsCRDs := p.chart.bringsCRDs && !p.opts.SkipCRDs
 	if p.opts.Cluster == nil && !p.opts.Lookups && !bringsCRDs && p.target.namespace != "" {
-		if cluster, err, asked := p.installMeanwhile(ctx); asked {
+		if cluster, asked, err := p.installMeanwhile(ctx); asked {
 			return cluster, err
 		}
 	}
@@ -163,39 +165,37 @@ func (p *planner) install(ctx context.Context) (*Cluster, error) {
 // installMeanwhile renders while another helm asks the cluster: for the cluster as it was when it was last asked, and
 // again if it is not the same now. The first time, helm starts and reads the chart meanwhile. asked is false if the
 // question failed, which may pass.
-func (p *planner) installMeanwhile(ctx context.Context) (cluster *Cluster, err error, asked bool) {
+func (p *planner) installMeanwhile(ctx context.Context) (cluster *Cluster, asked bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	starts, answered := make(chan struct{}), make(chan struct{})
+	var now *Cluster
 	var failed error
 	go func() {
 		defer close(answered)
 		// Only when it has its turn does the other one queue for one: with the last it would wait for ever.
-		if cluster, _, failed = p.h.askCluster(ctx, p.target, func() { close(starts) }); failed != nil {
+		if now, _, failed = p.h.askCluster(ctx, p.target, func() { close(starts) }); failed != nil {
 			cancel()
 		}
 	}()
-	answer := func() (*Cluster, error) { <-answered; return cluster, failed }
-	key := target{kubeconfig: p.target.kubeconfig, context: p.target.context}
-	before, _ := p.h.clusters.Load(key)
-	assumed, _ := before.(*Cluster)
+	answer := func() (*Cluster, error) { <-answered; return now, failed }
+	known := p.h.clusters.of(p.target)
 	describe := answer
-	if assumed != nil {
-		describe = func() (*Cluster, error) { return assumed, nil }
+	if known.cluster != nil {
+		describe = func() (*Cluster, error) { return known.cluster, nil }
 	}
 	select {
 	case <-starts:
 		err = p.h.onEmpty(ctx, p.target.namespace, describe, p.dryInstall)
 	case <-answered:
 	}
-	if cluster, failed = answer(); failed != nil {
-		return nil, err, false
-	}
-	p.h.clusters.Store(key, cluster)
-	if assumed != nil && !reflect.DeepEqual(assumed, cluster) {
+	if cluster, failed := answer(); failed != nil {
+		return nil, false, failed
+	} else if known.cluster != nil && !reflect.DeepEqual(known.cluster, cluster) {
 		err = p.h.onEmpty(ctx, p.target.namespace, answer, p.dryInstall)
 	}
-	return cluster, err, true
+	p.h.clusters.note(p.target, knownCluster{nameless: now.ID == "", cluster: now})
+	return now, true, err
 }
 
 // askCluster returns the cluster that an install is for. The namespace is then known.

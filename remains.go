@@ -121,7 +121,12 @@ func (i *inventory) keptByDesign(noHooks, failing bool) []Remain {
 		}
 	}
 	all = append(all, manifestObjects(i.manifest, i.namespace, RemainPolicy, keptByPolicy)...)
-	all = append(all, volumeClaims(i.manifest, i.namespace)...)
+	objects, _ := i.manifest.Objects()
+	for _, hk := range i.hooks {
+		more, _ := Manifest(hk.Manifest).Objects()
+		objects = append(objects, more...)
+	}
+	all = append(all, volumeClaims(objects, i.namespace)...)
 	all = append(all, i.crds...)
 	if i.madeNamespace {
 		all = append(all, namespaceMade(i.namespace))
@@ -195,25 +200,34 @@ func (t *hook) stays(noHooks, failing, upgraded bool) string {
 	return "a hook, and Helm does not track hooks"
 }
 
-// volumeClaims lists the volume claims that the StatefulSets of a manifest made for their pods.
-func volumeClaims(m Manifest, namespace string) []Remain {
+// volumeClaims lists the volume claims that StatefulSets have made for their pods, or may have made for those that an
+// autoscaler wanted.
+func volumeClaims(objects []map[string]any, namespace string) []Remain {
+	scaled := map[string]float64{} // StatefulSets by namespace and name
+	for _, o := range objects {
+		if field(o, "kind") == "HorizontalPodAutoscaler" && field(o, "spec", "scaleTargetRef", "kind") == "StatefulSet" {
+			most, _ := number64(field(o, "spec", "maxReplicas"))
+			of := fmt.Sprint(refOf(o, namespace).Namespace, "/", field(o, "spec", "scaleTargetRef", "name"))
+			scaled[of] = max(scaled[of], most)
+		}
+	}
 	var all []Remain
-	objects, _ := m.Objects()
 	for _, o := range objects {
 		if field(o, "kind") != "StatefulSet" || field(o, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted") == "Delete" {
 			continue
 		}
 		ref := refOf(o, namespace)
-		replicas := 1
-		if n, ok := number64(field(o, "spec", "replicas")); ok {
-			replicas = int(n)
+		replicas, set := number64(field(o, "spec", "replicas"))
+		if !set {
+			replicas = 1
 		}
+		replicas = min(max(replicas, scaled[ref.Namespace+"/"+ref.Name]), 1000)
 		first, _ := number64(field(o, "spec", "ordinals", "start"))
 		templates, _ := field(o, "spec", "volumeClaimTemplates").([]any)
 		for _, tpl := range templates {
 			claim, _ := tpl.(map[string]any)
 			name, _ := field(claim, "metadata", "name").(string)
-			for i := range min(replicas, 1000) {
+			for i := range int(replicas) {
 				all = append(all, Remain{
 					ObjectRef{Version: "v1", Kind: "PersistentVolumeClaim", Namespace: ref.Namespace, Name: fmt.Sprintf("%s-%s-%d", name, ref.Name, int(first)+i)},
 					RemainVolumeClaim, RemainUnknown, "a volume claim of StatefulSet " + ref.Name,

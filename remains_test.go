@@ -141,6 +141,25 @@ spec: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}, volumeClaimT
 			"PersistentVolumeClaim team/data-one-0 (a volume claim of StatefulSet one)",
 			"PersistentVolumeClaim team/log-db-0 (a volume claim of StatefulSet db)", "PersistentVolumeClaim team/log-db-1 (a volume claim of StatefulSet db)",
 		}},
+		{"volume claims for pods that an autoscaler wanted, and those of a hook", record{Manifest: `
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec: {volumeClaimTemplates: [{metadata: {name: data}}]}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: db}
+spec: {maxReplicas: 2, scaleTargetRef: {apiVersion: apps/v1, kind: StatefulSet, name: db}}
+`, Hooks: []*hook{{Kind: "StatefulSet", Phase: "Succeeded", Events: "[pre-install]", DeletePolicies: "[hook-succeeded]", Manifest: `
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: early}
+spec: {volumeClaimTemplates: [{metadata: {name: data}}]}
+`}}}, []string{
+			"PersistentVolumeClaim team/data-db-0 (a volume claim of StatefulSet db)", "PersistentVolumeClaim team/data-db-1 (a volume claim of StatefulSet db)",
+			"PersistentVolumeClaim team/data-early-0 (a volume claim of StatefulSet early)",
+		}},
 		{"the chart's CRDs", record{CRDs: []hexText{"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.example.com}\n"}},
 			[]string{"apiextensions.k8s.io/CustomResourceDefinition things.example.com (Helm never removes CRDs)"}},
 		{"the CRDs of its subcharts", record{Labels: labelled(packedNames("things.example.com", strings.Repeat("x", 100)+".example.com"))},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/Masterminds/semver/v3"
 	"sigs.k8s.io/yaml"
@@ -69,20 +70,47 @@ func (h *Helm) askCluster(ctx context.Context, t target, starts func()) (*Cluste
 	if err != nil {
 		return nil, "", err
 	}
-	_, withoutID := h.withoutID.Load(t)
 	for {
+		nameless := h.clusters.of(t).nameless
 		a := append(args{"template"}, d.TemplateCluster...)
-		a.is("--set=identify=false", withoutID)
+		a.is("--set=identify=false", nameless)
 		a.add(t.flags()...)
 		c, namespace, err := h.capabilities(ctx, a, starts)
-		if e := (*Error)(nil); withoutID || !errors.As(err, &e) || !helmtext.Forbidden(e.Stderr) {
+		if e := (*Error)(nil); nameless || !errors.As(err, &e) || !helmtext.Forbidden(e.Stderr) {
 			return c, namespace, err
 		}
-		h.withoutID.Store(t, true)
-		if withoutID = true; starts != nil {
+		h.clusters.note(t, knownCluster{nameless: true})
+		if starts != nil {
 			return nil, "", err
 		}
 	}
+}
+
+// knownCluster is what a cluster was when it was last asked.
+type knownCluster struct {
+	nameless bool     // its namespace kube-system may not be read
+	cluster  *Cluster // as a plan has seen it; nobody changes it
+}
+
+// clusterMemory remembers clusters, by targets without a namespace.
+type clusterMemory struct {
+	mu    sync.Mutex
+	known map[target]knownCluster
+}
+
+func (m *clusterMemory) of(t target) knownCluster {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known[target{kubeconfig: t.kubeconfig, context: t.context}]
+}
+
+func (m *clusterMemory) note(t target, k knownCluster) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil || len(m.known) >= 100 {
+		m.known = map[target]knownCluster{} // to ask again costs little
+	}
+	m.known[target{kubeconfig: t.kubeconfig, context: t.context}] = k
 }
 
 // capabilities renders capabilitiesChart.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -50,20 +51,25 @@ func (src source) secrets() []string {
 	return []string{password, u.RawQuery}
 }
 
-var (
-	chartName    = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`)
-	repoName     = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._]*$`)
-	sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-)
-
 const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://host[:port]/path/chart[:version], " +
 	"the URL of a .tgz, repo/chart[:version], a path that begins with / or ./, or chart-1.2.3.tgz"
 
 // parseAddress parses a chart address. It only looks at the text: a reference such as "repo/web"
 // never means the folder ./repo/web, which Helm itself would prefer.
 func parseAddress(address string) (source, error) {
+	src, err := parseForm(address)
+	if err == nil {
+		err = argument.Constraint(named(address), src.version)
+	}
+	return src, err
+}
+
+// named is how errors name a chart.
+func named(address string) string { return fmt.Sprintf("chart address %q", redact.Address(address)) }
+
+func parseForm(address string) (source, error) {
 	bad := func(format string, a ...any) (source, error) {
-		return source{}, errdef.Invalidf("chart address %q: "+format, append([]any{redact.Address(address)}, a...)...)
+		return source{}, errdef.Invalidf("%s: "+format, append([]any{named(address)}, a...)...)
 	}
 	if address == "" {
 		return bad("it is empty; %s", addressForms)
@@ -92,7 +98,7 @@ func parseAddress(address string) (source, error) {
 		return bad("no '/' in it; %s", addressForms)
 	case strings.Contains(last, "/"):
 		return bad("a reference has one '/', as in repo/chart, and a URL begins with its scheme, as in oci://host/path/chart; %s", addressForms)
-	case !repoName.MatchString(repo):
+	case !argument.IsRepoName(repo):
 		return bad("%q is not the name of a repository", repo)
 	}
 	src := source{kind: fromRepo, repo: repo}
@@ -136,7 +142,7 @@ func parseChartURL(address, rest string, bad func(string, ...any) (source, error
 func parseOCI(address, rest string, bad func(string, ...any) (source, error)) (source, error) {
 	src := source{kind: fromOCI}
 	rest, src.digest, _ = strings.Cut(rest, "@")
-	if src.digest == "" && strings.Contains(address, "@") || src.digest != "" && !sha256Digest.MatchString(src.digest) {
+	if src.digest == "" && strings.Contains(address, "@") || src.digest != "" && !argument.IsDigest(src.digest) {
 		return bad("a digest has the form @sha256: and 64 hexadecimal digits; credentials belong to RegistryLogin")
 	}
 	slash := strings.LastIndexByte(rest, '/')
@@ -157,23 +163,12 @@ func splitVersion(s string) (name, version string, err error) {
 	switch {
 	case name == "":
 		return "", "", errors.New("no chart name after the last '/'")
-	case !chartName.MatchString(name):
+	case !argument.IsChartName(name):
 		return "", "", fmt.Errorf("%q is not a chart name: want letters, digits, '-', '_' and '.', and a version after a ':'", name)
 	case has && version == "":
 		return "", "", errors.New("no version after the ':'")
 	}
-	return name, version, checkVersion(version)
-}
-
-// checkVersion accepts what Helm accepts for --version: a version or a constraint.
-func checkVersion(version string) error {
-	if version == "" {
-		return nil
-	}
-	if _, err := semver.NewConstraint(version); err != nil {
-		return fmt.Errorf("version %q is neither a version nor a constraint: %v", version, err)
-	}
-	return nil
+	return name, version, nil
 }
 
 // pinned reports whether a version is exact, not a range.

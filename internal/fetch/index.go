@@ -18,6 +18,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
@@ -101,7 +102,7 @@ func (s *Store) versions(ctx context.Context, repo, name string) ([]chart.Versio
 // digestOf is the digest of an archive as "sha256:…", "" if the index has no such digest.
 func digestOf(v chart.Version) string {
 	d := "sha256:" + strings.ToLower(strings.TrimPrefix(v.Digest, "sha256:"))
-	if sha256Digest.MatchString(d) {
+	if argument.IsDigest(d) {
 		return d
 	}
 	return ""

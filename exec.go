@@ -85,6 +85,9 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if err := h.home.CheckAccess(); err != nil {
 		return nil, err
 	}
+	if err := h.enforced(ctx, inv.args[0]); err != nil {
+		return nil, err
+	}
 	release, err := h.acquire(ctx, inv.waits)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/Masterminds/semver/v3"
+
 	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
@@ -30,6 +32,10 @@ const UserHome = "\x00user" // a name that no folder can have
 type Config struct {
 	// Binary is the path of helm, or a name looked up on PATH. Default "helm".
 	Binary string
+	// MinVersion is the oldest helm that may run, as "v3.20.2"; for each major version one, as "v3.20.2, v4.1.4".
+	// An older one is refused before anything else (ErrUnsupportedVersion). Version.Advisories says what is known
+	// against a version. Default is what this package works with: v3.14 and v4.0.
+	MinVersion string
 	// Home is the folder of helm's configuration, cache and data. Default is <user cache>/helmexec.
 	// It is made with mode 0700. A home that belongs to another user, or that others can change, is
 	// refused (ErrInvalidArgument), now or when the next helm would start. The environment's HELM_*
@@ -85,6 +91,7 @@ type Helm struct {
 	store *fetch.Store // repositories and archives, in the home
 
 	version   once[Version]
+	oldest    []*semver.Version // of Config.MinVersion, ascending
 	renders   renderMemory
 	withoutID sync.Map // targets whose namespace kube-system may not be read
 }
@@ -100,6 +107,10 @@ func New(cfg Config) (*Helm, error) {
 		return nil, err
 	}
 	if err := checkEnvironment(cfg); err != nil {
+		return nil, err
+	}
+	oldest, err := parseOldest(cfg.MinVersion)
+	if err != nil {
 		return nil, err
 	}
 	if cfg.Binary == "" {
@@ -126,6 +137,7 @@ func New(cfg Config) (*Helm, error) {
 		slots:   make(chan struct{}, cfg.MaxProcesses),
 		waiting: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
 		version: newOnce[Version](),
+		oldest:  oldest,
 
 		maxStdout: maxStdout,
 		host:      thisHost(),

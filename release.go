@@ -122,7 +122,10 @@ func parseList(out []byte) ([]Release, error) {
 	releases := make([]Release, 0, len(rows))
 	for _, r := range rows {
 		rel := Release{Name: r.Name, Namespace: r.Namespace, Status: Status(r.Status), AppVersion: r.AppVersion}
-		rel.Revision, _ = strconv.Atoi(r.Revision)
+		var err error
+		if rel.Revision, err = strconv.Atoi(r.Revision); err != nil {
+			return nil, badOutput("list", err)
+		}
 		rel.Updated, _ = time.Parse(time.RFC3339Nano, r.Updated)
 		rel.ChartName, rel.ChartVersion = splitChart(r.Chart)
 		releases = append(releases, rel)

@@ -169,6 +169,17 @@ func Hook(name string) error {
 	return nil
 }
 
+// maxAddress is more than an address has, with a signature in its query too.
+const maxAddress = 8 << 10
+
+// Address accepts an address by its length. Everything else depends on its form.
+func Address(what, address string) error {
+	if len(address) > maxAddress {
+		return errdef.Invalidf("%s: it has %d bytes, more than the %d of any address", what, len(address), maxAddress)
+	}
+	return nil
+}
+
 // Text accepts any text that an argument can hold.
 func Text(what, text string) error {
 	if strings.ContainsRune(text, 0) {

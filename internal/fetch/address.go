@@ -57,6 +57,9 @@ const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://hos
 // parseAddress parses a chart address. It only looks at the text: a reference such as "repo/web"
 // never means the folder ./repo/web, which Helm itself would prefer.
 func parseAddress(address string) (source, error) {
+	if err := argument.Address(named(address), address); err != nil {
+		return source{}, err
+	}
 	src, err := parseForm(address)
 	if err == nil {
 		err = argument.Constraint(named(address), src.version)
@@ -65,7 +68,10 @@ func parseAddress(address string) (source, error) {
 }
 
 // named is how errors name a chart.
-func named(address string) string { return fmt.Sprintf("chart address %q", redact.Address(address)) }
+func named(address string) string { return fmt.Sprintf("chart address %q", abridged(address)) }
+
+// abridged is an address without secrets, and not too long for an error.
+func abridged(address string) string { return redact.Abridged(redact.Address(address)) }
 
 func parseForm(address string) (source, error) {
 	bad := func(format string, a ...any) (source, error) {
@@ -88,7 +94,7 @@ func parseForm(address string) (source, error) {
 	case isURL && (scheme == "http" || scheme == "https" || scheme == "oci"):
 		return parseChartURL(address, rest, bad)
 	case isURL:
-		return bad("scheme %q is not supported; %s", scheme, addressForms)
+		return bad("scheme %.80q is not supported; %s", scheme, addressForms)
 	case isPath(address):
 		return source{kind: fromDisk, ref: address}, nil
 	}
@@ -99,7 +105,7 @@ func parseForm(address string) (source, error) {
 	case strings.Contains(last, "/"):
 		return bad("a reference has one '/', as in repo/chart, and a URL begins with its scheme, as in oci://host/path/chart; %s", addressForms)
 	case !argument.IsRepoName(repo):
-		return bad("%q is not the name of a repository", repo)
+		return bad("%.80q is not the name of a repository", repo)
 	}
 	src := source{kind: fromRepo, repo: repo}
 	var err error
@@ -115,7 +121,7 @@ func parseChartURL(address, rest string, bad func(string, ...any) (source, error
 	u, err := url.Parse(address)
 	switch {
 	case err != nil:
-		return bad("not a URL: %v", err.(*url.Error).Err)
+		return bad("not a URL: %.200v", err.(*url.Error).Err)
 	case u.Host == "" || u.Hostname() == "":
 		return bad("no host after %s://", u.Scheme)
 	case u.Fragment != "":
@@ -164,7 +170,7 @@ func splitVersion(s string) (name, version string, err error) {
 	case name == "":
 		return "", "", errors.New("no chart name after the last '/'")
 	case !argument.IsChartName(name):
-		return "", "", fmt.Errorf("%q is not a chart name: want letters, digits, '-', '_' and '.', and a version after a ':'", name)
+		return "", "", fmt.Errorf("%.80q is not a chart name: want letters, digits, '-', '_' and '.', and a version after a ':'", name)
 	case has && version == "":
 		return "", "", errors.New("no version after the ':'")
 	}
@@ -193,10 +199,13 @@ func isPath(s string) bool {
 
 // parseRepoURL parses the address of a repository and normalizes it.
 func parseRepoURL(address string) (*url.URL, error) {
-	shown := redact.Address(address)
+	shown := abridged(address)
+	if err := argument.Address(fmt.Sprintf("repository URL %q", shown), address); err != nil {
+		return nil, err
+	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, errdef.Invalidf("repository URL %q: %v", shown, err.(*url.Error).Err)
+		return nil, errdef.Invalidf("repository URL %q: %.200v", shown, err.(*url.Error).Err)
 	}
 	u.Scheme = strings.ToLower(u.Scheme)
 	switch {

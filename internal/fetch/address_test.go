@@ -45,6 +45,19 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
+// An error does not become as long as the address.
+func TestErrorsOfLongAddresses(t *testing.T) {
+	long := strings.Repeat("a", 1<<20)
+	for _, address := range []string{long, long + "/web", "repo/" + long + "!", long + "://x", "http://host/" + long, "http://[" + long, "oci://host/" + long, "repo/web:" + strings.Repeat("b", 4000), strings.Repeat("c", 4000) + "!/web"} {
+		_, err := parseAddress(address)
+		assert.ErrorIs(t, err, errdef.ErrInvalidArgument)
+		assert.Less(t, len(err.Error()), 2048, "%.100v", err)
+		_, err = parseRepoURL(address)
+		assert.ErrorIs(t, err, errdef.ErrInvalidArgument)
+		assert.Less(t, len(err.Error()), 2048, "%.100v", err)
+	}
+}
+
 func TestMalformedAddresses(t *testing.T) {
 	for address, says := range map[string]string{
 		"":                                 "it is empty; want http",

@@ -34,7 +34,7 @@ func (s *Store) Versions(ctx context.Context, address string, fresh bool) (_ []c
 		return nil, err
 	}
 	if src.kind != fromRepo {
-		return nil, errdef.Invalidf("chart address %q: only a chart of a repository has versions that can be listed", redact.Address(address))
+		return nil, errdef.Invalidf("%s: only a chart of a repository has versions that can be listed", named(address))
 	}
 	w := want{source: src}
 	if err := s.identify(ctx, &w); err != nil {

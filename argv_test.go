@@ -241,8 +241,10 @@ type argvRun struct {
 	names *strings.Replacer
 }
 
-func newArgvRun(t *testing.T, version string) argvRun {
-	h, fake := withFake(t, Config{})
+func newArgvRun(t *testing.T, version string) argvRun { return newArgvRunOf(t, version, Config{}) }
+
+func newArgvRunOf(t *testing.T, version string, cfg Config) argvRun {
+	h, fake := withFake(t, cfg)
 	fake.SetVersion(version)
 	in := argvInput{chart: chartFolder(t, "web", "1.2.3"), file: filepath.Join(t.TempDir(), "file"), dir: t.TempDir()}
 	require.NoError(t, os.WriteFile(in.file, []byte("b: 2\n"), 0o600))

@@ -237,7 +237,7 @@ func (c *change) try(ctx context.Context) error {
 	a.str("--labels", c.op.labels(opts, c.latest, c.until))
 	limits, asNow := c.h.rendering(), *c
 	limits.MoreCPUTime = asNow.recorded
-	inv := invocation{args: a, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
+	inv := invocation{args: a, cluster: true, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
 	defer c.h.watch(ctx, c.op, c.opts)()
 	inv.args = append(inv.args, "--", c.op.release, c.chart.Path)
 	_, err := c.h.run(ctx, inv)

@@ -34,6 +34,7 @@ var thirdParty = map[string][]string{
 		"github.com/Masterminds/semver/v3", "github.com/cenkalti/backoff/v4", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml",
 	},
 	"chart":             {"github.com/Masterminds/semver/v3"},
+	"internal/argument": {"github.com/Masterminds/semver/v3"},
 	"internal/fetch":    {"github.com/Masterminds/semver/v3", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml"},
 	"internal/filelock": {"golang.org/x/sys/unix"},
 	"internal/process":  {"golang.org/x/sys/unix"},

@@ -43,7 +43,7 @@
 //
 // One [Helm] serves any number of goroutines, and any number of processes may share a home.
 // [Config].Home is a private folder by default: no HELM_* variable, plugin or repository of the user
-// has an effect. Each repository has its own folder in it, so that a hostile one cannot replace the
+// has an effect, and helm gets only a list of the program's environment (docs/security.md). Each repository has its own folder in it, so that a hostile one cannot replace the
 // charts of another. A home that other users of the host can change is refused. At most
 // [Config].MaxProcesses helms run at once; a waiting caller gives up when its context ends.
 //

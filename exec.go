@@ -15,6 +15,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -35,7 +36,8 @@ const (
 // invocation is one helm process: its input, and how its output is handled.
 type invocation struct {
 	args    []string   // after the binary; every positional behind "--"
-	env     []string   // over the environment of every call
+	cluster bool       // it talks to the caller's cluster, and gets what a log-in there needs
+	env     []string   // over the environment of every such call
 	stdin   []byte     // for "-f -" and "--password-stdin"; nil is an empty stdin
 	secrets []string   // kept out of logs and errors
 	inherit []*os.File // open in helm as descriptor 3 and up
@@ -77,7 +79,13 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
-	if err := h.home.CheckPlugins(); err != nil {
+	if err := argument.Line(inv.args); err != nil {
+		return nil, err
+	}
+	if err := h.home.CheckAccess(); err != nil {
+		return nil, err
+	}
+	if err := h.enforced(ctx, inv.args[0]); err != nil {
 		return nil, err
 	}
 	release, err := h.acquire(ctx, inv.waits)
@@ -98,8 +106,12 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		shown[i] = redact.Abridged(safe(a))
 	}
 
+	env := h.env.local
+	if inv.cluster {
+		env = h.env.cluster
+	}
 	c := process.Command{
-		Path: h.binary, Args: inv.args, Env: slices.Concat(h.env, inv.env), Inherit: inv.inherit,
+		Path: h.binary, Args: inv.args, Env: slices.Concat(env, inv.env), Inherit: inv.inherit,
 		Grace: h.cfg.GracePeriod, AtMost: inv.atMost, Late: inv.late,
 		MaxStdout: h.maxStdout, MaxStderr: maxStderr, CutMark: helmtext.CutMark,
 	}

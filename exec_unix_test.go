@@ -161,7 +161,7 @@ func noneRuns(t *testing.T, fake *helmtest.Fake) {
 
 // A home that becomes writable for others after New is refused before the next helm starts.
 func TestHomeThatIsOpenedLater(t *testing.T) {
-	for _, sub := range []string{"", "plugins"} {
+	for _, sub := range []string{"", "user"} {
 		dir := t.TempDir()
 		require.NoError(t, errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)))
 		h, fake := withFake(t, Config{Home: dir})

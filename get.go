@@ -7,11 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 
-	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
@@ -55,7 +54,7 @@ func (h *Helm) GetValues(ctx context.Context, release string, opts ValuesOptions
 	a.number("--revision", opts.Revision)
 	a.add(t.flags()...)
 	a.add("--", release)
-	out, err := h.run(ctx, invocation{args: a})
+	out, err := h.run(ctx, invocation{args: a, cluster: true})
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +144,7 @@ type TestOptions struct {
 	Timeout time.Duration
 	// Names limits the run to these tests, by the names of their hooks.
 	Names                   []string
+	ExtraArgs               []string // as in InstallOptions
 	Kubeconfig, KubeContext string
 }
 
@@ -158,17 +158,20 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Ho
 	if err != nil {
 		return nil, err
 	}
-	a := args{"test"}
+	if err := argument.Extra(opts.ExtraArgs); err != nil {
+		return nil, err
+	}
+	a := append(args{"test"}, opts.ExtraArgs...)
 	a.duration("--timeout", opts.Timeout)
 	for _, name := range opts.Names {
-		if !hookName.MatchString(name) {
-			return nil, errdef.Invalidf("test: %q is not the name of a hook", name)
+		if err := argument.Hook(name); err != nil {
+			return nil, err
 		}
 		a.add("--filter=name=" + name)
 	}
 	a.add(t.flags()...)
 	a.add("--", release)
-	_, testErr := h.run(ctx, invocation{args: a, mutates: true, waits: true})
+	_, testErr := h.run(ctx, invocation{args: a, cluster: true, mutates: true, waits: true})
 	if testErr != nil && (errors.Is(testErr, ErrReleaseNotFound) || errors.Is(testErr, ErrClusterUnreachable)) {
 		return nil, testErr
 	}
@@ -204,7 +207,3 @@ func testBlockers(tests []Hook) Blockers {
 	}
 	return all
 }
-
-// hookName is what Kubernetes allows as the name of an object, without the characters at which
-// helm's filter splits.
-var hookName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)

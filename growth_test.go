@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/growth"
 )
 
@@ -56,7 +57,7 @@ func TestGrowthOfTexts(t *testing.T) {
 			_ = SUTNamePrune(text)
 			_, _, _ = ParseSUTHelmName(SUTHelmName(text, text))
 			_, _, _ = ParseSUTHelmName(text)
-			_ = validateReleaseName(text)
+			_ = argument.Release(text)
 		}},
 		{Name: "references", Read: func(text string) { _, _ = ParseReference(text) }},
 		{Name: "splitChart", Read: func(text string) { _, _ = splitChart(text) }},

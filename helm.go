@@ -10,20 +10,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/home"
 )
 
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
-// log-ins, plugins and HELM_* variables. Use it for a tool on a person's machine; a service that
+// log-ins, plugins and environment. Use it for a tool on a person's machine; a service that
 // handles charts of strangers needs a private home.
 const UserHome = "\x00user" // a name that no folder can have
 
@@ -31,6 +31,10 @@ const UserHome = "\x00user" // a name that no folder can have
 type Config struct {
 	// Binary is the path of helm, or a name looked up on PATH. Default "helm".
 	Binary string
+	// MinVersion is the oldest helm that may run, as "v3.20.2"; for each major version one, as "v3.20.2, v4.1.4".
+	// An older one is refused before anything else (ErrUnsupportedVersion). Version.Advisories says what is known
+	// against a version. Default is what this package works with: v3.14 and v4.0.
+	MinVersion string
 	// Home is the folder of helm's configuration, cache and data. Default is <user cache>/helmexec.
 	// It is made with mode 0700. A home that belongs to another user, or that others can change, is
 	// refused (ErrInvalidArgument), now or when the next helm would start. The environment's HELM_*
@@ -43,8 +47,14 @@ type Config struct {
 	KubeContext string
 	// Namespace is used by every call that names none.
 	Namespace string
-	// Env is added to helm's environment, over everything else.
+	// Env is added to helm's environment, over everything else. Log-ins to a cluster, such as AWS_* and
+	// HELM_KUBETOKEN, go only to helms that talk to one.
 	Env map[string]string
+	// PassEnv names further variables of this program's environment for helms that talk to a cluster, as
+	// "VAULT_ADDR" or, with a '*' at the end, "VAULT_*". Without it they get PATH, proxies, and what programs
+	// that log in to the usual clouds need (docs/security.md of the source has the list); other helms get less.
+	// With UserHome every helm gets the whole environment.
+	PassEnv []string
 	// Retry says how often and how fast calls are repeated.
 	Retry Retry
 	// MaxProcesses is how many helm processes may run at once. Default is what the memory
@@ -70,7 +80,7 @@ type Helm struct {
 	cfg     Config
 	binary  string        // absolute path
 	home    *home.Home    // what this package writes
-	env     []string      // the environment of every helm process
+	env     environments  // of its processes
 	slots   chan struct{} // one for each helm process
 	waiting chan struct{} // one for each helm process that may wait for long
 
@@ -80,6 +90,7 @@ type Helm struct {
 	store *fetch.Store // repositories and archives, in the home
 
 	version  once[Version]
+	oldest   []*semver.Version // of Config.MinVersion, ascending
 	renders  renderMemory
 	clusters clusterMemory
 }
@@ -92,6 +103,13 @@ func New(cfg Config) (*Helm, error) {
 		return nil, errdef.Invalidf("config: MaxProcesses, GracePeriod, Retry.Tries and Limits cannot be negative")
 	}
 	if err := validateTarget(cfg.Namespace, cfg.Kubeconfig, cfg.KubeContext); err != nil {
+		return nil, err
+	}
+	if err := checkEnvironment(cfg); err != nil {
+		return nil, err
+	}
+	oldest, err := parseOldest(cfg.MinVersion)
+	if err != nil {
 		return nil, err
 	}
 	if cfg.Binary == "" {
@@ -118,6 +136,7 @@ func New(cfg Config) (*Helm, error) {
 		slots:   make(chan struct{}, cfg.MaxProcesses),
 		waiting: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
 		version: newOnce[Version](),
+		oldest:  oldest,
 
 		maxStdout: maxStdout,
 		host:      thisHost(),
@@ -134,7 +153,7 @@ func New(cfg Config) (*Helm, error) {
 		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env,
 		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache},
 	})
-	h.env = childEnv(os.Environ(), cfg, h.home.Path())
+	h.env = newEnvironments(os.Environ(), cfg, h.home.Path())
 	return h, nil
 }
 
@@ -177,45 +196,6 @@ func lookBinary(name string) (string, error) {
 		return "", fmt.Errorf("%w: looked for %q %s: %w; install Helm 3.14 or later, or set Config.Binary", ErrHelmNotFound, name, where, errors.Unwrap(err))
 	}
 	return path, nil
-}
-
-// childTuning makes helm, which is short-lived, collect garbage less often: 15 to 30 % less CPU for
-// every command, for a fifth more memory (bench/cmd/tuning, docs/performance.md). Near the memory
-// limit, which only the largest indexes reach, it collects as usual, so that it is not killed for its
-// garbage. GOMAXPROCS and HELM_NO_PLUGINS save nothing that can be measured.
-func childTuning(l Limits) []string {
-	limit := min(768<<20, min(l.Memory, l.RenderMemory)/4*3)
-	return []string{"GOGC=400", "GOMEMLIMIT=" + strconv.FormatInt(limit, 10)}
-}
-
-// childEnv is the environment of every helm process; if a variable is in it twice, the later one
-// wins. With a private home no HELM_* variable of the parent reaches helm: it could name plugins, a
-// driver or credentials that are meant for something else.
-func childEnv(parent []string, cfg Config, state string) []string {
-	env := childTuning(cfg.Limits.withDefaults())
-	if cfg.Home == UserHome {
-		env = append(env, parent...)
-	} else {
-		for _, kv := range parent {
-			if !strings.HasPrefix(kv, "HELM_") {
-				env = append(env, kv)
-			}
-		}
-		in := func(elem ...string) string { return filepath.Join(append([]string{state}, elem...)...) }
-		env = append(env,
-			"HELM_CONFIG_HOME="+in("config"),
-			"HELM_CACHE_HOME="+in("cache"),
-			"HELM_DATA_HOME="+in("data"),
-			"HELM_PLUGINS="+in("plugins"),
-			"HELM_REGISTRY_CONFIG="+in("registry.json"),
-			"HELM_REPOSITORY_CONFIG="+in("config", "repositories.yaml"),
-			"HELM_REPOSITORY_CACHE="+in("cache", "repository"),
-		)
-	}
-	for _, k := range sortedKeys(cfg.Env) {
-		env = append(env, k+"="+cfg.Env[k])
-	}
-	return env
 }
 
 // target is where a command goes: cluster and namespace.
@@ -280,22 +260,8 @@ func (h *Helm) acquire(ctx context.Context, waits bool) (release func(), err err
 	return release, nil
 }
 
-var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
 func validateTarget(namespace, kubeconfig, kubeContext string) error {
-	if namespace != "" && !dnsLabel.MatchString(namespace) {
-		return errdef.Invalidf("namespace %q: want lower-case letters, digits and '-', at most 63 characters", namespace)
-	}
-	if strings.IndexFunc(kubeContext, unicode.IsControl) >= 0 {
-		return errdef.Invalidf("kube context %q has a control character", kubeContext)
-	}
-	// Helm reads a missing kubeconfig as an empty one and then talks to localhost:8080.
-	if kubeconfig != "" && strings.IndexByte(kubeconfig, os.PathListSeparator) < 0 {
-		if _, err := os.Stat(kubeconfig); err != nil {
-			return errdef.Invalidf("kubeconfig: %v", err)
-		}
-	}
-	return nil
+	return cmp.Or(argument.Namespace(namespace), argument.KubeContext(kubeContext), argument.Kubeconfig(kubeconfig))
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

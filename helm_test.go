@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -129,53 +128,6 @@ func TestHomeDefaultsToTheUsersCache(t *testing.T) {
 	_, err := New(Config{Binary: helmtest.New(t).Binary})
 	require.ErrorIs(t, err, ErrInvalidArgument)
 	assert.ErrorContains(t, err, "set Home")
-}
-
-func TestEnvironmentOfHelm(t *testing.T) {
-	t.Setenv("HELM_DRIVER", "sql")
-	t.Setenv("HELM_PLUGINS", "/of/the/user")
-	t.Setenv("HELM_KUBETOKEN", "secret")
-	t.Setenv("EDITOR", "vi")
-	cache := t.TempDir()
-	t.Setenv("XDG_CACHE_HOME", cache)
-
-	envOf := func(cfg Config) map[string]string {
-		h, fake := withFake(t, cfg)
-		_, err := h.Version(t.Context())
-		require.NoError(t, err)
-		return fake.Calls()[0].Env
-	}
-
-	t.Run("a private home takes no HELM_ variable", func(t *testing.T) {
-		home := t.TempDir()
-		env := envOf(Config{Home: home})
-		assert.Equal(t, "vi", env["EDITOR"])
-		for k, v := range env {
-			if strings.HasPrefix(k, "HELM_") {
-				assert.True(t, strings.HasPrefix(v, home+"/"), "%s=%s is not in the home", k, v)
-			}
-		}
-		assert.NotContains(t, env, "HELM_DRIVER")
-		assert.NotContains(t, env, "HELM_KUBETOKEN")
-		for _, k := range []string{
-			"HELM_CONFIG_HOME", "HELM_CACHE_HOME", "HELM_DATA_HOME", "HELM_PLUGINS",
-			"HELM_REGISTRY_CONFIG", "HELM_REPOSITORY_CONFIG", "HELM_REPOSITORY_CACHE",
-		} {
-			assert.Contains(t, env, k)
-		}
-	})
-	t.Run("the user's home takes all", func(t *testing.T) {
-		env := envOf(Config{Home: UserHome})
-		assert.Equal(t, "sql", env["HELM_DRIVER"])
-		assert.Equal(t, "/of/the/user", env["HELM_PLUGINS"])
-		assert.NotContains(t, env, "HELM_CONFIG_HOME")
-	})
-	t.Run("Config.Env wins", func(t *testing.T) {
-		env := envOf(Config{Env: map[string]string{"HELM_DRIVER": "memory", "EDITOR": "ed", "HELM_PLUGINS": "/mine"}})
-		assert.Equal(t, "memory", env["HELM_DRIVER"])
-		assert.Equal(t, "ed", env["EDITOR"])
-		assert.Equal(t, "/mine", env["HELM_PLUGINS"])
-	})
 }
 
 func TestVersion(t *testing.T) {

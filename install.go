@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
@@ -63,6 +64,11 @@ type InstallOptions struct {
 	Progress         func(Progress)
 	ProgressInterval time.Duration
 
+	// ExtraArgs are flags of helm for which there is no option, each as one word "--flag=value", a switch as
+	// "--flag=true". They are trusted: they may change what helm does, and everybody on this host can read them.
+	// What this library sets itself, and anything that is no flag, is refused.
+	ExtraArgs []string
+
 	Kubeconfig, KubeContext string // over Config's
 }
 
@@ -112,7 +118,7 @@ func (h *Helm) install(ctx context.Context, release string, ch *Chart, opts Inst
 		return nil, err
 	}
 	if opts.Transform != nil {
-		p := PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema}
+		p := PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema, ExtraArgs: opts.ExtraArgs}
 		changed, _, done, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
 		if err != nil {
 			return nil, err
@@ -168,7 +174,7 @@ func (h *Helm) releaseInput(release string, opts InstallOptions) (target, []byte
 	if opts.Timeout < 0 || opts.ProgressInterval < 0 {
 		return t, nil, errdef.Invalidf("release %s: Timeout and ProgressInterval cannot be negative", release)
 	}
-	if err := validateLabels(opts.Labels); err != nil {
+	if err := cmp.Or(validateLabels(opts.Labels), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
 		return t, nil, err
 	}
 	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
@@ -176,7 +182,7 @@ func (h *Helm) releaseInput(release string, opts InstallOptions) (target, []byte
 }
 
 func installArgs(t target, opts InstallOptions, values bool) args {
-	return append(args{"install"}, changeArgs(t, opts, values)...)
+	return slices.Concat(args{"install"}, opts.ExtraArgs, changeArgs(t, opts, values))
 }
 
 // changeArgs are the flags that install and upgrade have in common.
@@ -201,7 +207,7 @@ func (h *Helm) dryRun(ctx context.Context, t target, a args, stdin []byte, relea
 		return nil, err
 	}
 	a.add(d.DryRun, "--", release, ch.Path)
-	if _, err := h.run(ctx, invocation{args: a, stdin: stdin, limits: h.rendering()}); err != nil {
+	if _, err := h.run(ctx, invocation{args: a, cluster: true, stdin: stdin, limits: h.rendering()}); err != nil {
 		return nil, err
 	}
 	return dryRelease(t, release, ch), nil

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -65,7 +66,7 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 // jobQueries find the releases of a job: by name those without a job label, the others by the label.
 func jobQueries(jobID string) (named, labelled ListOptions) {
 	prefix := strings.TrimSuffix(SUTHelmName(jobID, "x"), "x")
-	named = ListOptions{Filter: "^" + prefix + legalText + "$", Selector: "!" + labelJob}
+	named = ListOptions{Filter: "^" + prefix + argument.DNSLabel + "$", Selector: "!" + labelJob}
 	return named, ListOptions{Selector: labelJob + "=" + labelValueOf(jobID)}
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/helmtest"
-	"github.com/sut-bench/helmexec/internal/kubelabel"
+	"github.com/sut-bench/helmexec/internal/argument"
 )
 
 // similarIDs are job ids that are easily confused.
@@ -56,7 +56,7 @@ func TestJobsHaveNamesAndLabelsOfTheirOwn(t *testing.T) {
 			t.Errorf("%q and %q are both labelled %s", id, other, label)
 		}
 		byName[name], byLabel[label] = id, id
-		require.True(t, kubelabel.IsValue(label), label)
+		require.True(t, argument.IsLabelValue(label), label)
 		assertSUTHelmName(t, id, "x", name)
 	}
 }

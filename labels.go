@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
-	"github.com/sut-bench/helmexec/internal/kubelabel"
 )
 
 // The labels that an operation puts on the release record. An upgrade inherits labels, so the key
@@ -40,7 +40,7 @@ var hashedLabel = regexp.MustCompile(`^sha256-[0-9a-f]{40}$`)
 // labelValueOf gives each text a unique label value: the text if it is legal and does not look like a hash,
 // otherwise its hash.
 func labelValueOf(text string) string {
-	if text != "" && kubelabel.IsValue(text) && !hashedLabel.MatchString(text) {
+	if text != "" && argument.IsLabelValue(text) && !hashedLabel.MatchString(text) {
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))
@@ -89,7 +89,7 @@ func reservedLabel(k string) bool {
 
 // validateLabels checks the labels of a release record.
 func validateLabels(labels map[string]string) error {
-	if err := kubelabel.Check(labels); err != nil {
+	if err := argument.Labels(labels); err != nil {
 		return err
 	}
 	for _, k := range sortedKeys(labels) {

@@ -222,6 +222,6 @@ func TestMemoryOfTheGarbageCollector(t *testing.T) {
 		{Limits{RenderMemory: 400 << 20}, "GOMEMLIMIT=314572800"},
 		{Limits{Memory: 400 << 20}, "GOMEMLIMIT=314572800"},
 	} {
-		assert.Contains(t, childEnv(nil, Config{Limits: test.limits}, "/home"), test.want)
+		assert.Contains(t, newEnvironments(nil, Config{Limits: test.limits}, "/home").local, test.want)
 	}
 }

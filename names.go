@@ -4,30 +4,25 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
-	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/sut-bench/helmexec/internal/argument"
 )
 
 const (
-	// maxReleaseName is Helm's limit: a Kubernetes label holds 63 characters, and charts put a suffix on the name.
-	maxReleaseName = 53
 	// maxJobID leaves a UUID whole, and as much room for the name as a hash needs.
 	maxJobID = 36
 	hashLen  = 8
 
 	sutPrefix    = "job-"
 	sutSeparator = "-sut-"
-
-	legalText = `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
 )
 
 var (
 	// legalPart is what SUTNamePrune gives: a DNS label, which every object that a chart names after its release accepts.
-	legalPart = regexp.MustCompile(`^` + legalText + `$`)
-	// legalRelease is Helm's own rule (pkg/chart/v2/util.ValidateReleaseName): DNS labels joined by dots.
-	legalRelease = regexp.MustCompile(`^` + legalText + `(\.` + legalText + `)*$`)
+	legalPart = regexp.MustCompile(`^` + argument.DNSLabel + `$`)
 
 	// looksCleaned matches every id that cleanJobID has changed.
 	looksCleaned = regexp.MustCompile(`-[a-z2-7]{8}$`)
@@ -47,15 +42,15 @@ var (
 // Names that differ only in case, in "_" and "-", or in dropped punctuation ("My SUT", "mysut!") give the same text. In
 // one job they are one release name: the second Install fails with ErrReleaseExists, and nothing of the first is touched.
 func SUTNamePrune(name string) string {
-	if isLegalPart(name, maxReleaseName) {
+	if isLegalPart(name, argument.MaxReleaseName) {
 		return name
 	}
 	pruned, lossy := prune(name)
 	switch {
 	case pruned == "":
 		return "sut-" + shortHash(name)
-	case lossy || len(pruned) > maxReleaseName:
-		return withHash(pruned, name, maxReleaseName)
+	case lossy || len(pruned) > argument.MaxReleaseName:
+		return withHash(pruned, name, argument.MaxReleaseName)
 	}
 	return pruned
 }
@@ -72,7 +67,7 @@ func SUTNamePrune(name string) string {
 // that contains "-sut-" or ends in "-sut", because otherwise two jobs could have one name.
 func SUTHelmName(jobID, sut string) string {
 	id := cleanJobID(jobID)
-	room := maxReleaseName - len(sutPrefix) - len(id) - len(sutSeparator)
+	room := argument.MaxReleaseName - len(sutPrefix) - len(id) - len(sutSeparator)
 	name := SUTNamePrune(sut)
 	if len(name) > room {
 		name = withHash(name, name, room)
@@ -85,7 +80,7 @@ func SUTHelmName(jobID, sut string) string {
 // SUTHelmName and UninstallJob treat it as another job. ok is false for a release with any other name.
 func ParseSUTHelmName(release string) (jobID, sut string, ok bool) {
 	rest, found := strings.CutPrefix(release, sutPrefix)
-	if !found || len(release) > maxReleaseName {
+	if !found || len(release) > argument.MaxReleaseName {
 		return "", "", false
 	}
 	jobID, sut, found = strings.Cut(rest, sutSeparator)
@@ -151,21 +146,4 @@ func shortHash(s string) string {
 
 func isLegalPart(s string, limit int) bool {
 	return len(s) <= limit && legalPart.MatchString(s)
-}
-
-// validateReleaseName refuses what Helm would refuse as the name of a release, and says what is wrong and what to do.
-func validateReleaseName(name string) error {
-	if name == "" {
-		return fmt.Errorf("%w: the release name is empty", ErrInvalidArgument)
-	}
-	var wrong string
-	switch {
-	case len(name) > maxReleaseName:
-		wrong = fmt.Sprintf("%d characters are more than the %d that Helm allows", len(name), maxReleaseName)
-	case legalRelease.MatchString(name):
-		return nil
-	default:
-		wrong = `Helm allows a-z, 0-9, "-" and ".", with a letter or digit at the start and end and beside every "."`
-	}
-	return fmt.Errorf("%w: release name %.80q: %s; SUTNamePrune makes a legal name of any text", ErrInvalidArgument, name, wrong)
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/internal/argument"
 )
 
 func ExampleSUTNamePrune() {
@@ -146,7 +148,7 @@ func TestSUTHelmName(t *testing.T) {
 // assertSUTHelmName checks what holds for every input.
 func assertSUTHelmName(t *testing.T, jobID, sut, got string) {
 	t.Helper()
-	require.NoError(t, validateReleaseName(got))
+	require.NoError(t, argument.Release(got))
 	require.Regexp(t, legalPart, got)
 	id, name, ok := ParseSUTHelmName(got)
 	require.True(t, ok, "%s", got)
@@ -187,7 +189,7 @@ func TestParseSUTHelmName(t *testing.T) {
 
 func TestValidateReleaseName(t *testing.T) {
 	for _, name := range []string{"a", "1", "demo", "a.b", "a-b.c-1", strings.Repeat("a", 52), strings.Repeat("a", 53)} {
-		assert.NoError(t, validateReleaseName(name), name)
+		assert.NoError(t, argument.Release(name), name)
 	}
 	tests := []struct{ name, says string }{
 		{"", "empty"},
@@ -204,7 +206,7 @@ func TestValidateReleaseName(t *testing.T) {
 		{strings.Repeat("x", 100_000), "100000 characters"},
 	}
 	for _, tt := range tests {
-		err := validateReleaseName(tt.name)
+		err := argument.Release(tt.name)
 		require.ErrorIs(t, err, ErrInvalidArgument, tt.name)
 		assert.ErrorContains(t, err, tt.says)
 		assert.Less(t, len(err.Error()), 400, "the message stays short")
@@ -254,7 +256,7 @@ func FuzzSUTHelmName(f *testing.F) {
 	f.Add(strings.Repeat("a", 23)+"-suture-x", "Ünder_İ")
 	f.Fuzz(func(t *testing.T, jobID, sut string) {
 		pruned := SUTNamePrune(sut)
-		if first, lossy := firstPrune(sut); !lossy && len(first) <= maxReleaseName && legalPart.MatchString(first) {
+		if first, lossy := firstPrune(sut); !lossy && len(first) <= argument.MaxReleaseName && legalPart.MatchString(first) {
 			require.Equal(t, first, pruned, "as the first version")
 		}
 		require.Regexp(t, legalPart, pruned)
@@ -264,7 +266,7 @@ func FuzzSUTHelmName(f *testing.F) {
 		got := SUTHelmName(jobID, sut)
 		assertSUTHelmName(t, jobID, sut, got)
 		if isLegalPart(jobID, maxJobID) && !hidesSeparator(jobID) && !looksCleaned.MatchString(jobID) && legalPart.MatchString(sut) &&
-			len("job-"+jobID+"-sut-"+sut) <= maxReleaseName {
+			len("job-"+jobID+"-sut-"+sut) <= argument.MaxReleaseName {
 			require.Equal(t, "job-"+jobID+"-sut-"+sut, got, "legal parts are kept")
 		}
 	})

@@ -200,7 +200,7 @@ func (h *Helm) liveObjects(ctx context.Context, t target, release string) ([]liv
 	a.add(d.StatusResources...)
 	a.add(t.flags()...)
 	a.add("--", release)
-	out, err := h.run(ctx, invocation{args: a})
+	out, err := h.run(ctx, invocation{args: a, cluster: true})
 	if err != nil {
 		return nil, err
 	}

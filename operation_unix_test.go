@@ -80,7 +80,7 @@ func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "job-7", "")
 	require.NoError(t, err)
 	left := exec.Command(h.binary, "install", "--labels="+op.labels(InstallOptions{}, 1, time.Now()), "--", "web", chart)
-	left.Env, left.ExtraFiles = h.env, op.inherited()
+	left.Env, left.ExtraFiles = h.env.cluster, op.inherited()
 	require.NoError(t, left.Start())
 	<-working
 	op.end()

@@ -1,15 +1,15 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	"github.com/Masterminds/semver/v3"
-
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/redact"
@@ -26,10 +26,8 @@ type PackageOptions struct {
 //
 // Errors: ErrInvalidArgument, ErrChartNotFound, or helm's own.
 func (h *Helm) Package(ctx context.Context, chart, dir string, opts PackageOptions) (path string, err error) {
-	if opts.Version != "" {
-		if _, err := semver.StrictNewVersion(opts.Version); err != nil {
-			return "", errdef.Invalidf("package: Version %q: %v", opts.Version, err)
-		}
+	if err := argument.Version("Version", opts.Version); err != nil {
+		return "", err
 	}
 	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
 		return "", fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, chart)
@@ -65,6 +63,7 @@ type LintOptions struct {
 	KubeVersion string // default DefaultKubeVersion
 	Strict      bool   // warnings fail too
 	SkipSchema  bool   // as in TemplateOptions
+	ExtraArgs   []string
 }
 
 // LintMessage is one finding, in printable text.
@@ -79,6 +78,9 @@ type LintMessage struct {
 //
 // Errors: ErrLintFailed, with the messages; ErrBadChart; ErrRenderTooLarge, ErrRenderTimeout.
 func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) ([]LintMessage, error) {
+	if err := cmp.Or(argument.KubeVersion(opts.KubeVersion), argument.Extra(opts.ExtraArgs)); err != nil {
+		return nil, err
+	}
 	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
 	if err != nil {
 		return nil, err
@@ -97,7 +99,8 @@ func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) ([]LintM
 			return nil, fmt.Errorf("%w (SkipSchema leaves the schema out)", err)
 		}
 	}
-	a := args{"lint", "--kube-version=" + opts.KubeVersion}
+	a := append(args{"lint"}, opts.ExtraArgs...)
+	a.str("--kube-version", opts.KubeVersion)
 	a.is("--strict", opts.Strict)
 	a.is("--skip-schema-validation", opts.SkipSchema)
 	a.is("--values=-", stdin != nil)

@@ -45,6 +45,9 @@ type PlanOptions struct {
 	// Cluster is what an install is rendered for, from Helm.Cluster or written by hand. Such a plan is made without a
 	// cluster. By default the cluster is asked.
 	Cluster *Cluster
+	// ExtraArgs are as in InstallOptions, for the helms that render. What they need when the plan is applied stands in
+	// ApplyOptions.
+	ExtraArgs []string
 
 	Kubeconfig, KubeContext string
 }
@@ -76,7 +79,7 @@ func (h *Helm) Plan(ctx context.Context, release, address string, opts PlanOptio
 		opts.Cluster = &given
 	}
 	t, stdin, err := h.releaseInput(release, InstallOptions{
-		Namespace: opts.Namespace, ValuesFiles: opts.ValuesFiles, Values: opts.Values, Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
+		Namespace: opts.Namespace, ValuesFiles: opts.ValuesFiles, Values: opts.Values, ExtraArgs: opts.ExtraArgs, Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 	})
 	if err != nil {
 		return nil, err
@@ -157,7 +160,7 @@ func (p *planner) install(ctx context.Context) (*Cluster, error) {
 		}
 	}
 	if p.opts.Lookups {
-		return cluster, p.dryInstall(ctx, p.target, nil)
+		return cluster, p.dryInstall(ctx, site{target: p.target, cluster: true})
 	}
 	return cluster, p.h.onEmpty(ctx, p.target.namespace, func() (*Cluster, error) { return cluster, nil }, p.dryInstall)
 }
@@ -206,7 +209,7 @@ func (p *planner) askCluster(ctx context.Context) (*Cluster, error) {
 		p.target.namespace = namespace
 		return cluster, err
 	case len(c.APIVersions) == 0:
-		assumed, _, err := p.h.capabilities(ctx, args{"template", "--kube-version=" + c.KubeVersion}, nil)
+		assumed, _, err := p.h.capabilities(ctx, invocation{args: args{"template", "--kube-version=" + c.KubeVersion}})
 		if err != nil {
 			return nil, err
 		}
@@ -235,7 +238,7 @@ func (p *planner) prepare(ctx context.Context, cluster *Cluster) error {
 	a.is("--include-crds", !p.opts.SkipCRDs)
 	if p.opts.Cluster != nil && cluster.LacksKinds() {
 		a.add("--kube-version="+cluster.KubeVersion, "--api-versions="+strings.Join(cluster.APIVersions, ","))
-		if out, err = p.run(ctx, a, target{namespace: p.target.namespace}, nil); err != nil {
+		if out, err = p.run(ctx, a, site{target: target{namespace: p.target.namespace}}); err != nil {
 			return err
 		}
 		objects, err := Manifest(out).Objects()
@@ -253,9 +256,9 @@ func (p *planner) prepare(ctx context.Context, cluster *Cluster) error {
 	} else {
 		with := Cluster{KubeVersion: cluster.KubeVersion, Major: cluster.Major, Minor: cluster.Minor, APIVersions: slices.Clone(cluster.APIVersions)}
 		with.ServeCRDs(Manifest(bytes.Join(all, []byte("\n---\n"))))
-		err := p.h.onEmpty(ctx, p.target.namespace, func() (*Cluster, error) { return &with, nil }, func(ctx context.Context, t target, env []string) (err error) {
+		err := p.h.onEmpty(ctx, p.target.namespace, func() (*Cluster, error) { return &with, nil }, func(ctx context.Context, on site) (err error) {
 			a.add(p.dialect.TemplateCluster...)
-			out, err = p.run(ctx, a, t, env)
+			out, err = p.run(ctx, a, on)
 			return err
 		})
 		if err != nil {
@@ -268,8 +271,8 @@ func (p *planner) prepare(ctx context.Context, cluster *Cluster) error {
 }
 
 // dryInstall renders an install by a dry run that reads the cluster.
-func (p *planner) dryInstall(ctx context.Context, t target, env []string) error {
-	return p.dryRun(ctx, args{"install", p.dialect.DryRun}, t, env)
+func (p *planner) dryInstall(ctx context.Context, on site) error {
+	return p.dryRun(ctx, args{"install", p.dialect.DryRun}, on)
 }
 
 // upgrade renders an upgrade, while another helm asks the cluster. Helm renders it with the cluster's version and APIs
@@ -289,15 +292,15 @@ func (p *planner) upgrade(ctx context.Context) (*Cluster, error) {
 			return err
 		})
 	}
-	both.Go(func() error { return p.dryRun(ctx, a, p.target, nil) })
+	both.Go(func() error { return p.dryRun(ctx, a, site{target: p.target, cluster: true}) })
 	err := both.Wait()
 	return cluster, err
 }
 
 // dryRun runs an install or upgrade that changes nothing, and reads what it would record.
-func (p *planner) dryRun(ctx context.Context, a args, t target, env []string) error {
+func (p *planner) dryRun(ctx context.Context, a args, on site) error {
 	a.add("--disable-openapi-validation", "--output=json")
-	out, err := p.run(ctx, a, t, env)
+	out, err := p.run(ctx, a, on)
 	if err != nil {
 		return err
 	}
@@ -328,13 +331,14 @@ func (p *planner) dryRun(ctx context.Context, a args, t target, env []string) er
 }
 
 // run runs a helm that renders the chart.
-func (p *planner) run(ctx context.Context, a args, t target, env []string) (out []byte, err error) {
+func (p *planner) run(ctx context.Context, a args, on site) (out []byte, err error) {
+	a = slices.Insert(a, 1, p.opts.ExtraArgs...)
 	a.is("--values=-", p.stdin != nil)
 	a.is("--skip-schema-validation", p.opts.SkipSchema)
-	a.add(t.flags()...)
+	a.add(on.flags()...)
 	a.add("--", p.release, p.chart.Path)
 	err = p.h.retry(ctx, func() (err error) {
-		out, err = p.h.run(ctx, invocation{args: a, stdin: p.stdin, limits: p.h.rendering(), env: env})
+		out, err = p.h.run(ctx, invocation{args: a, cluster: on.cluster, env: on.env, stdin: p.stdin, limits: p.h.rendering()})
 		return err
 	})
 	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && helmtext.BadObjects(e.Stderr) {
@@ -368,6 +372,7 @@ type ApplyOptions struct {
 	Deadline          time.Time
 	Progress          func(Progress)
 	ProgressInterval  time.Duration
+	ExtraArgs         []string
 
 	Kubeconfig, KubeContext string
 }
@@ -398,14 +403,14 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (*Release,
 		return h.upgrade(ctx, p.Release, ch, UpgradeOptions{
 			Namespace: p.Namespace, Values: p.Values, SkipCRDs: true, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
 			RollbackOnFailure: opts.RollbackOnFailure, NoHooks: opts.NoHooks, Labels: opts.Labels, Description: opts.Description,
-			OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval,
+			OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, ExtraArgs: opts.ExtraArgs,
 			Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 		}, from)
 	}
 	return h.install(ctx, p.Release, ch, InstallOptions{
 		Namespace: p.Namespace, CreateNamespace: opts.CreateNamespace, Values: p.Values, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
 		KeepFailed: opts.KeepFailed, RollbackOnFailure: opts.RollbackOnFailure, NoHooks: opts.NoHooks, Labels: opts.Labels, Description: opts.Description,
-		OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval,
+		OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, ExtraArgs: opts.ExtraArgs,
 		Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 	}, from)
 }

@@ -86,7 +86,7 @@ func (h *Helm) readRecord(ctx context.Context, t target, release string, revisio
 	a.number("--revision", revision)
 	a.add(t.flags()...)
 	a.add("--", release)
-	out, err := h.run(ctx, invocation{args: a})
+	out, err := h.run(ctx, invocation{args: a, cluster: true})
 	if err != nil {
 		return nil, err
 	}

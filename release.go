@@ -14,6 +14,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
@@ -87,7 +88,7 @@ func (h *Helm) List(ctx context.Context, opts ListOptions) ([]Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := h.run(ctx, invocation{args: listArgs(d, t, opts)})
+	out, err := h.run(ctx, invocation{args: listArgs(d, t, opts), cluster: true})
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +122,10 @@ func parseList(out []byte) ([]Release, error) {
 	releases := make([]Release, 0, len(rows))
 	for _, r := range rows {
 		rel := Release{Name: r.Name, Namespace: r.Namespace, Status: Status(r.Status), AppVersion: r.AppVersion}
-		rel.Revision, _ = strconv.Atoi(r.Revision)
+		var err error
+		if rel.Revision, err = strconv.Atoi(r.Revision); err != nil {
+			return nil, badOutput("list", err)
+		}
 		rel.Updated, _ = time.Parse(time.RFC3339Nano, r.Updated)
 		rel.ChartName, rel.ChartVersion = splitChart(r.Chart)
 		releases = append(releases, rel)
@@ -163,7 +167,7 @@ func (h *Helm) Status(ctx context.Context, release string, opts StatusOptions) (
 
 // releaseTarget is target for a call on one release.
 func (h *Helm) releaseTarget(release, namespace, kubeconfig, kubeContext string) (target, error) {
-	if err := validateReleaseName(release); err != nil {
+	if err := argument.Release(release); err != nil {
 		return target{}, err
 	}
 	return h.target(namespace, kubeconfig, kubeContext)
@@ -200,7 +204,7 @@ func (h *Helm) history(ctx context.Context, t target, release string, max int) (
 	a.number("--max", max)
 	a.add(t.flags()...)
 	a.add("--", release)
-	out, err := h.run(ctx, invocation{args: a})
+	out, err := h.run(ctx, invocation{args: a, cluster: true})
 	if err != nil {
 		return nil, err
 	}
@@ -216,13 +220,7 @@ func (h *Helm) history(ctx context.Context, t target, release string, max int) (
 
 // namespaceOf is the namespace that a command gets, by a flag or by its environment; "" if it gets none.
 func (h *Helm) namespaceOf(t target) string {
-	namespace := ""
-	for _, variable := range h.env { // the last one counts
-		if value, found := strings.CutPrefix(variable, "HELM_NAMESPACE="); found {
-			namespace = value
-		}
-	}
-	return cmp.Or(t.namespace, namespace)
+	return cmp.Or(t.namespace, h.env.value("HELM_NAMESPACE"))
 }
 
 func parseHistory(out []byte) ([]Release, error) {

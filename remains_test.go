@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/helmtest"
-	"github.com/sut-bench/helmexec/internal/kubelabel"
+	"github.com/sut-bench/helmexec/internal/argument"
 )
 
 func remainNames(all []Remain) []string {
@@ -219,7 +219,7 @@ func TestNamesInLabels(t *testing.T) {
 				names = append(names, strings.Repeat("a-b.", length/4)+fmt.Sprint("x", i))
 			}
 			labels := packedNames(names...)
-			assert.NoError(t, kubelabel.Check(labels))
+			assert.NoError(t, argument.Labels(labels))
 			assert.Equal(t, names, append([]string(nil), unpackNames(labels)...), "%d of %d", count, length)
 		}
 	}

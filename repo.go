@@ -2,10 +2,10 @@ package helmexec
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -106,8 +106,6 @@ type RegistryOptions struct {
 	Source             SourceOptions
 }
 
-var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?$`)
-
 // RegistryLogin logs in to an OCI registry, a host with or without a port, for every later call with
 // the same Home. Helm gets the password through stdin and keeps it in a file of mode 0600 in the
 // home. Helm accepts the user name only as an argument, so other users of the host can see it for a
@@ -115,8 +113,8 @@ var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(
 //
 // Errors: ErrInvalidArgument, ErrUnauthorized, or helm's own.
 func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) error {
-	if !registryHost.MatchString(host) {
-		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", redact.Address(host))
+	if err := argument.RegistryHost(host, redact.Address(host)); err != nil {
+		return err
 	}
 	if opts.Username == "" || opts.Password == "" {
 		return errdef.Invalidf("registry login: Username and Password are needed")
@@ -144,8 +142,8 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 //
 // Errors: ErrInvalidArgument, or helm's own.
 func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
-	if !registryHost.MatchString(host) {
-		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", redact.Address(host))
+	if err := argument.RegistryHost(host, redact.Address(host)); err != nil {
+		return err
 	}
 	unlock, err := h.home.Lock(ctx, "registry credentials")
 	if err != nil {
@@ -168,10 +166,8 @@ type PushResult struct {
 // Errors: ErrInvalidArgument, ErrChartNotFound and ErrBadChart of the archive, ErrUnauthorized, or
 // helm's own.
 func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOptions) (*PushResult, error) {
-	rest, ok := strings.CutPrefix(registry, "oci://")
-	host, _, _ := strings.Cut(rest, "/")
-	if !ok || !registryHost.MatchString(host) || strings.ContainsAny(registry, " @?#") {
-		return nil, errdef.Invalidf("registry %q: want oci://host[:port]/path", redact.Address(registry))
+	if err := argument.Registry(registry, redact.Address(registry)); err != nil {
+		return nil, err
 	}
 	ch, err := chart.Read(archive, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
@@ -22,6 +23,7 @@ type RollbackOptions struct {
 	Wait, WaitForJobs bool
 	Timeout           time.Duration
 	NoHooks           bool
+	ExtraArgs         []string // as in InstallOptions
 
 	Kubeconfig, KubeContext string
 }
@@ -44,6 +46,9 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 	if opts.Timeout < 0 || opts.Revision < 0 {
 		return nil, errdef.Invalidf("rollback: Timeout and Revision cannot be negative")
 	}
+	if err := argument.Extra(opts.ExtraArgs); err != nil {
+		return nil, err
+	}
 	r := &rollback{h: h, target: t, release: release, opts: opts}
 	var free func()
 	if r.inherit, free, err = h.lockRelease(ctx, t, release, true); err != nil {
@@ -54,7 +59,7 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 		return nil, err
 	}
 	for tries := h.tries(); ; {
-		_, err := h.run(ctx, invocation{args: rollbackArgs(t, release, r.to, r.opts), mutates: true, waits: true, inherit: r.inherit})
+		_, err := h.run(ctx, invocation{args: rollbackArgs(t, release, r.to, r.opts), cluster: true, mutates: true, waits: true, inherit: r.inherit})
 		later, cancel := graceContext(ctx, h.cfg.GracePeriod)
 		defer cancel()
 		o := r.observe(later, err)
@@ -152,7 +157,7 @@ func (r *rollback) observe(ctx context.Context, err error) observation {
 func (r *rollback) end(ctx context.Context, o observation) error {
 	opts := r.opts
 	opts.Wait, opts.WaitForJobs = false, false
-	_, err := r.h.run(ctx, invocation{args: rollbackArgs(r.target, r.release, r.to, opts), mutates: true, inherit: r.inherit})
+	_, err := r.h.run(ctx, invocation{args: rollbackArgs(r.target, r.release, r.to, opts), cluster: true, mutates: true, inherit: r.inherit})
 	if err != nil {
 		o.err = errors.Join(o.err, err)
 		return r.fail(ctx, ctx, o)
@@ -197,7 +202,7 @@ func (r *rollback) error(kind, err error) *ReleaseError {
 }
 
 func rollbackArgs(t target, release string, revision int, opts RollbackOptions) []string {
-	a := args{"rollback"}
+	a := append(args{"rollback"}, opts.ExtraArgs...)
 	a.is("--wait", opts.Wait || opts.WaitForJobs)
 	a.is("--wait-for-jobs", opts.WaitForJobs)
 	a.duration("--timeout", opts.Timeout)
@@ -215,7 +220,7 @@ func (h *Helm) rollBackPending(ctx context.Context, op *operation, rec *record) 
 		}
 		for _, r := range slices.Backward(revisions) {
 			if r.Status == StatusDeployed {
-				_, err := h.run(ctx, invocation{args: rollbackArgs(op.target, rec.Name, r.Revision, RollbackOptions{}), mutates: true, inherit: op.inherited()})
+				_, err := h.run(ctx, invocation{args: rollbackArgs(op.target, rec.Name, r.Revision, RollbackOptions{}), cluster: true, mutates: true, inherit: op.inherited()})
 				return err
 			}
 		}

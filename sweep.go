@@ -153,7 +153,7 @@ func (r *removal) sweep(ctx context.Context, objects []Remain) error {
 	install = append(append(install, r.target.flags()...), "--", r.release, chart)
 	opts := r.opts
 	opts.NoHooks, opts.KeepHistory = true, false
-	_, installErr := r.h.run(ctx, invocation{args: install, mutates: true, inherit: r.inherit})
+	_, installErr := r.h.run(ctx, invocation{args: install, cluster: true, mutates: true, inherit: r.inherit})
 	if installErr != nil {
 		// It may have been recorded after all; or another release has the name now.
 		switch found, err := r.h.record(ctx, r.target, r.release, 0); {
@@ -163,7 +163,7 @@ func (r *removal) sweep(ctx context.Context, objects []Remain) error {
 			return installErr
 		}
 	}
-	_, err = r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, opts, r.explain), mutates: true, inherit: r.inherit})
+	_, err = r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, opts, r.explain), cluster: true, mutates: true, inherit: r.inherit})
 	if errors.Is(err, ErrReleaseNotFound) {
 		return installErr
 	}

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,10 +12,10 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/Masterminds/semver/v3"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/emptycluster"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -75,7 +76,7 @@ func (h *Helm) askCluster(ctx context.Context, t target, starts func()) (*Cluste
 		a := append(args{"template"}, d.TemplateCluster...)
 		a.is("--set=identify=false", nameless)
 		a.add(t.flags()...)
-		c, namespace, err := h.capabilities(ctx, a, starts)
+		c, namespace, err := h.capabilities(ctx, invocation{args: a, cluster: true, starts: starts})
 		if e := (*Error)(nil); nameless || !errors.As(err, &e) || !helmtext.Forbidden(e.Stderr) {
 			return c, namespace, err
 		}
@@ -114,19 +115,19 @@ func (m *clusterMemory) note(t target, k knownCluster) {
 }
 
 // capabilities renders capabilitiesChart.
-func (h *Helm) capabilities(ctx context.Context, a args, starts func()) (*Cluster, string, error) {
+func (h *Helm) capabilities(ctx context.Context, inv invocation) (*Cluster, string, error) {
 	dir, err := h.home.Files(ctx, "capabilities", capabilitiesChart)
 	if err != nil {
 		return nil, "", err
 	}
-	a.add("--disable-openapi-validation", "--", "helmexec-capabilities", dir)
-	env := []string{kubeCacheBelow(filepath.Join(dir, "Chart.yaml"))}
+	inv.args = append(inv.args, "--disable-openapi-validation", "--", "helmexec-capabilities", dir)
+	inv.env, inv.limits = []string{kubeCacheBelow(filepath.Join(dir, "Chart.yaml"))}, h.rendering()
 	var out []byte
 	run := func() (err error) {
-		out, err = h.run(ctx, invocation{args: a, limits: h.rendering(), env: env, starts: starts})
+		out, err = h.run(ctx, inv)
 		return err
 	}
-	if starts != nil {
+	if inv.starts != nil {
 		err = run()
 	} else {
 		err = h.retry(ctx, run)
@@ -144,20 +145,27 @@ func (h *Helm) capabilities(ctx context.Context, a args, starts func()) (*Cluste
 	if err := json.Unmarshal([]byte(printed.Data.APIs), &c.APIVersions); err != nil {
 		return nil, "", badOutput("template", err)
 	}
-	c.APIVersions = slices.DeleteFunc(c.APIVersions, func(api string) bool { return !plan.IsAPI(api) })
+	c.APIVersions = slices.DeleteFunc(c.APIVersions, func(api string) bool { return !argument.IsAPI(api) })
 	if err := c.Validate(); err != nil {
 		return nil, "", badOutput("template", err)
 	}
 	return c, printed.Data.Namespace, nil
 }
 
+// site is where a helm renders.
+type site struct {
+	target
+	cluster bool     // it is the caller's cluster
+	env     []string // over helm's environment
+}
+
 // kubeCacheBelow is the environment of a helm that keeps nothing of what it learns of a cluster, which takes longer than
 // it saves: there cannot be a folder below a file.
 func kubeCacheBelow(file string) string { return "KUBECACHEDIR=" + file }
 
-// onEmpty lets helm render for a cluster as if there were no objects in it: helm gets the target and the environment
-// for that. describe may wait until the cluster is known; helm then waits too.
-func (h *Helm) onEmpty(ctx context.Context, namespace string, describe func() (*Cluster, error), helm func(context.Context, target, []string) error) error {
+// onEmpty lets helm render for a cluster as if there were no objects in it. describe may wait until the cluster is
+// known; helm then waits too.
+func (h *Helm) onEmpty(ctx context.Context, namespace string, describe func() (*Cluster, error), helm func(context.Context, site) error) error {
 	server, err := emptycluster.Start(func() (emptycluster.Version, []string, error) {
 		c, err := describe()
 		if err != nil {
@@ -184,8 +192,11 @@ func (h *Helm) onEmpty(ctx context.Context, namespace string, describe func() (*
 	for _, name := range []string{"APISERVER", "ASGROUPS", "ASUSER", "CAFILE", "CONTEXT", "INSECURE_SKIP_TLS_VERIFY", "TLS_SERVER_NAME", "TOKEN"} {
 		env = append(env, "HELM_KUBE"+name+"=")
 	}
-	return helm(ctx, target{namespace: namespace, kubeconfig: kubeconfig}, env)
+	return helm(ctx, site{target: target{namespace: namespace, kubeconfig: kubeconfig}, env: env})
 }
+
+// anyRelease is the name of a release for which nobody gave one.
+const anyRelease = "release-name"
 
 // TemplateOptions is for Template.
 type TemplateOptions struct {
@@ -212,6 +223,7 @@ type TemplateOptions struct {
 	SkipSchema bool
 	// Transform changes the manifest, hooks included.
 	Transform Transform
+	ExtraArgs []string // as in InstallOptions
 }
 
 // Template renders a chart without installing it. The manifest includes hooks, and tests unless
@@ -232,15 +244,11 @@ func (h *Helm) Template(ctx context.Context, chart string, opts TemplateOptions)
 
 // render renders a chart that is on this machine.
 func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts TemplateOptions) (Manifest, error) {
-	name := opts.ReleaseName
-	if name == "" {
-		name = "release-name"
-	}
 	defer h.store.Hold(ctx, ch.Path)()
 	if err := h.checkSchemaReferences(ch, opts.SkipSchema); err != nil {
 		return nil, err
 	}
-	inv.args = append(inv.args, "--", name, ch.Path)
+	inv.args = append(inv.args, "--", cmp.Or(opts.ReleaseName, anyRelease), ch.Path)
 	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
 	inv.limits = h.rendering()
 	out, err := h.run(ctx, inv)
@@ -277,23 +285,14 @@ func (h *Helm) checkSchemaReferences(ch *Chart, skip bool) error {
 
 // templateInvocation checks the options before anything is fetched.
 func (h *Helm) templateInvocation(ctx context.Context, opts TemplateOptions) (invocation, error) {
-	if opts.ReleaseName != "" {
-		if err := validateReleaseName(opts.ReleaseName); err != nil {
-			return invocation{}, err
-		}
-	}
 	if opts.FromCluster && (opts.KubeVersion != "" || len(opts.APIVersions) > 0) {
 		return invocation{}, errdef.Invalidf("template: FromCluster excludes KubeVersion and APIVersions")
 	}
-	if opts.KubeVersion != "" {
-		if _, err := semver.NewVersion(opts.KubeVersion); err != nil {
-			return invocation{}, errdef.Invalidf("template: KubeVersion %q: %v", opts.KubeVersion, err)
-		}
-	}
-	for _, api := range opts.APIVersions {
-		if !plan.IsAPI(api) {
-			return invocation{}, errdef.Invalidf("template: APIVersions: %q is not of the form group/version or group/version/Kind", api)
-		}
+	if err := cmp.Or(
+		argument.Release(cmp.Or(opts.ReleaseName, anyRelease)), argument.KubeVersion(opts.KubeVersion),
+		argument.APIs(opts.APIVersions), argument.Extra(opts.ExtraArgs),
+	); err != nil {
+		return invocation{}, err
 	}
 	t, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
@@ -307,11 +306,11 @@ func (h *Helm) templateInvocation(ctx context.Context, opts TemplateOptions) (in
 	if err != nil {
 		return invocation{}, err
 	}
-	return invocation{args: templateArgs(d, t, opts, stdin != nil), stdin: stdin}, nil
+	return invocation{args: templateArgs(d, t, opts, stdin != nil), cluster: opts.FromCluster, stdin: stdin}, nil
 }
 
 func templateArgs(d helmtext.Dialect, t target, opts TemplateOptions, values bool) []string {
-	a := args{"template"}
+	a := append(args{"template"}, opts.ExtraArgs...)
 	if opts.FromCluster {
 		a.add(d.TemplateCluster...)
 	} else {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
@@ -27,6 +28,7 @@ type UninstallOptions struct {
 	// IgnoreNotFound makes "no such release" a success.
 	IgnoreNotFound bool
 	Description    string
+	ExtraArgs      []string // as in InstallOptions
 
 	Kubeconfig, KubeContext string
 }
@@ -63,6 +65,9 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 	}
 	if opts.Timeout < 0 {
 		return nil, errdef.Invalidf("uninstall: Timeout %v is negative", opts.Timeout)
+	}
+	if err := cmp.Or(argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
+		return nil, err
 	}
 	files, free, err := h.lockRelease(ctx, t, release, false)
 	if err != nil {
@@ -168,7 +173,7 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 			return how, err
 		}
 	}
-	out, err := r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, r.opts, r.explain), mutates: true, waits: r.waits, inherit: r.inherit})
+	out, err := r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, r.opts, r.explain), cluster: true, mutates: true, waits: r.waits, inherit: r.inherit})
 	before := r.touched
 	r.touched = before || !errors.Is(err, ErrClusterUnreachable)
 	r.verify = r.touched
@@ -309,7 +314,7 @@ func (r *removal) error(kind, err error) *ReleaseError {
 }
 
 func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions, explain bool) []string {
-	a := args{"uninstall"}
+	a := append(args{"uninstall"}, opts.ExtraArgs...)
 	if opts.Wait {
 		// Foreground deletion keeps an owner until what it owns is gone, so waiting for the owner
 		// also waits for its pods, which hold the GPUs.

@@ -42,6 +42,7 @@ type UpgradeOptions struct {
 	Deadline         time.Time
 	Progress         func(Progress)
 	ProgressInterval time.Duration
+	ExtraArgs        []string // with Install those of both commands
 
 	Kubeconfig, KubeContext string
 }
@@ -52,7 +53,7 @@ func (o UpgradeOptions) install() InstallOptions {
 		Version: o.Version, Source: o.Source, Namespace: o.Namespace, CreateNamespace: o.CreateNamespace,
 		ValuesFiles: o.ValuesFiles, Values: o.Values, Wait: o.Wait || o.RollbackOnFailure, WaitForJobs: o.WaitForJobs,
 		Transform: o.Transform, Timeout: o.Timeout, DryRun: o.DryRun, NoHooks: o.NoHooks, SkipCRDs: o.SkipCRDs, SkipSchema: o.SkipSchema, Labels: o.Labels, Description: o.Description,
-		OperationID: o.OperationID, JobID: o.JobID, Deadline: o.Deadline, Progress: o.Progress, ProgressInterval: o.ProgressInterval,
+		OperationID: o.OperationID, JobID: o.JobID, Deadline: o.Deadline, Progress: o.Progress, ProgressInterval: o.ProgressInterval, ExtraArgs: o.ExtraArgs,
 		Kubeconfig: o.Kubeconfig, KubeContext: o.KubeContext,
 	}
 }
@@ -143,7 +144,7 @@ func (c *change) planFirst(release string, opts UpgradeOptions) (remove func()) 
 	c.plan = func(ctx context.Context) error {
 		planned, p, done, err := c.h.transformed(ctx, c.op.target, release, c.chart, c.stdin, PlanOptions{
 			Upgrade: !c.historyOnly, SkipCRDs: true, SkipSchema: opts.SkipSchema,
-			ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues,
+			ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues, ExtraArgs: opts.ExtraArgs,
 		}, opts.Transform)
 		if err != nil {
 			return err
@@ -166,10 +167,10 @@ func (h *Helm) dryUpgrade(ctx context.Context, t target, release string, ch *Cha
 		a.is("--install", opts.Install)
 		return h.dryRun(ctx, t, a, stdin, release, ch)
 	}
-	p := PlanOptions{Upgrade: true, SkipSchema: opts.SkipSchema, ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues}
+	p := PlanOptions{Upgrade: true, SkipSchema: opts.SkipSchema, ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues, ExtraArgs: opts.ExtraArgs}
 	_, _, done, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
 	if opts.Install && errors.Is(err, ErrReleaseNotFound) {
-		p = PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema}
+		p = PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema, ExtraArgs: opts.ExtraArgs}
 		_, _, done, err = h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
 	}
 	if err != nil {
@@ -218,7 +219,7 @@ func (o InstallOptions) onDisk() InstallOptions {
 }
 
 func upgradeArgs(t target, opts UpgradeOptions, values bool) args {
-	a := args{"upgrade"}
+	a := append(args{"upgrade"}, opts.ExtraArgs...)
 	a.is("--reuse-values", opts.ReuseValues)
 	a.is("--reset-then-reuse-values", opts.ResetThenReuseValues)
 	common := opts.install()

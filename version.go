@@ -3,10 +3,13 @@ package helmexec
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
@@ -40,7 +43,7 @@ var errNoAnswer = fmt.Errorf("no answer within %v", probeTime)
 
 // Version asks the binary for its version, once: later calls start no process.
 //
-// Errors: ErrUnsupportedVersion for Helm 2 and for versions under v3.14.
+// Errors: ErrUnsupportedVersion for Helm 2 and for versions under v3.14 or Config.MinVersion.
 func (h *Helm) Version(ctx context.Context) (Version, error) {
 	return h.version.get(ctx, func() (Version, error) { return h.askVersion(ctx) })
 }
@@ -55,10 +58,32 @@ func (h *Helm) askVersion(ctx context.Context) (Version, error) {
 	case parsed != nil:
 		return Version{}, fmt.Errorf("%w: %s prints no version: %w", ErrUnsupportedVersion, h.binary, parsed)
 	}
-	if err := supported(v); err != nil {
+	if err := supported(v, h.oldest); err != nil {
 		return Version{}, fmt.Errorf("%w (%s)", err, h.binary)
 	}
 	return v, nil
+}
+
+// parseOldest reads Config.MinVersion.
+func parseOldest(text string) (oldest []*semver.Version, err error) {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		v, err := semver.NewVersion(word)
+		if err != nil {
+			return nil, errdef.Invalidf("config: MinVersion %.80q: %.80q is not a version", text, word)
+		}
+		oldest = append(oldest, v)
+	}
+	slices.SortFunc(oldest, (*semver.Version).Compare)
+	return oldest, nil
+}
+
+// enforced makes sure that no helm runs which is older than Config.MinVersion.
+func (h *Helm) enforced(ctx context.Context, command string) error {
+	if len(h.oldest) == 0 || command == "version" {
+		return nil
+	}
+	_, err := h.Version(ctx)
+	return err
 }
 
 func parseVersion(out []byte) (Version, error) {
@@ -69,7 +94,7 @@ func parseVersion(out []byte) (Version, error) {
 	return Version{Major: int(v.Major()), Minor: int(v.Minor()), Patch: int(v.Patch()), Text: v.Original()}, nil
 }
 
-func supported(v Version) error {
+func supported(v Version, oldest []*semver.Version) error {
 	have, err := semver.NewVersion(v.Text)
 	if err != nil {
 		return err
@@ -80,6 +105,18 @@ func supported(v Version) error {
 	}
 	if have.LessThan(need) {
 		return fmt.Errorf("%w: this is helm %s, but at least v%s or v%s is needed", ErrUnsupportedVersion, v.Text, oldest3, oldest4)
+	}
+	if len(oldest) == 0 {
+		return nil
+	}
+	need = oldest[0]
+	for _, min := range oldest {
+		if min.Major() <= have.Major() {
+			need = min
+		}
+	}
+	if have.LessThan(need) {
+		return fmt.Errorf("%w: this is helm %s, but Config.MinVersion is %s", ErrUnsupportedVersion, v.Text, need.Original())
 	}
 	return nil
 }

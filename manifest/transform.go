@@ -11,7 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/sut-bench/helmexec/internal/kubelabel"
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
@@ -56,7 +56,7 @@ func RetagImages(rewrite func(Reference) Reference, opts RetagOptions) Transform
 // Unlike Retag, which leaves every other byte alone, it rewrites every document of the manifest: comments inside
 // documents, the order of keys and quoting are lost, but the meaning for Kubernetes stays.
 func AddLabels(labels map[string]string) Transform {
-	return eachObject(func() error { return kubelabel.Check(labels) }, func(object map[string]any) {
+	return eachObject(func() error { return argument.Labels(labels) }, func(object map[string]any) {
 		setLabels(object, labels)
 		if !hasPods(object) {
 			return
@@ -107,7 +107,7 @@ func AddTolerations(tolerations ...Toleration) Transform {
 // AddNodeSelector returns a transform that adds node labels to the node selector of every pod spec and Argo
 // workflow. A label that is already in it gets the new value. It rewrites documents, as AddLabels does.
 func AddNodeSelector(labels map[string]string) Transform {
-	return eachPodSpec(func() error { return kubelabel.Check(labels) }, func(spec map[string]any) {
+	return eachPodSpec(func() error { return argument.Labels(labels) }, func(spec map[string]any) {
 		if len(labels) > 0 {
 			merge(child(spec, "nodeSelector"), labels)
 		}

@@ -3,13 +3,13 @@ package plan
 import (
 	"cmp"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/emptycluster"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/manifest"
@@ -38,20 +38,13 @@ func (c *Cluster) Validate() error {
 	}
 	c.Major = cmp.Or(c.Major, strconv.FormatUint(version.Major(), 10))
 	c.Minor = cmp.Or(c.Minor, strconv.FormatUint(version.Minor(), 10))
-	for _, api := range c.APIVersions {
-		if !IsAPI(api) {
-			return errdef.Invalidf("cluster: APIVersions: %.80q is not of the form group/version or group/version/Kind", api)
-		}
+	if err := argument.APIs(c.APIVersions); err != nil {
+		return err
 	}
 	slices.Sort(c.APIVersions)
 	c.APIVersions = slices.Compact(c.APIVersions)
 	return nil
 }
-
-// IsAPI reports whether text has the form of an API, "group/version" or "group/version/Kind".
-func IsAPI(text string) bool { return apiText.MatchString(text) }
-
-var apiText = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
 
 // LacksKinds reports whether there is an API without kinds. The APIs are sorted.
 func (c *Cluster) LacksKinds() bool {
@@ -65,7 +58,7 @@ func (c *Cluster) LacksKinds() bool {
 
 // Serve adds APIs, such as "acme.io/v1" and "acme.io/v1/Web".
 func (c *Cluster) Serve(apis ...string) {
-	c.APIVersions = append(c.APIVersions, slices.DeleteFunc(apis, func(api string) bool { return !IsAPI(api) })...)
+	c.APIVersions = append(c.APIVersions, slices.DeleteFunc(apis, func(api string) bool { return !argument.IsAPI(api) })...)
 	slices.Sort(c.APIVersions)
 	c.APIVersions = slices.Compact(c.APIVersions)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -50,20 +51,31 @@ func (src source) secrets() []string {
 	return []string{password, u.RawQuery}
 }
 
-var (
-	chartName    = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`)
-	repoName     = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._]*$`)
-	sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-)
-
 const addressForms = "want http(s)://host[:port]/path/chart[:version], oci://host[:port]/path/chart[:version], " +
 	"the URL of a .tgz, repo/chart[:version], a path that begins with / or ./, or chart-1.2.3.tgz"
 
 // parseAddress parses a chart address. It only looks at the text: a reference such as "repo/web"
 // never means the folder ./repo/web, which Helm itself would prefer.
 func parseAddress(address string) (source, error) {
+	if err := argument.Address(named(address), address); err != nil {
+		return source{}, err
+	}
+	src, err := parseForm(address)
+	if err == nil {
+		err = argument.Constraint(named(address), src.version)
+	}
+	return src, err
+}
+
+// named is how errors name a chart.
+func named(address string) string { return fmt.Sprintf("chart address %q", abridged(address)) }
+
+// abridged is an address without secrets, and not too long for an error.
+func abridged(address string) string { return redact.Abridged(redact.Address(address)) }
+
+func parseForm(address string) (source, error) {
 	bad := func(format string, a ...any) (source, error) {
-		return source{}, errdef.Invalidf("chart address %q: "+format, append([]any{redact.Address(address)}, a...)...)
+		return source{}, errdef.Invalidf("%s: "+format, append([]any{named(address)}, a...)...)
 	}
 	if address == "" {
 		return bad("it is empty; %s", addressForms)
@@ -82,7 +94,7 @@ func parseAddress(address string) (source, error) {
 	case isURL && (scheme == "http" || scheme == "https" || scheme == "oci"):
 		return parseChartURL(address, rest, bad)
 	case isURL:
-		return bad("scheme %q is not supported; %s", scheme, addressForms)
+		return bad("scheme %.80q is not supported; %s", scheme, addressForms)
 	case isPath(address):
 		return source{kind: fromDisk, ref: address}, nil
 	}
@@ -92,8 +104,8 @@ func parseAddress(address string) (source, error) {
 		return bad("no '/' in it; %s", addressForms)
 	case strings.Contains(last, "/"):
 		return bad("a reference has one '/', as in repo/chart, and a URL begins with its scheme, as in oci://host/path/chart; %s", addressForms)
-	case !repoName.MatchString(repo):
-		return bad("%q is not the name of a repository", repo)
+	case !argument.IsRepoName(repo):
+		return bad("%.80q is not the name of a repository", repo)
 	}
 	src := source{kind: fromRepo, repo: repo}
 	var err error
@@ -109,7 +121,7 @@ func parseChartURL(address, rest string, bad func(string, ...any) (source, error
 	u, err := url.Parse(address)
 	switch {
 	case err != nil:
-		return bad("not a URL: %v", err.(*url.Error).Err)
+		return bad("not a URL: %.200v", err.(*url.Error).Err)
 	case u.Host == "" || u.Hostname() == "":
 		return bad("no host after %s://", u.Scheme)
 	case u.Fragment != "":
@@ -136,7 +148,7 @@ func parseChartURL(address, rest string, bad func(string, ...any) (source, error
 func parseOCI(address, rest string, bad func(string, ...any) (source, error)) (source, error) {
 	src := source{kind: fromOCI}
 	rest, src.digest, _ = strings.Cut(rest, "@")
-	if src.digest == "" && strings.Contains(address, "@") || src.digest != "" && !sha256Digest.MatchString(src.digest) {
+	if src.digest == "" && strings.Contains(address, "@") || src.digest != "" && !argument.IsDigest(src.digest) {
 		return bad("a digest has the form @sha256: and 64 hexadecimal digits; credentials belong to RegistryLogin")
 	}
 	slash := strings.LastIndexByte(rest, '/')
@@ -157,23 +169,12 @@ func splitVersion(s string) (name, version string, err error) {
 	switch {
 	case name == "":
 		return "", "", errors.New("no chart name after the last '/'")
-	case !chartName.MatchString(name):
-		return "", "", fmt.Errorf("%q is not a chart name: want letters, digits, '-', '_' and '.', and a version after a ':'", name)
+	case !argument.IsChartName(name):
+		return "", "", fmt.Errorf("%.80q is not a chart name: want letters, digits, '-', '_' and '.', and a version after a ':'", name)
 	case has && version == "":
 		return "", "", errors.New("no version after the ':'")
 	}
-	return name, version, checkVersion(version)
-}
-
-// checkVersion accepts what Helm accepts for --version: a version or a constraint.
-func checkVersion(version string) error {
-	if version == "" {
-		return nil
-	}
-	if _, err := semver.NewConstraint(version); err != nil {
-		return fmt.Errorf("version %q is neither a version nor a constraint: %v", version, err)
-	}
-	return nil
+	return name, version, nil
 }
 
 // pinned reports whether a version is exact, not a range.
@@ -198,10 +199,13 @@ func isPath(s string) bool {
 
 // parseRepoURL parses the address of a repository and normalizes it.
 func parseRepoURL(address string) (*url.URL, error) {
-	shown := redact.Address(address)
+	shown := abridged(address)
+	if err := argument.Address(fmt.Sprintf("repository URL %q", shown), address); err != nil {
+		return nil, err
+	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, errdef.Invalidf("repository URL %q: %v", shown, err.(*url.Error).Err)
+		return nil, errdef.Invalidf("repository URL %q: %.200v", shown, err.(*url.Error).Err)
 	}
 	u.Scheme = strings.ToLower(u.Scheme)
 	switch {

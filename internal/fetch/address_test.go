@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
@@ -41,6 +42,19 @@ func TestParseAddress(t *testing.T) {
 		got, err := parseAddress(address)
 		require.NoError(t, err, address)
 		assert.Equal(t, want, got, address)
+	}
+}
+
+// An error does not become as long as the address.
+func TestErrorsOfLongAddresses(t *testing.T) {
+	long := strings.Repeat("a", 1<<20)
+	for _, address := range []string{long, long + "/web", "repo/" + long + "!", long + "://x", "http://host/" + long, "http://[" + long, "oci://host/" + long, "repo/web:" + strings.Repeat("b", 4000), strings.Repeat("c", 4000) + "!/web"} {
+		_, err := parseAddress(address)
+		assert.ErrorIs(t, err, errdef.ErrInvalidArgument)
+		assert.Less(t, len(err.Error()), 2048, "%.100v", err)
+		_, err = parseRepoURL(address)
+		assert.ErrorIs(t, err, errdef.ErrInvalidArgument)
+		assert.Less(t, len(err.Error()), 2048, "%.100v", err)
 	}
 }
 
@@ -110,7 +124,7 @@ func TestNameOfRepo(t *testing.T) {
 		cut := strings.LastIndexByte(got, '-')
 		assert.Equal(t, readable, got[:cut], address)
 		assert.Regexp(t, `^[0-9a-f]{16}$`, got[cut+1:])
-		assert.Regexp(t, repoName, got, "legal in a chart reference")
+		assert.True(t, argument.IsRepoName(got), "legal in a chart reference")
 		assert.LessOrEqual(t, len(got), 65)
 	}
 	seen := map[string]string{}
@@ -152,7 +166,7 @@ func FuzzNameOfRepo(f *testing.F) {
 	f.Add("https://例.example/图表")
 	f.Fuzz(func(t *testing.T, address string) {
 		if u, err := parseRepoURL(address); err == nil {
-			if name := nameOfRepo(u); !repoName.MatchString(name) || strings.Contains(name, url.QueryEscape("/")) {
+			if name := nameOfRepo(u); !argument.IsRepoName(name) || strings.Contains(name, url.QueryEscape("/")) {
 				t.Errorf("%q is named %q", address, name)
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/filelock"
 	"github.com/sut-bench/helmexec/internal/home"
@@ -64,7 +65,7 @@ func (s *Store) pinFile(key string) string {
 
 func (s *Store) readPin(key string) (p pin, ok bool) {
 	text, err := os.ReadFile(s.pinFile(key))
-	if err != nil || json.Unmarshal(text, &p) != nil || !sha256Digest.MatchString(p.Digest) || time.Since(p.At) > keptPins {
+	if err != nil || json.Unmarshal(text, &p) != nil || !argument.IsDigest(p.Digest) || time.Since(p.At) > keptPins {
 		return pin{}, false
 	}
 	return p, true

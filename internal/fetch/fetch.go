@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/home"
 	"github.com/sut-bench/helmexec/internal/redact"
@@ -179,20 +180,16 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 
 // choose adds the version of the options to an address.
 func (src *source) choose(version, address string) error {
-	shown := redact.Address(address)
 	switch {
 	case version == "" || version == src.version:
 		return nil
 	case src.version != "":
-		return errdef.Invalidf("chart address %q has version %s and the options have %s: give only one", shown, src.version, version)
+		return errdef.Invalidf("%s has version %s and the options have %s: give only one", named(address), src.version, version)
 	case src.kind == fromArchive || src.kind == fromDisk:
-		return errdef.Invalidf("chart address %q: the version of an archive or folder cannot be chosen; leave out Version %s", shown, version)
-	}
-	if err := checkVersion(version); err != nil {
-		return errdef.Invalidf("chart address %q: %w", shown, err)
+		return errdef.Invalidf("%s: the version of an archive or folder cannot be chosen; leave out Version %s", named(address), version)
 	}
 	src.version = version
-	return nil
+	return argument.Constraint(named(address), version)
 }
 
 // openPath reads the chart at a path that the caller gave.

@@ -18,6 +18,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
@@ -33,7 +34,7 @@ func (s *Store) Versions(ctx context.Context, address string, fresh bool) (_ []c
 		return nil, err
 	}
 	if src.kind != fromRepo {
-		return nil, errdef.Invalidf("chart address %q: only a chart of a repository has versions that can be listed", redact.Address(address))
+		return nil, errdef.Invalidf("%s: only a chart of a repository has versions that can be listed", named(address))
 	}
 	w := want{source: src}
 	if err := s.identify(ctx, &w); err != nil {
@@ -101,7 +102,7 @@ func (s *Store) versions(ctx context.Context, repo, name string) ([]chart.Versio
 // digestOf is the digest of an archive as "sha256:…", "" if the index has no such digest.
 func digestOf(v chart.Version) string {
 	d := "sha256:" + strings.ToLower(strings.TrimPrefix(v.Digest, "sha256:"))
-	if sha256Digest.MatchString(d) {
+	if argument.IsDigest(d) {
 		return d
 	}
 	return ""

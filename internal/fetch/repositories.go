@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -150,16 +151,13 @@ func (s *Store) AddRepo(ctx context.Context, address, name string, access Access
 		return "", err
 	}
 	if name != "" {
-		if err := checkRepoName(name); err != nil {
+		if err := argument.Repo(name); err != nil {
 			return "", err
 		}
 	}
-	for _, file := range []*string{&access.CAFile, &access.CertFile, &access.KeyFile} {
-		if *file == "" {
-			continue
-		}
-		if *file, err = filepath.Abs(*file); err != nil {
-			return "", errdef.Invalidf("repository: %v", err)
+	for what, file := range map[string]*string{"CAFile": &access.CAFile, "CertFile": &access.CertFile, "KeyFile": &access.KeyFile} {
+		if err := argument.AbsolutePath(what, file); err != nil {
+			return "", err
 		}
 	}
 	if known, err := s.reached(ctx, u, name, access); known != "" || err != nil {
@@ -181,13 +179,6 @@ func (s *Store) AddRepo(ctx context.Context, address, name string, access Access
 		return "", err
 	}
 	return adds, nil
-}
-
-func checkRepoName(name string) error {
-	if !repoName.MatchString(name) {
-		return errdef.Invalidf("repository name %q: want letters, digits, '-', '_' and '.'", name)
-	}
-	return nil
 }
 
 // reached finds the repository of a URL among the known ones; "" if it is not known, or has other
@@ -282,7 +273,7 @@ func addArgs(r repository) []string {
 
 // RemoveRepo removes a repository and its index. ErrRepoNotFound: it is not known.
 func (s *Store) RemoveRepo(ctx context.Context, name string) error {
-	if err := checkRepoName(name); err != nil {
+	if err := argument.Repo(name); err != nil {
 		return err
 	}
 	unlock, err := s.home.Lock(ctx, "repository "+name)

@@ -70,12 +70,12 @@ func TestPlantedInAHome(t *testing.T) {
 		plant func(home string) error
 		says  string // "" if it is accepted
 	}{
-		{"a plugin that others may change", func(home string) error {
-			path := filepath.Join(home, "plugins", "p")
+		{"a file for helm that others may change", func(home string) error {
+			path := filepath.Join(home, "user", "p")
 			return errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, 0o777))
-		}, "plugins/p"},
-		{"a plugin of the user", func(home string) error {
-			return os.MkdirAll(filepath.Join(home, "plugins", "p"), 0o700)
+		}, "user/p"},
+		{"a file for helm", func(home string) error {
+			return os.MkdirAll(filepath.Join(home, "user", "p"), 0o700)
 		}, ""},
 		{"log-ins that others may change", func(home string) error {
 			path := filepath.Join(home, "registry.json")
@@ -84,8 +84,8 @@ func TestPlantedInAHome(t *testing.T) {
 		{"a link to a folder", func(home string) error {
 			return os.Symlink(elsewhere, filepath.Join(home, "repositories"))
 		}, "not a folder"},
-		{"a plugin of another user", func(home string) error {
-			path := filepath.Join(home, "plugins", "p")
+		{"a file for helm of another user", func(home string) error {
+			path := filepath.Join(home, "user", "p")
 			return errors.Join(os.MkdirAll(path, 0o700), os.Chown(path, 12345, 12345))
 		}, "belongs to user 12345"},
 		{"a folder of another user", func(home string) error {

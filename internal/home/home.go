@@ -52,7 +52,7 @@ func Open(dir string) (*Home, error) {
 	if err := checkAccess(dir); err != nil {
 		return nil, err
 	}
-	for _, sub := range []string{"archives", "locks", "operations", "pins", "plugins", "repositories", "tmp"} {
+	for _, sub := range []string{"archives", "locks", "operations", "pins", "repositories", "tmp", "user"} {
 		path := filepath.Join(dir, sub)
 		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, errdef.Invalidf("config: Home: %v", err)
@@ -63,7 +63,7 @@ func Open(dir string) (*Home, error) {
 	}
 	// What others put there stays even if they may not write any more.
 	var entries []string
-	for _, sub := range []string{dir, filepath.Join(dir, "plugins")} {
+	for _, sub := range []string{dir, filepath.Join(dir, "user")} {
 		there, err := os.ReadDir(sub)
 		if err != nil {
 			return nil, errdef.Invalidf("config: Home: %v", err)
@@ -85,8 +85,8 @@ func (h *Home) MkdirTemp(pattern string) (dir string, err error) {
 	return os.MkdirTemp(h.Path("tmp"), pattern)
 }
 
-// CheckPlugins refuses a home if others can now change its plugins, which each helm looks for.
-func (h *Home) CheckPlugins() error { return checkAccess(h.dir, h.Path("plugins")) }
+// CheckAccess refuses a home if others can now change it, or what helm has as the user's home.
+func (h *Home) CheckAccess() error { return checkAccess(h.dir, h.Path("user")) }
 
 // Sweep removes what killed processes left: temporary files and lock files older than a day.
 func (h *Home) Sweep() {

@@ -102,11 +102,14 @@ func Run(ctx context.Context, c Command) Result {
 			endWatch = c.Limits.watch(ctx, cmd.Process.Pid, kill)
 		}
 		awaitExit(ctx, cmd)
+		exited := time.Now()
 		err = cmd.Wait()
 		endWatch()
 		if stopped.Load() {
 			last.Stop()
-			killGroup(cmd)
+		}
+		if stopped.Load() || time.Since(exited) >= cmd.WaitDelay {
+			killGroup(cmd) // it has who keeps the pipes open
 		}
 	}
 

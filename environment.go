@@ -1,0 +1,130 @@
+package helmexec
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sut-bench/helmexec/internal/argument"
+)
+
+// What helms in a private home get of this program's environment; docs/security.md has the reasons. A '*' at the end
+// stands for anything.
+var (
+	// everyHelm goes to all of them.
+	everyHelm = []string{
+		"PATH", "TMPDIR", "TEMP", "TMP", "LANG", "LC_*", "TZ",
+		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+		"SSL_CERT_FILE", "SSL_CERT_DIR",
+		"SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT",
+	}
+	// userOfHelm leads to what programs that log in to a cluster keep about the user.
+	userOfHelm = []string{"HOME", "USER", "LOGNAME", "XDG_*", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA"}
+	// logIns are log-ins to a cluster. No other helm gets them, also if they are in Config.Env.
+	logIns = []string{
+		"KUBECONFIG", "KUBECACHEDIR", "KUBERNETES_*",
+		"AWS_*", "GOOGLE_*", "CLOUDSDK_*", "USE_GKE_GCLOUD_AUTH_PLUGIN", "AZURE_*", "AAD_*", "IDENTITY_*", "MSI_*",
+	}
+	// helmsLogIns are those that helm has variables for. They come only from Config.Env and Config.PassEnv.
+	helmsLogIns = []string{"HELM_KUBE*", "HELM_DRIVER*"}
+)
+
+// environments are what helm processes get as their environment. If a variable is in one twice, the later one wins.
+type environments struct {
+	cluster []string // of a helm that logs in to a cluster
+	local   []string // of all others
+}
+
+// newEnvironments makes them of this program's environment. With a private home no HELM_* variable of the program
+// reaches helm unless PassEnv names it: it could name plugins, a driver or credentials that are meant for something else.
+func newEnvironments(program []string, cfg Config, home string) environments {
+	tuning := childTuning(cfg.Limits.withDefaults())
+	if cfg.Home == UserHome {
+		all := slices.Concat(tuning, program, assignments(cfg.Env, nil))
+		return environments{all, all}
+	}
+	in := func(elem ...string) string { return filepath.Join(append([]string{home}, elem...)...) }
+	own := []string{
+		"HELM_CONFIG_HOME=" + in("config"),
+		"HELM_CACHE_HOME=" + in("cache"),
+		"HELM_DATA_HOME=" + in("data"),
+		"HELM_REGISTRY_CONFIG=" + in("registry.json"),
+		"HELM_REPOSITORY_CONFIG=" + in("config", "repositories.yaml"),
+		"HELM_REPOSITORY_CACHE=" + in("cache", "repository"),
+		// The first keeps helm from looking for commands, the second from looking for everything else that a plugin can be.
+		"HELM_NO_PLUGINS=1", "HELM_PLUGINS=" + os.DevNull,
+	}
+	secret := slices.Concat(logIns, cfg.PassEnv)
+	return environments{
+		cluster: slices.Concat(tuning, passed(program, slices.Concat(everyHelm, userOfHelm, secret)), own, assignments(cfg.Env, nil)),
+		// Neither the user's log-ins to registries nor a default kubeconfig are below this HOME.
+		local: slices.Concat(tuning, passed(program, everyHelm), own, []string{"HOME=" + in("user")}, assignments(cfg.Env, slices.Concat(secret, helmsLogIns))),
+	}
+}
+
+// checkEnvironment refuses names and values of variables that are none.
+func checkEnvironment(cfg Config) error {
+	for _, name := range sortedKeys(cfg.Env) {
+		if err := argument.Variable("Env", name, cfg.Env[name]); err != nil {
+			return err
+		}
+	}
+	for _, name := range cfg.PassEnv {
+		if err := argument.Variable("PassEnv", strings.TrimSuffix(name, "*")+"*", ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passed are the variables of an environment that a list allows.
+func passed(env, list []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return !listed(name, list)
+	})
+}
+
+// assignments are variables as an environment has them, without those in a list.
+func assignments(variables map[string]string, without []string) []string {
+	var all []string
+	for _, name := range sortedKeys(variables) {
+		if !listed(name, without) {
+			all = append(all, name+"="+variables[name])
+		}
+	}
+	return all
+}
+
+// listed reports whether a list has the name of a variable.
+func listed(name string, list []string) bool {
+	if runtime.GOOS == "windows" {
+		name = strings.ToUpper(name) // as the system compares them
+	}
+	return slices.ContainsFunc(list, func(entry string) bool {
+		prefix, any := strings.CutSuffix(entry, "*")
+		return name == entry || any && strings.HasPrefix(name, prefix)
+	})
+}
+
+// value is the value of a variable; "" if it is not set.
+func (e environments) value(name string) string {
+	for _, variable := range slices.Backward(e.cluster) {
+		if value, found := strings.CutPrefix(variable, name+"="); found {
+			return value
+		}
+	}
+	return ""
+}
+
+// childTuning makes helm, which is short-lived, collect garbage less often: 15 to 30 % less CPU for
+// every command, for a fifth more memory (bench/cmd/tuning, docs/performance.md). Near the memory
+// limit, which only the largest indexes reach, it collects as usual, so that it is not killed for its
+// garbage. GOMAXPROCS and HELM_NO_PLUGINS save nothing that can be measured.
+func childTuning(l Limits) []string {
+	limit := min(768<<20, min(l.Memory, l.RenderMemory)/4*3)
+	return []string{"GOGC=400", "GOMEMLIMIT=" + strconv.FormatInt(limit, 10)}
+}

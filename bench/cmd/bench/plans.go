@@ -114,7 +114,7 @@ func ready(c *cluster.Cluster) func(context.Context) error {
 		}
 		for _, d := range all.Items {
 			if d.Status.AvailableReplicas < d.Spec.Replicas {
-				return fmt.Errorf("Deployment %s is not ready", d.Metadata.Name)
+				return fmt.Errorf("%s is not ready", d.Metadata.Name)
 			}
 		}
 		return nil

@@ -105,7 +105,11 @@ func removable() check {
 	return check{"removable", func(v *view) {
 		for _, s := range v.subjects {
 			lasting(s.root.get("metadata"))
-			if f := s.root.at("metadata", "annotations", "helm.sh/resource-policy"); f.value != nil {
+			f := s.root.at("metadata", "annotations", "helm.sh/resource-policy")
+			if policy, kept := s.outer.Annotations["helm.sh/resource-policy"]; kept && s.root.up == nil {
+				f.value = policy // of a List, perhaps
+			}
+			if f.value != nil {
 				f.fault("makes Helm leave the object behind")
 			}
 			switch {

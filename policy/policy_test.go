@@ -207,6 +207,8 @@ func TestRemovable(t *testing.T) {
 		{"of claims", object("apps/v1", "StatefulSet", "spec: {volumeClaimTemplates: [{metadata: {finalizers: [a.io/b]}}]}"), []string{"removable spec.volumeClaimTemplates[0].metadata.finalizers = a.io/b"}},
 		{"of claims of pods", podWith("volumes: [{name: a, ephemeral: {volumeClaimTemplate: {metadata: {finalizers: [a.io/b]}}}}]"), []string{"removable spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.finalizers = a.io/b"}},
 		{"an owner", with("ownerReferences: [{kind: Node, name: n}]"), []string{"removable metadata.ownerReferences ="}},
+		{"a List that is kept", "apiVersion: v1\nkind: List\nmetadata: {annotations: {helm.sh/resource-policy: keep}}\nitems: [{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}]\n", []string{`removable metadata.annotations["helm.sh/resource-policy"] = keep`}},
+		{"a list of a kind that is kept", "apiVersion: v1\nkind: ConfigMapList\nmetadata: {annotations: {helm.sh/resource-policy: ''}}\nitems: [{metadata: {name: a}}]\n", []string{`removable metadata.annotations["helm.sh/resource-policy"] =`}},
 		{"kept", with("annotations: {helm.sh/resource-policy: keep}"), []string{`removable metadata.annotations["helm.sh/resource-policy"] = keep`}},
 	})
 }
@@ -255,10 +257,17 @@ func TestRBAC(t *testing.T) {
 
 func TestReferences(t *testing.T) {
 	own := object("v1", "Secret", "") + object("v1", "ConfigMap", "") + object("v1", "ServiceAccount", "") + object("v1", "PersistentVolumeClaim", "") + "---\n"
-	hook := func(event string) string {
-		return strings.ReplaceAll(object("v1", "Secret", ""), "name: x", "name: x, annotations: {helm.sh/hook: "+event+"}") + "---\n"
+	hooked := func(text, name, events, weight string) string {
+		return strings.ReplaceAll(text, "{name: "+name+"}", "{name: "+name+", annotations: {helm.sh/hook: '"+events+"', helm.sh/hook-weight: '"+weight+"'}}") + "---\n"
 	}
-	set := "---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {volumeClaimTemplates: [{metadata: {name: data}, spec: {%s}}]}\n---\n"
+	hook := func(events string) string { return hooked(object("v1", "Secret", ""), "x", events, "-1") }
+	pulls := podWith("imagePullSecrets: [{name: x}]")
+	pulling := func(events, weight string) string { return hooked(pulls, "a", events, weight) }
+	refused := []string{"references spec.imagePullSecrets[0].name = x"}
+	scaler := func(target string) string {
+		return "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: s}\nspec: {scaleTargetRef: {" + target + "}}\n"
+	}
+	set := "---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {replicas: 3, volumeClaimTemplates: [{metadata: {name: data}, spec: {%s}}]}\n---\n"
 	uses := func(name string) string {
 		return podWith(strings.ReplaceAll("serviceAccountName: QQ, imagePullSecrets: [{name: QQ}], volumes: [{name: a, secret: {secretName: QQ}}, {name: b, configMap: {name: QQ}}, "+
 			"{name: c, persistentVolumeClaim: {claimName: QQ}}, {name: d, projected: {sources: [{secret: {name: QQ}}, {configMap: {name: QQ}}]}}, {name: e, csi: {driver: a, nodePublishSecretRef: {name: QQ}}}], "+
@@ -269,8 +278,25 @@ func TestReferences(t *testing.T) {
 		{"its own", own + uses("x"), nil},
 		{"what every namespace has", podWith("serviceAccountName: default, volumes: [{name: a, configMap: {name: kube-root-ca.crt}}]"), nil},
 		{"what the caller names", podWith("imagePullSecrets: [{name: login}]"), nil},
-		{"the claim of a StatefulSet", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-12}}]"), nil},
-		{"of a hook before all", hook("pre-install") + podWith("imagePullSecrets: [{name: x}]"), nil},
+		{"the claim of a StatefulSet", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-2}}]"), nil},
+		{"a claim that a StatefulSet does not make", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-3}}]"), []string{"references spec.volumes[0].persistentVolumeClaim.claimName = data-db-3"}},
+		{"of a StatefulSet without pods", strings.ReplaceAll(fmt.Sprintf(set, ""), "replicas: 3", "replicas: 0") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-0}}]"), []string{"references spec.volumes[0].persistentVolumeClaim.claimName = data-db-0"}},
+		{"of a StatefulSet with one pod that starts at 7", strings.ReplaceAll(fmt.Sprintf(set, ""), "replicas: 3", "ordinals: {start: 7}") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-7}}]"), nil},
+		{"with another spelling", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-00}}]"), []string{"references spec.volumes[0].persistentVolumeClaim.claimName = data-db-00"}},
+		{"of a hook for the same events", hook("pre-install,test,post-delete") + pulling("test-success,post-delete", "0"), nil},
+		{"of no hook for a hook", object("v1", "Secret", "") + "---\n" + pulling("test,post-install,pre-delete", "0"), nil},
+		{"of no hook, or of a hook where that is too late", object("v1", "Secret", "") + hook("pre-install") + pulling("test,pre-install", "0"), nil},
+		{"of no hook for a hook before it", object("v1", "Secret", "") + "---\n" + pulling("pre-install", "0"), refused},
+		{"of no hook for a hook after it", object("v1", "Secret", "") + "---\n" + pulling("post-delete", "0"), refused},
+		{"of a hook before all, which may be left out", hook("pre-install") + pulls, refused},
+		{"of a hook with one event in common", hook("test") + pulling("pre-install,test", "0"), refused},
+		{"of a hook with a greater weight", hooked(object("v1", "Secret", ""), "x", "pre-install", "5") + pulling("pre-install", "-5"), refused},
+		{"of a hook with the same weight", hook("pre-install") + pulling("pre-install", "-1"), refused},
+		{"of a hook that Helm leaves out", hook("pre-install,test-failure") + pulling("pre-install", "0"), refused},
+		{"an autoscaler", object("apps/v1", "Deployment", "") + scaler("apiVersion: apps/v1, kind: Deployment, name: x"), nil},
+		{"an autoscaler of a custom resource", object("a.io/v1", "A", "") + scaler("apiVersion: a.io/v1, kind: A, name: x"), nil},
+		{"an autoscaler of others", object("apps/v1", "Deployment", "") + scaler("apiVersion: apps/v1, kind: Deployment, name: theirs"), []string{"references spec.scaleTargetRef.name = theirs"}},
+		{"an autoscaler of another kind", object("a.io/v1", "Deployment", "") + scaler("apiVersion: apps/v1, kind: Deployment, name: x"), []string{"references spec.scaleTargetRef.name = x"}},
 		{"of others", own + uses("theirs"), []string{
 			"references spec.serviceAccountName = theirs", "references spec.imagePullSecrets[0].name = theirs", "references spec.volumes[0].secret.secretName = theirs",
 			"references spec.volumes[1].configMap.name = theirs", "references spec.volumes[2].persistentVolumeClaim.claimName = theirs",

@@ -5,11 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sut-bench/helmexec/manifest"
 	"github.com/sut-bench/helmexec/plan"
 )
 
-// References allows pods, ServiceAccounts and volume claims to use only what the plan has: Secrets, ConfigMaps,
-// ServiceAccounts, volume claims and resource claims of others stay theirs. The ServiceAccount default and the ConfigMap
+// References allows pods, ServiceAccounts, autoscalers and volume claims to use only what the plan has: Secrets, ConfigMaps,
+// ServiceAccounts, workloads, volume claims and resource claims of others stay theirs. What a hook makes is there only for
+// hooks of the same events with a greater weight. The ServiceAccount default and the ConfigMap
 // kube-root-ca.crt, which every namespace has, are allowed, and what the caller names as "Kind/name", such as
 // "Secret/registry-login".
 func References(allowed ...string) plan.Rule { return references(allowed).rule() }
@@ -30,6 +32,14 @@ func references(allowed []string) check {
 				}
 			case s.is("", "PersistentVolumeClaim"):
 				r.claim(s.root.get("spec"))
+			case s.is("autoscaling", "HorizontalPodAutoscaler"):
+				target := s.root.at("spec", "scaleTargetRef")
+				group, _ := manifest.SplitAPIVersion(target.get("apiVersion").text())
+				kind := target.get("kind").text()
+				if (manifest.ObjectRef{Group: group, Kind: kind}).Scope() == manifest.UnknownScope && group != "" {
+					kind = group + "/" + kind
+				}
+				r.uses(kind, target.get("name"))
 			case s.is("apps", "StatefulSet"):
 				for _, claim := range s.root.at("spec", "volumeClaimTemplates").items() {
 					r.claim(claim.get("spec"))
@@ -121,21 +131,4 @@ func (r *referrer) claim(spec *field) {
 			f.fault("is not the namespace of the release")
 		}
 	}
-}
-
-// owns reports whether the plan makes an object of one of Kubernetes' kinds, in its namespace, that is there when the
-// subject uses it. What only a hook makes is there for others if it runs before them.
-func (s *subject) owns(kind, name string) bool {
-	v := s.view
-	before := "pre-install"
-	if v.plan.Upgrade {
-		before = "pre-upgrade"
-	}
-	if made := v.made[kind+"/"+name]; made != nil && (made.always || made.events[before] ||
-		slices.ContainsFunc(s.outer.Hooks, func(event string) bool { return made.events[event] })) {
-		return true
-	}
-	// A StatefulSet of the plan makes the claim template-set-0.
-	dash := strings.LastIndexByte(name, '-')
-	return kind == "PersistentVolumeClaim" && dash > 0 && dash < len(name)-1 && strings.Trim(name[dash+1:], "0123456789") == "" && v.claims[name[:dash]]
 }

@@ -195,7 +195,16 @@ func TestHooks(t *testing.T) {
 
 func TestRemovable(t *testing.T) {
 	with := func(metadata string) string { return strings.ReplaceAll(podWith(""), "name: a", "name: a, "+metadata) }
+	hook := func(kind, annotations string) string {
+		return "---\napiVersion: " + strings.ReplaceAll(kind, " ", "\nkind: ") + "\nmetadata: {name: a, annotations: {" + annotations + "}}\n"
+	}
 	checkRule(t, Removable(), []ruleCase{
+		{"hooks that end or do not run", hook("v1 Pod", "helm.sh/hook: test") + hook("batch/v1 Job", "helm.sh/hook: post-delete") + hook("v1 Secret", "helm.sh/hook: pre-install"), nil},
+		{"a hook that Helm deletes", hook("v1 Service", "helm.sh/hook: test, helm.sh/hook-delete-policy: 'before-hook-creation, hook-succeeded,hook-failed'"), nil},
+		{"a hook that stays", hook("apps/v1 DaemonSet", "helm.sh/hook: pre-install"), []string{"removable kind = DaemonSet"}},
+		{"a hook that stays if it fails", hook("apps/v1 Deployment", "helm.sh/hook: post-delete, helm.sh/hook-delete-policy: hook-succeeded"), []string{"removable kind = Deployment"}},
+		{"a claim that stays", hook("v1 PersistentVolumeClaim", "helm.sh/hook: pre-install"), []string{"removable kind = PersistentVolumeClaim"}},
+		{"a job that starts others", hook("batch/v1 CronJob", "helm.sh/hook: post-install"), []string{"removable kind = CronJob"}},
 		{"plain", podWith(""), nil},
 		{"no finalizers", with("finalizers: []"), nil},
 		{"finalizers", with("finalizers: [evil.io/keep]"), []string{"removable metadata.finalizers = evil.io/keep"}},

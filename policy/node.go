@@ -2,6 +2,7 @@ package policy
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -78,12 +79,7 @@ func devices(allowed []string) check {
 				if f := container.get("volumeDevices"); len(f.items()) > 0 {
 					f.fault("is a raw disk")
 				}
-				for _, f := range container.get("env").items() {
-					name, value := f.get("name").text(), f.get("value")
-					if slices.Contains(visibleDevices, name) && value.value != nil && value.value != "" && value.value != "void" && value.value != "none" {
-						value.fault("makes the runtime give accelerators to a container, whoever requested them")
-					}
-				}
+				visible(container)
 			}
 			for _, resources := range p.resources() {
 				for _, list := range []string{"requests", "limits"} {
@@ -125,6 +121,39 @@ func devices(allowed []string) check {
 var visibleDevices = []string{
 	"AMD_VISIBLE_DEVICES", "ASCEND_VISIBLE_DEVICES", "CAMBRICON_VISIBLE_DEVICES", "HABANA_VISIBLE_DEVICES", "METAX_VISIBLE_DEVICES",
 	"MTHREADS_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
+}
+
+// visible reports what makes a runtime give accelerators to a container.
+func visible(container *field) {
+	const text = "makes the runtime give accelerators to a container, whoever requested them"
+	for _, f := range container.get("env").items() {
+		if !slices.Contains(visibleDevices, f.get("name").text()) {
+			continue
+		}
+		if value := f.get("value"); value.value != nil && value.value != "" && value.value != "void" && value.value != "none" {
+			value.fault(text)
+		}
+		if from := f.get("valueFrom"); from.value != nil {
+			from.fault(text)
+		}
+	}
+	for _, f := range container.get("envFrom").items() {
+		for _, kind := range []string{"ConfigMap", "Secret"} {
+			ref := f.get(strings.ToLower(kind[:1]) + kind[1:] + "Ref")
+			made := f.of.view.made[kind+"/"+ref.get("name").text()]
+			for _, variable := range visibleDevices {
+				if key, is := strings.CutPrefix(variable, f.get("prefix").text()); is && made != nil && made.keys[key] {
+					ref.get("name").fault(text)
+				}
+			}
+		}
+	}
+	for _, f := range container.get("volumeMounts").items() {
+		at := f.get("mountPath")
+		if clean := path.Clean("/" + at.text()); strings.HasPrefix(strings.TrimPrefix(clean, "/var")+"/", "/run/nvidia-container-devices/") {
+			at.fault(text)
+		}
+	}
 }
 
 // resources gives what the pod and its containers request.

@@ -43,6 +43,11 @@ func TestDevices(t *testing.T) {
 		{"a raw disk", container("volumeDevices: [{name: a, devicePath: /dev/a}]"), []string{"devices spec.containers[0].volumeDevices ="}},
 		{"not asked for", container("env: [{name: NVIDIA_VISIBLE_DEVICES, value: all}]"), []string{"devices spec.containers[0].env[0].value = all", "devices spec.containers[0] ="}},
 		{"not asked for by this container", podWith("containers: [{name: a, image: a, resources: {limits: {nvidia.com/gpu: 1}}}, {name: b, image: b, env: [{name: NVIDIA_VISIBLE_DEVICES, value: all}]}]"), []string{"devices spec.containers[1].env[0].value = all"}},
+		{"from elsewhere", container("env: [{name: NVIDIA_VISIBLE_DEVICES, valueFrom: {configMapKeyRef: {name: x, key: k}}}]"), []string{"devices spec.containers[0].env[0].valueFrom ="}},
+		{"by a ConfigMap", object("v1", "ConfigMap", "data: {NVIDIA_VISIBLE_DEVICES: all}") + "---\n" + container("envFrom: [{configMapRef: {name: x}}]"), []string{"devices spec.containers[0].envFrom[0].configMapRef.name = x"}},
+		{"by a part of the name", object("v1", "Secret", "stringData: {DEVICES: all}") + "---\n" + container("envFrom: [{prefix: NVIDIA_VISIBLE_, secretRef: {name: x}}]"), []string{"devices spec.containers[0].envFrom[0].secretRef.name = x"}},
+		{"other variables", object("v1", "ConfigMap", "data: {DEVICES: all}") + "---\n" + container("envFrom: [{configMapRef: {name: x}}], volumeMounts: [{name: a, mountPath: /var/run/nvidia}]"), nil},
+		{"by a mount", container("volumeMounts: [{name: a, mountPath: /var/run/../run/nvidia-container-devices/all}]"), []string{"devices spec.containers[0].volumeMounts[0].mountPath = /var/run/../run/nvidia-container-devices/all"}},
 		{"no accelerator", container("env: [{name: NVIDIA_VISIBLE_DEVICES, value: void}]"), nil},
 		{"a part of one", strings.ReplaceAll(container("resources: {limits: {cpu: 1}}"), "metadata: {name: a}", "metadata: {name: a, annotations: {gpu-fraction: '0.5'}}"), []string{"devices spec ="}},
 	})

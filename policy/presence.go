@@ -9,9 +9,10 @@ import (
 
 // presence is what the plan makes under one name.
 type presence struct {
-	plain   bool           // something is no hook
-	weights map[string]int // the least of the hooks, by event
-	mounted bool           // a ServiceAccount does not switch off its token
+	plain   bool            // something is no hook
+	weights map[string]int  // the least of the hooks, by event
+	mounted bool            // a ServiceAccount does not switch off its token
+	keys    map[string]bool // of a ConfigMap or Secret
 }
 
 // ordinals are the pods of a StatefulSet: first up to, and without, end.
@@ -19,6 +20,14 @@ type ordinals struct{ first, end int64 }
 
 func (m *presence) add(s *subject) {
 	m.mounted = m.mounted || !s.root.get("automountServiceAccountToken").isFalse()
+	if s.is("", "ConfigMap", "Secret") {
+		for _, data := range []string{"data", "binaryData", "stringData"} {
+			fields, _ := s.root.get(data).value.(map[string]any)
+			for key := range fields {
+				m.keys[key] = true
+			}
+		}
+	}
 	if s.outer.IsHook() {
 		m.addHook(s)
 		return

@@ -68,7 +68,7 @@ func viewOf(p *plan.Plan) *view {
 			name = s.name() + "/" + s.ref.Name
 		}
 		if v.made[name] == nil {
-			v.made[name] = &presence{weights: map[string]int{}}
+			v.made[name] = &presence{weights: map[string]int{}, keys: map[string]bool{}}
 		}
 		v.made[name].add(s)
 	}

@@ -135,23 +135,24 @@ func removable() check {
 			if f.value != nil {
 				f.fault("makes Helm leave the object behind")
 			}
-			switch {
-			case s.is("apps", "StatefulSet"):
-				for _, claim := range s.root.at("spec", "volumeClaimTemplates").items() {
-					lasting(claim.get("metadata"))
-				}
-			case s.is("batch", "CronJob"):
+			if s.is("batch", "CronJob") {
 				lasting(s.root.at("spec", "jobTemplate", "metadata"))
 			}
 		}
+		for _, claim := range v.volumeClaims() {
+			lasting(claim.get("metadata"))
+		}
 		for _, p := range v.pods {
 			lasting(p.metadata)
-			for _, volume := range p.volumes() {
-				lasting(volume.at("ephemeral", "volumeClaimTemplate", "metadata"))
+			mayEnd := []*field{p.spec}
+			for _, container := range p.containers {
+				mayEnd = append(mayEnd, container.get("livenessProbe"), container.get("readinessProbe"), container.get("startupProbe"))
 			}
-			f := p.spec.get("terminationGracePeriodSeconds")
-			if seconds, ok := f.integer(); ok && seconds > maxGrace {
-				f.fault("lets the pod take more than an hour to end")
+			for _, f := range mayEnd {
+				f = f.get("terminationGracePeriodSeconds")
+				if seconds, ok := f.integer(); ok && seconds > maxGrace {
+					f.fault("lets the pod take more than an hour to end")
+				}
 			}
 		}
 	}}

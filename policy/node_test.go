@@ -66,6 +66,8 @@ func TestTokens(t *testing.T) {
 		{"projected", podWith(off + ", volumes: [{name: a, projected: {sources: [{serviceAccountToken: {audience: vault, path: t}}]}}]"), []string{"tokens spec.volumes[0].projected.sources[0].serviceAccountToken ="}},
 		{"a certificate", podWith(off + ", volumes: [{name: a, projected: {sources: [{podCertificate: {signerName: s}}]}}]"), []string{"tokens spec.volumes[0].projected.sources[0].podCertificate ="}},
 		{"an account of a cloud", strings.ReplaceAll(object("v1", "ServiceAccount", ""), "name: x", "name: x, annotations: {eks.amazonaws.com/role-arn: r}"), []string{`tokens metadata.annotations["eks.amazonaws.com/role-arn"] = r`}},
+		{"an account of another cloud", strings.ReplaceAll(object("v1", "ServiceAccount", ""), "name: x", "name: x, annotations: {pod-identity.alibabacloud.com/role-name: r}"), []string{`tokens metadata.annotations["pod-identity.alibabacloud.com/role-name"] = r`}},
+		{"an account of a cloud for a pod", strings.ReplaceAll(podWith(off), "name: a", "name: a, annotations: {iam.amazonaws.com/role: r}, labels: {aadpodidbinding: b}"), []string{`tokens metadata.annotations["iam.amazonaws.com/role"] = r`, "tokens metadata.labels.aadpodidbinding = b"}},
 		{"a Secret", object("v1", "Secret", "type: kubernetes.io/service-account-token"), []string{"tokens type = kubernetes.io/service-account-token"}},
 	})
 }
@@ -77,6 +79,13 @@ func TestScheduling(t *testing.T) {
 		{"every taint", podWith("tolerations: [{operator: Exists}]"), []string{"scheduling spec.tolerations[0].key ="}},
 		{"the control plane", podWith("tolerations: [{key: node-role.kubernetes.io/control-plane}]"), []string{"scheduling spec.tolerations[0].key = node-role.kubernetes.io/control-plane"}},
 		{"a node", podWith("nodeName: worker"), []string{"scheduling spec.nodeName = worker"}},
+		{"some nodes", podWith("nodeSelector: {gpu: a100}, affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [b]}]}]}}}"), nil},
+		{"a node by its label", podWith("nodeSelector: {kubernetes.io/hostname: worker}"), []string{`scheduling spec.nodeSelector["kubernetes.io/hostname"] = worker`}},
+		{"nodes by name", podWith("affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: [{key: metadata.name, operator: In, values: [worker]}]}, {matchExpressions: [{key: kubernetes.io/hostname, operator: Exists}]}]}}}"), []string{
+			"scheduling spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields =",
+			"scheduling spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[1].matchExpressions[0].key = kubernetes.io/hostname",
+		}},
+		{"the node of a claim", strings.ReplaceAll(object("v1", "PersistentVolumeClaim", ""), "name: x", "name: x, annotations: {volume.kubernetes.io/selected-node: worker}"), []string{`scheduling metadata.annotations["volume.kubernetes.io/selected-node"] = worker`}},
 		{"a priority", podWith("priorityClassName: system-node-critical, priority: 2000001000"), []string{"scheduling spec.priorityClassName = system-node-critical", "scheduling spec.priority = 2000001000"}},
 		{"pods beside its own", podWith("affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: t, labelSelector: {}}]}}"), nil},
 		{"away from the pods of all", podWith("affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: t, labelSelector: {}, namespaceSelector: {}}]}}"), []string{"scheduling spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaceSelector ="}},

@@ -211,6 +211,8 @@ func TestRemovable(t *testing.T) {
 		{"finalizers that are no list", with("finalizers: evil.io/keep"), []string{"removable metadata.finalizers = evil.io/keep"}},
 		{"an end in time", podWith("terminationGracePeriodSeconds: 3600"), nil},
 		{"no end in time", podWith("terminationGracePeriodSeconds: 3601"), []string{"removable spec.terminationGracePeriodSeconds = 3601"}},
+		{"probes that give time", container("livenessProbe: {terminationGracePeriodSeconds: 3600}"), nil},
+		{"a probe that gives no end in time", container("startupProbe: {terminationGracePeriodSeconds: 999999999}"), []string{"removable spec.containers[0].startupProbe.terminationGracePeriodSeconds = 999999999"}},
 		{"of pods", object("apps/v1", "Deployment", "spec: {template: {metadata: {finalizers: [a.io/b]}}}"), []string{"removable spec.template.metadata.finalizers = a.io/b"}},
 		{"of jobs", object("batch/v1", "CronJob", "spec: {jobTemplate: {metadata: {finalizers: [a.io/b]}}}"), []string{"removable spec.jobTemplate.metadata.finalizers = a.io/b"}},
 		{"of claims", object("apps/v1", "StatefulSet", "spec: {volumeClaimTemplates: [{metadata: {finalizers: [a.io/b]}}]}"), []string{"removable spec.volumeClaimTemplates[0].metadata.finalizers = a.io/b"}},
@@ -321,6 +323,10 @@ func TestReferences(t *testing.T) {
 		{"a claim that only looks so", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-x}}]"), []string{"references spec.volumes[0].persistentVolumeClaim.claimName = data-db-x"}},
 		{"a volume of others", fmt.Sprintf(set, "volumeName: theirs, dataSource: {kind: PersistentVolumeClaim, name: theirs}"), []string{
 			"references spec.volumeClaimTemplates[0].spec.volumeName = theirs", "references spec.volumeClaimTemplates[0].spec.dataSource.name = theirs",
+		}},
+		{"one of the volumes of others", object("v1", "PersistentVolumeClaim", "spec: {storageClassName: '', selector: {matchLabels: {app: payroll}}}"), []string{"references spec.selector ="}},
+		{"one of the volumes of others for a pod", podWith("volumes: [{name: a, ephemeral: {volumeClaimTemplate: {spec: {selector: {}, volumeName: theirs}}}}]"), []string{
+			"references spec.volumes[0].ephemeral.volumeClaimTemplate.spec.volumeName = theirs", "references spec.volumes[0].ephemeral.volumeClaimTemplate.spec.selector =",
 		}},
 		{"a snapshot", object("v1", "PersistentVolumeClaim", "spec: {dataSourceRef: {kind: VolumeSnapshot, name: theirs}}"), []string{"references spec.dataSourceRef.kind = VolumeSnapshot"}},
 		{"a claim of another namespace", own + "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: {dataSourceRef: {kind: PersistentVolumeClaim, name: x, namespace: other}}\n", []string{"references spec.dataSourceRef.namespace = other"}},

@@ -30,8 +30,6 @@ func references(allowed []string) check {
 						r.uses("Secret", f.get("name"))
 					}
 				}
-			case s.is("", "PersistentVolumeClaim"):
-				r.claim(s.root.get("spec"))
 			case s.is("autoscaling", "HorizontalPodAutoscaler"):
 				target := s.root.at("spec", "scaleTargetRef")
 				group, _ := manifest.SplitAPIVersion(target.get("apiVersion").text())
@@ -40,11 +38,10 @@ func references(allowed []string) check {
 					kind = group + "/" + kind
 				}
 				r.uses(kind, target.get("name"))
-			case s.is("apps", "StatefulSet"):
-				for _, claim := range s.root.at("spec", "volumeClaimTemplates").items() {
-					r.claim(claim.get("spec"))
-				}
 			}
+		}
+		for _, claim := range v.volumeClaims() {
+			r.claim(claim.get("spec"))
 		}
 	}}
 }
@@ -95,7 +92,6 @@ func (r *referrer) pod(p *pod) {
 func (r *referrer) volume(volume *field) {
 	r.uses("ConfigMap", volume.at("configMap", "name"))
 	r.uses("PersistentVolumeClaim", volume.at("persistentVolumeClaim", "claimName"))
-	r.claim(volume.at("ephemeral", "volumeClaimTemplate", "spec"))
 	types := volume.keys()
 	for _, key := range slices.Sorted(maps.Keys(types)) {
 		fields, isMapping := types[key].(map[string]any)
@@ -116,6 +112,9 @@ func (r *referrer) volume(volume *field) {
 func (r *referrer) claim(spec *field) {
 	if f := spec.get("volumeName"); f.text() != "" {
 		f.fault("is a volume that is not in the plan")
+	}
+	if f := spec.get("selector"); f.value != nil {
+		f.fault("chooses among volumes that are there already")
 	}
 	for _, key := range []string{"dataSource", "dataSourceRef"} {
 		source := spec.get(key)

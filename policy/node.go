@@ -233,7 +233,7 @@ func (v *view) hasNoToken(p *pod) bool {
 		name = p.spec.get("serviceAccount").text()
 	}
 	account := v.made["ServiceAccount/"+name]
-	return account != nil && !account.mounted
+	return account != nil && !account.mounted && p.of.owns("ServiceAccount", name)
 }
 
 // Scheduling leaves it to the cluster where pods run and in whose place: no node by name, no priority, scheduler or

@@ -60,6 +60,7 @@ func TestTokens(t *testing.T) {
 		{"off", podWith(off), nil},
 		{"off for the account", account + podWith("serviceAccountName: x"), nil},
 		{"off for the account, by its older name", account + podWith("serviceAccount: x"), nil},
+		{"off for an account that comes later", strings.ReplaceAll(account, "name: x", "name: x, annotations: {helm.sh/hook: post-delete}") + podWith("serviceAccountName: x"), []string{"tokens spec.automountServiceAccountToken ="}},
 		{"by default", podWith(""), []string{"tokens spec.automountServiceAccountToken ="}},
 		{"on", account + podWith("serviceAccountName: x, automountServiceAccountToken: true"), []string{"tokens spec.automountServiceAccountToken = true"}},
 		{"no boolean", podWith("automountServiceAccountToken: 'false'"), []string{"tokens spec.automountServiceAccountToken = false"}},

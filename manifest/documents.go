@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
 
@@ -19,7 +20,8 @@ type document struct {
 	safeyaml.Document
 	number int // from 1
 	pass   *safeyaml.Pass
-	hooks  []string                // once it was read: the events of helm.sh/hook, which Helm looks for at its root only
+	helm   map[string]string       // once it was read: the annotations of Helm, which it looks for at its root only
+	hooks  []string                // once it was read: the events of helm.sh/hook
 	keys   map[*yamlnode.Node]bool // once it was read: keys whose text is that of something else too
 }
 
@@ -87,3 +89,28 @@ func (m Manifest) documents() func(yield func(*document) bool) {
 		}
 	}
 }
+
+// readAnnotations reads those of Helm from the root of the document.
+func (d *document) readAnnotations(root *yamlnode.Node) {
+	d.helm, d.hooks = nil, nil
+	annotations := resolve(get(get(root, "metadata"), "annotations"))
+	for _, key := range []string{hookAnnotation, "helm.sh/hook-weight", "helm.sh/hook-delete-policy", "helm.sh/resource-policy"} {
+		if value := get(annotations, key); value != nil {
+			if d.helm == nil {
+				d.helm = map[string]string{}
+			}
+			d.helm[key] = scalar(value)
+		}
+	}
+	if events := d.helm[hookAnnotation]; events != "" {
+		seen := make(map[string]bool)
+		for event := range strings.SplitSeq(events, ",") {
+			if event = strings.TrimSpace(event); !seen[event] {
+				seen[event] = true
+				d.hooks = append(d.hooks, event)
+			}
+		}
+	}
+}
+
+const hookAnnotation = "helm.sh/hook"

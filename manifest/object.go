@@ -51,6 +51,8 @@ type Place struct {
 	// Hooks are the events of helm.sh/hook, such as pre-install; empty for what is not a hook. Helm takes a List for one
 	// hook or for none: annotations of its items do not count.
 	Hooks []string
+	// Annotations are those of Helm ("helm.sh/…"), read as the hooks are. Only Index sets them.
+	Annotations map[string]string
 }
 
 // IsHook reports whether the object is a hook of the chart.

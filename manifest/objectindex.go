@@ -19,7 +19,7 @@ func (m Manifest) IndexContext(ctx context.Context) ([]Place, error) {
 	err := m.read(ctx, func(doc *document) error {
 		objects, err := doc.headers()
 		for _, node := range objects {
-			places = append(places, Place{Object: identify(node), Document: doc.number, Line: doc.Line + max(node.Line, 1) - 1, Hooks: doc.hooks})
+			places = append(places, Place{Object: identify(node), Document: doc.number, Line: doc.Line + max(node.Line, 1) - 1, Hooks: doc.hooks, Annotations: doc.helm})
 		}
 		return err
 	})
@@ -34,7 +34,8 @@ func (d *document) headers() ([]*yamlnode.Node, error) {
 			part := document{pass: d.pass}
 			part.Text = append([]byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\n"), text...)
 			if node, err := part.node(); err == nil && node != nil {
-				node.Line, d.hooks = line, hooksOf(node)
+				node.Line = line
+				d.readAnnotations(node)
 				return []*yamlnode.Node{node}, nil
 			}
 		}

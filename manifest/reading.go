@@ -26,7 +26,7 @@ func (d *document) read() ([]*yamlnode.Node, error) {
 	if err != nil {
 		return nil, d.fail(err)
 	}
-	d.hooks = hooksOf(node)
+	d.readAnnotations(node)
 	return objects, nil
 }
 

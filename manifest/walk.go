@@ -213,20 +213,6 @@ func identify(node *yamlnode.Node) (ref ObjectRef) {
 	return ref
 }
 
-// hooksOf reads the events of helm.sh/hook from the root of a document.
-func hooksOf(document *yamlnode.Node) (hooks []string) {
-	if events := scalar(get(get(get(document, "metadata"), "annotations"), "helm.sh/hook")); events != "" {
-		seen := make(map[string]bool)
-		for event := range strings.SplitSeq(events, ",") {
-			if event = strings.TrimSpace(event); !seen[event] {
-				seen[event] = true
-				hooks = append(hooks, event)
-			}
-		}
-	}
-	return hooks
-}
-
 // skipped reports parts of an object that describe no work to come.
 func skipped(c *cursor, key string) bool {
 	switch key {

@@ -87,7 +87,7 @@ type Plan struct {
 
 // New makes a plan.
 //
-// Errors: ErrBadManifest for a document that cannot be read or written, for an object twice, and for anything but a
+// Errors: ErrBadManifest for a document that cannot be read or written, for an object twice, for a hook without an event, and for anything but a
 // CustomResourceDefinition among the CRDs; ErrTooLarge; ErrInvalidArgument for a chart's name or a cluster's version or API that is none.
 func New(ctx context.Context, in Input) (*Plan, error) {
 	p := &Plan{
@@ -249,6 +249,9 @@ func (p *Plan) derive(ctx context.Context) error {
 	p.Objects, p.Hooks = nil, nil
 	seen, twice := map[manifest.ObjectRef]bool{}, map[int][]manifest.ObjectRef{}
 	for _, place := range places {
+		if events, annotated := place.Annotations["helm.sh/hook"]; annotated && strings.Trim(events, " ") == "" {
+			return fmt.Errorf("%w: %s has the annotation helm.sh/hook without an event, and Helm leaves it out", ErrBadManifest, place.Object)
+		}
 		if place.IsHook() {
 			p.Hooks = append(p.Hooks, place)
 			continue

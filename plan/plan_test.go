@@ -74,6 +74,7 @@ func TestPlanRefuses(t *testing.T) {
 		{"a key that only Helm reads as kind", pod + "Kind: ConfigMap\n", "", ErrBadManifest, `the key "Kind", which Helm reads as "kind"`},
 		{"a key that only Helm reads as metadata", pod + "Metadata: {annotations: {helm.sh/hook: test}}\n", "", ErrBadManifest, `"Metadata"`},
 		{"a key that only Helm reads as annotations", strings.ReplaceAll(pod, "{name: web}", "{name: web, annotation\u017f: {helm.sh/hook: test}}"), "", ErrBadManifest, `reads as "annotations"`},
+		{"a hook without an event", strings.ReplaceAll(pod, "{name: web}", "{name: web, annotations: {helm.sh/hook: ''}}"), "", ErrBadManifest, "without an event"},
 		{"a forged record of a release", "kind: Secret\napiVersion: v1\nmetadata: {name: a, labels: {owner: helm, name: other}}\n", "", ErrBadManifest, "only Helm may write"},
 		{"one in a List", "kind: List\napiVersion: v1\nitems: [{kind: Secret, apiVersion: v1, metadata: {name: sh.helm.release.v1.other.v1}}]\n", "", ErrBadManifest, "only Helm may write"},
 		{"one by its type", "kind: Secret\napiVersion: v1\nmetadata: {name: a}\ntype: helm.sh/release.v1\n", "", ErrBadManifest, "only Helm may write"},

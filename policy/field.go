@@ -110,13 +110,17 @@ func (f *field) integer() (int64, bool) {
 	if f.value == nil {
 		return 0, false
 	}
-	if number, ok := f.value.(json.Number); ok {
-		if n, err := strconv.ParseInt(number.String(), 10, 64); err == nil {
-			return n, true
-		}
+	n, ok := wholeNumber(f.value)
+	if !ok {
+		f.faultType("a whole number")
 	}
-	f.faultType("a whole number")
-	return 0, false
+	return n, ok
+}
+
+func wholeNumber(value any) (int64, bool) {
+	number, _ := value.(json.Number)
+	n, err := strconv.ParseInt(number.String(), 10, 64)
+	return n, err == nil
 }
 
 // faultType complains about a value of another type than Kubernetes decodes there.

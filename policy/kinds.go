@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/sut-bench/helmexec/manifest"
 	"github.com/sut-bench/helmexec/plan"
@@ -95,36 +96,63 @@ func hooks(allowed []string) check {
 	}}
 }
 
-// Removable allows nothing that lets objects outlive the release, or go with something else: finalizers, owners, the
-// annotation helm.sh/resource-policy, and pods that may take more than an hour to end.
+// Removable allows nothing by which what runs outlives the release, or goes with something else: finalizers, owners, the
+// annotation helm.sh/resource-policy, pods that may take more than an hour to end, and hooks that Helm leaves running. A hook
+// is a pod, a job or something that does not run, or Helm deletes it whether it succeeds or not. The claims of a StatefulSet
+// outlive it, and so does a hook that Helm stopped waiting for.
 func Removable() plan.Rule { return removable().rule() }
 
 const maxGrace = 3600 // seconds
+
+// passing are the kinds of hooks that end by themselves, and of those that do not run.
+var passing = []string{
+	"ConfigMap", "Pod", "Secret", "ServiceAccount", "batch/Job", "rbac.authorization.k8s.io/Role", "rbac.authorization.k8s.io/RoleBinding",
+}
+
+// remains reports a hook that Helm leaves running.
+func (s *subject) remains() bool {
+	if !s.outer.IsHook() || s.root.up != nil || slices.Contains(passing, s.name()) {
+		return false
+	}
+	deleted := map[string]bool{}
+	for policy := range strings.SplitSeq(strings.ToLower(s.outer.Annotations["helm.sh/hook-delete-policy"]), ",") {
+		deleted[strings.TrimSpace(policy)] = true
+	}
+	return !deleted["hook-succeeded"] || !deleted["hook-failed"]
+}
 
 func removable() check {
 	return check{"removable", func(v *view) {
 		for _, s := range v.subjects {
 			lasting(s.root.get("metadata"))
-			if f := s.root.at("metadata", "annotations", "helm.sh/resource-policy"); f.value != nil {
+			if s.remains() {
+				s.root.get("kind").fault("is a hook that Helm does not delete with the release")
+			}
+			f := s.root.at("metadata", "annotations", "helm.sh/resource-policy")
+			if policy, kept := s.outer.Annotations["helm.sh/resource-policy"]; kept && s.root.up == nil {
+				f.value = policy // of a List, perhaps
+			}
+			if f.value != nil {
 				f.fault("makes Helm leave the object behind")
 			}
-			switch {
-			case s.is("apps", "StatefulSet"):
-				for _, claim := range s.root.at("spec", "volumeClaimTemplates").items() {
-					lasting(claim.get("metadata"))
-				}
-			case s.is("batch", "CronJob"):
+			if s.is("batch", "CronJob") {
 				lasting(s.root.at("spec", "jobTemplate", "metadata"))
 			}
 		}
+		for _, claim := range v.volumeClaims() {
+			lasting(claim.get("metadata"))
+		}
 		for _, p := range v.pods {
 			lasting(p.metadata)
-			for _, volume := range p.volumes() {
-				lasting(volume.at("ephemeral", "volumeClaimTemplate", "metadata"))
+			mayEnd := []*field{p.spec}
+			for _, container := range p.containers {
+				mayEnd = append(mayEnd, container.get("livenessProbe"), container.get("readinessProbe"), container.get("startupProbe"))
 			}
-			f := p.spec.get("terminationGracePeriodSeconds")
-			if seconds, ok := f.integer(); ok && seconds > maxGrace {
-				f.fault("lets the pod take more than an hour to end")
+			for _, f := range mayEnd {
+				f = f.get("terminationGracePeriodSeconds")
+				if seconds, ok := f.integer(); ok && seconds > maxGrace {
+					f.fault("lets the pod take more than an hour to end")
+				}
 			}
 		}
 	}}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -78,12 +79,7 @@ func devices(allowed []string) check {
 				if f := container.get("volumeDevices"); len(f.items()) > 0 {
 					f.fault("is a raw disk")
 				}
-				for _, f := range container.get("env").items() {
-					name, value := f.get("name").text(), f.get("value")
-					if slices.Contains(visibleDevices, name) && value.value != nil && value.value != "" && value.value != "void" && value.value != "none" {
-						value.fault("makes the runtime give accelerators to a container, whoever requested them")
-					}
-				}
+				visible(container)
 			}
 			for _, resources := range p.resources() {
 				for _, list := range []string{"requests", "limits"} {
@@ -127,6 +123,39 @@ var visibleDevices = []string{
 	"MTHREADS_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
 }
 
+// visible reports what makes a runtime give accelerators to a container.
+func visible(container *field) {
+	const text = "makes the runtime give accelerators to a container, whoever requested them"
+	for _, f := range container.get("env").items() {
+		if !slices.Contains(visibleDevices, f.get("name").text()) {
+			continue
+		}
+		if value := f.get("value"); value.value != nil && value.value != "" && value.value != "void" && value.value != "none" {
+			value.fault(text)
+		}
+		if from := f.get("valueFrom"); from.value != nil {
+			from.fault(text)
+		}
+	}
+	for _, f := range container.get("envFrom").items() {
+		for _, kind := range []string{"ConfigMap", "Secret"} {
+			ref := f.get(strings.ToLower(kind[:1]) + kind[1:] + "Ref")
+			made := f.of.view.made[kind+"/"+ref.get("name").text()]
+			for _, variable := range visibleDevices {
+				if key, is := strings.CutPrefix(variable, f.get("prefix").text()); is && made != nil && made.keys[key] {
+					ref.get("name").fault(text)
+				}
+			}
+		}
+	}
+	for _, f := range container.get("volumeMounts").items() {
+		at := f.get("mountPath")
+		if clean := path.Clean("/" + at.text()); strings.HasPrefix(strings.TrimPrefix(clean, "/var")+"/", "/run/nvidia-container-devices/") {
+			at.fault(text)
+		}
+	}
+}
+
 // resources gives what the pod and its containers request.
 func (p *pod) resources() []*field {
 	all := []*field{p.spec.get("resources")}
@@ -143,19 +172,32 @@ func isExtended(name string) bool {
 }
 
 // Tokens allows no token of the cluster in a pod: automountServiceAccountToken must be false for it or its
-// ServiceAccount, no volume may project a token or certificate, no Secret may hold a token, and no ServiceAccount may be one
-// of AWS, Azure or Google.
+// ServiceAccount, no volume may project a token or certificate, no Secret may hold a token, and no ServiceAccount or pod may
+// be an account of AWS, Azure, Google or Alibaba Cloud by its annotations or labels.
 func Tokens() plan.Rule { return tokens(true).rule() }
 
-// cloudAccounts are annotations that give pods the rights of an account outside of the cluster.
+// cloudAccounts are annotations and labels that give pods the rights of an account outside of the cluster.
 var cloudAccounts = []string{
-	"azure.workload.identity/client-id", "eks.amazonaws.com/role-arn", "iam.gke.io/gcp-service-account",
+	"aadpodidbinding", "azure.workload.identity/client-id", "azure.workload.identity/use", "eks.amazonaws.com/role-arn", "iam.amazonaws.com/role", "iam.gke.io/gcp-service-account",
+	"pod-identity.alibabacloud.com/role-name",
+}
+
+// cloudAccount reports them.
+func cloudAccount(metadata *field) {
+	for _, list := range []string{"annotations", "labels"} {
+		for _, key := range cloudAccounts {
+			if f := metadata.at(list, key); f.value != nil {
+				f.fault("gives the rights of an account of a cloud")
+			}
+		}
+	}
 }
 
 // tokens allows the token that every pod gets unless it is switched off, if mounted is not set.
 func tokens(mounted bool) check {
 	return check{"tokens", func(v *view) {
 		for _, p := range v.pods {
+			cloudAccount(p.metadata)
 			for _, volume := range p.volumes() {
 				for _, source := range volume.at("projected", "sources").items() {
 					for _, key := range []string{"serviceAccountToken", "podCertificate"} {
@@ -174,10 +216,8 @@ func tokens(mounted bool) check {
 			}
 		}
 		for _, s := range v.subjects {
-			for _, key := range cloudAccounts {
-				if f := s.root.at("metadata", "annotations", key); s.is("", "ServiceAccount") && f.value != nil {
-					f.fault("makes the account one of a cloud")
-				}
+			if s.is("", "ServiceAccount") {
+				cloudAccount(s.root.get("metadata"))
 			}
 			if f := s.root.get("type"); s.is("", "Secret") && f.value == "kubernetes.io/service-account-token" {
 				f.fault("is a token that does not expire")
@@ -193,13 +233,16 @@ func (v *view) hasNoToken(p *pod) bool {
 		name = p.spec.get("serviceAccount").text()
 	}
 	account := v.made["ServiceAccount/"+name]
-	return account != nil && !account.mounted
+	return account != nil && !account.mounted && p.of.owns("ServiceAccount", name)
 }
 
 // Scheduling leaves it to the cluster where pods run and in whose place: no node by name, no priority, scheduler or
 // runtime of their own, nothing that depends on pods in other namespaces, and tolerations only of taints with these keys
 // ("nvidia.com/gpu").
 func Scheduling(tolerated ...string) plan.Rule { return scheduling(tolerated).rule() }
+
+// hostname is the label of a node with its name.
+const hostname = "kubernetes.io/hostname"
 
 func scheduling(tolerated []string) check {
 	return check{"scheduling", func(v *view) {
@@ -219,11 +262,25 @@ func scheduling(tolerated []string) check {
 					return true
 				})
 			}
+			if f := p.spec.at("nodeSelector", hostname); f.value != nil {
+				f.fault("chooses a node by name")
+			}
+			below(p.spec.at("affinity", "nodeAffinity"), func(f *field) bool {
+				if f.key == "matchFields" && f.value != nil || f.key == "key" && f.value == hostname {
+					f.fault("chooses a node by name")
+				}
+				return true
+			})
 			for _, toleration := range p.spec.get("tolerations").items() {
 				key := toleration.get("key")
 				if !slices.Contains(tolerated, key.text()) || key.text() == "" {
 					key.fault("lets the pod run on nodes that are kept for others")
 				}
+			}
+		}
+		for _, claim := range v.volumeClaims() {
+			if f := claim.at("metadata", "annotations", "volume.kubernetes.io/selected-node"); f.value != nil {
+				f.fault("chooses a node by name")
 			}
 		}
 	}}

@@ -118,6 +118,25 @@ func (v *view) anyPods(visit func(*pod)) {
 	}
 }
 
+// volumeClaims gives the volume claims of the plan and the templates of such, each with metadata and spec.
+func (v *view) volumeClaims() []*field {
+	var all []*field
+	for _, s := range v.subjects {
+		switch {
+		case s.is("", "PersistentVolumeClaim"):
+			all = append(all, s.root)
+		case s.is("apps", "StatefulSet"):
+			all = append(all, s.root.at("spec", "volumeClaimTemplates").items()...)
+		}
+	}
+	for _, p := range v.pods {
+		for _, volume := range p.volumes() {
+			all = append(all, volume.at("ephemeral", "volumeClaimTemplate"))
+		}
+	}
+	return all
+}
+
 // volumes gives the volumes of the pod.
 func (p *pod) volumes() []*field { return p.spec.get("volumes").items() }
 

@@ -195,18 +195,31 @@ func TestHooks(t *testing.T) {
 
 func TestRemovable(t *testing.T) {
 	with := func(metadata string) string { return strings.ReplaceAll(podWith(""), "name: a", "name: a, "+metadata) }
+	hook := func(kind, annotations string) string {
+		return "---\napiVersion: " + strings.ReplaceAll(kind, " ", "\nkind: ") + "\nmetadata: {name: a, annotations: {" + annotations + "}}\n"
+	}
 	checkRule(t, Removable(), []ruleCase{
+		{"hooks that end or do not run", hook("v1 Pod", "helm.sh/hook: test") + hook("batch/v1 Job", "helm.sh/hook: post-delete") + hook("v1 Secret", "helm.sh/hook: pre-install"), nil},
+		{"a hook that Helm deletes", hook("v1 Service", "helm.sh/hook: test, helm.sh/hook-delete-policy: 'before-hook-creation, hook-succeeded,hook-failed'"), nil},
+		{"a hook that stays", hook("apps/v1 DaemonSet", "helm.sh/hook: pre-install"), []string{"removable kind = DaemonSet"}},
+		{"a hook that stays if it fails", hook("apps/v1 Deployment", "helm.sh/hook: post-delete, helm.sh/hook-delete-policy: hook-succeeded"), []string{"removable kind = Deployment"}},
+		{"a claim that stays", hook("v1 PersistentVolumeClaim", "helm.sh/hook: pre-install"), []string{"removable kind = PersistentVolumeClaim"}},
+		{"a job that starts others", hook("batch/v1 CronJob", "helm.sh/hook: post-install"), []string{"removable kind = CronJob"}},
 		{"plain", podWith(""), nil},
 		{"no finalizers", with("finalizers: []"), nil},
 		{"finalizers", with("finalizers: [evil.io/keep]"), []string{"removable metadata.finalizers = evil.io/keep"}},
 		{"finalizers that are no list", with("finalizers: evil.io/keep"), []string{"removable metadata.finalizers = evil.io/keep"}},
 		{"an end in time", podWith("terminationGracePeriodSeconds: 3600"), nil},
 		{"no end in time", podWith("terminationGracePeriodSeconds: 3601"), []string{"removable spec.terminationGracePeriodSeconds = 3601"}},
+		{"probes that give time", container("livenessProbe: {terminationGracePeriodSeconds: 3600}"), nil},
+		{"a probe that gives no end in time", container("startupProbe: {terminationGracePeriodSeconds: 999999999}"), []string{"removable spec.containers[0].startupProbe.terminationGracePeriodSeconds = 999999999"}},
 		{"of pods", object("apps/v1", "Deployment", "spec: {template: {metadata: {finalizers: [a.io/b]}}}"), []string{"removable spec.template.metadata.finalizers = a.io/b"}},
 		{"of jobs", object("batch/v1", "CronJob", "spec: {jobTemplate: {metadata: {finalizers: [a.io/b]}}}"), []string{"removable spec.jobTemplate.metadata.finalizers = a.io/b"}},
 		{"of claims", object("apps/v1", "StatefulSet", "spec: {volumeClaimTemplates: [{metadata: {finalizers: [a.io/b]}}]}"), []string{"removable spec.volumeClaimTemplates[0].metadata.finalizers = a.io/b"}},
 		{"of claims of pods", podWith("volumes: [{name: a, ephemeral: {volumeClaimTemplate: {metadata: {finalizers: [a.io/b]}}}}]"), []string{"removable spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.finalizers = a.io/b"}},
 		{"an owner", with("ownerReferences: [{kind: Node, name: n}]"), []string{"removable metadata.ownerReferences ="}},
+		{"a List that is kept", "apiVersion: v1\nkind: List\nmetadata: {annotations: {helm.sh/resource-policy: keep}}\nitems: [{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}]\n", []string{`removable metadata.annotations["helm.sh/resource-policy"] = keep`}},
+		{"a list of a kind that is kept", "apiVersion: v1\nkind: ConfigMapList\nmetadata: {annotations: {helm.sh/resource-policy: ''}}\nitems: [{metadata: {name: a}}]\n", []string{`removable metadata.annotations["helm.sh/resource-policy"] =`}},
 		{"kept", with("annotations: {helm.sh/resource-policy: keep}"), []string{`removable metadata.annotations["helm.sh/resource-policy"] = keep`}},
 	})
 }
@@ -221,10 +234,14 @@ func TestRBAC(t *testing.T) {
 	checkRule(t, RBAC(), []ruleCase{
 		{"reads", role("apiGroups: ['', apps], resources: [pods, pods/log, deployments], verbs: [get, list, watch]"), nil},
 		{"election of a leader", role("apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update, patch, delete]"), nil},
-		{"its own Secret", secret + role("apiGroups: [''], resources: [secrets], resourceNames: [x], verbs: [get, update]"), nil},
+		{"its own Secret", secret + role("apiGroups: [''], resources: [secrets], resourceNames: [x], verbs: [get, list, watch]"), nil},
+		{"its own Secret to write", secret + role("apiGroups: [''], resources: [secrets], resourceNames: [x], verbs: [get, patch]"), []string{"rbac rules[0].resources[0] = secrets"}},
+		{"its own Secret to delete", secret + role("apiGroups: [''], resources: [secrets], resourceNames: [x], verbs: [delete]"), []string{"rbac rules[0].resources[0] = secrets"}},
 		{"its own role", role("") + strings.ReplaceAll(bind("RoleBinding", "kind: Role, name: x", account), "name: x}\nrole", "name: b}\nrole"), nil},
 		{"the role view", bind("RoleBinding", "kind: ClusterRole, name: view", account), nil},
-		{"status", role("apiGroups: [acme.io], resources: [things/status], verbs: [update]"), nil},
+		{"status", role("apiGroups: [''], resources: [pods/status, services/status], verbs: [get]"), nil},
+		{"status to write", role("apiGroups: [''], resources: [services/status, pods/status], verbs: [patch]"), []string{"rbac rules[0].resources[0] = services/status", "rbac rules[0].resources[1] = pods/status"}},
+		{"status of a custom resource to write", role("apiGroups: [acme.io], resources: [things/status], verbs: [update]"), []string{"rbac rules[0].resources[0] = things/status"}},
 		{"wildcards", role("apiGroups: ['*'], resources: ['*'], verbs: ['*']"), []string{"rbac rules[0].apiGroups[0] = *", "rbac rules[0].resources[0] = *", "rbac rules[0].verbs[0] = *"}},
 		{"a wildcard of a part", role("apiGroups: [''], resources: ['*/exec'], verbs: [get]"), []string{"rbac rules[0].resources[0] = */exec"}},
 		{"escalate", role("apiGroups: [rbac.authorization.k8s.io], resources: [roles], verbs: [escalate, bind]"), []string{"rbac rules[0].verbs[0] = escalate", "rbac rules[0].verbs[1] = bind"}},
@@ -251,10 +268,17 @@ func TestRBAC(t *testing.T) {
 
 func TestReferences(t *testing.T) {
 	own := object("v1", "Secret", "") + object("v1", "ConfigMap", "") + object("v1", "ServiceAccount", "") + object("v1", "PersistentVolumeClaim", "") + "---\n"
-	hook := func(event string) string {
-		return strings.ReplaceAll(object("v1", "Secret", ""), "name: x", "name: x, annotations: {helm.sh/hook: "+event+"}") + "---\n"
+	hooked := func(text, name, events, weight string) string {
+		return strings.ReplaceAll(text, "{name: "+name+"}", "{name: "+name+", annotations: {helm.sh/hook: '"+events+"', helm.sh/hook-weight: '"+weight+"'}}") + "---\n"
 	}
-	set := "---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {volumeClaimTemplates: [{metadata: {name: data}, spec: {%s}}]}\n---\n"
+	hook := func(events string) string { return hooked(object("v1", "Secret", ""), "x", events, "-1") }
+	pulls := podWith("imagePullSecrets: [{name: x}]")
+	pulling := func(events, weight string) string { return hooked(pulls, "a", events, weight) }
+	refused := []string{"references spec.imagePullSecrets[0].name = x"}
+	scaler := func(target string) string {
+		return "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: s}\nspec: {scaleTargetRef: {" + target + "}}\n"
+	}
+	set := "---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {replicas: 3, volumeClaimTemplates: [{metadata: {name: data}, spec: {%s}}]}\n---\n"
 	uses := func(name string) string {
 		return podWith(strings.ReplaceAll("serviceAccountName: QQ, imagePullSecrets: [{name: QQ}], volumes: [{name: a, secret: {secretName: QQ}}, {name: b, configMap: {name: QQ}}, "+
 			"{name: c, persistentVolumeClaim: {claimName: QQ}}, {name: d, projected: {sources: [{secret: {name: QQ}}, {configMap: {name: QQ}}]}}, {name: e, csi: {driver: a, nodePublishSecretRef: {name: QQ}}}], "+
@@ -265,8 +289,25 @@ func TestReferences(t *testing.T) {
 		{"its own", own + uses("x"), nil},
 		{"what every namespace has", podWith("serviceAccountName: default, volumes: [{name: a, configMap: {name: kube-root-ca.crt}}]"), nil},
 		{"what the caller names", podWith("imagePullSecrets: [{name: login}]"), nil},
-		{"the claim of a StatefulSet", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-12}}]"), nil},
-		{"of a hook before all", hook("pre-install") + podWith("imagePullSecrets: [{name: x}]"), nil},
+		{"the claim of a StatefulSet", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-2}}]"), nil},
+		{"a claim that a StatefulSet does not make", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-3}}]"), []string{"references spec.volumes[0].persistentVolumeClaim.claimName = data-db-3"}},
+		{"of a StatefulSet without pods", strings.ReplaceAll(fmt.Sprintf(set, ""), "replicas: 3", "replicas: 0") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-0}}]"), []string{"references spec.volumes[0].persistentVolumeClaim.claimName = data-db-0"}},
+		{"of a StatefulSet with one pod that starts at 7", strings.ReplaceAll(fmt.Sprintf(set, ""), "replicas: 3", "ordinals: {start: 7}") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-7}}]"), nil},
+		{"with another spelling", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-00}}]"), []string{"references spec.volumes[0].persistentVolumeClaim.claimName = data-db-00"}},
+		{"of a hook for the same events", hook("pre-install,test,post-delete") + pulling("test-success,post-delete", "0"), nil},
+		{"of no hook for a hook", object("v1", "Secret", "") + "---\n" + pulling("test,post-install,pre-delete", "0"), nil},
+		{"of no hook, or of a hook where that is too late", object("v1", "Secret", "") + hook("pre-install") + pulling("test,pre-install", "0"), nil},
+		{"of no hook for a hook before it", object("v1", "Secret", "") + "---\n" + pulling("pre-install", "0"), refused},
+		{"of no hook for a hook after it", object("v1", "Secret", "") + "---\n" + pulling("post-delete", "0"), refused},
+		{"of a hook before all, which may be left out", hook("pre-install") + pulls, refused},
+		{"of a hook with one event in common", hook("test") + pulling("pre-install,test", "0"), refused},
+		{"of a hook with a greater weight", hooked(object("v1", "Secret", ""), "x", "pre-install", "5") + pulling("pre-install", "-5"), refused},
+		{"of a hook with the same weight", hook("pre-install") + pulling("pre-install", "-1"), refused},
+		{"of a hook that Helm leaves out", hook("pre-install,test-failure") + pulling("pre-install", "0"), refused},
+		{"an autoscaler", object("apps/v1", "Deployment", "") + scaler("apiVersion: apps/v1, kind: Deployment, name: x"), nil},
+		{"an autoscaler of a custom resource", object("a.io/v1", "A", "") + scaler("apiVersion: a.io/v1, kind: A, name: x"), nil},
+		{"an autoscaler of others", object("apps/v1", "Deployment", "") + scaler("apiVersion: apps/v1, kind: Deployment, name: theirs"), []string{"references spec.scaleTargetRef.name = theirs"}},
+		{"an autoscaler of another kind", object("a.io/v1", "Deployment", "") + scaler("apiVersion: apps/v1, kind: Deployment, name: x"), []string{"references spec.scaleTargetRef.name = x"}},
 		{"of others", own + uses("theirs"), []string{
 			"references spec.serviceAccountName = theirs", "references spec.imagePullSecrets[0].name = theirs", "references spec.volumes[0].secret.secretName = theirs",
 			"references spec.volumes[1].configMap.name = theirs", "references spec.volumes[2].persistentVolumeClaim.claimName = theirs",
@@ -282,6 +323,10 @@ func TestReferences(t *testing.T) {
 		{"a claim that only looks so", fmt.Sprintf(set, "") + podWith("volumes: [{name: a, persistentVolumeClaim: {claimName: data-db-x}}]"), []string{"references spec.volumes[0].persistentVolumeClaim.claimName = data-db-x"}},
 		{"a volume of others", fmt.Sprintf(set, "volumeName: theirs, dataSource: {kind: PersistentVolumeClaim, name: theirs}"), []string{
 			"references spec.volumeClaimTemplates[0].spec.volumeName = theirs", "references spec.volumeClaimTemplates[0].spec.dataSource.name = theirs",
+		}},
+		{"one of the volumes of others", object("v1", "PersistentVolumeClaim", "spec: {storageClassName: '', selector: {matchLabels: {app: payroll}}}"), []string{"references spec.selector ="}},
+		{"one of the volumes of others for a pod", podWith("volumes: [{name: a, ephemeral: {volumeClaimTemplate: {spec: {selector: {}, volumeName: theirs}}}}]"), []string{
+			"references spec.volumes[0].ephemeral.volumeClaimTemplate.spec.volumeName = theirs", "references spec.volumes[0].ephemeral.volumeClaimTemplate.spec.selector =",
 		}},
 		{"a snapshot", object("v1", "PersistentVolumeClaim", "spec: {dataSourceRef: {kind: VolumeSnapshot, name: theirs}}"), []string{"references spec.dataSourceRef.kind = VolumeSnapshot"}},
 		{"a claim of another namespace", own + "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: {dataSourceRef: {kind: PersistentVolumeClaim, name: x, namespace: other}}\n", []string{"references spec.dataSourceRef.namespace = other"}},

@@ -9,8 +9,9 @@ import (
 )
 
 // RBAC allows roles and bindings that reach no further than the release: roles may read what is no secret, write
-// ConfigMaps, Events and Leases, and use the Secrets of the plan by name. So they have no wildcards, do not escalate, bind or
-// impersonate, read no Secrets of others, open no shell in a pod and make no pods that no plan shows. Bindings are to
+// ConfigMaps, Events and Leases, and read the Secrets of the plan by name. So they have no wildcards, do not escalate, bind or
+// impersonate, read no Secrets of others, open no shell in a pod and make no pods that no plan shows. Who writes a Secret
+// can make it the record of a release, which Helm then obeys. Bindings are to
 // roles of the plan or to the ClusterRole view, for ServiceAccounts of its namespace.
 func RBAC() plan.Rule { return rbac().rule() }
 
@@ -67,12 +68,12 @@ func roleRule(rule *field) {
 	if f := rule.get("nonResourceURLs"); len(f.items()) > 0 {
 		f.fault("gives access to addresses of the API server")
 	}
-	writes, creates := false, false
+	writes := false
 	for _, f := range verbs.items() {
 		switch verb := f.text(); {
 		case slices.Contains(readVerbs, verb) || strings.Contains(verb, "*"):
 		case slices.Contains(writeVerbs, verb):
-			writes, creates = true, creates || verb == "create"
+			writes = true
 		default:
 			f.fault("is a verb that gives more than its role says")
 		}
@@ -92,10 +93,13 @@ func roleRule(rule *field) {
 			f.fault("is a part of an object that gives more than its role says")
 		case resource == "secrets":
 			secrets = true
-			if len(names) == 0 || creates {
+			switch {
+			case writes:
+				f.fault("can be written: Helm would take one with its labels for the record of a release")
+			case len(names) == 0:
 				f.fault("are the Secrets of everybody in the namespace")
 			}
-		case writes && part != "status" && slices.ContainsFunc(in, func(group string) bool { return !slices.Contains(writable, group+"/"+resource) }):
+		case writes && slices.ContainsFunc(in, func(group string) bool { return !slices.Contains(writable, group+"/"+resource) }):
 			f.fault("can be written: what comes of it no plan shows")
 		}
 	}

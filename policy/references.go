@@ -5,11 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sut-bench/helmexec/manifest"
 	"github.com/sut-bench/helmexec/plan"
 )
 
-// References allows pods, ServiceAccounts and volume claims to use only what the plan has: Secrets, ConfigMaps,
-// ServiceAccounts, volume claims and resource claims of others stay theirs. The ServiceAccount default and the ConfigMap
+// References allows pods, ServiceAccounts, autoscalers and volume claims to use only what the plan has: Secrets, ConfigMaps,
+// ServiceAccounts, workloads, volume claims and resource claims of others stay theirs. What a hook makes is there only for
+// hooks of the same events with a greater weight. The ServiceAccount default and the ConfigMap
 // kube-root-ca.crt, which every namespace has, are allowed, and what the caller names as "Kind/name", such as
 // "Secret/registry-login".
 func References(allowed ...string) plan.Rule { return references(allowed).rule() }
@@ -28,13 +30,18 @@ func references(allowed []string) check {
 						r.uses("Secret", f.get("name"))
 					}
 				}
-			case s.is("", "PersistentVolumeClaim"):
-				r.claim(s.root.get("spec"))
-			case s.is("apps", "StatefulSet"):
-				for _, claim := range s.root.at("spec", "volumeClaimTemplates").items() {
-					r.claim(claim.get("spec"))
+			case s.is("autoscaling", "HorizontalPodAutoscaler"):
+				target := s.root.at("spec", "scaleTargetRef")
+				group, _ := manifest.SplitAPIVersion(target.get("apiVersion").text())
+				kind := target.get("kind").text()
+				if (manifest.ObjectRef{Group: group, Kind: kind}).Scope() == manifest.UnknownScope && group != "" {
+					kind = group + "/" + kind
 				}
+				r.uses(kind, target.get("name"))
 			}
+		}
+		for _, claim := range v.volumeClaims() {
+			r.claim(claim.get("spec"))
 		}
 	}}
 }
@@ -85,7 +92,6 @@ func (r *referrer) pod(p *pod) {
 func (r *referrer) volume(volume *field) {
 	r.uses("ConfigMap", volume.at("configMap", "name"))
 	r.uses("PersistentVolumeClaim", volume.at("persistentVolumeClaim", "claimName"))
-	r.claim(volume.at("ephemeral", "volumeClaimTemplate", "spec"))
 	types := volume.keys()
 	for _, key := range slices.Sorted(maps.Keys(types)) {
 		fields, isMapping := types[key].(map[string]any)
@@ -107,6 +113,9 @@ func (r *referrer) claim(spec *field) {
 	if f := spec.get("volumeName"); f.text() != "" {
 		f.fault("is a volume that is not in the plan")
 	}
+	if f := spec.get("selector"); f.value != nil {
+		f.fault("chooses among volumes that are there already")
+	}
 	for _, key := range []string{"dataSource", "dataSourceRef"} {
 		source := spec.get(key)
 		if source.value == nil {
@@ -121,21 +130,4 @@ func (r *referrer) claim(spec *field) {
 			f.fault("is not the namespace of the release")
 		}
 	}
-}
-
-// owns reports whether the plan makes an object of one of Kubernetes' kinds, in its namespace, that is there when the
-// subject uses it. What only a hook makes is there for others if it runs before them.
-func (s *subject) owns(kind, name string) bool {
-	v := s.view
-	before := "pre-install"
-	if v.plan.Upgrade {
-		before = "pre-upgrade"
-	}
-	if made := v.made[kind+"/"+name]; made != nil && (made.always || made.events[before] ||
-		slices.ContainsFunc(s.outer.Hooks, func(event string) bool { return made.events[event] })) {
-		return true
-	}
-	// A StatefulSet of the plan makes the claim template-set-0.
-	dash := strings.LastIndexByte(name, '-')
-	return kind == "PersistentVolumeClaim" && dash > 0 && dash < len(name)-1 && strings.Trim(name[dash+1:], "0123456789") == "" && v.claims[name[:dash]]
 }

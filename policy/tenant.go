@@ -7,7 +7,7 @@ import (
 	"github.com/sut-bench/helmexec/plan"
 )
 
-// TenantOptions says what Tenant allows. Its zero value is useful.
+// TenantOptions says what Tenant allows. Its zero value allows one namespace and sets no totals.
 type TenantOptions struct {
 	// Registries are where images may come from, as for Images. nil allows all.
 	Registries []string

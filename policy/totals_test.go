@@ -68,7 +68,6 @@ func TestTotals(t *testing.T) {
 			{"a hook", strings.ReplaceAll(workload("Deployment", "", "requests: {cpu: 5}"), "name: x", "name: x, annotations: {helm.sh/hook: test}"), []string{at + "5"}},
 			{"an autoscaler", workload("Deployment", "", "requests: {cpu: 1}") + scaled("x", 9), []string{at + "9"}},
 			{"an autoscaler within limits", workload("Deployment", "", "requests: {cpu: 1}") + scaled("x", 4), nil},
-			{"an autoscaler of others", scaled("other", 4), []string{"totals spec.scaleTargetRef.name = other"}},
 			{"a job", job("parallelism: 9"), []string{at + "9"}},
 			{"a job that ends", job("parallelism: 9, completions: 2"), nil},
 			{"jobs that pile up", "apiVersion: batch/v1\nkind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: a}]}}}}}\n", []string{"totals spec.concurrencyPolicy ="}},

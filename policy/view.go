@@ -37,8 +37,8 @@ type view struct {
 	subjects []*subject
 	pods     []*pod
 	unread   []*field             // texts of custom resources that pods may be made from, and nobody can read here
-	made     map[string]*presence // by "Kind/name": what the plan makes of Kubernetes' own kinds in its namespace
-	claims   map[string]bool      // "template-set" of the volume claims that StatefulSets make
+	made     map[string]*presence // by "Kind/name", for custom resources "group/Kind/name": what the plan makes in its namespace
+	claims   map[string]ordinals  // by "template-set": the volume claims that StatefulSets make
 
 	rule     string // that runs
 	findings []plan.Finding
@@ -55,43 +55,24 @@ type subject struct {
 }
 
 func viewOf(p *plan.Plan) *view {
-	v := &view{plan: p, made: map[string]*presence{}, claims: map[string]bool{}, seen: map[plan.Finding]bool{}}
+	v := &view{plan: p, made: map[string]*presence{}, claims: map[string]ordinals{}, seen: map[plan.Finding]bool{}}
 	for place, content := range p.All() {
 		v.add(place, &field{value: content}, 0)
 	}
 	for _, s := range v.subjects {
-		if s.custom || s.root.up != nil || s.ref.Name == "" || s.ref.Namespace != "" && s.ref.Namespace != p.Namespace {
+		if s.root.up != nil || s.ref.Name == "" || s.ref.Namespace != "" && s.ref.Namespace != p.Namespace {
 			continue
 		}
 		name := s.ref.Kind + "/" + s.ref.Name
+		if s.custom {
+			name = s.name() + "/" + s.ref.Name
+		}
 		if v.made[name] == nil {
-			v.made[name] = &presence{events: map[string]bool{}}
+			v.made[name] = &presence{weights: map[string]int{}, keys: map[string]bool{}}
 		}
 		v.made[name].add(s)
 	}
 	return v
-}
-
-// presence is what the plan makes under one name.
-type presence struct {
-	always  bool            // something is no hook
-	events  map[string]bool // of hooks
-	mounted bool            // a ServiceAccount does not switch off its token
-}
-
-func (m *presence) add(s *subject) {
-	m.always = m.always || len(s.outer.Hooks) == 0
-	for _, event := range s.outer.Hooks {
-		m.events[event] = true
-	}
-	m.mounted = m.mounted || !s.root.get("automountServiceAccountToken").isFalse()
-	if s.is("apps", "StatefulSet") {
-		for _, claim := range s.root.at("spec", "volumeClaimTemplates").items() {
-			if template, ok := claim.at("metadata", "name").value.(string); ok {
-				s.view.claims[template+"-"+s.ref.Name] = true
-			}
-		}
-	}
 }
 
 // maxTexts bounds how deep texts in texts are read.

@@ -147,7 +147,7 @@ var registries = []attempt{
 	registry("a manifest that is a list of itself", errAny, func(p *place) {
 		p.manifest = object{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []any{descriptor("application/vnd.oci.image.index.v1+json", []byte("x"))}}
 	}),
-	registry("a manifest without end", errAny, instead("/manifests/", func(w http.ResponseWriter, r *http.Request) {
+	registry("a manifest without end", helmexec.ErrFetchTimeout, instead("/manifests/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", manifestType)
 		endless(w, r, `{"schemaVersion":2,"annotations":{"a":"`)
 	})),

@@ -203,6 +203,7 @@ func TestRemovable(t *testing.T) {
 		{"a hook that Helm deletes", hook("v1 Service", "helm.sh/hook: test, helm.sh/hook-delete-policy: 'before-hook-creation, hook-succeeded,hook-failed'"), nil},
 		{"a hook that stays", hook("apps/v1 DaemonSet", "helm.sh/hook: pre-install"), []string{"removable kind = DaemonSet"}},
 		{"a hook that stays if it fails", hook("apps/v1 Deployment", "helm.sh/hook: post-delete, helm.sh/hook-delete-policy: hook-succeeded"), []string{"removable kind = Deployment"}},
+		{"a hook that stays if the next one is refused, whatever its policy", hook("apps/v1 DaemonSet", "helm.sh/hook: pre-install, helm.sh/hook-delete-policy: 'before-hook-creation,hook-succeeded,hook-failed'"), []string{"removable kind = DaemonSet"}},
 		{"a claim that stays", hook("v1 PersistentVolumeClaim", "helm.sh/hook: pre-install"), []string{"removable kind = PersistentVolumeClaim"}},
 		{"a job that starts others", hook("batch/v1 CronJob", "helm.sh/hook: post-install"), []string{"removable kind = CronJob"}},
 		{"plain", podWith(""), nil},
@@ -220,6 +221,9 @@ func TestRemovable(t *testing.T) {
 		{"an owner", with("ownerReferences: [{kind: Node, name: n}]"), []string{"removable metadata.ownerReferences ="}},
 		{"a List that is kept", "apiVersion: v1\nkind: List\nmetadata: {annotations: {helm.sh/resource-policy: keep}}\nitems: [{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}]\n", []string{`removable metadata.annotations["helm.sh/resource-policy"] = keep`}},
 		{"a list of a kind that is kept", "apiVersion: v1\nkind: ConfigMapList\nmetadata: {annotations: {helm.sh/resource-policy: ''}}\nitems: [{metadata: {name: a}}]\n", []string{`removable metadata.annotations["helm.sh/resource-policy"] =`}},
+		{"a name that Helm does not know", strings.ReplaceAll(podWith(""), "name: a", "generateName: a-"), []string{"removable metadata.generateName = a-"}},
+		{"a hook with a name that Helm does not know", strings.ReplaceAll(hook("v1 Service", "helm.sh/hook: test, helm.sh/hook-delete-policy: 'hook-succeeded,hook-failed'"), "name: a", "generateName: a-"), []string{"removable metadata.generateName = a-"}},
+		{"of pods whose names are made, as they are always", object("apps/v1", "Deployment", "spec: {template: {metadata: {generateName: a-}}}"), nil},
 		{"kept", with("annotations: {helm.sh/resource-policy: keep}"), []string{`removable metadata.annotations["helm.sh/resource-policy"] = keep`}},
 	})
 }
@@ -302,6 +306,7 @@ func TestReferences(t *testing.T) {
 		{"of a hook before all, which may be left out", hook("pre-install") + pulls, refused},
 		{"of a hook with one event in common", hook("test") + pulling("pre-install,test", "0"), refused},
 		{"of a hook with a greater weight", hooked(object("v1", "Secret", ""), "x", "pre-install", "5") + pulling("pre-install", "-5"), refused},
+		{"of a hook whose weight is too large for Helm, which takes it for 0", hooked(object("v1", "Secret", ""), "x", "pre-install", "5") + pulling("pre-install", "99999999999999999999"), refused},
 		{"of a hook with the same weight", hook("pre-install") + pulling("pre-install", "-1"), refused},
 		{"of a hook that Helm leaves out", hook("pre-install,test-failure") + pulling("pre-install", "0"), refused},
 		{"an autoscaler", object("apps/v1", "Deployment", "") + scaler("apiVersion: apps/v1, kind: Deployment, name: x"), nil},
@@ -329,6 +334,7 @@ func TestReferences(t *testing.T) {
 			"references spec.volumes[0].ephemeral.volumeClaimTemplate.spec.volumeName = theirs", "references spec.volumes[0].ephemeral.volumeClaimTemplate.spec.selector =",
 		}},
 		{"a snapshot", object("v1", "PersistentVolumeClaim", "spec: {dataSourceRef: {kind: VolumeSnapshot, name: theirs}}"), []string{"references spec.dataSourceRef.kind = VolumeSnapshot"}},
+		{"a source of another group that calls itself a claim", own + "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: {dataSourceRef: {apiGroup: evil.io, kind: PersistentVolumeClaim, name: x}}\n", []string{"references spec.dataSourceRef.kind = PersistentVolumeClaim"}},
 		{"a claim of another namespace", own + "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: {dataSourceRef: {kind: PersistentVolumeClaim, name: x, namespace: other}}\n", []string{"references spec.dataSourceRef.namespace = other"}},
 		{"Secrets of an account", object("v1", "ServiceAccount", "secrets: [{name: theirs}]"), []string{"references secrets[0].name = theirs"}},
 		{"claims of devices", podWith("resourceClaims: [{name: a, resourceClaimName: theirs}]"), []string{"references spec.resourceClaims[0].resourceClaimName = theirs"}},

@@ -72,7 +72,10 @@ func (s *subject) when() (events []string, weight int) {
 		}
 		events = append(events, event)
 	}
-	weight, _ = strconv.Atoi(s.outer.Annotations["helm.sh/hook-weight"])
+	weight, err := strconv.Atoi(s.outer.Annotations["helm.sh/hook-weight"])
+	if err != nil { // one that is too large among them
+		weight = 0
+	}
 	return events, weight
 }
 

@@ -121,7 +121,7 @@ func (r *referrer) claim(spec *field) {
 		if source.value == nil {
 			continue
 		}
-		if kind := source.get("kind"); kind.text() != "PersistentVolumeClaim" {
+		if kind := source.get("kind"); kind.text() != "PersistentVolumeClaim" || source.get("apiGroup").text() != "" {
 			kind.fault("is a source of data that is not in the plan")
 			continue
 		}

@@ -99,12 +99,18 @@ func assignments(variables map[string]string, without []string) []string {
 	return all
 }
 
+// foldsVariables says that the system compares the names of variables without regard to case.
+var foldsVariables = runtime.GOOS == "windows"
+
 // listed reports whether a list has the name of a variable.
 func listed(name string, list []string) bool {
-	if runtime.GOOS == "windows" {
-		name = strings.ToUpper(name) // as the system compares them
+	if foldsVariables {
+		name = strings.ToUpper(name)
 	}
 	return slices.ContainsFunc(list, func(entry string) bool {
+		if foldsVariables {
+			entry = strings.ToUpper(entry)
+		}
 		prefix, any := strings.CutSuffix(entry, "*")
 		return name == entry || any && strings.HasPrefix(name, prefix)
 	})

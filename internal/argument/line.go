@@ -42,10 +42,10 @@ func Line(words []string) error {
 }
 
 // ours are the flags that this library sets, or for which it has an option, and those that lead helm to another
-// cluster, home or program. A '*' at the end stands for anything.
+// cluster, home or program, or hide Secrets from a plan, which would then lack them. A '*' at the end stands for anything.
 var ours = []string{
 	"api-versions", "atomic", "ca-file", "cascade", "cert-file", "content-cache", "create-namespace", "debug",
-	"dependency-update", "description", "devel", "dry-run", "filter", "generate-name", "help", "ignore-not-found",
+	"dependency-update", "description", "devel", "dry-run", "filter", "generate-name", "help", "hide-secret", "ignore-not-found",
 	"include-crds", "insecure-skip-tls-verify", "install", "is-upgrade", "keep-history", "key-file", "keyring", "kube-*",
 	"kubeconfig", "labels", "name-template", "namespace", "no-hooks", "output", "output-dir", "pass-credentials",
 	"password", "plain-http", "post-renderer*", "registry-config", "release-name", "replace", "repo", "repository-*",

@@ -390,6 +390,10 @@ func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err erro
 	case triedNotReady:
 		failed.Kind = ErrNotReady
 		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
+		var hopeless *hopelessError
+		if errors.As(err, &hopeless) {
+			failed.Blockers = hopeless.first(failed.Blockers)
+		}
 	case triedStopped:
 		if c.opts.Wait || c.opts.WaitForJobs {
 			// Most of the grace period is for the clean-up.

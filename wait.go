@@ -77,6 +77,12 @@ func (e *hopelessError) Error() string {
 	return fmt.Sprintf("no waiting removes what is in the way (FailFast, rule %s): %s", e.rule.Name, e.blocker)
 }
 
+// first puts its blocker before others that were found later: it may be gone by now, with the helm that waited for it.
+func (e *hopelessError) first(others Blockers) Blockers {
+	same := func(b Blocker) bool { return b.ObjectRef == e.blocker.ObjectRef && b.Container == e.blocker.Container }
+	return append(Blockers{e.blocker}, slices.DeleteFunc(others, same)...)
+}
+
 func isHopeless(err error) bool { return errors.As(err, new(*hopelessError)) }
 
 // wait looks at a release while helm waits for it.

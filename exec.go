@@ -218,7 +218,13 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
 }
 
-func contextError(ctx context.Context) error { return errdef.ContextError(ctx) }
+// contextError is the end of ctx as an error; it says that the caller's context has ended unless we ended this one.
+func contextError(ctx context.Context) error {
+	if cause := context.Cause(ctx); isHopeless(cause) {
+		return cause
+	}
+	return errdef.ContextError(ctx)
+}
 
 // args collects flags in a fixed order, each as one word, so that no value is read as a flag.
 type args []string

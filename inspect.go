@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"bytes"
 	"cmp"
 	"container/list"
 	"context"
@@ -45,7 +46,8 @@ func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (
 	if err != nil {
 		return nil, err
 	}
-	in := &Inspection{Info: ch.info(), Manifest: m, Objects: map[string][]ObjectRef{}}
+	// A copy, because the caller may change it.
+	in := &Inspection{Info: ch.info(), Manifest: bytes.Clone(m), Objects: map[string][]ObjectRef{}}
 	var errs [3]error
 	in.Report, errs[0] = m.ImageReportContext(ctx, opts.Images)
 	in.Images, _ = m.ImagesContext(ctx, opts.Images) // the error is that of the report
@@ -95,7 +97,7 @@ func oncePerDocument(errs []error) error {
 	return errors.Join(all...)
 }
 
-// rendered resolves a chart and renders it, or returns the remembered render.
+// rendered resolves a chart and renders it, or returns the remembered render, which nobody may change.
 func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions, withoutValues bool) (*Chart, Manifest, error) {
 	inv, err := h.templateInvocation(ctx, opts)
 	if err != nil {
@@ -202,8 +204,7 @@ func (r *renderMemory) get(key string) (Manifest, bool) {
 		return nil, false
 	}
 	r.order.MoveToFront(e)
-	// A copy, because the caller may change it.
-	return append(Manifest(nil), e.Value.(*remembered).manifest...), true
+	return e.Value.(*remembered).manifest, true
 }
 
 func (r *renderMemory) put(key string, m Manifest) {
@@ -215,7 +216,7 @@ func (r *renderMemory) put(key string, m Manifest) {
 	if r.byKey == nil {
 		r.byKey = map[string]*list.Element{}
 	}
-	r.byKey[key] = r.order.PushFront(&remembered{key, append(Manifest(nil), m...)})
+	r.byKey[key] = r.order.PushFront(&remembered{key, m})
 	r.size += int64(len(m))
 	for r.size > r.limit {
 		last := r.order.Remove(r.order.Back()).(*remembered)

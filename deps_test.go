@@ -42,7 +42,7 @@ var thirdParty = map[string][]string{
 	"internal/process":  {"golang.org/x/sys/unix"},
 	"internal/safeyaml": {"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
 	"internal/yamlfast": {"go.yaml.in/yaml/v3"},
-	"manifest":          {"github.com/distribution/reference", "go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
+	"manifest":          {"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
 	"plan":              {"github.com/Masterminds/semver/v3", "sigs.k8s.io/yaml"},
 }
 

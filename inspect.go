@@ -97,19 +97,30 @@ func oncePerDocument(errs []error) error {
 	return errors.Join(all...)
 }
 
-// rendered resolves a chart and renders it, or returns the remembered render, which nobody may change.
-func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions, withoutValues bool) (*Chart, Manifest, error) {
+// rendered resolves a chart and renders it, or returns the remembered render, which nobody may change. With described the
+// chart may have no Values.
+func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions, described bool) (*Chart, Manifest, error) {
 	inv, err := h.templateInvocation(ctx, opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	ch, err := h.fetch(ctx, chart, fetch.Options{Version: opts.Version, Source: fetch.Source(opts.Source), WithoutValues: withoutValues})
+	source := fetch.Options{Version: opts.Version, Source: fetch.Source(opts.Source), Described: described}
+	ch, err := h.fetch(ctx, chart, source)
 	if err != nil {
 		return nil, nil, err
 	}
+	render := func() (m Manifest, err error) {
+		if described && !h.store.IsIntact(ch.Path, ch.Digest) {
+			source.Described = false // so that it is pulled again
+			if ch, err = h.fetch(ctx, chart, source); err != nil {
+				return nil, err
+			}
+		}
+		return h.render(ctx, ch, inv, opts)
+	}
 	// A folder can change, and so can a cluster.
 	if ch.Digest == "" || opts.FromCluster || opts.Transform != nil || h.renders.limit <= 0 {
-		m, err := h.render(ctx, ch, inv, opts)
+		m, err := render()
 		return ch, m, err
 	}
 	helm, err := h.identified(ctx)
@@ -128,10 +139,10 @@ func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions,
 	if m, ok := h.remembered(key, shared); ok {
 		return ch, m, nil // somebody rendered it while we waited
 	}
-	m, err := h.render(ctx, ch, inv, opts)
-	if err == nil {
+	m, err := render()
+	if err == nil && h.renderKey(helm, ch, inv, opts) == key { // the same chart still
 		h.renders.put(key, m)
-		if shared && h.isShared(helm, ch, opts) { // the same helm still
+		if shared && h.isShared(helm, ch, opts) { // by the same helm
 			h.kept.Put(key, m)
 		}
 	}

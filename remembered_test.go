@@ -522,4 +522,18 @@ func TestDescribedCharts(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, all[0], ch)
 	assert.Len(t, fake.Calls("pull"), 2)
+
+	// Images of a remembered render need no archive; a new render does.
+	images := func(size int) error {
+		_, err := drive(t, fake, Config{Home: home}).Chart2Images(t.Context(), "oci://registry.example/charts/odd:1.0.0",
+			TemplateOptions{Values: Values{"size": size}}, ImageOptions{})
+		return err
+	}
+	require.NoError(t, images(1))
+	require.NoError(t, os.WriteFile(all[0].Path, []byte("x"), 0o600))
+	require.NoError(t, images(1))
+	assert.Len(t, fake.Calls("pull"), 2)
+	require.NoError(t, images(2))
+	assert.Len(t, fake.Calls("pull"), 3)
+	assert.Len(t, fake.Calls("template"), 2)
 }

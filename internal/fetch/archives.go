@@ -37,7 +37,7 @@ type want struct {
 	entry chart.Version // fromRepo: what the index says about it, once that was read
 	since time.Time     // if the index has no digest, what the source gave earlier does not count
 
-	withoutValues bool
+	described bool // that is enough
 }
 
 // key identifies the archive in the cache. It has the URL, because a repository's name can be reused
@@ -89,6 +89,11 @@ func (s *Store) archive(digest string) string {
 // Owns reports whether a path is that of an archive in the cache: its name is its digest, so nothing else will be there.
 func (s *Store) Owns(path, digest string) bool { return digest != "" && path == s.archive(digest) }
 
+// IsIntact reports whether an archive of the cache has its digest. Any other chart was read when it was fetched.
+func (s *Store) IsIntact(path, digest string) bool {
+	return !s.Owns(path, digest) || hasDigest(path, digest)
+}
+
 // lookUp finds a wanted archive in the cache. It is nil if the archive has to be pulled.
 func (s *Store) lookUp(ctx context.Context, w want) *Chart {
 	p, ok := s.readPin(w.key())
@@ -100,12 +105,12 @@ func (s *Store) lookUp(ctx context.Context, w want) *Chart {
 	if !ok {
 		return nil
 	}
-	return s.cached(ctx, w.source, p.Digest, w.withoutValues)
+	return s.cached(ctx, w.source, p.Digest, w.described)
 }
 
 // cached opens an archive of the cache and marks it as used. It is nil if the archive is missing or
-// is not what its name says.
-func (s *Store) cached(ctx context.Context, src source, digest string, withoutValues bool) *Chart {
+// is not what its name says; whether it is does not matter if a description is enough.
+func (s *Store) cached(ctx context.Context, src source, digest string, described bool) *Chart {
 	path := s.archive(digest)
 	lock, err := filelock.Take(ctx, path, filelock.Shared|filelock.Existing)
 	if err != nil {
@@ -116,7 +121,7 @@ func (s *Store) cached(ctx context.Context, src source, digest string, withoutVa
 	if os.Chtimes(path, now, now) != nil {
 		return nil
 	}
-	content := s.read(path, digest, !withoutValues)
+	content := s.read(path, digest, described)
 	if content == nil {
 		return nil
 	}

@@ -27,12 +27,12 @@ type description struct {
 }
 
 // read reads the archive of the cache that is named by a digest, and nil if it is not what it should be.
-func (s *Store) read(path, digest string, values bool) *chart.Chart {
-	if !hasDigest(path, digest) {
+func (s *Store) read(path, digest string, described bool) *chart.Chart {
+	if !described && !hasDigest(path, digest) {
 		return nil
 	}
 	if text, ok := s.described.Get(s.describedKey(digest)); ok {
-		if ch := undescribe(text, values); ch != nil && ch.Digest == digest {
+		if ch := undescribe(text, !described); ch != nil && ch.Digest == digest {
 			return ch
 		}
 	}

@@ -130,8 +130,9 @@ type Options struct {
 	Version string // a version or a constraint, if the address has none
 	Refresh bool   // contact the source again, even for an exact version in the cache
 	Source  Source
-	// WithoutValues says that the Values of the chart may be missing.
-	WithoutValues bool
+	// Described says that a description of the chart is enough: its Values may be missing, and nobody looks whether its
+	// archive in the cache is still what it was. IsIntact does that.
+	Described bool
 }
 
 // Chart is a chart on this machine.
@@ -155,10 +156,10 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 		return nil, err
 	}
 	src.shown = redact.Address(src.ref)
-	w := want{source: src, opts: opts.Source, withoutValues: opts.WithoutValues}
+	w := want{source: src, opts: opts.Source, described: opts.Described}
 	switch src.kind {
 	case fromDisk:
-		return s.openPath(ctx, src, opts.WithoutValues)
+		return s.openPath(ctx, src, opts.Described)
 	case fromRepo:
 		if err := s.identify(ctx, &w); err != nil {
 			return nil, err
@@ -197,14 +198,14 @@ func (src *source) choose(version, address string) error {
 }
 
 // openPath reads the chart at a path that the caller gave.
-func (s *Store) openPath(ctx context.Context, src source, withoutValues bool) (*Chart, error) {
+func (s *Store) openPath(ctx context.Context, src source, described bool) (*Chart, error) {
 	path, err := filepath.Abs(src.ref)
 	if err != nil {
 		return nil, errdef.Invalidf("chart path %q: %v", src.ref, err)
 	}
 	src.ref = path
 	if digest := "sha256:" + strings.TrimSuffix(filepath.Base(path), ".tgz"); s.Owns(path, digest) {
-		if ch := s.cached(ctx, src, digest, withoutValues); ch != nil {
+		if ch := s.cached(ctx, src, digest, described); ch != nil {
 			return ch, nil
 		}
 	}

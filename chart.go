@@ -95,7 +95,11 @@ type Chart struct {
 // Errors: ErrInvalidArgument, ErrRepoNotFound, ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
-	ch, err := h.store.Fetch(ctx, address, fetch.Options{Version: opts.Version, Refresh: opts.Refresh, Source: fetch.Source(opts.Source)})
+	return h.fetch(ctx, address, fetch.Options{Version: opts.Version, Refresh: opts.Refresh, Source: fetch.Source(opts.Source)})
+}
+
+func (h *Helm) fetch(ctx context.Context, address string, opts fetch.Options) (*Chart, error) {
+	ch, err := h.store.Fetch(ctx, address, opts)
 	if err != nil {
 		return nil, err
 	}

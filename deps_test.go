@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // A program that imports this package compiles neither Kubernetes nor Helm. The tests of this
@@ -40,8 +42,13 @@ var thirdParty = map[string][]string{
 	"internal/process":  {"golang.org/x/sys/unix"},
 	"internal/safeyaml": {"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
 	"internal/yamlfast": {"go.yaml.in/yaml/v3"},
-	"manifest":          {"github.com/distribution/reference", "go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
+	"manifest":          {"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
 	"plan":              {"github.com/Masterminds/semver/v3", "sigs.k8s.io/yaml"},
+}
+
+// Patterns are compiled when they are used, so a wrong one would be found late.
+func TestPatterns(t *testing.T) {
+	assert.Greater(t, pattern.CompileAll(), 50)
 }
 
 // forTests are the prefixes of packages that are for tests and builds, and are on no floor.

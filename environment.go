@@ -65,6 +65,13 @@ func newEnvironments(program []string, cfg Config, home string) environments {
 	}
 }
 
+// decideRenders are the variables that can change what helm renders without a cluster: where it looks for a namespace, and
+// what Go and templates make of times.
+var decideRenders = []string{"HELM_*", "KUBE*", "POD_NAMESPACE", "HOME", "TZ", "ZONEINFO", "GODEBUG"}
+
+// deciding are those that a helm gets which talks to no cluster.
+func (e environments) deciding() []string { return passed(e.local, decideRenders) }
+
 // checkEnvironment refuses names and values of variables that are none.
 func checkEnvironment(cfg Config) error {
 	for _, name := range sortedKeys(cfg.Env) {

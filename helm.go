@@ -67,8 +67,15 @@ type Config struct {
 	// charts.
 	Limits Limits
 	// RememberRenders is how many bytes of rendered manifests Inspect, Chart2Images and Chart2GPUs
-	// keep, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none.
+	// keep in memory, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none,
+	// and then none is kept in the home either.
 	RememberRenders int64
+	// KeepRenders is how many bytes of these manifests are kept in the home, in the folder renders, so that other
+	// processes do not render the same again. 0 is 256 MiB, -1 none. Only charts in the cache of the home count,
+	// without FromCluster and Transform. A manifest can contain secrets: those of the values, and those that the chart
+	// makes up. The files have mode 0600 and stay until more recently used ones need the room, or until somebody
+	// removes the folder, which is safe at any time.
+	KeepRenders int64
 	// Logger gets one line for each helm process: arguments without secrets, duration, exit code.
 	// Nil logs nothing.
 	Logger *slog.Logger
@@ -89,9 +96,11 @@ type Helm struct {
 
 	store *fetch.Store // repositories and archives, in the home
 
-	version  once[Version]
+	version  once[identified]
+	versions *home.Kept        // of binaries, by their identities
 	oldest   []*semver.Version // of Config.MinVersion, ascending
 	renders  renderMemory
+	kept     *home.Kept // manifests
 	clusters clusterMemory
 }
 
@@ -135,7 +144,7 @@ func New(cfg Config) (*Helm, error) {
 		binary:  binary,
 		slots:   make(chan struct{}, cfg.MaxProcesses),
 		waiting: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
-		version: newOnce[Version](),
+		version: newOnce[identified](),
 		oldest:  oldest,
 
 		maxStdout: maxStdout,
@@ -149,6 +158,8 @@ func New(cfg Config) (*Helm, error) {
 	if h.home, err = home.Open(dir); err != nil {
 		return nil, err
 	}
+	h.versions = h.home.Kept("versions", home.Bound{Bytes: 64 << 10, Entries: 100})
+	h.kept = h.home.Kept("renders", home.Bound{Bytes: cmp.Or(cfg.KeepRenders, 256<<20), Entries: 4000})
 	h.store = fetch.New(fetch.Config{
 		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env,
 		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache},

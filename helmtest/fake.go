@@ -193,11 +193,13 @@ func linkOrCopy(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// SetVersion sets the version of the fake. It decides between the messages of Helm 3 and 4.
+// SetVersion sets the version of the fake, which is another binary then. It decides between the messages of Helm 3 and 4.
 func (f *Fake) SetVersion(version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.version = version
+	now := time.Now()
+	_ = os.Chtimes(f.Binary, now, now) // helmexec remembers the version of a binary that has not changed
 }
 
 // On gives the next calls of a command ("install", "repo add", "get") these replies, one each.

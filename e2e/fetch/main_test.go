@@ -150,6 +150,7 @@ type counter struct {
 	mu       sync.Mutex
 	commands []string
 	total    atomic.Int64
+	versions atomic.Int64 // how often helm was asked for its version, which is not in the others
 }
 
 func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
@@ -159,7 +160,11 @@ func (c *counter) WithGroup(string) slog.Handler            { return c }
 func (c *counter) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		args, ok := a.Value.Any().([]string)
-		if a.Key != "args" || !ok || args[0] == "version" {
+		if a.Key != "args" || !ok {
+			return true
+		}
+		if args[0] == "version" {
+			c.versions.Add(1)
 			return true
 		}
 		command := args[0]

@@ -83,11 +83,13 @@ type Store struct {
 	private  bool     // each repository has a folder in the home
 	users    *place   // of the user's repositories, nil until helm was asked; guarded by a turn
 	failures sync.Map // repository name → the refresh that failed last
+
+	described *home.Kept // what was read of archives, by their digests
 }
 
 // New makes a Store.
 func New(cfg Config) *Store {
-	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories}
+	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories, described: cfg.Home.Kept("described", describedBound)}
 }
 
 // Source says how to reach a registry or the host of an archive.
@@ -128,6 +130,9 @@ type Options struct {
 	Version string // a version or a constraint, if the address has none
 	Refresh bool   // contact the source again, even for an exact version in the cache
 	Source  Source
+	// Described says that a description of the chart is enough: its Values may be missing, and nobody looks whether its
+	// archive in the cache is still what it was. IsIntact does that.
+	Described bool
 }
 
 // Chart is a chart on this machine.
@@ -151,10 +156,10 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 		return nil, err
 	}
 	src.shown = redact.Address(src.ref)
-	w := want{source: src, opts: opts.Source}
+	w := want{source: src, opts: opts.Source, described: opts.Described}
 	switch src.kind {
 	case fromDisk:
-		return s.openPath(src)
+		return s.openPath(ctx, src, opts.Described)
 	case fromRepo:
 		if err := s.identify(ctx, &w); err != nil {
 			return nil, err
@@ -193,12 +198,17 @@ func (src *source) choose(version, address string) error {
 }
 
 // openPath reads the chart at a path that the caller gave.
-func (s *Store) openPath(src source) (*Chart, error) {
+func (s *Store) openPath(ctx context.Context, src source, described bool) (*Chart, error) {
 	path, err := filepath.Abs(src.ref)
 	if err != nil {
 		return nil, errdef.Invalidf("chart path %q: %v", src.ref, err)
 	}
 	src.ref = path
+	if digest := "sha256:" + strings.TrimSuffix(filepath.Base(path), ".tgz"); s.Owns(path, digest) {
+		if ch := s.cached(ctx, src, digest, described); ch != nil {
+			return ch, nil
+		}
+	}
 	ch, err := s.open(src, path)
 	if errors.Is(err, fs.ErrNotExist) && strings.Contains(filepath.Base(path), ":") {
 		err = fmt.Errorf("%w (a path takes no version)", err)
@@ -212,6 +222,11 @@ func (s *Store) open(src source, path string) (*Chart, error) {
 	if err != nil {
 		return nil, err
 	}
+	return src.fits(path, content)
+}
+
+// fits makes sure that what was read at a path is the chart of an address.
+func (src source) fits(path string, content *chart.Chart) (*Chart, error) {
 	if src.chart != "" && content.Metadata.Name != src.chart {
 		return nil, fmt.Errorf("%w: %s contains a chart named %q", errdef.ErrChartNotFound, src.shown, content.Metadata.Name)
 	}

@@ -1,11 +1,11 @@
 package helmtext
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // Failure is what Advice needs to know about a failed helm.
@@ -31,7 +31,7 @@ func Advice(f Failure) string {
 		}
 		return ""
 	case errdef.ErrNamespaceNotFound:
-		missing := namespaceMissing.FindStringSubmatch(text)
+		missing := namespaceMissing().FindStringSubmatch(text)
 		switch {
 		case missing == nil:
 			return ""
@@ -66,13 +66,13 @@ func (f Failure) aboutCredentials() string {
 		return "the archive is on another host than its repository, and PassCredentialsAll is not set"
 	case strings.HasPrefix(f.Subject, "oci://") || f.Args[0] == "push":
 		return "log in with RegistryLogin"
-	case archivePath.MatchString(f.Subject):
+	case archivePath().MatchString(f.Subject):
 		return "put a user name and password into the URL of the archive"
 	}
 	return "give AddRepo a user name and password, or a token"
 }
 
-var archivePath = regexp.MustCompile(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
+var archivePath = pattern.New(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
 
 // flag is the value of a flag, "" if it is not given.
 func flag(args []string, name string) string {

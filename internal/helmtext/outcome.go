@@ -1,9 +1,10 @@
 package helmtext
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // DeletionFailed reports whether an uninstall could not delete all objects, and does not say why.
@@ -13,12 +14,12 @@ func DeletionFailed(stderr string) bool {
 
 // deletionReasons matches helm's reasons with --debug: "uninstall: Failed to delete release: [reasons]",
 // and on Helm 4 as a field of a log line.
-var deletionReasons = regexp.MustCompile(`uninstall: Failed to delete release(?:: \[(.*)\]|" error=("(?:[^"\\]|\\.)*"))`)
+var deletionReasons = pattern.New(`uninstall: Failed to delete release(?:: \[(.*)\]|" error=("(?:[^"\\]|\\.)*"))`)
 
 // DeletionReason returns the stderr of an uninstall that ran with --debug, with the reasons why objects
 // were not deleted instead of their names; false if it has no reasons.
 func DeletionReason(stderr string) (string, bool) {
-	found := deletionReasons.FindAllStringSubmatch(stderr, -1)
+	found := deletionReasons().FindAllStringSubmatch(stderr, -1)
 	if !DeletionFailed(stderr) || len(found) == 0 {
 		return "", false
 	}
@@ -31,7 +32,7 @@ func DeletionReason(stderr string) (string, bool) {
 }
 
 // unsettled texts do not say what happened to the release: it may exist, half made or whole.
-var unsettled = regexp.MustCompile(strings.Join([]string{
+var unsettled = pattern.New(strings.Join([]string{
 	`context deadline exceeded`, `timed out waiting for the condition`, `failed (pre|post)-\w+`, `(pre|post)-\w+ hooks failed`,
 	`not ready`, `has been uninstalled due to`, `would exceed context deadline`, `client rate limiter wait`,
 }, "|"))
@@ -39,18 +40,18 @@ var unsettled = regexp.MustCompile(strings.Join([]string{
 // NotReadyInTime reports whether helm gave up waiting for objects it had created.
 func NotReadyInTime(stderr string) bool {
 	text := strings.ToLower(failureText(stderr))
-	return unsettled.MatchString(text) && !passing(text) && !hookRefused.MatchString(verdict(stderr))
+	return unsettled().MatchString(text) && !passing(text) && !hookRefused().MatchString(verdict(stderr))
 }
 
 // hookRefused matches helm's message if the API server refuses a hook: nothing waits to get ready.
-var hookRefused = regexp.MustCompile(`^(\w+ failed: )?(failed (pre|post)-\w+: |(pre|post)-\w+ hooks failed: )?(warning: hook \S+ .+ failed: |unable to build kubernetes object for \S+ hook )`)
+var hookRefused = pattern.New(`^(\w+ failed: )?(failed (pre|post)-\w+: |(pre|post)-\w+ hooks failed: )?(warning: hook \S+ .+ failed: |unable to build kubernetes object for \S+ hook )`)
 
 // unrecorded matches helm's message if it gives up before it has recorded a release, which it does
 // before it makes any of its objects. CRDs and the namespace may exist already.
-var unrecorded = regexp.MustCompile(`^installation failed: (unable to continue with install: |unable to build kubernetes objects from release manifest: |create: failed to create: |failed to install crd )`)
+var unrecorded = pattern.New(`^installation failed: (unable to continue with install: |unable to build kubernetes objects from release manifest: |create: failed to create: |failed to install crd )`)
 
 // RecordedNothing reports whether an install says that it has recorded nothing.
-func RecordedNothing(stderr string) bool { return unrecorded.MatchString(verdict(stderr)) }
+func RecordedNothing(stderr string) bool { return unrecorded().MatchString(verdict(stderr)) }
 
 // SawNothing reports whether a Helm 4 that gave up waiting had seen none of the objects it waited
 // for.
@@ -82,10 +83,10 @@ func RecordRemoved(stderr string) bool {
 
 // PurgedByAnother reports whether an uninstall found its record already gone when it wanted to
 // remove it.
-func PurgedByAnother(stderr string) bool { return purgedByAnother.MatchString(verdict(stderr)) }
+func PurgedByAnother(stderr string) bool { return purgedByAnother().MatchString(verdict(stderr)) }
 
 // Helm reads the record and deletes it then; in between the API server says that it is gone.
-var purgedByAnother = regexp.MustCompile(`uninstall: failed to purge the release: (release: not found|(secrets|configmaps) "[^"]+" not found)$`)
+var purgedByAnother = pattern.New(`uninstall: failed to purge the release: (release: not found|(secrets|configmaps) "[^"]+" not found)$`)
 
 // AlreadyDeleted reports whether an uninstall found its release recorded as uninstalled.
 func AlreadyDeleted(stderr string) bool { return strings.Contains(stderr, "is already deleted") }
@@ -95,7 +96,7 @@ func Forbidden(stderr string) bool { return strings.Contains(verdict(stderr), "i
 
 // BadObjects reports whether helm rendered a chart and could not read what came out, or the cluster does not serve its
 // kinds.
-func BadObjects(stderr string) bool { return badObjects.MatchString(verdict(stderr)) }
+func BadObjects(stderr string) bool { return badObjects().MatchString(verdict(stderr)) }
 
-var badObjects = regexp.MustCompile(`^(\w+ failed: )?unable to (build kubernetes objects from release manifest: |` +
+var badObjects = pattern.New(`^(\w+ failed: )?unable to (build kubernetes objects from release manifest: |` +
 	`continue with install: (metadata\.name and metadata\.generatename|could not get information about the resource \w+ "" ))`)

@@ -1,8 +1,9 @@
 package helmtext
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // CutMark marks a text of which only the end was kept.
@@ -16,7 +17,7 @@ func Reason(stderr string) string {
 		text = strings.ReplaceAll(text, noise, "")
 	}
 	r := strings.Join(strings.Fields(strings.TrimPrefix(text, "Error: ")), " ")
-	r = aboutRepo.ReplaceAllString(r, "")
+	r = aboutRepo().ReplaceAllString(r, "")
 	if len(r) > limit {
 		r = strings.ToValidUTF8(r[:limit/2], "") + " … " + strings.ToValidUTF8(r[len(r)-limit/2:], "")
 	}
@@ -24,7 +25,7 @@ func Reason(stderr string) string {
 }
 
 // aboutRepo matches what helm prints about a repository before it says what is wrong.
-var aboutRepo = regexp.MustCompile(`^(?i:failed to update the following repositories: \[\S*\] \.\.\.unable to get an update from the "\S+" chart repository \(\S+\): |` +
+var aboutRepo = pattern.New(`^(?i:failed to update the following repositories: \[\S*\] \.\.\.unable to get an update from the "\S+" chart repository \(\S+\): |` +
 	`looks like "\S+" is not a valid chart repository or cannot be reached: )`)
 
 // failureText is stderr from its last "Error:" line on. Before it are warnings and, on Helm 4, log

@@ -83,11 +83,12 @@ type Store struct {
 	private  bool     // each repository has a folder in the home
 	users    *place   // of the user's repositories, nil until helm was asked; guarded by a turn
 	failures sync.Map // repository name → the refresh that failed last
+	patience time.Duration
 }
 
 // New makes a Store.
 func New(cfg Config) *Store {
-	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories}
+	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories, patience: patience}
 }
 
 // Source says how to reach a registry or the host of an archive.
@@ -171,7 +172,13 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 		}
 	}
 	if w.kind == fromRepo {
-		if err := s.find(ctx, &w, asked, !exact); err != nil {
+		how := ifChanged
+		if exact {
+			how = asStored
+		} else if opts.Refresh {
+			how = whole
+		}
+		if err := s.find(ctx, &w, asked, how); err != nil {
 			return nil, err
 		}
 	}
@@ -237,13 +244,22 @@ func (s *Store) identify(ctx context.Context, w *want) (err error) {
 	return nil
 }
 
-// find picks a version from the index of the repository: a fresh one, or the local one if it has the
-// version.
-func (s *Store) find(ctx context.Context, w *want, asked time.Time, fresh bool) error {
-	for {
-		if fresh {
+// freshness is how new an index has to be.
+type freshness int
+
+const (
+	asStored  freshness = iota // it is read as it is
+	ifChanged                  // the source says whether it has changed, or it is fetched
+	whole                      // it is fetched
+)
+
+// find picks a version from the index of the repository. A version that is missing may have been published after the
+// index was fetched, and a source may be wrong that nothing has changed.
+func (s *Store) find(ctx context.Context, w *want, asked time.Time, how freshness) error {
+	for ; ; how++ {
+		if how > asStored {
 			// Starts no process if the repository was just added.
-			if err := s.refresh(ctx, w.repo, asked); err != nil {
+			if err := s.refresh(ctx, w.repo, asked, how == whole); err != nil {
 				return err
 			}
 		}
@@ -252,9 +268,8 @@ func (s *Store) find(ctx context.Context, w *want, asked time.Time, fresh bool) 
 			w.entry, w.version = entry, entry.Version
 			return nil
 		}
-		if fresh || !errors.Is(err, errdef.ErrChartNotFound) {
+		if how == whole || !errors.Is(err, errdef.ErrChartNotFound) {
 			return err
 		}
-		fresh = true // it may have been published after the index was fetched
 	}
 }

@@ -118,7 +118,8 @@ func (s *Store) cached(ctx context.Context, src source, digest string) *Chart {
 	return ch
 }
 
-// obtain looks up a wanted archive, and pulls it if necessary, once for all who ask at the same time.
+// obtain looks up a wanted archive. If necessary it asks for it, and pulls it unless the cache has it, once for all who ask at
+// the same time.
 func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 	if ch := s.lookUp(ctx, w); ch != nil {
 		return ch, nil
@@ -132,12 +133,16 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 		return ch, nil // somebody pulled it while we waited
 	}
 	began := time.Now()
+	if ch := s.asTagged(ctx, w); ch != nil {
+		s.writePin(w.key(), pin{ch.Digest, began})
+		return ch, nil
+	}
 	tmp, err := s.home.MkdirTemp("pull-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	pulled, err := s.pull(ctx, w, tmp)
+	pulled, manifest, err := s.pull(ctx, w, tmp)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +157,9 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 		return nil, err
 	}
 	s.writePin(w.key(), pin{ch.Digest, began})
+	if manifest != "" {
+		s.writePin(w.manifestKey(manifest), pin{ch.Digest, began})
+	}
 	return ch, nil
 }
 

@@ -59,10 +59,11 @@ type Call struct {
 	Via   *Relay // between helm and the source
 	Login Login  // how the credentials for the source are used
 
-	Dir      string // where it writes what it fetches; "" for a helm that fetches nothing
-	MaxBytes int64  // of what it fetches
-	Reports  bool   // it prints its failure on stdout
-	Kind     error  // of a failure without another kind
+	Dir      string  // where it writes what it fetches; "" for a helm that fetches nothing
+	MaxBytes int64   // of what it fetches
+	Reports  bool    // it prints its failure on stdout
+	Kind     error   // of a failure without another kind
+	Stderr   *string // set to its end if helm succeeds, unless nil
 }
 
 // Login says whether a source of charts gets credentials.

@@ -1,7 +1,7 @@
 // Package fetch downloads charts from repositories, registries and web servers. It keeps repositories with
 // their credentials and indexes, and archives by their digests, in a home that any number of processes may
-// share. Helm contacts the sources, through an interface; if a source needs credentials, through a relay
-// of this package. The package knows nothing about releases, or how a process runs.
+// share. This package asks a source whether something has changed; helm, behind an interface, fetches, and for
+// an index or with credentials through a relay of this package. The package knows nothing about releases, or how a process runs.
 package fetch
 
 import (

@@ -130,8 +130,12 @@ func (s *Store) refetch(ctx context.Context, name string, last refreshed, whole 
 	}
 	defer via.Stop()
 	began := time.Now()
-	if s.private && !whole && last.Have != (validators{}) && began.Sub(last.Whole) < keptWhole && via.unchanged(ctx, last.Have.of(at.index)) {
-		return refreshed{began, last.Whole, last.Have}, nil
+	if s.private && !whole && last.Have != (validators{}) && began.Sub(last.Whole) < keptWhole {
+		own := make(chan bool, 1)
+		go func() { own <- last.Have.of(at.index) }() // while we wait for the answer
+		if via.unchanged(ctx, last.Have) && <-own {
+			return refreshed{began, last.Whole, last.Have}, nil
+		}
 	}
 	staged, err := s.home.MkdirTemp("index-")
 	if err != nil {

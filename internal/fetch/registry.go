@@ -157,4 +157,3 @@ func (s *Store) registryLogIns() (auth.CredentialFunc, error) {
 func (s Source) access() Access {
 	return Access{CAFile: s.CAFile, CertFile: s.CertFile, KeyFile: s.KeyFile, InsecureSkipTLSVerify: s.InsecureSkipTLSVerify}
 }
-

@@ -25,7 +25,7 @@ import (
 
 // registry is a fake registry with one chart, and a helm that pulls from it without requests.
 type registry struct {
-	*testing.T
+	testing.TB
 	s        *Store
 	helm     *fakeHelm
 	server   *httptest.Server
@@ -41,9 +41,9 @@ type registry struct {
 	silent   bool  // helm prints no digest
 }
 
-func newRegistry(t *testing.T) *registry {
+func newRegistry(t testing.TB) *registry {
 	t.Helper()
-	r := &registry{T: t, helm: &fakeHelm{}, tags: map[string]string{}, password: "s3cret", opts: Options{Source: Source{PlainHTTP: true}}}
+	r := &registry{TB: t, helm: &fakeHelm{}, tags: map[string]string{}, password: "s3cret", opts: Options{Source: Source{PlainHTTP: true}}}
 	r.helm.pull = r.pull
 	r.server = httptest.NewServer(r)
 	t.Cleanup(r.server.Close)

@@ -68,16 +68,14 @@ func (v validators) confirmed(answer *http.Response) bool {
 	return answer.StatusCode == http.StatusNotModified && sourceOf(answer) == v.URL
 }
 
-// of are the validators if they belong to the bytes of this file, and else empty.
-func (v validators) of(file string) validators {
+// of reports whether the validators belong to the bytes of this file.
+func (v validators) of(file string) bool {
 	f, err := os.Open(file)
 	if err != nil {
-		return validators{}
+		return false
 	}
 	defer f.Close()
 	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil || hex.EncodeToString(sum.Sum(nil)) != v.Digest {
-		return validators{}
-	}
-	return v
+	_, err = io.Copy(sum, f)
+	return err == nil && hex.EncodeToString(sum.Sum(nil)) == v.Digest
 }

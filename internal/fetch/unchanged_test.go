@@ -357,14 +357,17 @@ func etag(format string) func(int) http.Header {
 func oneETag(int) http.Header { return http.Header{"Etag": {`"same"`}} }
 
 func modified(ago time.Duration) func(int) http.Header {
+	date := time.Now().UTC()
 	return func(version int) http.Header {
-		return http.Header{"Last-Modified": {time.Now().Add(ago + time.Duration(version)*time.Second).UTC().Format(http.TimeFormat)}}
+		at := date.Add(ago + time.Duration(version)*time.Second)
+		return http.Header{"Date": {date.Format(http.TimeFormat)}, "Last-Modified": {at.Format(http.TimeFormat)}}
 	}
 }
 
 func both(format string, ago time.Duration) func(int) http.Header {
+	times := modified(ago)
 	return func(version int) http.Header {
-		h := modified(ago)(version)
+		h := times(version)
 		h["Etag"] = etag(format)(version)["Etag"]
 		return h
 	}

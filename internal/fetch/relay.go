@@ -35,7 +35,7 @@ type Relay struct {
 	server         *http.Server
 	patience       time.Duration
 
-	serving sync.Mutex  // held while helm is served, one request at a time
+	serving sync.Mutex  // held while helm is served, one request at a time; guards the rest
 	kept    *keptAnswer // for helm's next request
 	got     validators  // of what helm got last
 }
@@ -106,11 +106,14 @@ func (via *Relay) unchanged(ctx context.Context, have validators) bool {
 	late := time.AfterFunc(via.patience, end)
 	answer, err := via.ask(ctx, have.conditions())
 	if err != nil {
+		late.Stop()
 		end()
 		return false
 	}
 	kept := &keptAnswer{answer, time.Now(), func() { _ = answer.Body.Close(); end() }}
 	if late.Stop() && answer.StatusCode == http.StatusOK {
+		via.serving.Lock()
+		defer via.serving.Unlock()
 		via.kept = kept
 		return false
 	}

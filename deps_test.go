@@ -37,7 +37,10 @@ var thirdParty = map[string][]string{
 	},
 	"chart":             {"github.com/Masterminds/semver/v3"},
 	"internal/argument": {"github.com/Masterminds/semver/v3"},
-	"internal/fetch":    {"github.com/Masterminds/semver/v3", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml"},
+	"internal/fetch": {
+		"github.com/Masterminds/semver/v3", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml",
+		"oras.land/oras-go/v2/registry/remote", "oras.land/oras-go/v2/registry/remote/auth", "oras.land/oras-go/v2/registry/remote/credentials",
+	},
 	"internal/filelock": {"golang.org/x/sys/unix"},
 	"internal/process":  {"golang.org/x/sys/unix"},
 	"internal/safeyaml": {"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},

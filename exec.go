@@ -267,7 +267,7 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 	h := s.h
 	inv := invocation{
 		args: call.Args, env: call.Env, stdin: call.Stdin, secrets: call.Secrets, subject: call.Subject,
-		via: call.Via, login: call.Login, reports: call.Reports,
+		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr,
 	}
 	if call.Dir == "" {
 		return h.run(ctx, inv)

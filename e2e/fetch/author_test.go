@@ -50,14 +50,15 @@ func TestPackageAndPush(t *testing.T) {
 		if ch.Metadata.AppVersion != "9" || ch.Metadata.Version != "1.2.0+build.7" {
 			b.Errorf("fetched %+v", ch.Metadata)
 		}
-		b.wantMaker(b.h, name+"@"+pushed.Digest, options, "us")
+		elsewhere := b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+		b.wantMaker(elsewhere, name+"@"+pushed.Digest, options, "us")
 		b.wantProcesses("pull", "pull")
 		b.wantMaker(b.h, name+":1.2.0+build.7", options, "us")
 		b.wantMaker(b.h, name+"@"+pushed.Digest, options, "us")
 		b.wantProcesses()
 		b.wantMaker(b.h, name, options, "us")
 		b.wantMaker(b.h, name, options, "us")
-		b.wantProcesses("pull", "pull") // the latest can be another at any time
+		b.wantProcesses("pull") // the latest can be another at any time, and the registry was asked
 		for _, missing := range []string{name + ":9.9.9", name + "x:1.0.0", name + "@sha256:" + strings.Repeat("0", 64)} {
 			_, err := b.h.Fetch(b.ctx, missing, options)
 			b.wantErr(err, helmexec.ErrChartNotFound)

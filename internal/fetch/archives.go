@@ -67,18 +67,18 @@ func (s *Store) pinFile(key string) string {
 
 func (s *Store) readPin(key string) (p pin, ok bool) {
 	text, err := os.ReadFile(s.pinFile(key))
-	if err != nil || json.Unmarshal(text, &p) != nil || !argument.IsDigest(p.Digest) || time.Since(p.At) > keptPins {
+	if err != nil || json.Unmarshal(text, &p) != nil || !argument.IsDigest(p.Digest) {
 		return pin{}, false
 	}
-	return p, true
+	age := time.Since(p.At) // below zero if the clock was set back
+	return p, age >= 0 && age <= keptPins
 }
 
-func (s *Store) writePin(key string, p pin) error {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
+// writePin remembers an archive. Where that fails, the source is asked again.
+func (s *Store) writePin(key string, p pin) {
+	if text, err := json.Marshal(p); err == nil {
+		_ = home.WriteFile(s.pinFile(key), text)
 	}
-	return home.WriteFile(s.pinFile(key), text)
 }
 
 // archive is the path of an archive, named by its content.
@@ -132,7 +132,8 @@ func (s *Store) cached(ctx context.Context, src source, digest string, described
 	return ch
 }
 
-// obtain looks up a wanted archive, and pulls it if necessary, once for all who ask at the same time.
+// obtain looks up a wanted archive. If necessary it asks for it, and pulls it unless the cache has it, once for all who ask at
+// the same time.
 func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 	if ch := s.lookUp(ctx, w); ch != nil {
 		return ch, nil
@@ -146,12 +147,16 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 		return ch, nil // somebody pulled it while we waited
 	}
 	began := time.Now()
+	if ch := s.asTagged(ctx, w); ch != nil {
+		s.writePin(w.key(), pin{ch.Digest, began})
+		return ch, nil
+	}
 	tmp, err := s.home.MkdirTemp("pull-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	pulled, err := s.pull(ctx, w, tmp)
+	pulled, manifest, err := s.pull(ctx, w, tmp)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +170,11 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 	if ch, err = s.keep(ctx, w.source, ch); err != nil {
 		return nil, err
 	}
-	return ch, s.writePin(w.key(), pin{ch.Digest, began})
+	s.writePin(w.key(), pin{ch.Digest, began})
+	if manifest != "" {
+		s.writePin(w.manifestKey(manifest), pin{ch.Digest, began})
+	}
+	return ch, nil
 }
 
 // keep moves a pulled archive into the cache.

@@ -116,7 +116,7 @@ func TestSweepOfWhatNobodyUses(t *testing.T) {
 // After a month a source is asked again what it has.
 func TestOldPins(t *testing.T) {
 	s := newStore(t, Config{})
-	for age, want := range map[time.Duration]bool{time.Hour: true, keptPins - time.Hour: true, keptPins + time.Hour: false} {
+	for age, want := range map[time.Duration]bool{-time.Hour: false, time.Hour: true, keptPins - time.Hour: true, keptPins + time.Hour: false} {
 		text, err := json.Marshal(pin{"sha256:" + strings.Repeat("0", 64), time.Now().Add(-age)})
 		if err == nil {
 			err = home.WriteFile(s.pinFile("x"), text)

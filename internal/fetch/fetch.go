@@ -1,7 +1,7 @@
 // Package fetch downloads charts from repositories, registries and web servers. It keeps repositories with
 // their credentials and indexes, and archives by their digests, in a home that any number of processes may
-// share. Helm contacts the sources, through an interface; if a source needs credentials, through a relay
-// of this package. The package knows nothing about releases, or how a process runs.
+// share. This package asks a source whether something has changed; helm, behind an interface, fetches, and for
+// an index or with credentials through a relay of this package. The package knows nothing about releases, or how a process runs.
 package fetch
 
 import (
@@ -59,10 +59,11 @@ type Call struct {
 	Via   *Relay // between helm and the source
 	Login Login  // how the credentials for the source are used
 
-	Dir      string // where it writes what it fetches; "" for a helm that fetches nothing
-	MaxBytes int64  // of what it fetches
-	Reports  bool   // it prints its failure on stdout
-	Kind     error  // of a failure without another kind
+	Dir      string  // where it writes what it fetches; "" for a helm that fetches nothing
+	MaxBytes int64   // of what it fetches
+	Reports  bool    // it prints its failure on stdout
+	Kind     error   // of a failure without another kind
+	Stderr   *string // set to its end if helm succeeds, unless nil
 }
 
 // Login says whether a source of charts gets credentials.
@@ -83,13 +84,14 @@ type Store struct {
 	private  bool     // each repository has a folder in the home
 	users    *place   // of the user's repositories, nil until helm was asked; guarded by a turn
 	failures sync.Map // repository name → the refresh that failed last
+	patience time.Duration
 
 	described *home.Kept // what was read of archives, by their digests
 }
 
 // New makes a Store.
 func New(cfg Config) *Store {
-	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories, described: cfg.Home.Kept("described", describedBound)}
+	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories, patience: patience, described: cfg.Home.Kept("described", describedBound)}
 }
 
 // Source says how to reach a registry or the host of an archive.
@@ -176,7 +178,13 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 		}
 	}
 	if w.kind == fromRepo {
-		if err := s.find(ctx, &w, asked, !exact); err != nil {
+		how := ifChanged
+		if exact {
+			how = asStored
+		} else if opts.Refresh {
+			how = whole
+		}
+		if err := s.find(ctx, &w, asked, how); err != nil {
 			return nil, err
 		}
 	}
@@ -252,13 +260,22 @@ func (s *Store) identify(ctx context.Context, w *want) (err error) {
 	return nil
 }
 
-// find picks a version from the index of the repository: a fresh one, or the local one if it has the
-// version.
-func (s *Store) find(ctx context.Context, w *want, asked time.Time, fresh bool) error {
-	for {
-		if fresh {
+// freshness is how new an index has to be.
+type freshness int
+
+const (
+	asStored  freshness = iota // it is read as it is
+	ifChanged                  // the source says whether it has changed, or it is fetched
+	whole                      // it is fetched
+)
+
+// find picks a version from the index of the repository. A version that is missing may have been published after the
+// index was fetched, and a source may be wrong that nothing has changed.
+func (s *Store) find(ctx context.Context, w *want, asked time.Time, how freshness) error {
+	for ; ; how++ {
+		if how > asStored {
 			// Starts no process if the repository was just added.
-			if err := s.refresh(ctx, w.repo, asked); err != nil {
+			if err := s.refresh(ctx, w.repo, asked, how == whole); err != nil {
 				return err
 			}
 		}
@@ -267,9 +284,8 @@ func (s *Store) find(ctx context.Context, w *want, asked time.Time, fresh bool) 
 			w.entry, w.version = entry, entry.Version
 			return nil
 		}
-		if fresh || !errors.Is(err, errdef.ErrChartNotFound) {
+		if how == whole || !errors.Is(err, errdef.ErrChartNotFound) {
 			return err
 		}
-		fresh = true // it may have been published after the index was fetched
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // newStore makes a Store in a new home, with a helm that is never run.
-func newStore(t *testing.T, cfg Config) *Store {
+func newStore(t testing.TB, cfg Config) *Store {
 	t.Helper()
 	if cfg.Home == nil {
 		var err error

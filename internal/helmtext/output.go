@@ -21,6 +21,18 @@ var pushedDigest = pattern.New(`sha256:[0-9a-f]{64}`)
 // PushedDigest is the digest that helm prints for what it pushed, "" if there is none.
 func PushedDigest(said string) string { return pushedDigest().FindString(said) }
 
+var pulledDigest = pattern.New(`(?m)^Digest: (sha256:[0-9a-f]{64})\r?$`)
+
+// PulledDigest is the digest of the manifest that helm prints for what it pulled from a registry, "" if there is none,
+// or more than one.
+func PulledDigest(said string) string {
+	found := pulledDigest().FindAllStringSubmatch(said, 2)
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0][1]
+}
+
 // LintMessage is one finding of lint.
 type LintMessage struct{ Severity, Path, Text string }
 

@@ -15,7 +15,6 @@ require (
 )
 
 require (
-	github.com/distribution/reference v0.6.0 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/sut-bench/helmexec/e2e v0.0.0
 	go.yaml.in/yaml/v2 v2.4.5 // indirect

@@ -50,7 +50,7 @@ func TestPackageAndPush(t *testing.T) {
 		if ch.Metadata.AppVersion != "9" || ch.Metadata.Version != "1.2.0+build.7" {
 			b.Errorf("fetched %+v", ch.Metadata)
 		}
-		elsewhere := b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+		elsewhere := b.NewHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
 		b.wantMaker(elsewhere, name+"@"+pushed.Digest, options, "us")
 		b.wantProcesses("pull", "pull")
 		b.wantMaker(b.h, name+":1.2.0+build.7", options, "us")

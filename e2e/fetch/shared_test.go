@@ -18,13 +18,13 @@ func TestNextProcessStartsNoHelm(t *testing.T) {
 		job := func(h *helmexec.Helm) string {
 			b.Helper()
 			version, err := h.Version(b.ctx)
-			b.must(err)
+			b.Must(err)
 			info, err := h.Chart2Info(b.ctx, address, helmexec.ChartOptions{})
-			b.must(err)
+			b.Must(err)
 			values := helmexec.Values{"image": "registry.example/web:2"}
 			for _, chart := range []string{address, info.Archive} {
 				images, err := h.Chart2Images(b.ctx, chart, helmexec.TemplateOptions{Values: values}, helmexec.ImageOptions{})
-				b.must(err)
+				b.Must(err)
 				if !slices.Equal(images, []string{"registry.example/web:2"}) || info.Values["maker"] != "us" {
 					b.Errorf("got %q, %v", images, info.Values)
 				}
@@ -40,16 +40,16 @@ func TestNextProcessStartsNoHelm(t *testing.T) {
 		version := job(b.h)
 		b.wantProcesses("repo add", "pull", "template")
 		wantVersions(1)
-		if again := job(b.newHelm(nil)); again != version {
+		if again := job(b.NewHelm(nil)); again != version {
 			b.Errorf("the version is %s, and then %s", version, again)
 		}
 		b.wantProcesses()
 		wantVersions(0)
 
-		other := b.newHelm(func(cfg *helmexec.Config) {
+		other := b.NewHelm(func(cfg *helmexec.Config) {
 			name := map[bool]string{true: "helm3", false: "helm4"}[strings.HasPrefix(version, "v4.")]
 			binary, err := tools.Path(name)
-			b.must(err)
+			b.Must(err)
 			cfg.Binary = binary
 		})
 		if another := job(other); another == version {
@@ -57,14 +57,14 @@ func TestNextProcessStartsNoHelm(t *testing.T) {
 		}
 		b.wantProcesses("template")
 		wantVersions(1)
-		if again := job(b.newHelm(nil)); again != version {
+		if again := job(b.NewHelm(nil)); again != version {
 			b.Errorf("the version is %s, and %s after another helm used the home", version, again)
 		}
 		b.wantProcesses()
 		wantVersions(0)
 
-		_, err := b.newHelm(nil).Template(b.ctx, address, helmexec.TemplateOptions{})
-		b.must(err)
+		_, err := b.NewHelm(nil).Template(b.ctx, address, helmexec.TemplateOptions{})
+		b.Must(err)
 		b.wantProcesses("template")
 		b.wantClean()
 	})

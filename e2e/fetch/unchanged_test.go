@@ -17,12 +17,12 @@ func TestUnchangedIndex(t *testing.T) {
 		const token = "s3cret-token"
 		repo := b.repository(chartrepo.Options{ETags: true}, b.chart("web", "1.0.0", "first"))
 		locked := chartrepo.New(chartrepo.Options{ETags: true, Token: token})
-		b.must(locked.Add(b.chart("web", "1.0.0", "first")))
+		b.Must(locked.Add(b.chart("web", "1.0.0", "first")))
 		server := httptest.NewTLSServer(locked)
 		b.Cleanup(server.Close)
 		url := server.URL + "/charts"
 		_, err := b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{Token: token, CAFile: b.certificate(server)})
-		b.must(err)
+		b.Must(err)
 		for _, r := range []struct {
 			*chartrepo.Repo
 			address string
@@ -30,7 +30,7 @@ func TestUnchangedIndex(t *testing.T) {
 			asks := func(maker string, requests int, processes ...string) {
 				b.Helper()
 				r.ResetRequests()
-				b.wantMaker(b.newHelm(nil), r.address, helmexec.ChartOptions{}, maker)
+				b.wantMaker(b.NewHelm(nil), r.address, helmexec.ChartOptions{}, maker)
 				b.wantProcesses(processes...)
 				if n := r.Requests("index.yaml"); n != requests {
 					b.Errorf("the index was asked for %d times, want %d", n, requests)
@@ -40,14 +40,14 @@ func TestUnchangedIndex(t *testing.T) {
 			b.wantMaker(b.h, r.address, helmexec.ChartOptions{}, "first")
 			b.processes.take()
 			asks("first", 1)
-			b.must(r.Add(b.chart("web", "1.1.0", "second")))
+			b.Must(r.Add(b.chart("web", "1.1.0", "second")))
 			asks("second", 1, "repo update", "pull")
 			asks("second", 1)
-			b.must(r.Add(b.chart("web", "1.1.0", "republished")))
+			b.Must(r.Add(b.chart("web", "1.1.0", "republished")))
 			asks("republished", 1, "repo update", "pull")
 			b.wantMaker(b.h, r.address, helmexec.ChartOptions{Refresh: true}, "republished")
 			b.wantProcesses("repo update") // the cache has the archive of the index's digest
-			b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
+			b.Must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
 			b.processes.take()
 			asks("republished", 1)
 		}
@@ -61,21 +61,21 @@ func TestUnmovedTag(t *testing.T) {
 		plain := helmexec.SourceOptions{PlainHTTP: true}
 		open := b.registry(registry.Options{})
 		locked := b.registry(registry.Options{User: user, Password: first})
-		b.must(b.h.RegistryLogin(b.ctx, locked.Address, helmexec.RegistryOptions{Username: user, Password: first, Source: plain}))
+		b.Must(b.h.RegistryLogin(b.ctx, locked.Address, helmexec.RegistryOptions{Username: user, Password: first, Source: plain}))
 		for _, r := range []*registry.Registry{open, locked} {
 			address := "oci://" + r.Address + "/charts/web"
 			push := func(version, maker string) {
 				b.Helper()
 				archive := filepath.Join(b.TempDir(), "web.tgz")
-				b.must(os.WriteFile(archive, b.chart("web", version, maker).Data, 0o600))
+				b.Must(os.WriteFile(archive, b.chart("web", version, maker).Data, 0o600))
 				_, err := b.h.Push(b.ctx, archive, "oci://"+r.Address+"/charts", plain)
-				b.must(err)
+				b.Must(err)
 				b.processes.take()
 			}
 			asks := func(opts helmexec.ChartOptions, maker string, processes ...string) {
 				b.Helper()
 				opts.Source = plain
-				b.wantMaker(b.newHelm(nil), address, opts, maker)
+				b.wantMaker(b.NewHelm(nil), address, opts, maker)
 				b.wantProcesses(processes...)
 			}
 			latest, exact := helmexec.ChartOptions{}, helmexec.ChartOptions{Version: "1.0.0", Refresh: true}
@@ -105,7 +105,7 @@ func TestUnmovedTag(t *testing.T) {
 			asks(helmexec.ChartOptions{Version: "1.2.0+build.7"}, "1.2.0+build.7", "pull")
 			asks(helmexec.ChartOptions{Version: "1.2.0+build.7", Refresh: true}, "1.2.0+build.7")
 		}
-		b.must(b.h.RegistryLogout(b.ctx, locked.Address))
+		b.Must(b.h.RegistryLogout(b.ctx, locked.Address))
 		address := "oci://" + locked.Address + "/charts/web"
 		for _, opts := range []helmexec.ChartOptions{{Source: plain}, {Source: plain, Version: "1.0.0", Refresh: true}} {
 			_, err := b.h.Fetch(b.ctx, address, opts)

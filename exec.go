@@ -50,6 +50,7 @@ type invocation struct {
 	starts func()  // called when helm is about to start, after the wait for its turn
 	// subject replaces the first positional in errors, if that is a name that we made up.
 	subject string
+	task    string       // what helm runs for, in words: replaces its command in errors, if that is ours and not the caller's
 	via     *fetch.Relay // between helm and a repository
 	login   fetch.Login  // how the credentials for its source are used
 
@@ -153,7 +154,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 func (inv invocation) failure(ctx context.Context, result process.Result, shown []string, safe func(string) string) *Error {
 	e := &Error{
 		Args: shown, ExitCode: result.ExitCode, Signal: result.Signal,
-		Stderr: safe(result.Stderr), subject: redact.Abridged(safe(inv.subject)),
+		Stderr: safe(result.Stderr), subject: redact.Abridged(safe(inv.subject)), task: redact.Abridged(safe(inv.task)),
 	}
 	if inv.reports {
 		// Placed after stderr, because the reason follows the last "Error:".

@@ -238,6 +238,20 @@ func (t target) flags() []string {
 	return a
 }
 
+// where names the cluster as the caller did, "" if helm chooses it.
+func (t target) where() string {
+	var by []string
+	for _, given := range []struct{ what, name string }{{"kubeconfig", t.kubeconfig}, {"context", t.context}} {
+		if given.name != "" {
+			by = append(by, given.what+" "+given.name)
+		}
+	}
+	if len(by) == 0 {
+		return ""
+	}
+	return " of " + strings.Join(by, ", ")
+}
+
 func (t target) String() string {
 	if t.namespace == "" {
 		return "the default namespace"

@@ -55,7 +55,8 @@ type InstallOptions struct {
 	// and returns it, or removes the rest of an earlier one and continues. A job runner uses its
 	// job and attempt. "" is a random id, valid only for this call.
 	OperationID string
-	// JobID marks the release as part of a job, for UninstallJob.
+	// JobID marks the release as part of a job, for UninstallJob. "" is no job: UninstallJob then finds the release only
+	// by a name that SUTHelmName made.
 	JobID string
 	// Deadline is when the job is over. Overdue finds a release that outlives it.
 	Deadline time.Time

@@ -35,7 +35,7 @@ func TestDeletionReason(t *testing.T) {
 		why, ok := DeletionReason(string(text))
 		assert.True(t, ok)
 		assert.Equal(t, `failed to delete release: configmaps "plain" is forbidden: `+
-			`User "no-delete" cannot delete resource "configmaps" in API group "" in the namespace "team"`, Reason(why))
+			`User "no-delete" cannot delete resource "configmaps" in API group "" in the namespace "team"`, Reason(why, false))
 		_, again := KindOf(why, false)
 		assert.False(t, again)
 

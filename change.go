@@ -382,29 +382,6 @@ func (c *change) withRemains(ctx context.Context, e *ReleaseError) *ReleaseError
 	return e
 }
 
-// whyFailed is the failure of a change that has a record, with what keeps the release from being
-// ready.
-func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err error) *ReleaseError {
-	failed := c.failure(nil, rec, err)
-	switch how {
-	case triedNotReady:
-		failed.Kind = ErrNotReady
-		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
-		var hopeless *hopelessError
-		if errors.As(err, &hopeless) {
-			failed.Blockers = hopeless.first(failed.Blockers)
-		}
-	case triedStopped:
-		if c.opts.Wait || c.opts.WaitForJobs {
-			// Most of the grace period is for the clean-up.
-			brief, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/5)
-			defer cancel()
-			failed.Blockers = c.h.blockers(brief, c.op.target, rec)
-		}
-	}
-	return failed
-}
-
 // leftBehind lists what an install may have left: the objects of its record, or of the rendered
 // chart if the record cannot be read. After an upgrade it is the release itself that is left.
 func (c *change) leftBehind(ctx context.Context, rec *record, err error) *ReleaseError {

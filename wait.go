@@ -235,6 +235,29 @@ func share(v any, all int) int {
 	return 0
 }
 
+// whyFailed is the failure of a change that has a record, with what keeps the release from being
+// ready.
+func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err error) *ReleaseError {
+	failed := c.failure(nil, rec, err)
+	switch how {
+	case triedNotReady:
+		failed.Kind = ErrNotReady
+		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
+		var hopeless *hopelessError
+		if errors.As(err, &hopeless) {
+			failed.Blockers = hopeless.first(failed.Blockers)
+		}
+	case triedStopped:
+		if c.opts.Wait || c.opts.WaitForJobs {
+			// Most of the grace period is for the clean-up.
+			brief, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/5)
+			defer cancel()
+			failed.Blockers = c.h.blockers(brief, c.op.target, rec)
+		}
+	}
+	return failed
+}
+
 func progressOf(objects []liveObject) Progress {
 	var p Progress
 	for _, o := range objects {

@@ -46,11 +46,11 @@ func Advice(f Failure) string {
 	}
 	oci := strings.HasPrefix(f.Subject, "oci://") || slices.Contains([]string{"push", "registry"}, f.Args[0])
 	switch {
-	case noTLS.MatchString(text) && oci:
+	case noTLS().MatchString(text) && oci:
 		return "set PlainHTTP if the registry has no TLS"
-	case noTLS.MatchString(text):
+	case noTLS().MatchString(text):
 		return "the server speaks http: write http:// if you trust the network to it"
-	case noIndex.MatchString(text):
+	case noIndex().MatchString(text):
 		return `there is no index.yaml: the repository is what stands before the last "/" in the address of a chart`
 	case f.Kind == errdef.ErrUnauthorized:
 		return f.aboutCredentials()
@@ -77,16 +77,12 @@ func (f Failure) aboutCredentials() string {
 	return "give AddRepo a user name and password, or a token"
 }
 
-<<<<<<< HEAD
-var archivePath = pattern.New(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
-=======
 var (
-	noTLS   = regexp.MustCompile(`server gave http response to https client|tls: first record does not look like a tls handshake`)
-	noIndex = regexp.MustCompile(`failed to fetch \S+/index\.yaml : 404\b`)
+	noTLS   = pattern.New(`server gave http response to https client|tls: first record does not look like a tls handshake`)
+	noIndex = pattern.New(`failed to fetch \S+/index\.yaml : 404\b`)
 )
 
-var archivePath = regexp.MustCompile(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
->>>>>>> newcomer
+var archivePath = pattern.New(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
 
 // flag is the value of a flag, "" if it is not given.
 func flag(args []string, name string) string {

@@ -158,6 +158,7 @@ func TestReplacedWhileItAnswers(t *testing.T) {
 	fake.On("version", helmtest.Reply{Stdout: "v4.3.0\n", Then: func() { assert.NoError(t, replaced(fake.Binary)) }})
 	n, version := asks(t, fake, Config{Home: home})
 	assert.Equal(t, "1 v4.3.0", fmt.Sprint(n, " ", version))
+	assert.NoDirExists(t, filepath.Join(home, "versions"))
 	n, version = asks(t, fake, Config{Home: home})
 	assert.Equal(t, "1 v4.3.1", fmt.Sprint(n, " ", version))
 }
@@ -458,6 +459,9 @@ func job(t *testing.T, fake *helmtest.Fake, home string) *exec.Cmd {
 // Processes that want the same render at the same time start one helm.
 func TestProcessesShareARender(t *testing.T) {
 	fake, home := rendering(t), t.TempDir()
+	_, err := drive(t, fake, Config{Home: home}).Version(t.Context()) // so that they come to the render together
+	require.NoError(t, err)
+	fake.On("template", helmtest.Reply{Stdout: inspected, Spin: time.Second})
 	var all errgroup.Group
 	for range 6 {
 		all.Go(job(t, fake, home).Run)

@@ -41,10 +41,10 @@ func TestIdentity(t *testing.T) {
 		change func() error
 	}{
 		{"written in place", func() error { return os.WriteFile(helm, []byte(formats[0]+"v4.5.0-rc.1"), 0o700) }},
-		{"written in place, with its old time", func() error {
-			if err := errors.Join(os.WriteFile(helm, []byte(formats[0]+"v4.4.0"), 0o700), os.Chtimes(helm, stamp, stamp)); err != nil {
-				return err
-			}
+		{"its time set back", func() error {
+			return errors.Join(os.WriteFile(helm, []byte(formats[0]+"v4.4.0"), 0o700), os.Chtimes(helm, stamp, stamp))
+		}},
+		{"written in place, with its old size and time", func() error {
 			before := Identity(helm)
 			for range 10_000 { // the clock of the file system makes steps
 				if err := errors.Join(os.WriteFile(helm, []byte(formats[0]+"v4.5.0"), 0o700), os.Chtimes(helm, stamp, stamp)); err != nil || Identity(helm) != before {

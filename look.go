@@ -344,7 +344,8 @@ func (o liveObject) ref() ObjectRef {
 
 // maker is what makes a pod, "Kind/name"; for a pod that nothing makes, the pod.
 func (o liveObject) maker() string {
-	for _, owner := range o.Metadata.OwnerReferences {
+	if len(o.Metadata.OwnerReferences) > 0 {
+		owner := o.Metadata.OwnerReferences[0]
 		if at := strings.LastIndexByte(owner.Name, '-'); owner.Kind == "ReplicaSet" && at > 0 {
 			return "Deployment/" + owner.Name[:at]
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -188,9 +189,14 @@ func lookBinary(name string) (string, error) {
 	if err == nil {
 		path, err = filepath.Abs(path)
 	}
-	if err != nil {
+	isPath := strings.ContainsRune(name, filepath.Separator)
+	switch {
+	case err == nil:
+	case isPath && !errors.Is(err, exec.ErrNotFound) && !errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%w: %q is not executable: %w; set Config.Binary to a helm that is", ErrHelmNotFound, name, errors.Unwrap(err))
+	default:
 		where := "at that path"
-		if !strings.ContainsRune(name, filepath.Separator) {
+		if !isPath {
 			where = "on PATH=" + os.Getenv("PATH")
 		}
 		return "", fmt.Errorf("%w: looked for %q %s: %w; install Helm 3.14 or later, or set Config.Binary", ErrHelmNotFound, name, where, errors.Unwrap(err))

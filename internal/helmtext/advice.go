@@ -44,9 +44,14 @@ func Advice(f Failure) string {
 		}
 		return "create it, or set CreateNamespace"
 	}
+	oci := strings.HasPrefix(f.Subject, "oci://") || slices.Contains([]string{"push", "registry"}, f.Args[0])
 	switch {
-	case strings.Contains(text, "server gave http response to https client"):
+	case noTLS.MatchString(text) && oci:
 		return "set PlainHTTP if the registry has no TLS"
+	case noTLS.MatchString(text):
+		return "the server speaks http: write http:// if you trust the network to it"
+	case noIndex.MatchString(text):
+		return `there is no index.yaml: the repository is what stands before the last "/" in the address of a chart`
 	case f.Kind == errdef.ErrUnauthorized:
 		return f.aboutCredentials()
 	case strings.Contains(text, "repo.indexfile"):
@@ -71,6 +76,11 @@ func (f Failure) aboutCredentials() string {
 	}
 	return "give AddRepo a user name and password, or a token"
 }
+
+var (
+	noTLS   = regexp.MustCompile(`server gave http response to https client|tls: first record does not look like a tls handshake`)
+	noIndex = regexp.MustCompile(`failed to fetch \S+/index\.yaml : 404\b`)
+)
 
 var archivePath = regexp.MustCompile(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
 

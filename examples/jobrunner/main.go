@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -61,7 +62,9 @@ func main() {
 }
 
 func run(ctx context.Context, cfg helmexec.Config, j *job, args []string) (err error) {
-	if j.helm, err = helmexec.New(cfg); err != nil {
+	if j.helm, err = helmexec.New(cfg); errors.Is(err, helmexec.ErrHelmNotFound) {
+		return fmt.Errorf("%w; here that is the flag -helm", err)
+	} else if err != nil {
 		return err
 	}
 	version, err := j.helm.Version(ctx)

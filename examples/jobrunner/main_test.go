@@ -86,6 +86,12 @@ func TestRestart(t *testing.T) {
 	assert.Empty(t, left)
 }
 
+func TestNoHelm(t *testing.T) {
+	err := run(t.Context(), helmexec.Config{Binary: filepath.Join(t.TempDir(), "helm"), Home: t.TempDir()}, &job{}, []string{"./web"})
+	require.ErrorIs(t, err, helmexec.ErrHelmNotFound)
+	assert.ErrorContains(t, err, "the flag -helm")
+}
+
 func TestParseNode(t *testing.T) {
 	node, err := parseNode("nvidia.com/gpu=8,amd.com/gpu=2")
 	require.NoError(t, err)

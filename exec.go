@@ -273,6 +273,9 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 	if call.Args[0] == "repo" && call.Subject != "" {
 		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"
 	}
+	if call.Args[0] == "repo" && call.Subject != "" {
+		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"
+	}
 	if call.Dir == "" {
 		return h.run(ctx, inv)
 	}

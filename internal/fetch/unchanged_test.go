@@ -190,8 +190,7 @@ func TestQuestionsAreRedirected(t *testing.T) {
 	b := newBench(t)
 	b.headers = etag(`"%d"`)
 	b.add("web", "1.0.0")
-	var from *host
-	from = newHost(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, b.url+r.URL.Path, http.StatusFound) })
+	from := newHost(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, b.url+r.URL.Path, http.StatusFound) })
 	name, err := b.s.AddRepo(t.Context(), from.URL, "", Access{Token: "tok3n"})
 	require.NoError(t, err)
 	b.costs(func() { require.NoError(t, b.s.refresh(t.Context(), name, time.Now(), false)) }, [2]int{1, 0})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/bench/internal/job"
 	"github.com/sut-bench/helmexec/e2e/cluster"
 	"github.com/sut-bench/helmexec/internal/chartrepo"
 )
@@ -138,7 +139,7 @@ func (b *bench) installs() error {
 				func() error {
 					c, err := measure(func() (err error) {
 						processes, err = b.processes.during(func() error {
-							return atOnce(installs, func(i int) error {
+							return job.AtOnce(installs, func(i int) error {
 								_, err := h.Install(b.ctx, name("ours", i), chart, helmexec.InstallOptions{Wait: true, Timeout: 5 * time.Minute})
 								return err
 							})
@@ -150,7 +151,7 @@ func (b *bench) installs() error {
 				},
 				func() error {
 					c, err := measure(func() error {
-						return atOnce(installs, func(i int) error {
+						return job.AtOnce(installs, func(i int) error {
 							cmd := exec.CommandContext(b.ctx, b.binary, "install", "--wait", "--timeout=5m", "--namespace=default", name("bare", i), chart)
 							cmd.Env = env
 							out, err := cmd.CombinedOutput()
@@ -181,7 +182,7 @@ func (b *bench) installs() error {
 				continue
 			}
 			cost3, err := measure(func() error {
-				return atOnce(seedInstalls, func(i int) error {
+				return job.AtOnce(seedInstalls, func(i int) error {
 					return s.install(b.ctx, "--wait", "--namespace=default", name("seed", i), chart)
 				})
 			})

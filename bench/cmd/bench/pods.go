@@ -60,7 +60,7 @@ func (p *pods) end(err error) {
 	p.ended = err
 }
 
-// end waits until the pods of a release are gone, and returns when the last one was.
+// lastGone waits until the pods of a release are gone, and returns when the last one was.
 func (p *pods) lastGone(ctx context.Context, release string) (at time.Time, err error) {
 	err = cluster.Eventually(ctx, func(context.Context) error {
 		p.mu.Lock()

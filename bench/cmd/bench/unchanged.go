@@ -103,8 +103,11 @@ func (b *bench) unchanged() error {
 			address = "oci" + strings.TrimPrefix(address, "http") + ":1.0.0"
 		}
 		order := job.Order{Task: job.Resolve, Home: filepath.Join(b.dir, "unchanged"), Chart: address, Options: source.options}
-		if _, _, err := b.runner(order); err != nil { // fills the home
-			return fmt.Errorf("%s: %w", source.what, err)
+		// The first process fills the home, and the second may have to learn how the source marks what it has.
+		for range 2 {
+			if _, _, err := b.runner(order); err != nil {
+				return fmt.Errorf("%s: %w", source.what, err)
+			}
 		}
 		var costs []cost
 		var helms int
@@ -127,7 +130,7 @@ func (b *bench) unchanged() error {
 		benchmark: "`Chart2Info` in a new process, unpinned, unchanged since, 50 ms to each answer",
 		must:      "0 helm processes, 1 request (3 with a token), wall ≤ 1.5 × the answers' time + 5 ms",
 		got:       strings.Join(got, "; "), reached: reached,
-		notes: "from the start of the process to its end; " + strings.Join(notes, ", "),
+		notes: "from the start of the process to its end, after two processes have done the same; " + strings.Join(notes, ", "),
 	})
 	return nil
 }

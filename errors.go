@@ -149,15 +149,6 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// explainDeletion adds the reason to the failure of an uninstall that ran with --debug, and the kind
-// that follows from it.
-func (e *Error) explainDeletion() {
-	if why, ok := helmtext.DeletionReason(e.Stderr); ok && e.cause == nil && e.Signal == "" {
-		e.Stderr = why
-		e.kind, e.transient = helmtext.KindOf(why, false)
-	}
-}
-
 // recordedNothing reports whether helm says that it has recorded nothing.
 func recordedNothing(err error) bool {
 	var e *Error

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ const (
 	maxStdout = 64 << 20
 	// maxStderr is how much of the end of stderr is kept. Helm prints the reason last.
 	maxStderr = 32 << 10
+	// maxLog is the same for a helm that also writes its log there.
+	maxLog = 1 << 20
 	// processMemory is what one helm process needs before it does anything.
 	processMemory = 75 << 20
 )
@@ -47,7 +50,10 @@ type invocation struct {
 	atMost time.Duration
 	late   error
 	stderr *string // set to the end of stderr if helm succeeds
-	starts func()  // called when helm is about to start, after the wait for its turn
+	// hears, if not nil, gets each line of helm's log, which helm writes with --debug, while helm runs. Errors are
+	// without the log, but have the reason why objects were not deleted, which is only there.
+	hears  func(line string)
+	starts func() // called when helm is about to start, after the wait for its turn
 	// subject replaces the first positional in errors, if that is a name that we made up.
 	subject string
 	via     *fetch.Relay // between helm and a repository
@@ -126,6 +132,9 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if !inv.mutates {
 		c.OverStdout = fmt.Errorf("%w: helm %s printed more than %d MiB%s", kind, shown[0], c.MaxStdout>>20, limit)
 	}
+	if inv.hears != nil {
+		c.MaxStderr, c.Hear = maxLog, byLine(inv.hears)
+	}
 	if inv.stdin != nil {
 		in, done, err := h.inputFile(inv.stdin)
 		if err != nil {
@@ -154,6 +163,9 @@ func (inv invocation) failure(ctx context.Context, result process.Result, shown 
 	e := &Error{
 		Args: shown, ExitCode: result.ExitCode, Signal: result.Signal,
 		Stderr: safe(result.Stderr), subject: redact.Abridged(safe(inv.subject)),
+	}
+	if inv.hears != nil {
+		e.Stderr = helmtext.WithoutLog(e.Stderr, maxStderr)
 	}
 	if inv.reports {
 		// Placed after stderr, because the reason follows the last "Error:".
@@ -211,11 +223,34 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 		slog.Any("args", shown), slog.Duration("duration", took.Round(time.Microsecond)), slog.Int("exit", code),
 	}
 	level := slog.LevelInfo
-	if failure != nil {
+	switch {
+	case failure == nil:
+	case errors.Is(failure, errEnough):
+		attrs = append(attrs, slog.String("ended", failure.why()))
+	default:
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.String("error", failure.why()))
 	}
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
+}
+
+// byLine passes on whole lines.
+func byLine(hear func(line string)) func([]byte) {
+	var rest []byte
+	return func(text []byte) {
+		rest = append(rest, text...)
+		for {
+			line, more, whole := bytes.Cut(rest, []byte("\n"))
+			if !whole {
+				break
+			}
+			hear(string(line))
+			rest = more
+		}
+		if len(rest) > maxStderr {
+			rest = nil // no line of helm's log
+		}
+	}
 }
 
 func contextError(ctx context.Context) error { return errdef.ContextError(ctx) }

@@ -17,11 +17,20 @@ import (
 // an unmarked one, so an unmarked object must have had its mark removed. For an object with a
 // generated name it lists all objects that were made from the same template and are not marked as
 // another release's.
+//
+// A custom resource is held if nothing but foreground deletion keeps it. If all that exists is held, and if the values say
+// so, it also counts what any custom resource in these namespaces owns of what makes pods.
 var lookChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 6.0.0\n",
+	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 7.0.0\n",
 	"templates/there.yaml": `{{- define "seen" }}
   {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .found.metadata }}
-  {{- .i }} {{ if .found.metadata.deletionTimestamp }}going{{ else }}staying{{ end }} {{ if or (not $owner) (eq $owner .release) }}owned{{ else }}foreign{{ end }} {{ .found.metadata.namespace | default "-" }} {{ .found.metadata.name }} {{ end -}}
+  {{- $state := "staying" }}
+  {{- if .found.metadata.deletionTimestamp }}{{ $state = "going" }}{{ end }}
+  {{- $held := .found.metadata.finalizers | default list | join "," | eq "foregroundDeletion" }}
+  {{- if and .custom $held .found.metadata.namespace (eq $state "going") }}{{ $state = "held" }}{{ end }}
+  {{- $_ := set .states $state (append (get .states $state | default list) .found.metadata.namespace) }}
+  {{- .i }} {{ $state }} {{ if or (not $owner) (eq $owner .release) }}owned{{ else }}foreign{{ end }} {{ .found.metadata.namespace | default "-" }} {{ .found.metadata.name }} {{ end -}}
+{{- $states := dict }}
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -33,17 +42,29 @@ data:
   {{- $namespace := default $.Release.Namespace $o.namespace }}
   {{- if $o.name }}
   {{- with lookup $o.apiVersion $o.kind $namespace $o.name }}
-  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release) }}
+  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release "custom" $o.custom "states" $states) }}
   {{- end }}
   {{- else }}
   {{- range (lookup $o.apiVersion $o.kind $namespace "").items }}
   {{- if and (eq (.metadata.generateName | default "") $o.generateName) (has (dig "annotations" "meta.helm.sh/release-name" "" .metadata) (list "" $.Values.release)) }}
-  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release) }}
+  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release "custom" $o.custom "states" $states) }}
   {{- end }}
   {{- end }}
   {{- end }}
   {{- end }}
   {{- end }}"
+  counted: "
+  {{- if and .Values.count (hasKey $states "held") (eq (len $states) 1) }}
+  {{- range $namespace := uniq $states.held }}
+  {{- range $kind, $api := dict "Pod" "v1" "Deployment" "apps/v1" "StatefulSet" "apps/v1" "DaemonSet" "apps/v1" "ReplicaSet" "apps/v1" "Job" "batch/v1" "CronJob" "batch/v1" }}
+  {{- range (lookup $api $kind $namespace "").items }}
+  {{- range .metadata.ownerReferences }}
+  {{- $group := splitList "/" .apiVersion | first }}
+  {{- if and (contains "." $group) (not (hasSuffix ".k8s.io" $group)) }}owned {{ end }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+  {{- end }}all{{ end }}"
   warnings: "
   {{- if .Values.warned }}
   {{- range (lookup "v1" "Event" .Release.Namespace "").items }}
@@ -59,36 +80,56 @@ data:
 type sighting struct {
 	Remain
 	owned bool // not marked as another release's
+	held  bool // a custom resource that is going, and that only foreground deletion keeps
+}
+
+// sightings are the objects that exist.
+type sightings struct {
+	there []sighting
+	idle  bool // they were counted: all are held, and no custom resource in their namespaces owns pods
 }
 
 // look asks the cluster which of the objects of a release exist. Starts one helm process.
 func (h *Helm) look(ctx context.Context, t target, release string, objects []Remain) ([]sighting, error) {
+	seen, err := h.sight(ctx, t, release, objects, false)
+	return seen.there, err
+}
+
+// sight is look; with count, it also counts what custom resources own if they are all that exists.
+func (h *Helm) sight(ctx context.Context, t target, release string, objects []Remain, count bool) (all sightings, err error) {
 	objects = slices.DeleteFunc(slices.Clone(objects), func(o Remain) bool { return o.Name == "" })
 	if len(objects) == 0 {
-		return nil, nil
+		return all, nil
 	}
 	var refs []any
 	for _, o := range objects {
 		ref := map[string]any{"apiVersion": strings.TrimPrefix(o.Group+"/"+o.Version, "/"), "kind": o.Kind, "namespace": o.Namespace, "name": o.Name}
+		if count && isCustom(o.Group) {
+			ref["custom"] = true
+		}
 		if prefix, generated := strings.CutSuffix(o.Name, anySuffix); generated {
 			ref["name"], ref["generateName"] = "", prefix
 		}
 		refs = append(refs, ref)
 	}
-	said, err := h.ask(ctx, t, Values{"objects": refs, "release": release})
-	if err != nil {
-		return nil, err
+	about := Values{"objects": refs, "release": release}
+	if count {
+		about["count"] = true
 	}
-	var there []sighting
+	said, err := h.ask(ctx, t, about)
+	if err != nil {
+		return all, err
+	}
+	all.idle = said["counted"] == "all"
 	seen := map[ObjectRef]bool{} // two of the requested objects can be the same
 	for words := range slices.Chunk(strings.Fields(said["there"]), 5) {
 		i, err := strconv.Atoi(words[0])
 		if err != nil || i >= len(objects) || len(words) < 5 {
 			continue
 		}
-		s := sighting{objects[i], words[2] == "owned"}
+		s := sighting{Remain: objects[i], owned: words[2] == "owned", held: words[1] == "held"}
 		s.State = RemainThere
-		if words[1] == "going" {
+		if words[1] != "staying" {
 			s.State = RemainGoing
 		}
 		// Only the cluster knows whether a custom resource has a namespace.
@@ -97,10 +138,15 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 		}
 		if !seen[s.ObjectRef] {
 			seen[s.ObjectRef] = true
-			there = append(there, s)
+			all.there = append(all.there, s)
 		}
 	}
-	return there, nil
+	return all, nil
+}
+
+// isCustom reports whether an API group can only be that of custom resources.
+func isCustom(group string) bool {
+	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io")
 }
 
 // ask renders lookChart with the real cluster, and returns its answers by key.

@@ -116,10 +116,16 @@ type removal struct {
 	result  *UninstallResult
 	until   time.Time // when waiting for the objects ends
 	touched bool      // a try may have removed something
-	failing bool      // a try has failed, which may have run the delete hooks
-	explain bool      // ask why objects were not deleted, which helm prints only with --debug
-	late    []Remain  // what a dead helm may have requested, and did not exist yet
-	last    error     // of the last try
+	mine    bool      // a try may have removed the record
+	purges  bool      // helm said that it removes the record
+	closing bool      // the objects are gone, and a try removes the record
+	held    bool      // only the garbage collector holds what is left of them
+	// hooksDone: the hooks before the removal have run, and there are none behind it.
+	hooksDone bool
+	failing   bool     // a try has failed, which may have run the delete hooks
+	explain   bool     // ask why objects were not deleted, which helm prints only with --debug
+	late      []Remain // what a dead helm may have requested, and did not exist yet
+	last      error    // of the last try
 }
 
 // carryOut uninstalls a release whose record has been read.
@@ -130,6 +136,7 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 	}
 	r.h, r.until = h, h.host.now().Add(cmp.Or(r.opts.Timeout, helmTimeout))
 	r.of(rec)
+	r.hooksDone = rec.Status == StatusUninstalling && rec.ranHooks("pre-delete") && !rec.hasHook("post-delete")
 	if r.cutShort || rec.Status.Pending() && !r.ownOnly {
 		r.late = r.onItsWay(ctx)
 	}
@@ -143,6 +150,10 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 			next, err = nextNoHooks, lastError(ctx, err)
 		}
 		switch {
+		case next == nextClose:
+			r.closing, r.hooksDone = true, r.rec.hasHook("pre-delete")
+			r.of(r.rec)
+			continue
 		case next == nextDone:
 			return r.done(ctx)
 		case next == nextFinish && err == nil:
@@ -153,7 +164,11 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 			// Perhaps only the hook fails: a webhook of the chart itself can be down.
 			r.opts.NoHooks, r.verify = true, o.rec == nil
 		case next != nextAgain:
-			return nil, r.fail(later, o.rec, err)
+			e := r.fail(later, o.rec, err)
+			if o.how == triedOverdue {
+				e.Kind = ErrNotGone
+			}
+			return nil, e
 		}
 		r.failing = true
 		r.of(r.rec)
@@ -173,26 +188,30 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 			return how, err
 		}
 	}
-	out, err := r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, r.opts, r.explain), cluster: true, mutates: true, waits: r.waits, inherit: r.inherit})
-	before := r.touched
+	out, err := r.helm(ctx, d)
+	before, mine := r.touched, r.mine
 	r.touched = before || !errors.Is(err, ErrClusterUnreachable)
 	r.verify = r.touched
+	r.mine = mine || r.touched && (!errors.Is(err, errEnough) || r.purges)
 	var e *Error
 	said := ""
 	if errors.As(err, &e) {
-		if r.explain {
-			e.explainDeletion()
-		}
 		said = e.Stderr
 	}
 	switch {
+	case errors.Is(err, errTimeIsUp):
+		r.last = errTimeIsUp
+		return triedOverdue, r.last
+	case errors.Is(err, errEnough):
+		r.held = errors.Is(err, errSeenHeld)
+		return triedEnded, nil
 	case err == nil && helmtext.SkippedObjects(string(out)):
 		r.last = nil
 		return triedSkipped, nil
 	case err == nil:
 		return triedOK, nil
 	case errors.Is(err, ErrReleaseNotFound), before && helmtext.AlreadyDeleted(said):
-		if !before {
+		if !mine {
 			r.result.Release = nil
 		}
 		return triedGone, nil
@@ -217,11 +236,12 @@ func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err erro
 		return triedOK, false, nil
 	case err == nil && now.same(r.rec):
 		return triedOK, false, nil
-	case errors.Is(err, ErrReleaseNotFound) && r.touched:
-		return triedGone, true, nil
 	case err == nil, errors.Is(err, ErrReleaseNotFound):
-		if !r.touched {
+		if !r.mine {
 			r.result.Release = nil
+		}
+		if err != nil && r.touched {
+			return triedGone, true, nil
 		}
 		return triedOK, true, nil
 	}
@@ -313,18 +333,18 @@ func (r *removal) error(kind, err error) *ReleaseError {
 	return &ReleaseError{Release: r.release, Namespace: r.target.namespace, Kind: kind, Err: err}
 }
 
-func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions, explain bool) []string {
+// uninstallArgs are the arguments of one uninstall. If it waits, it cascades: foreground deletion keeps an owner until
+// what it owns is gone, so waiting for the owner also waits for its pods, which hold the GPUs.
+func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions, cascade string, debug bool) []string {
 	a := append(args{"uninstall"}, opts.ExtraArgs...)
 	if opts.Wait {
-		// Foreground deletion keeps an owner until what it owns is gone, so waiting for the owner
-		// also waits for its pods, which hold the GPUs.
-		a.add(d.UninstallWait, "--cascade=foreground")
+		a.add(d.UninstallWait, "--cascade="+cascade)
 	}
 	a.duration("--timeout", opts.Timeout)
 	a.is("--no-hooks", opts.NoHooks)
 	a.is("--keep-history", opts.KeepHistory)
 	a.str("--description", opts.Description)
-	a.is("--debug", explain)
+	a.is("--debug", debug)
 	a.add(t.flags()...)
 	return append(a, "--", release)
 }

@@ -1,0 +1,108 @@
+package helmexec
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sut-bench/helmexec/internal/helmtext"
+)
+
+// Why a helm that waits for the objects of a release is ended.
+var (
+	errEnough   = errors.New("need not go on")
+	errSeenGone = fmt.Errorf("%w: the objects are gone", errEnough)
+	errSeenHeld = fmt.Errorf("%w: only the garbage collector holds what is left", errEnough)
+	errTimeIsUp = fmt.Errorf("%w: objects still exist, and the time to wait for them is over", errEnough)
+)
+
+// pauseAfter is the pause before the next look: a twelfth of the time waited so far, so that a removal takes hardly
+// longer than its pods, and few looks.
+func pauseAfter(waited time.Duration) time.Duration {
+	return min(max(waited/12, 50*time.Millisecond), 3*time.Second)
+}
+
+// helm runs one uninstall. A helm that waits for the objects looks every two seconds, so we look beside it. When the
+// objects are gone helm is ended, with errEnough: all that is left to do is to remove the record, which is
+// "uninstalling".
+func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) {
+	beside := r.looksBeside()
+	opts, cascade := r.opts, "foreground"
+	opts.NoHooks = opts.NoHooks || r.hooksDone
+	if r.held {
+		cascade = "background" // frees what foreground deletion holds
+	}
+	inv := invocation{
+		args:    uninstallArgs(d, r.target, r.release, opts, cascade, beside || r.explain),
+		cluster: true, mutates: true, waits: r.waits, inherit: r.inherit,
+	}
+	if r.explain {
+		inv.hears = func(string) {}
+	}
+	if !beside {
+		return r.h.run(ctx, inv)
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	var looking sync.WaitGroup
+	begun := false
+	r.purges = false
+	inv.hears = func(line string) {
+		switch {
+		case helmtext.AwaitsDeletion(line) && !begun:
+			begun = true
+			looking.Go(func() { end(r.lookUntilGone(ctx)) })
+		case helmtext.PurgesRecord(line):
+			r.purges = true
+		}
+	}
+	out, err := r.h.run(ctx, inv)
+	end(nil)
+	looking.Wait()
+	return out, err
+}
+
+// looksBeside reports whether we can look beside helm. It is left to itself if the objects are not known; if
+// it has hooks to run behind its wait and must not run those before it again; and if the objects were seen
+// gone, when its own look is the second.
+func (r *removal) looksBeside() bool {
+	between := !r.opts.NoHooks && r.rec.hasHook("pre-delete") && r.rec.hasHook("post-delete")
+	return r.opts.Wait && !r.closing && !r.rec.Partial && !between
+}
+
+// lookUntilGone looks at the objects until helm need not go on, and says why; nil if ctx ended.
+func (r *removal) lookUntilGone(ctx context.Context) error {
+	// Helm's own timeout removes the record while objects exist. It also counts for each hook before the wait.
+	if !r.rec.hasHook("pre-delete") {
+		limit := cmp.Or(r.opts.Timeout, helmTimeout)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit-min(limit/10, time.Second), errTimeIsUp)
+		defer cancel()
+	}
+	objects := r.rec.inventory().objectsToGo("")
+	began := r.h.host.now()
+	var nextCount time.Duration
+	for pause := pauseAfter(0); sleep(ctx, pause); {
+		waited := r.h.host.now().Sub(began)
+		seen, err := r.h.sight(ctx, r.target, r.release, objects, waited >= nextCount)
+		if err == nil {
+			switch {
+			case len(seen.there) == 0:
+				return errSeenGone
+			case !slices.ContainsFunc(seen.there, func(s sighting) bool { return !s.held || !s.owned }):
+				if seen.idle {
+					return errSeenHeld
+				}
+				nextCount = 2 * waited // what they own takes its time
+			}
+		}
+		pause = pauseAfter(waited)
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, errTimeIsUp) {
+		return cause
+	}
+	return nil
+}

@@ -1,0 +1,306 @@
+package helmexec
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// What helm logs when it has deleted the objects and waits for them.
+var awaits = map[string]string{
+	"Helm 3": "wait.go:114: 2026-11-27 12:29:17.00 +0000 UTC m=+0.11 [debug] beginning wait for 2 resources to be deleted with timeout of 5m0s\n",
+	"Helm 4": `level=DEBUG msg="beginning wait for resources to be deleted" count=2 timeout=5m0s` + "\n",
+}
+
+// waitsForObjects answers an uninstall whose objects take their time: helm stays until it is ended.
+func waitsForObjects(fake *helmtest.Fake, log string) func(helmtest.Call) helmtest.Reply {
+	return func(helmtest.Call) helmtest.Reply {
+		setRecord(fake, func(r *helmtest.Release) { r.Status = "uninstalling" })
+		return helmtest.Reply{Stderr: log, Until: helmtest.Forever}
+	}
+}
+
+// hooks are Jobs of these events.
+func hooks(events ...string) (all []helmtest.Hook) {
+	for _, event := range events {
+		all = append(all, helmtest.Hook{Kind: "Job", Name: event, Events: []string{event}})
+	}
+	return all
+}
+
+// A helm that waits is ended when the objects are seen gone, and a second one removes the record.
+func TestUninstallEndsWithItsObjects(t *testing.T) {
+	const looked = "get all, uninstall, template, template, get all, uninstall"
+	for _, test := range []struct {
+		name     string
+		hooks    []helmtest.Hook
+		opts     UninstallOptions
+		commands string
+		last     []string // flags of the last uninstall
+		not      []string // flags that it does not have
+		left     string
+	}{
+		{name: "usual", commands: looked, last: []string{"--cascade=foreground"}, not: []string{"--no-hooks", "--keep-history"}},
+		{
+			name: "the history is kept", opts: UninstallOptions{KeepHistory: true, Description: "mine"},
+			commands: looked, last: []string{"--keep-history", "--description=mine"}, left: "uninstalled",
+		},
+		{name: "hooks before it have run", hooks: hooks("pre-delete"), commands: looked, last: []string{"--no-hooks"}},
+		{name: "hooks behind it run when the objects are gone", hooks: hooks("post-delete"), commands: looked, not: []string{"--no-hooks"}},
+		{
+			name: "no hooks are wanted", hooks: hooks("pre-delete", "post-delete"), opts: UninstallOptions{NoHooks: true},
+			commands: looked, last: []string{"--no-hooks"},
+		},
+	} {
+		for helm, log := range awaits {
+			t.Run(test.name+", "+helm, func(t *testing.T) {
+				var log_ bytes.Buffer
+				h, fake := withFake(t, Config{Logger: slog.New(slog.NewTextHandler(&log_, nil))})
+				release := webRelease
+				release.Hooks = test.hooks
+				fake.SetRelease(release)
+				sees(fake, "1 going owned;", "")
+				inTurn(fake, "uninstall", waitsForObjects(fake, log))
+				test.opts.Wait = true
+				result, err := h.Uninstall(t.Context(), "web", test.opts)
+				require.NoError(t, err)
+				assert.Equal(t, "1.2.3", result.Release.ChartVersion)
+				assert.Equal(t, test.commands, strings.Join(fake.Commands(), ", "))
+				calls := fake.Calls("uninstall")
+				assert.Contains(t, calls[0].Args, "--debug")
+				for _, flag := range test.last {
+					assert.Contains(t, calls[1].Args, flag)
+				}
+				for _, flag := range test.not {
+					assert.NotContains(t, calls[1].Args, flag)
+				}
+				left, _ := fake.Release("", "web")
+				assert.Equal(t, test.left, left.Status)
+				assert.Equal(t, test.opts.Description, left.Description)
+				assert.NotContains(t, log_.String(), "level=WARN", "nothing failed")
+			})
+		}
+	}
+}
+
+// Helm is left to itself.
+func TestUninstallLeavesHelmToItself(t *testing.T) {
+	for name, prepare := range map[string]func(*helmtest.Fake, *helmtest.Release){
+		"it does not wait yet":                  func(f *helmtest.Fake, _ *helmtest.Release) {},
+		"hooks before and behind":               func(_ *helmtest.Fake, r *helmtest.Release) { r.Hooks = hooks("pre-delete", "post-delete") },
+		"another's object has one of the names": func(f *helmtest.Fake, _ *helmtest.Release) { sees(f, "1 staying foreign;") },
+		"looking fails": func(f *helmtest.Fake, _ *helmtest.Release) {
+			f.Handle("template", func(helmtest.Call) helmtest.Reply { return noReadRight })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			log, release, looked := awaits["Helm 4"], webRelease, make(chan struct{})
+			if name == "it does not wait yet" {
+				log = "level=DEBUG msg=\"starting delete resource\"\n"
+			}
+			sees(fake)
+			prepare(fake, &release)
+			fake.SetRelease(release)
+			if strings.Contains(name, "look") || strings.Contains(name, "another") {
+				n := 0
+				answer := looks("1 staying foreign;")
+				fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+					if n++; n == 3 {
+						close(looked)
+					}
+					if name == "looking fails" {
+						return noReadRight
+					}
+					return answer(c)
+				})
+			} else {
+				close(looked)
+			}
+			fake.Handle("uninstall", func(c helmtest.Call) helmtest.Reply {
+				return helmtest.Reply{Stderr: log, Until: looked, Then: func() { fake.Perform(c) }}
+			})
+			_, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+			require.NoError(t, err)
+			assert.Len(t, fake.Calls("uninstall"), 1)
+		})
+	}
+}
+
+// robots is a release with a custom resource.
+var robots = helmtest.Release{Name: "web", Chart: "web", ChartVersion: "1.2.3", Manifest: "apiVersion: example.com/v1\nkind: Robot\nmetadata: {name: web}\n"}
+
+// heldBy answers a look at robots: the garbage collector holds it.
+func heldBy(counted string) helmtest.Reply {
+	return helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: look}\ndata: {there: \" 0 held owned default web \", counted: \"" + counted + "\"}\n"}
+}
+
+// A custom resource that only the garbage collector holds is freed, unless it owns pods.
+func TestUninstallFreesWhatTheGarbageCollectorHolds(t *testing.T) {
+	for name, test := range map[string]struct {
+		looks   []helmtest.Reply
+		cascade string
+	}{
+		"held":              {[]helmtest.Reply{heldBy("all")}, "background"},
+		"it owns pods":      {[]helmtest.Reply{heldBy("owned owned all"), heldBy(""), looks("")(helmtest.Call{})}, "foreground"},
+		"they were counted": {[]helmtest.Reply{heldBy("owned all"), heldBy("all")}, "background"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(robots)
+			inTurn(fake, "uninstall", waitsForObjects(fake, awaits["Helm 4"]))
+			sees(fake)
+			fake.On("template", test.looks...)
+			_, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+			require.NoError(t, err)
+			calls := fake.Calls("uninstall")
+			require.Len(t, calls, 2)
+			assert.Equal(t, "foreground", calls[0].Flag("--cascade"))
+			assert.Equal(t, test.cascade, calls[1].Flag("--cascade"))
+			assert.Contains(t, fake.Calls("template")[0].Stdin, `"custom":true`)
+		})
+	}
+}
+
+// The time to wait is over: the record stays, and the next call finishes the removal.
+func TestUninstallKeepsTheRecordOfWhatIsNotGone(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(webRelease)
+	sees(fake, "1 going owned")
+	inTurn(fake, "uninstall", waitsForObjects(fake, awaits["Helm 3"]))
+	_, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true, Timeout: time.Second})
+	require.ErrorIs(t, err, ErrNotGone)
+	assert.NotErrorIs(t, err, context.Canceled, "the caller has not ended it")
+	assert.False(t, IsTransient(err))
+	assert.ErrorContains(t, err, "apps/Deployment default/web")
+	assert.ErrorContains(t, err, "status uninstalling")
+	left, _ := fake.Release("", "web")
+	assert.Equal(t, "uninstalling", left.Status)
+
+	result, err := drive(t, fake, Config{}).Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+	require.NoError(t, err)
+	assert.Equal(t, StatusUninstalling, result.Release.Status)
+	_, there := fake.Release("", "web")
+	assert.False(t, there)
+}
+
+// A runner is killed between the two helms: others find the release half removed.
+func TestReleaseBetweenTheTwoHelms(t *testing.T) {
+	half := webRelease
+	half.Status, half.Labels = "uninstalling", map[string]string{labelInstall: "op", labelJob: "42", labelDeadline: "1", labelUntil: "1"}
+	half.Hooks = hooks("pre-delete")
+	half.Hooks[0].Phase = "Succeeded"
+	h, fake := withFake(t, Config{})
+	sees(fake)
+	chart := chartFolder(t, "web", "1.2.3")
+	for name, act := range map[string]func() error{
+		"uninstall": func() error {
+			_, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+			return err
+		},
+		"uninstall of the job": func() error {
+			results, err := h.UninstallJob(t.Context(), "42", JobOptions{Wait: true})
+			assert.Len(t, results, 1)
+			return err
+		},
+		"uninstall of what is overdue": func() error {
+			results, err := h.UninstallOverdue(t.Context(), JobOptions{Wait: true})
+			assert.Len(t, results, 1)
+			return err
+		},
+		"the same install": func() error {
+			_, err := h.Install(t.Context(), "web", chart, InstallOptions{OperationID: "op"})
+			fake.RemoveRelease("", "web")
+			return err
+		},
+	} {
+		fake.SetRelease(half)
+		before := len(fake.Calls("uninstall"))
+		require.NoError(t, act(), name)
+		assert.Contains(t, fake.Calls("uninstall")[before].Args, "--no-hooks", "%s: the hook has run, and its objects may be gone", name)
+		_, there := fake.Release("", "web")
+		assert.False(t, there, name)
+	}
+	fake.SetRelease(half)
+	_, err := h.Install(t.Context(), "web", chart, InstallOptions{OperationID: "another"})
+	require.ErrorIs(t, err, ErrReleaseExists)
+	list, err := h.List(t.Context(), ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	assert.Equal(t, StatusUninstalling, list[0].Status)
+}
+
+// Somebody else removes the record, or takes the name, when the objects are gone.
+func TestUninstallMeetsAnotherAtTheEnd(t *testing.T) {
+	for name, next := range map[string]*helmtest.Release{"removed": nil, "another's": &others} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(webRelease)
+			inTurn(fake, "uninstall", waitsForObjects(fake, awaits["Helm 4"]))
+			gone := looks("")
+			fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+				fake.RemoveRelease("", "web")
+				if next != nil {
+					fake.SetRelease(*next)
+				}
+				return gone(c)
+			})
+			result, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+			require.NoError(t, err)
+			assert.Nil(t, result.Release, "another has removed it")
+			assert.Len(t, fake.Calls("uninstall"), 1)
+			_, there := fake.Release("", "web")
+			assert.Equal(t, next != nil, there)
+		})
+	}
+}
+
+// Helm is ended when it has just begun to remove the record: it is this call that has removed it.
+func TestUninstallEndsHelmWhileItRemovesTheRecord(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(webRelease)
+	sees(fake)
+	inTurn(fake, "uninstall", func(c helmtest.Call) helmtest.Reply {
+		fake.Perform(c)
+		return helmtest.Reply{Stderr: awaits["Helm 4"] + `level=DEBUG msg="purge requested" release=web` + "\n", Until: helmtest.Forever}
+	})
+	result, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+	require.NoError(t, err)
+	assert.NotNil(t, result.Release)
+}
+
+func TestUninstallThatWaitsIsCanceled(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(webRelease)
+	ctx, cancel := context.WithCancel(t.Context())
+	there := looks("1 going owned")
+	fake.Handle("template", func(c helmtest.Call) helmtest.Reply { cancel(); return there(c) })
+	inTurn(fake, "uninstall", waitsForObjects(fake, awaits["Helm 3"]))
+	_, err := h.Uninstall(ctx, "web", UninstallOptions{Wait: true})
+	require.ErrorIs(t, err, context.Canceled)
+	assert.NotErrorIs(t, err, ErrNotGone)
+	assert.Len(t, fake.Calls("uninstall"), 1)
+	left, _ := fake.Release("", "web")
+	assert.Equal(t, "uninstalling", left.Status)
+}
+
+// The pauses follow the time waited: few looks, and none much later than the end of what was waited for.
+func TestPausesBetweenLooks(t *testing.T) {
+	for waited, most := range map[time.Duration]int{time.Second: 20, 30 * time.Second: 65, 5 * time.Minute: 160} {
+		n := 0
+		for at := time.Duration(0); at < waited; n++ {
+			pause := pauseAfter(at)
+			assert.LessOrEqual(t, pause, max(at/10, 50*time.Millisecond))
+			at += pause
+		}
+		assert.LessOrEqual(t, n, most)
+	}
+}

@@ -56,7 +56,8 @@ var (
 	// ErrNotRecorded: helm reported success, but the release record did not say so: somebody removed the release
 	// meanwhile, or, if that happened at each try, something between helm and the record refuses to store it.
 	ErrNotRecorded = errdef.ErrNotRecorded
-	// ErrNotGone: the release record is removed, but some of its objects still exist.
+	// ErrNotGone: some objects of the release still exist. ReleaseError.Status is uninstalling if the release is still
+	// recorded; it is "" if the record is removed.
 	ErrNotGone = errdef.ErrNotGone
 	// ErrLeftBehind: the operation failed, and so did removing what it had made.
 	ErrLeftBehind = errdef.ErrLeftBehind

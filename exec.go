@@ -1,7 +1,6 @@
 package helmexec
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -232,25 +231,6 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 		attrs = append(attrs, slog.String("error", failure.why()))
 	}
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
-}
-
-// byLine passes on whole lines.
-func byLine(hear func(line string)) func([]byte) {
-	var rest []byte
-	return func(text []byte) {
-		rest = append(rest, text...)
-		for {
-			line, more, whole := bytes.Cut(rest, []byte("\n"))
-			if !whole {
-				break
-			}
-			hear(string(line))
-			rest = more
-		}
-		if len(rest) > maxStderr {
-			rest = nil // no line of helm's log
-		}
-	}
 }
 
 func contextError(ctx context.Context) error { return errdef.ContextError(ctx) }

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -76,7 +77,7 @@ func (r *removal) looksBeside() bool {
 // lookUntilGone looks at the objects until helm need not go on, and says why; nil if ctx ended.
 func (r *removal) lookUntilGone(ctx context.Context) error {
 	// Helm's own timeout removes the record while objects exist. It also counts for each hook before the wait.
-	if !r.rec.hasHook("pre-delete") {
+	if r.opts.NoHooks || r.hooksDone || !r.rec.hasHook("pre-delete") {
 		limit := cmp.Or(r.opts.Timeout, helmTimeout)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit-min(limit/10, time.Second), errTimeIsUp)
@@ -105,4 +106,23 @@ func (r *removal) lookUntilGone(ctx context.Context) error {
 		return cause
 	}
 	return nil
+}
+
+// byLine passes on whole lines.
+func byLine(hear func(line string)) func([]byte) {
+	var rest []byte
+	return func(text []byte) {
+		rest = append(rest, text...)
+		for {
+			line, more, whole := bytes.Cut(rest, []byte("\n"))
+			if !whole {
+				break
+			}
+			hear(string(line))
+			rest = more
+		}
+		if len(rest) > maxStderr {
+			rest = nil // no line of helm's log
+		}
+	}
 }

@@ -304,3 +304,27 @@ func TestPausesBetweenLooks(t *testing.T) {
 		assert.LessOrEqual(t, n, most)
 	}
 }
+
+// Somebody upgrades the release when its objects are gone: the new ones are removed, and waited for, as well.
+func TestUninstallOfWhatIsUpgradedAtTheEnd(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	web := webRelease
+	web.Labels, web.Hooks = map[string]string{labelInstall: "me"}, hooks("pre-delete")
+	fake.SetRelease(web)
+	inTurn(fake, "uninstall", waitsForObjects(fake, awaits["Helm 4"]), waitsForObjects(fake, awaits["Helm 4"]))
+	upgraded, there := false, looks("1 going owned;", "")
+	fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+		if upgraded {
+			return there(c)
+		}
+		upgraded = true
+		setRecord(fake, func(r *helmtest.Release) { r.Revision, r.Status = r.Revision+1, "deployed" })
+		return looks("")(c)
+	})
+	_, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+	require.NoError(t, err)
+	calls := fake.Calls("uninstall")
+	require.Len(t, calls, 3)
+	assert.NotContains(t, calls[1].Args, "--no-hooks")
+	assert.Contains(t, calls[2].Args, "--no-hooks")
+}

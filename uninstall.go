@@ -16,9 +16,11 @@ import (
 // UninstallOptions is for Uninstall.
 type UninstallOptions struct {
 	Namespace string
-	// Wait until the objects of the release, and what they own (pods of a Deployment), are gone.
+	// Wait until the objects of the release, and what they own (pods of a Deployment), are gone. Until then the release
+	// stays recorded, as uninstalling.
 	Wait bool
-	// Timeout is how long helm waits for each hook, and for the objects. 0 is Helm's 5 minutes.
+	// Timeout is how long helm waits for each hook, and how long the wait for the objects may take. 0 is Helm's 5
+	// minutes.
 	Timeout time.Duration
 	// NoHooks skips the chart's delete hooks. It finishes an uninstall that a failing pre-delete
 	// hook blocks.
@@ -44,15 +46,18 @@ type UninstallResult struct {
 }
 
 // Uninstall removes a release. Starts two helm processes: one reads the record, to know the objects
-// of the release, one removes it; and one more to look, if the chart leaves objects by design.
+// of the release, one removes it; and one more to look, if the chart leaves objects by design. With Wait it also
+// starts one for each look at objects that take a while to go, at growing pauses, and then two to read the record
+// again and remove it.
+//
 // After a lost connection it tries again, and then "not found" is a success. It finishes what an
 // earlier, killed uninstall left half removed. It waits for a running install or upgrade of this
 // package, even if its runner was killed and only helm lives on.
 //
 // Errors, each a *ReleaseError: ErrReleaseNotFound if there was none at first; ErrNotGone, with the
-// objects, if the record is removed but objects still existed when the wait for them ended, or a
-// post-delete hook failed; the error of ctx; or helm's own, for example if a pre-delete hook fails,
-// with the status in which the release is left.
+// objects, if some still existed when the wait for them ended, or a post-delete hook failed: if its Status is
+// uninstalling, the release is still recorded and a further call goes on; the error of ctx; or helm's own, for
+// example if a pre-delete hook fails, with the status in which the release is left.
 func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOptions) (*UninstallResult, error) {
 	return h.uninstall(ctx, release, opts, removal{})
 }
@@ -233,6 +238,7 @@ func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err erro
 	switch {
 	case err == nil && !r.ownOnly && now.follows(r.rec):
 		r.of(now) // upgraded, but still to be removed
+		r.closing, r.held, r.hooksDone = false, false, false
 		return triedOK, false, nil
 	case err == nil && now.same(r.rec):
 		return triedOK, false, nil

@@ -84,11 +84,12 @@ func (r *removal) lookUntilGone(ctx context.Context) error {
 		defer cancel()
 	}
 	objects := r.rec.inventory().objectsToGo("")
+	first := len(objects)
 	began := r.h.host.now()
 	var nextCount time.Duration
 	for pause := pauseAfter(0); sleep(ctx, pause); {
 		waited := r.h.host.now().Sub(began)
-		seen, err := r.h.sight(ctx, r.target, r.release, objects, waited >= nextCount)
+		seen, err := r.h.sight(ctx, r.target, r.release, objects, first, waited >= nextCount)
 		if err == nil {
 			switch {
 			case len(seen.there) == 0:
@@ -99,6 +100,9 @@ func (r *removal) lookUntilGone(ctx context.Context) error {
 				}
 				nextCount = 2 * waited // what they own takes its time
 			}
+			// Most are gone at once, so the next look begins with those that were still there.
+			slices.SortStableFunc(objects, func(a, b Remain) int { return cmp.Compare(seen.missing(a), seen.missing(b)) })
+			first = len(seen.there)
 		}
 		pause = pauseAfter(waited)
 	}

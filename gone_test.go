@@ -74,6 +74,10 @@ func TestUninstallEndsWithItsObjects(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, "1.2.3", result.Release.ChartVersion)
 				assert.Equal(t, test.commands, strings.Join(fake.Commands(), ", "))
+				looked := fake.Calls("template")
+				assert.Contains(t, looked[0].Stdin, `"first":2`)
+				assert.Contains(t, looked[1].Stdin, `"first":1`, "and all others only if that is gone")
+				assert.Less(t, strings.Index(looked[1].Stdin, "Deployment"), strings.Index(looked[1].Stdin, "ConfigMap"))
 				calls := fake.Calls("uninstall")
 				assert.Contains(t, calls[0].Args, "--debug")
 				for _, flag := range test.last {

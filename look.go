@@ -19,9 +19,10 @@ import (
 // another release's.
 //
 // A custom resource is held if nothing but foreground deletion keeps it. If all that exists is held, and if the values say
-// so, it also counts what any custom resource in these namespaces owns of what makes pods.
+// so, it also counts what any custom resource in these namespaces owns of what makes pods. If one of the first objects
+// exists, and is not held, it does not ask for those behind them.
 var lookChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 7.0.0\n",
+	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 8.0.0\n",
 	"templates/there.yaml": `{{- define "seen" }}
   {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .found.metadata }}
   {{- $state := "staying" }}
@@ -38,7 +39,8 @@ metadata:
 data:
   there: "
   {{- range $i, $o := .Values.objects }}
-  {{- if $.Capabilities.APIVersions.Has (printf "%s/%s" $o.apiVersion $o.kind) }}
+  {{- $enough := and (ge $i (int $.Values.first)) (or (hasKey $states "staying") (hasKey $states "going")) }}
+  {{- if and (not $enough) ($.Capabilities.APIVersions.Has (printf "%s/%s" $o.apiVersion $o.kind)) }}
   {{- $namespace := default $.Release.Namespace $o.namespace }}
   {{- if $o.name }}
   {{- with lookup $o.apiVersion $o.kind $namespace $o.name }}
@@ -89,14 +91,23 @@ type sightings struct {
 	idle  bool // they were counted: all are held, and no custom resource in their namespaces owns pods
 }
 
+// missing is 0 if an object is among those seen, 1 if not. Only the cluster knows the namespace of some.
+func (s sightings) missing(o Remain) int {
+	if slices.ContainsFunc(s.there, func(seen sighting) bool { return seen.Kind == o.Kind && seen.Group == o.Group && seen.Name == o.Name }) {
+		return 0
+	}
+	return 1
+}
+
 // look asks the cluster which of the objects of a release exist. Starts one helm process.
 func (h *Helm) look(ctx context.Context, t target, release string, objects []Remain) ([]sighting, error) {
-	seen, err := h.sight(ctx, t, release, objects, false)
+	seen, err := h.sight(ctx, t, release, objects, len(objects), false)
 	return seen.there, err
 }
 
-// sight is look; with count, it also counts what custom resources own if they are all that exists.
-func (h *Helm) sight(ctx context.Context, t target, release string, objects []Remain, count bool) (all sightings, err error) {
+// sight is look. It asks for more than the first objects only if none of these exists. With count, it also counts what
+// custom resources own if they are all that exists.
+func (h *Helm) sight(ctx context.Context, t target, release string, objects []Remain, first int, count bool) (all sightings, err error) {
 	objects = slices.DeleteFunc(slices.Clone(objects), func(o Remain) bool { return o.Name == "" })
 	if len(objects) == 0 {
 		return all, nil
@@ -112,7 +123,7 @@ func (h *Helm) sight(ctx context.Context, t target, release string, objects []Re
 		}
 		refs = append(refs, ref)
 	}
-	about := Values{"objects": refs, "release": release}
+	about := Values{"objects": refs, "release": release, "first": first}
 	if count {
 		about["count"] = true
 	}

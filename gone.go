@@ -49,21 +49,35 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	var looking sync.WaitGroup
+	var overdue *time.Timer
 	begun := false
 	r.purges = false
 	inv.hears = func(line string) {
 		switch {
 		case helmtext.AwaitsDeletion(line) && !begun:
 			begun = true
+			if limit, known := r.timeToWait(); known {
+				overdue = time.AfterFunc(limit, func() { end(errTimeIsUp) })
+			}
 			looking.Go(func() { end(r.lookUntilGone(ctx)) })
 		case helmtext.PurgesRecord(line):
 			r.purges = true
 		}
 	}
 	out, err := r.h.run(ctx, inv)
+	if overdue != nil {
+		overdue.Stop()
+	}
 	end(nil)
 	looking.Wait()
 	return out, err
+}
+
+// timeToWait is how long helm may wait for the objects. It is shorter than helm's own timeout, at which helm removes the
+// record while objects exist. That also counts for each hook before the wait: then it is not known when the wait begins.
+func (r *removal) timeToWait() (limit time.Duration, known bool) {
+	limit = cmp.Or(r.opts.Timeout, helmTimeout)
+	return limit - min(limit/5, 2*time.Second), r.opts.NoHooks || r.hooksDone || !r.rec.hasHook("pre-delete")
 }
 
 // looksBeside reports whether we can look beside helm. It is left to itself if the objects are not known; if
@@ -76,13 +90,6 @@ func (r *removal) looksBeside() bool {
 
 // lookUntilGone looks at the objects until helm need not go on, and says why; nil if ctx ended.
 func (r *removal) lookUntilGone(ctx context.Context) error {
-	// Helm's own timeout removes the record while objects exist. It also counts for each hook before the wait.
-	if r.opts.NoHooks || r.hooksDone || !r.rec.hasHook("pre-delete") {
-		limit := cmp.Or(r.opts.Timeout, helmTimeout)
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit-min(limit/10, time.Second), errTimeIsUp)
-		defer cancel()
-	}
 	objects := r.rec.inventory().objectsToGo("")
 	first := len(objects)
 	began := r.h.host.now()
@@ -105,9 +112,6 @@ func (r *removal) lookUntilGone(ctx context.Context) error {
 			first = len(seen.there)
 		}
 		pause = pauseAfter(waited)
-	}
-	if cause := context.Cause(ctx); errors.Is(cause, errTimeIsUp) {
-		return cause
 	}
 	return nil
 }

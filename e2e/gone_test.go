@@ -181,11 +181,15 @@ func definitionAmongTheTemplates(b *bed) {
 
 // notGoneInTime: the record stays as long as objects do, and the next call finishes the removal.
 func notGoneInTime(b *bed) {
-	_, err := b.h.Install(b.ctx, "web", b.folder(map[string]string{
-		"map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: stays\n  finalizers: [example.com/stays]\n",
-	}), helmexec.InstallOptions{JobID: "7"})
-	b.must(err)
+	chart := b.folder(map[string]string{
+		"map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Values.name }}\n  finalizers: [example.com/stays]\n",
+	})
+	var err error
+	n := 0
 	b.growing(4*time.Second, func(timeout time.Duration) error {
+		n++
+		_, err = b.h.Install(b.ctx, "web", chart, helmexec.InstallOptions{JobID: "7", Values: helmexec.Values{"name": fmt.Sprint("stays-", n)}})
+		b.must(err)
 		_, err = b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{Wait: true, Timeout: timeout})
 		if status, notThere := b.recordedStatus("web"); notThere != nil || status != "uninstalling" {
 			return fmt.Errorf("the record is %q, %v, after %w", status, notThere, err)
@@ -199,11 +203,13 @@ func notGoneInTime(b *bed) {
 	if _, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{}); err == nil {
 		b.Error("its name is free")
 	}
-	path := "/api/v1/namespaces/" + b.namespace + "/configmaps/stays"
-	var object map[string]any
-	b.must(b.cluster.Request(b.ctx, http.MethodGet, path, nil, &object))
-	delete(object["metadata"].(map[string]any), "finalizers")
-	b.must(b.cluster.Request(b.ctx, http.MethodPut, path, object, nil))
+	for ; n > 0; n-- {
+		path := "/api/v1/namespaces/" + b.namespace + "/configmaps/" + fmt.Sprint("stays-", n)
+		var object map[string]any
+		b.must(b.cluster.Request(b.ctx, http.MethodGet, path, nil, &object))
+		delete(object["metadata"].(map[string]any), "finalizers")
+		b.must(b.cluster.Request(b.ctx, http.MethodPut, path, object, nil))
+	}
 	results, err := b.other().UninstallJob(b.ctx, "7", helmexec.JobOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	if len(results) != 1 {

@@ -21,10 +21,10 @@ var (
 	errTimeIsUp = fmt.Errorf("%w: objects still exist, and the time to wait for them is over", errEnough)
 )
 
-// pauseAfter is the pause before the next look: a twelfth of the time waited so far, so that a removal takes hardly
+// pauseAfter is the pause before the next look: a twentieth of the time waited so far, so that a removal takes hardly
 // longer than its pods, and few looks.
 func pauseAfter(waited time.Duration) time.Duration {
-	return min(max(waited/12, 50*time.Millisecond), 3*time.Second)
+	return min(max(waited/20, 50*time.Millisecond), 3*time.Second)
 }
 
 // helm runs one uninstall. A helm that waits for the objects looks every two seconds, so we look beside it. When the

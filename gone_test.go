@@ -298,7 +298,7 @@ func TestUninstallThatWaitsIsCanceled(t *testing.T) {
 
 // The pauses follow the time waited: few looks, and none much later than the end of what was waited for.
 func TestPausesBetweenLooks(t *testing.T) {
-	for waited, most := range map[time.Duration]int{time.Second: 20, 30 * time.Second: 65, 5 * time.Minute: 160} {
+	for waited, most := range map[time.Duration]int{time.Second: 20, 30 * time.Second: 95, 5 * time.Minute: 190} {
 		n := 0
 		for at := time.Duration(0); at < waited; n++ {
 			pause := pauseAfter(at)

@@ -99,7 +99,7 @@ func uninstallEndsWithItsPods(b *bed) {
 	if n := count("uninstall"); n > 2 {
 		b.Errorf("%d helms were started to remove the release", n)
 	}
-	if looks := count("template"); looks > 40 {
+	if looks := count("template"); looks > 60 {
 		b.Errorf("%d helms were started to look", looks)
 	}
 	b.wantLeft(nil)

@@ -116,6 +116,22 @@ func (r *removal) lookUntilGone(ctx context.Context) error {
 	return nil
 }
 
+// lookForKept begins to look at what stays by design while helm removes the record, which changes none of it unless hooks
+// run. The look has ended when end returns.
+func (r *removal) lookForKept(ctx context.Context) (end func()) {
+	if !r.opts.NoHooks && !r.hooksDone && r.rec.hasHook("post-delete") || len(r.result.Remains) == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	kept, ended, objects := make(chan []Remain, 1), make(chan struct{}), r.result.Remains
+	go func() {
+		defer close(ended)
+		kept <- r.h.present(ctx, r.target, objects)
+	}()
+	r.kept = kept
+	return func() { cancel(); <-ended }
+}
+
 // byLine passes on whole lines.
 func byLine(hear func(line string)) func([]byte) {
 	var rest []byte

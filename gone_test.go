@@ -332,3 +332,34 @@ func TestUninstallOfWhatIsUpgradedAtTheEnd(t *testing.T) {
 	assert.NotContains(t, calls[1].Args, "--no-hooks")
 	assert.Contains(t, calls[2].Args, "--no-hooks")
 }
+
+// What stays is looked at while the record is removed, unless hooks still run then.
+func TestUninstallLooksForWhatStaysMeanwhile(t *testing.T) {
+	for event, meanwhile := range map[string]bool{"pre-install": true, "post-delete": false} {
+		t.Run(event, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			release := webRelease
+			release.Hooks = hooks("pre-install", event)
+			release.Hooks[0].Phase, release.Hooks[0].Manifest = "Succeeded", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: stays}\n"
+			fake.SetRelease(release)
+			looked := make(chan struct{})
+			answer := looks(";", "0 staying foreign")
+			fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+				if strings.Contains(c.Stdin, `"stays"`) {
+					close(looked)
+				}
+				return answer(c)
+			})
+			inTurn(fake, "uninstall", waitsForObjects(fake, awaits["Helm 4"]), func(c helmtest.Call) helmtest.Reply {
+				reply := fake.Perform(c)
+				if meanwhile {
+					reply.Until = looked
+				}
+				return reply
+			})
+			result, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+			require.NoError(t, err)
+			assert.Equal(t, []string{"batch/Job default/stays (a hook, and Helm does not track hooks)"}, remainNames(result.Remains))
+		})
+	}
+}

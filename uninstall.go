@@ -127,10 +127,12 @@ type removal struct {
 	held    bool      // only the garbage collector holds what is left of them
 	// hooksDone: the hooks before the removal have run, and there are none behind it.
 	hooksDone bool
-	failing   bool     // a try has failed, which may have run the delete hooks
-	explain   bool     // ask why objects were not deleted, which helm prints only with --debug
-	late      []Remain // what a dead helm may have requested, and did not exist yet
-	last      error    // of the last try
+	// kept, if not nil, gets which of result.Remains exist.
+	kept    chan []Remain
+	failing bool     // a try has failed, which may have run the delete hooks
+	explain bool     // ask why objects were not deleted, which helm prints only with --debug
+	late    []Remain // what a dead helm may have requested, and did not exist yet
+	last    error    // of the last try
 }
 
 // carryOut uninstalls a release whose record has been read.
@@ -158,6 +160,7 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 		case next == nextClose:
 			r.closing, r.hooksDone = true, r.rec.hasHook("pre-delete")
 			r.of(r.rec)
+			defer r.lookForKept(ctx)()
 			continue
 		case next == nextDone:
 			return r.done(ctx)
@@ -182,7 +185,7 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 
 // of sets the record that is to be removed.
 func (r *removal) of(rec *record) {
-	r.rec = rec
+	r.rec, r.kept = rec, nil
 	r.result = &UninstallResult{Release: rec.release(), Remains: rec.inventory().keptByDesign(r.opts.NoHooks, r.failing)}
 }
 
@@ -314,7 +317,11 @@ func (r *removal) finish(ctx context.Context) (*UninstallResult, error) {
 // done ends a removal that succeeded, with a look for what arrives late.
 func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
 	late, err := r.sweepLate(ctx)
-	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
+	if r.kept != nil {
+		r.result.Remains = <-r.kept
+	} else {
+		r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
+	}
 	if len(late) == 0 {
 		return r.result, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -47,11 +48,18 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 	if !beside {
 		return r.h.run(ctx, inv)
 	}
-	ctx, end := context.WithCancelCause(ctx)
+	ctx, endHelm := context.WithCancelCause(ctx)
+	looks, endLooks := context.WithCancel(ctx)
 	var looking sync.WaitGroup
 	var overdue *time.Timer
+	var purges atomic.Bool
+	end := func(why error) {
+		// Nobody would know which of two callers has removed the record.
+		if why != nil && !purges.Load() {
+			endHelm(why)
+		}
+	}
 	begun := false
-	r.purges = false
 	inv.hears = func(line string) {
 		switch {
 		case helmtext.AwaitsDeletion(line) && !begun:
@@ -59,17 +67,19 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 			if limit, known := r.timeToWait(); known {
 				overdue = time.AfterFunc(limit, func() { end(errTimeIsUp) })
 			}
-			looking.Go(func() { end(r.lookUntilGone(ctx)) })
+			looking.Go(func() { end(r.lookUntilGone(looks)) })
 		case helmtext.PurgesRecord(line):
-			r.purges = true
+			purges.Store(true)
+			endLooks()
 		}
 	}
 	out, err := r.h.run(ctx, inv)
 	if overdue != nil {
 		overdue.Stop()
 	}
-	end(nil)
+	endLooks()
 	looking.Wait()
+	endHelm(nil)
 	return out, err
 }
 

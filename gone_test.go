@@ -3,15 +3,18 @@ package helmexec
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/helmtest"
+	"github.com/sut-bench/helmexec/internal/process"
 )
 
 // What helm logs when it has deleted the objects and waits for them.
@@ -267,18 +270,51 @@ func TestUninstallMeetsAnotherAtTheEnd(t *testing.T) {
 	}
 }
 
-// Helm is ended when it has just begun to remove the record: it is this call that has removed it.
-func TestUninstallEndsHelmWhileItRemovesTheRecord(t *testing.T) {
-	h, fake := withFake(t, Config{})
-	fake.SetRelease(webRelease)
-	sees(fake)
-	inTurn(fake, "uninstall", func(c helmtest.Call) helmtest.Reply {
-		fake.Perform(c)
-		return helmtest.Reply{Stderr: awaits["Helm 4"] + `level=DEBUG msg="purge requested" release=web` + "\n", Until: helmtest.Forever}
-	})
-	result, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
-	require.NoError(t, err)
-	assert.NotNil(t, result.Release)
+// A helm that has begun to remove the record is not ended any more: if two callers remove one release, one of them has it
+// in its result.
+func TestUninstallLetsHelmRemoveTheRecord(t *testing.T) {
+	for name, reply := range map[string]helmtest.Reply{"it is removed": {}, "another was quicker": purged} {
+		t.Run(name, func(t *testing.T) {
+			fake := helmtest.New(t)
+			fake.SetRelease(webRelease)
+			synctest.Test(t, func(t *testing.T) {
+				looking, purging, gone := make(chan struct{}), make(chan struct{}), looks("")
+				h, commands := acting(t, fake, acts{"template": func(_ context.Context, c helmtest.Call) *helmtest.Reply {
+					if looking != nil {
+						close(looking)
+						looking = nil
+						<-purging
+					}
+					answer := gone(c)
+					return &answer
+				}})
+				others, began := h.host.run, looking
+				h.host.run = func(ctx context.Context, c process.Command) process.Result {
+					if c.Args[0] != "uninstall" {
+						return others(ctx, c)
+					}
+					c.Hear([]byte(awaits["Helm 4"]))
+					<-began
+					c.Hear([]byte(`level=DEBUG msg="purge requested" release=web` + "\n"))
+					close(purging)
+					select {
+					case <-ctx.Done():
+						t.Error("helm is ended")
+					case <-time.After(time.Hour):
+					}
+					fake.RemoveRelease("", "web")
+					result := process.Result{ExitCode: reply.Exit, Stderr: reply.Stderr}
+					if reply.Exit != 0 {
+						result.Err = errors.New("it failed")
+					}
+					return result
+				}
+				result, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+				require.NoError(t, err)
+				assert.Equal(t, reply.Exit == 0, result.Release != nil, *commands)
+			})
+		})
+	}
 }
 
 func TestUninstallThatWaitsIsCanceled(t *testing.T) {

@@ -122,7 +122,6 @@ type removal struct {
 	until   time.Time // when waiting for the objects ends
 	touched bool      // a try may have removed something
 	mine    bool      // a try may have removed the record
-	purges  bool      // helm said that it removes the record
 	closing bool      // the objects are gone, and a try removes the record
 	held    bool      // only the garbage collector holds what is left of them
 	// hooksDone: the hooks before the removal have run, and there are none behind it.
@@ -200,7 +199,7 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 	before, mine := r.touched, r.mine
 	r.touched = before || !errors.Is(err, ErrClusterUnreachable)
 	r.verify = r.touched
-	r.mine = mine || r.touched && (!errors.Is(err, errEnough) || r.purges)
+	r.mine = mine || r.touched && !errors.Is(err, errEnough)
 	var e *Error
 	said := ""
 	if errors.As(err, &e) {

@@ -16,10 +16,10 @@ import (
 
 // Why a helm that waits for the objects of a release is ended.
 var (
-	errEnough   = errors.New("need not go on")
-	errSeenGone = fmt.Errorf("%w: the objects are gone", errEnough)
-	errSeenHeld = fmt.Errorf("%w: only the garbage collector holds what is left", errEnough)
-	errTimeIsUp = fmt.Errorf("%w: objects still exist, and the time to wait for them is over", errEnough)
+	errEnough    = errors.New("need not go on")
+	errRemoved   = fmt.Errorf("%w: the objects are gone, and a second helm has removed the record", errEnough)
+	errOvertaken = fmt.Errorf("%w: the objects are gone, and somebody else has removed the record", errEnough)
+	errTimeIsUp  = fmt.Errorf("%w: objects still exist, and the time to wait for them is over", errEnough)
 )
 
 // pauseAfter is the pause before the next look: a twentieth of the time waited so far, so that a removal takes hardly
@@ -28,18 +28,13 @@ func pauseAfter(waited time.Duration) time.Duration {
 	return min(max(waited/20, 50*time.Millisecond), 3*time.Second)
 }
 
-// helm runs one uninstall. A helm that waits for the objects looks every two seconds, so we look beside it. When the
-// objects are gone helm is ended, with errEnough: all that is left to do is to remove the record, which is
-// "uninstalling".
+// helm runs one uninstall. A helm that waits for the objects looks every two seconds, and waits longer for what is held,
+// so we look beside it. When the objects are gone, a second helm removes the record, and the first is ended. If the
+// second fails, the first goes on.
 func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) {
 	beside := r.looksBeside()
-	opts, cascade := r.opts, "foreground"
-	opts.NoHooks = opts.NoHooks || r.hooksDone
-	if r.held {
-		cascade = "background" // frees what foreground deletion holds
-	}
 	inv := invocation{
-		args:    uninstallArgs(d, r.target, r.release, opts, cascade, beside || r.explain),
+		args:    uninstallArgs(d, r.target, r.release, r.opts, "foreground", beside || r.explain),
 		cluster: true, mutates: true, waits: r.waits, inherit: r.inherit,
 	}
 	if r.explain {
@@ -48,18 +43,19 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 	if !beside {
 		return r.h.run(ctx, inv)
 	}
-	ctx, endHelm := context.WithCancelCause(ctx)
+	first, endFirst := context.WithCancelCause(ctx)
 	looks, endLooks := context.WithCancel(ctx)
+	defer endLooks()
 	var looking sync.WaitGroup
 	var overdue *time.Timer
 	var purges atomic.Bool
 	end := func(why error) {
-		// Nobody would know which of two callers has removed the record.
-		if why != nil && !purges.Load() {
-			endHelm(why)
+		// Who has begun to remove the record ends that, so that one of two callers has the release in its result.
+		if !purges.Load() || why == errRemoved {
+			endFirst(why)
 		}
 	}
-	begun := false
+	begun, removed := false, false
 	inv.hears = func(line string) {
 		switch {
 		case helmtext.AwaitsDeletion(line) && !begun:
@@ -67,19 +63,31 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 			if limit, known := r.timeToWait(); known {
 				overdue = time.AfterFunc(limit, func() { end(errTimeIsUp) })
 			}
-			looking.Go(func() { end(r.lookUntilGone(looks)) })
+			looking.Go(func() {
+				cascade := r.lookUntilGone(looks)
+				if cascade == "" || purges.Load() {
+					return
+				}
+				if why := r.removeRecord(ctx, d, cascade); why != nil {
+					removed = why == errRemoved
+					end(why)
+				}
+			})
 		case helmtext.PurgesRecord(line):
 			purges.Store(true)
 			endLooks()
 		}
 	}
-	out, err := r.h.run(ctx, inv)
+	out, err := r.h.run(first, inv)
 	if overdue != nil {
 		overdue.Stop()
 	}
 	endLooks()
 	looking.Wait()
-	endHelm(nil)
+	endFirst(nil)
+	if removed {
+		return nil, nil
+	}
 	return out, err
 }
 
@@ -87,19 +95,18 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 // record while objects exist. That also counts for each hook before the wait: then it is not known when the wait begins.
 func (r *removal) timeToWait() (limit time.Duration, known bool) {
 	limit = cmp.Or(r.opts.Timeout, helmTimeout)
-	return limit - min(limit/5, 2*time.Second), r.opts.NoHooks || r.hooksDone || !r.rec.hasHook("pre-delete")
+	return limit - min(limit/5, 2*time.Second), r.opts.NoHooks || !r.rec.hasHook("pre-delete")
 }
 
-// looksBeside reports whether we can look beside helm. It is left to itself if the objects are not known; if
-// it has hooks to run behind its wait and must not run those before it again; and if the objects were seen
-// gone, when its own look is the second.
+// looksBeside reports whether to look beside helm, which is left to itself if the objects are not known, or if hooks run
+// behind its wait, which two helms must not run at once.
 func (r *removal) looksBeside() bool {
-	between := !r.opts.NoHooks && r.rec.hasHook("pre-delete") && r.rec.hasHook("post-delete")
-	return r.opts.Wait && !r.closing && !r.rec.Partial && !between
+	return r.opts.Wait && !r.rec.Partial && (r.opts.NoHooks || !r.rec.hasHook("post-delete"))
 }
 
-// lookUntilGone looks at the objects until helm need not go on, and says why; nil if ctx ended.
-func (r *removal) lookUntilGone(ctx context.Context) error {
+// lookUntilGone looks at the objects until they are gone, and says how the second helm deletes: in the background if
+// there still are custom resources that only the garbage collector holds, since that frees them. "" says that ctx ended.
+func (r *removal) lookUntilGone(ctx context.Context) (cascade string) {
 	objects := r.rec.inventory().objectsToGo("")
 	first := len(objects)
 	began := r.h.host.now()
@@ -110,10 +117,10 @@ func (r *removal) lookUntilGone(ctx context.Context) error {
 		if err == nil {
 			switch {
 			case len(seen.there) == 0:
-				return errSeenGone
+				return "foreground"
 			case !slices.ContainsFunc(seen.there, func(s sighting) bool { return !s.held || !s.owned }):
 				if seen.idle {
-					return errSeenHeld
+					return "background"
 				}
 				nextCount = 2 * waited // what they own takes its time
 			}
@@ -123,23 +130,33 @@ func (r *removal) lookUntilGone(ctx context.Context) error {
 		}
 		pause = pauseAfter(waited)
 	}
-	return nil
+	return ""
 }
 
-// lookForKept begins to look at what stays by design while helm removes the record, which changes none of it unless hooks
-// run. The look has ended when end returns.
-func (r *removal) lookForKept(ctx context.Context) (end func()) {
-	if !r.opts.NoHooks && !r.hooksDone && r.rec.hasHook("post-delete") || len(r.result.Remains) == 0 {
-		return func() {}
+// removeRecord lets a second helm remove the record, and looks meanwhile at what stays by design. It says why the first
+// helm need not go on; nil if it has to.
+func (r *removal) removeRecord(ctx context.Context, d helmtext.Dialect, cascade string) (why error) {
+	now, err := r.h.record(ctx, r.target, r.release, 0)
+	switch {
+	case errors.Is(err, ErrReleaseNotFound), err == nil && !now.same(r.rec) && !now.follows(r.rec):
+		return errOvertaken // the first helm could remove what is not its own
+	case err != nil, !now.same(r.rec):
+		return nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	kept, ended, objects := make(chan []Remain, 1), make(chan struct{}), r.result.Remains
-	go func() {
-		defer close(ended)
-		kept <- r.h.present(ctx, r.target, objects)
-	}()
-	r.kept = kept
-	return func() { cancel(); <-ended }
+	var looking sync.WaitGroup
+	looking.Go(func() { r.result.Remains = r.h.present(ctx, r.target, r.result.Remains) })
+	defer looking.Wait()
+	opts := r.opts
+	opts.NoHooks = true // those before the removal have run
+	_, err = r.h.run(ctx, invocation{
+		args:    uninstallArgs(d, r.target, r.release, opts, cascade, false),
+		cluster: true, mutates: true, inherit: r.inherit,
+	})
+	if err != nil {
+		return nil
+	}
+	r.checked = true
+	return errRemoved
 }
 
 // byLine passes on whole lines.

@@ -22,7 +22,7 @@ import (
 // so, it also counts what any custom resource in these namespaces owns of what makes pods. If one of the first objects
 // exists, and is not held, it does not ask for those behind them.
 var lookChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 8.0.0\n",
+	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 9.0.0\n",
 	"templates/there.yaml": `{{- define "seen" }}
   {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .found.metadata }}
   {{- $state := "staying" }}
@@ -62,7 +62,7 @@ data:
   {{- range (lookup $api $kind $namespace "").items }}
   {{- range .metadata.ownerReferences }}
   {{- $group := splitList "/" .apiVersion | first }}
-  {{- if and (contains "." $group) (not (hasSuffix ".k8s.io" $group)) }}owned {{ end }}
+  {{- if and (contains "." $group) (not (has $group $.Values.builtIn)) }}owned {{ end }}
   {{- end }}
   {{- end }}
   {{- end }}
@@ -125,7 +125,7 @@ func (h *Helm) sight(ctx context.Context, t target, release string, objects []Re
 	}
 	about := Values{"objects": refs, "release": release, "first": first}
 	if count {
-		about["count"] = true
+		about["count"], about["builtIn"] = true, builtIn
 	}
 	said, err := h.ask(ctx, t, about)
 	if err != nil {
@@ -155,9 +155,17 @@ func (h *Helm) sight(ctx context.Context, t target, release string, objects []Re
 	return all, nil
 }
 
-// isCustom reports whether an API group can only be that of custom resources.
+// isCustom reports whether an API group is that of custom resources.
 func isCustom(group string) bool {
-	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io")
+	return strings.Contains(group, ".") && !slices.Contains(builtIn, group)
+}
+
+// builtIn are the API groups of Kubernetes itself, of those with a dot.
+var builtIn = []string{
+	"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "authentication.k8s.io",
+	"authorization.k8s.io", "certificates.k8s.io", "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io",
+	"flowcontrol.apiserver.k8s.io", "internal.apiserver.k8s.io", "networking.k8s.io", "node.k8s.io",
+	"rbac.authorization.k8s.io", "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io",
 }
 
 // ask renders lookChart with the real cluster, and returns its answers by key.

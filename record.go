@@ -160,11 +160,6 @@ func (r *record) hasHook(event string) bool {
 	return slices.ContainsFunc(r.Hooks, func(t *hook) bool { return t.has(t.Events, event) })
 }
 
-// ranHooks reports whether the release has hooks for an event, and all of them ran and succeeded.
-func (r *record) ranHooks(event string) bool {
-	return r.hasHook(event) && !slices.ContainsFunc(r.Hooks, func(t *hook) bool { return t.has(t.Events, event) && t.Phase != "Succeeded" })
-}
-
 const crdKind = "CustomResourceDefinition"
 
 // chartCRDs is the content of the crds folders of a chart, which Helm creates first and never removes.

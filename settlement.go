@@ -26,7 +26,6 @@ const (
 	triedGone                     // an uninstall found no release
 	triedSkipped                  // an uninstall exited 0, but skipped objects
 	triedPurged                   // an uninstall failed, but then removed the record
-	triedEnded                    // an uninstall was ended when the objects were seen gone; the record stays
 	triedOverdue                  // an uninstall was ended at its time, with objects left; the record stays
 	endsOfTries
 )
@@ -58,7 +57,6 @@ const (
 	nextWait                   // look again in a while
 	nextFinish                 // the record is gone: remove the remaining objects
 	nextGone                   // fail: somebody removed the release; say what is left of it
-	nextClose                  // the objects are gone: another try removes the record
 	nextNoHooks                // another try without the delete hooks, if that may help; otherwise fail
 )
 
@@ -114,7 +112,6 @@ var settleUninstall = settlement{
 	triedOK:          {foundNothing: nextDone},
 	triedSkipped:     {foundNothing: nextFinish},
 	triedGone:        {foundNothing: nextFinish},
-	triedEnded:       {foundNothing: nextClose},
 	triedOverdue:     {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextFail, foundUnknown: nextFail},
 	triedUnreachable: {foundUnknown: nextAgain},
 	triedLost:        {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextAgain, foundUnknown: nextAgain},

@@ -21,7 +21,7 @@ var (
 		triedOK: "exit 0", triedTaken: "name taken", triedUnreachable: "cluster unreachable", triedLost: "lost",
 		triedNotReady: "not ready", triedRefused: "refused", triedStopped: "stopped",
 		triedGone: "no release", triedSkipped: "objects passed over", triedPurged: "the record removed all the same",
-		triedEnded: "ended when the objects were gone", triedOverdue: "ended at its time",
+		triedOverdue: "ended at its time",
 	}
 	nameOfFound = map[found]string{
 		foundNothing: "nothing", foundDeployed: "deployed", foundFailed: "failed", foundDead: "left by a dead helm",
@@ -31,7 +31,6 @@ var (
 		nextDone: "success", nextAgain: "try again", nextClearAgain: "remove it and try again", nextClearFail: "say why, remove it, fail",
 		nextFail: "fail", nextTaken: "fail, the name is taken", nextWait: "wait",
 		nextGone: "fail, somebody removed it", nextFinish: "bring the objects to an end", nextNoHooks: "try without hooks, or fail",
-		nextClose: "remove the record",
 	}
 )
 
@@ -173,7 +172,6 @@ func TestSettlementOfRollbackAndUninstall(t *testing.T) {
 		{"rollback", &settleRollback, []tried{triedStopped}, foundDead, nextClearFail, "a pending revision blocks every change"},
 
 		{"uninstall", &settleUninstall, []tried{triedOK}, foundNothing, nextDone, "helm was content"},
-		{"uninstall", &settleUninstall, []tried{triedEnded}, foundNothing, nextClose, "the record stays until the objects are gone, and no longer"},
 		{"uninstall", &settleUninstall, []tried{triedOverdue}, foundFailed, nextFail, "the next call goes on"},
 		{"uninstall", &settleUninstall, []tried{triedOverdue}, foundUnknown, nextFail, "nobody can say what there is"},
 		{"uninstall", &settleUninstall, []tried{triedOverdue}, foundNothing, nextFinish, "somebody has removed the record"},

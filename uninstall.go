@@ -47,8 +47,8 @@ type UninstallResult struct {
 
 // Uninstall removes a release. Starts two helm processes: one reads the record, to know the objects
 // of the release, one removes it; and one more to look, if the chart leaves objects by design. With Wait it also
-// starts one for each look at objects that take a while to go, at growing pauses, and then two to read the record
-// again and remove it.
+// starts one for each look at objects that take a while to go, at growing pauses, and when they are gone two to read
+// the record again and remove it.
 //
 // After a lost connection it tries again, and then "not found" is a success. It finishes what an
 // earlier, killed uninstall left half removed. It waits for a running install or upgrade of this
@@ -121,17 +121,11 @@ type removal struct {
 	result  *UninstallResult
 	until   time.Time // when waiting for the objects ends
 	touched bool      // a try may have removed something
-	mine    bool      // a try may have removed the record
-	closing bool      // the objects are gone, and a try removes the record
-	held    bool      // only the garbage collector holds what is left of them
-	// hooksDone: the hooks before the removal have run, and there are none behind it.
-	hooksDone bool
-	// kept, if not nil, gets which of result.Remains exist.
-	kept    chan []Remain
-	failing bool     // a try has failed, which may have run the delete hooks
-	explain bool     // ask why objects were not deleted, which helm prints only with --debug
-	late    []Remain // what a dead helm may have requested, and did not exist yet
-	last    error    // of the last try
+	checked bool      // result.Remains are those that exist
+	failing bool      // a try has failed, which may have run the delete hooks
+	explain bool      // ask why objects were not deleted, which helm prints only with --debug
+	late    []Remain  // what a dead helm may have requested, and did not exist yet
+	last    error     // of the last try
 }
 
 // carryOut uninstalls a release whose record has been read.
@@ -142,7 +136,6 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 	}
 	r.h, r.until = h, h.host.now().Add(cmp.Or(r.opts.Timeout, helmTimeout))
 	r.of(rec)
-	r.hooksDone = rec.Status == StatusUninstalling && rec.ranHooks("pre-delete") && !rec.hasHook("post-delete")
 	if r.cutShort || rec.Status.Pending() && !r.ownOnly {
 		r.late = r.onItsWay(ctx)
 	}
@@ -156,11 +149,6 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 			next, err = nextNoHooks, lastError(ctx, err)
 		}
 		switch {
-		case next == nextClose:
-			r.closing, r.hooksDone = true, r.rec.hasHook("pre-delete")
-			r.of(r.rec)
-			defer r.lookForKept(ctx)()
-			continue
 		case next == nextDone:
 			return r.done(ctx)
 		case next == nextFinish && err == nil:
@@ -184,7 +172,7 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 
 // of sets the record that is to be removed.
 func (r *removal) of(rec *record) {
-	r.rec, r.kept = rec, nil
+	r.rec, r.checked = rec, false
 	r.result = &UninstallResult{Release: rec.release(), Remains: rec.inventory().keptByDesign(r.opts.NoHooks, r.failing)}
 }
 
@@ -196,10 +184,9 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 		}
 	}
 	out, err := r.helm(ctx, d)
-	before, mine := r.touched, r.mine
+	before := r.touched
 	r.touched = before || !errors.Is(err, ErrClusterUnreachable)
 	r.verify = r.touched
-	r.mine = mine || r.touched && !errors.Is(err, errEnough)
 	var e *Error
 	said := ""
 	if errors.As(err, &e) {
@@ -209,16 +196,16 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 	case errors.Is(err, errTimeIsUp):
 		r.last = errTimeIsUp
 		return triedOverdue, r.last
-	case errors.Is(err, errEnough):
-		r.held = errors.Is(err, errSeenHeld)
-		return triedEnded, nil
+	case errors.Is(err, errOvertaken):
+		r.result.Release = nil
+		return triedGone, nil
 	case err == nil && helmtext.SkippedObjects(string(out)):
 		r.last = nil
 		return triedSkipped, nil
 	case err == nil:
 		return triedOK, nil
 	case errors.Is(err, ErrReleaseNotFound), before && helmtext.AlreadyDeleted(said):
-		if !mine {
+		if !before {
 			r.result.Release = nil
 		}
 		return triedGone, nil
@@ -240,16 +227,14 @@ func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err erro
 	switch {
 	case err == nil && !r.ownOnly && now.follows(r.rec):
 		r.of(now) // upgraded, but still to be removed
-		r.closing, r.held, r.hooksDone = false, false, false
 		return triedOK, false, nil
 	case err == nil && now.same(r.rec):
 		return triedOK, false, nil
+	case errors.Is(err, ErrReleaseNotFound) && r.touched:
+		return triedGone, true, nil
 	case err == nil, errors.Is(err, ErrReleaseNotFound):
-		if !r.mine {
+		if !r.touched {
 			r.result.Release = nil
-		}
-		if err != nil && r.touched {
-			return triedGone, true, nil
 		}
 		return triedOK, true, nil
 	}
@@ -316,9 +301,7 @@ func (r *removal) finish(ctx context.Context) (*UninstallResult, error) {
 // done ends a removal that succeeded, with a look for what arrives late.
 func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
 	late, err := r.sweepLate(ctx)
-	if r.kept != nil {
-		r.result.Remains = <-r.kept
-	} else {
+	if !r.checked {
 		r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
 	}
 	if len(late) == 0 {

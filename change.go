@@ -238,7 +238,9 @@ func (c *change) try(ctx context.Context) error {
 	limits, asNow := c.h.rendering(), *c
 	limits.MoreCPUTime = asNow.recorded
 	inv := invocation{args: a, cluster: true, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
-	defer c.h.watch(ctx, c.op, c.opts)()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	defer c.watch(ctx, giveUp)()
 	inv.args = append(inv.args, "--", c.op.release, c.chart.Path)
 	_, err := c.h.run(ctx, inv)
 	return err
@@ -353,8 +355,8 @@ func (c *change) ready(ctx context.Context, tried error) bool {
 	if !errors.As(tried, &e) || !helmtext.SawNothing(e.Stderr) {
 		return false
 	}
-	objects, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
-	p := progressOf(objects)
+	seen, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
+	p := progressOf(seen.objects)
 	return err == nil && p.Total > 0 && p.Ready == p.Total && p.Blocker == nil
 }
 
@@ -378,25 +380,6 @@ func (c *change) withRemains(ctx context.Context, e *ReleaseError) *ReleaseError
 	}
 	e.Remains = distinct(append(e.Remains, c.h.present(ctx, c.op.target, left)...))
 	return e
-}
-
-// whyFailed is the failure of a change that has a record, with what keeps the release from being
-// ready.
-func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err error) *ReleaseError {
-	failed := c.failure(nil, rec, err)
-	switch how {
-	case triedNotReady:
-		failed.Kind = ErrNotReady
-		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
-	case triedStopped:
-		if c.opts.Wait || c.opts.WaitForJobs {
-			// Most of the grace period is for the clean-up.
-			brief, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/5)
-			defer cancel()
-			failed.Blockers = c.h.blockers(brief, c.op.target, rec)
-		}
-	}
-	return failed
 }
 
 // leftBehind lists what an install may have left: the objects of its record, or of the rendered

@@ -58,7 +58,8 @@ type ChartOptions struct {
 	// Version is a version or a constraint; "" is the latest stable one. A version in the address
 	// means the same.
 	Version string
-	// Refresh contacts the source again, even for an exact version that is in the cache.
+	// Refresh contacts the source again, even for an exact version that is in the cache. The index of a repository is
+	// fetched whole; from a registry only what has changed is pulled.
 	Refresh bool
 	Source  SourceOptions
 }
@@ -86,7 +87,8 @@ type Chart struct {
 // Fetch downloads a chart from any address (see Chart2Info for the forms). A repository that is not
 // known yet is added. An exact version that is in the cache starts no helm process. Otherwise one
 // process pulls it; before that, another one fetches the repository's index if the version is open
-// or is not in the local index. Callers who ask for the same thing at the same time, in any process
+// or is not in the local index. Neither starts if the source says, when asked, that nothing has
+// changed since then. Callers who ask for the same thing at the same time, in any process
 // with the same Home, share one refresh and one pull.
 //
 // Before anything else sees the archive, it must match the digest that the index gives, and be a
@@ -95,7 +97,11 @@ type Chart struct {
 // Errors: ErrInvalidArgument, ErrRepoNotFound, ErrUnauthorized, ErrChartNotFound, ErrBadChart,
 // ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
-	ch, err := h.store.Fetch(ctx, address, fetch.Options{Version: opts.Version, Refresh: opts.Refresh, Source: fetch.Source(opts.Source)})
+	return h.fetch(ctx, address, fetch.Options{Version: opts.Version, Refresh: opts.Refresh, Source: fetch.Source(opts.Source)})
+}
+
+func (h *Helm) fetch(ctx context.Context, address string, opts fetch.Options) (*Chart, error) {
+	ch, err := h.store.Fetch(ctx, address, opts)
 	if err != nil {
 		return nil, err
 	}

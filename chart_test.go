@@ -116,6 +116,9 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 	update401 := "Error: failed to update the following repositories: [" + repoAddress + "]\nHang tight while we grab the latest from your chart repositories...\n" +
 		"...Unable to get an update from the \"" + named + "\" chart repository (" + repoAddress + "):\n\tfailed to fetch " + repoAddress + "/index.yaml : 401 Unauthorized\n"
 	add403 := "Error: looks like \"" + repoAddress + "\" is not a valid chart repository or cannot be reached: failed to fetch " + repoAddress + "/index.yaml : 403 Forbidden\n"
+	const noIndex = "failed to fetch " + repoAddress + "/index.yaml : 404 Not Found"
+	add404 := "Error: looks like \"" + repoAddress + "\" is not a valid chart repository or cannot be reached: " + noIndex + "\n"
+	const noTLS = "Get \"https://127.0.0.1:8080/charts/index.yaml\": tls: first record does not look like a TLS handshake"
 	const oci401 = `Error: GET "https://127.0.0.1:1/v2/web/manifests/1.0.0": response status code 401: unauthorized: authentication required`
 	const pull401 = "Error: failed to fetch http://127.0.0.1:8080/web.tgz : 401 Unauthorized"
 	for _, test := range []struct {
@@ -123,10 +126,12 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 		kind                   error
 		want                   string
 	}{
-		{"repo add", no, repoAddress + "/web", nil, "helm repo add " + repoAddress + ": it says no"},
-		{"repo add", add403, repoAddress + "/web", ErrUnauthorized, "helm repo add " + repoAddress + ": failed to fetch " + repoAddress + "/index.yaml : 403 Forbidden (give AddRepo a user name and password, or a token)"},
-		{"repo update", no, repoAddress + "/web", ErrRepoNotFound, "helm repo update " + repoAddress + ": it says no"},
-		{"repo update", update401, repoAddress + "/web", ErrUnauthorized, "helm repo update " + repoAddress + ": failed to fetch " + repoAddress + "/index.yaml : 401 Unauthorized (give AddRepo a user name and password, or a token)"},
+		{"repo add", no, repoAddress + "/web", nil, "repository " + repoAddress + ": it says no"},
+		{"repo add", add403, repoAddress + "/web", ErrUnauthorized, "repository " + repoAddress + ": failed to fetch " + repoAddress + "/index.yaml : 403 Forbidden (give AddRepo a user name and password, or a token)"},
+		{"repo add", add404, repoAddress + "/web", ErrRepoNotFound, "repository " + repoAddress + ": " + noIndex + ` (there is no index.yaml: the repository is what stands before the last "/" in the address of a chart)`},
+		{"repo add", "Error: " + noTLS, "https://127.0.0.1:8080/charts/web", nil, "repository https://127.0.0.1:8080/charts: " + noTLS + " (the server speaks http: write http:// if you trust the network to it)"},
+		{"repo update", no, repoAddress + "/web", ErrRepoNotFound, "repository " + repoAddress + ": it says no"},
+		{"repo update", update401, repoAddress + "/web", ErrUnauthorized, "repository " + repoAddress + ": failed to fetch " + repoAddress + "/index.yaml : 401 Unauthorized (give AddRepo a user name and password, or a token)"},
 		{"pull", no, repoAddress + "/web", ErrRepoNotFound, "helm pull " + repoAddress + "/web 1.0.0: it says no"},
 		{"pull", no, "http://127.0.0.1:8080/web.tgz?token=secret", ErrRepoNotFound, "helm pull http://127.0.0.1:8080/web.tgz?***: it says no"},
 		{"pull", pull401, "http://127.0.0.1:8080/web.tgz", ErrUnauthorized, "helm pull http://127.0.0.1:8080/web.tgz: failed to fetch http://127.0.0.1:8080/web.tgz : 401 Unauthorized (put a user name and password into the URL of the archive)"},
@@ -158,7 +163,7 @@ func TestFetchErrorsNameTheAddress(t *testing.T) {
 	require.NoError(t, err)
 	fake.On("repo update", helmtest.Reply{Stderr: no, Exit: 1})
 	_, err = h.Fetch(t.Context(), name+"/web", ChartOptions{})
-	assert.EqualError(t, err, "helm repo update mine: it says no")
+	assert.EqualError(t, err, "repository mine: it says no")
 }
 
 // The cache does not serve the archives of one name to another: they can have different

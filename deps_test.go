@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // A program that imports this package compiles neither Kubernetes nor Helm. The tests of this
@@ -35,13 +37,21 @@ var thirdParty = map[string][]string{
 	},
 	"chart":             {"github.com/Masterminds/semver/v3"},
 	"internal/argument": {"github.com/Masterminds/semver/v3"},
-	"internal/fetch":    {"github.com/Masterminds/semver/v3", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml"},
+	"internal/fetch": {
+		"github.com/Masterminds/semver/v3", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml",
+		"oras.land/oras-go/v2/registry/remote", "oras.land/oras-go/v2/registry/remote/auth", "oras.land/oras-go/v2/registry/remote/credentials",
+	},
 	"internal/filelock": {"golang.org/x/sys/unix"},
 	"internal/process":  {"golang.org/x/sys/unix"},
 	"internal/safeyaml": {"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
 	"internal/yamlfast": {"go.yaml.in/yaml/v3"},
-	"manifest":          {"github.com/distribution/reference", "go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
+	"manifest":          {"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml"},
 	"plan":              {"github.com/Masterminds/semver/v3", "sigs.k8s.io/yaml"},
+}
+
+// Patterns are compiled when they are used, so a wrong one would be found late.
+func TestPatterns(t *testing.T) {
+	assert.Greater(t, pattern.CompileAll(), 50)
 }
 
 // forTests are the prefixes of packages that are for tests and builds, and are on no floor.

@@ -65,6 +65,13 @@ func newEnvironments(program []string, cfg Config, home string) environments {
 	}
 }
 
+// decideRenders are the variables that can change what helm renders without a cluster: where it looks for a namespace, and
+// what Go and templates make of times.
+var decideRenders = []string{"HELM_*", "KUBE*", "POD_NAMESPACE", "HOME", "TZ", "ZONEINFO", "GODEBUG"}
+
+// deciding are those that a helm gets which talks to no cluster.
+func (e environments) deciding() []string { return passed(e.local, decideRenders) }
+
 // checkEnvironment refuses names and values of variables that are none.
 func checkEnvironment(cfg Config) error {
 	for _, name := range sortedKeys(cfg.Env) {
@@ -99,12 +106,18 @@ func assignments(variables map[string]string, without []string) []string {
 	return all
 }
 
+// foldsVariables says that the system compares the names of variables without regard to case.
+var foldsVariables = runtime.GOOS == "windows"
+
 // listed reports whether a list has the name of a variable.
 func listed(name string, list []string) bool {
-	if runtime.GOOS == "windows" {
-		name = strings.ToUpper(name) // as the system compares them
+	if foldsVariables {
+		name = strings.ToUpper(name)
 	}
 	return slices.ContainsFunc(list, func(entry string) bool {
+		if foldsVariables {
+			entry = strings.ToUpper(entry)
+		}
 		prefix, any := strings.CutSuffix(entry, "*")
 		return name == entry || any && strings.HasPrefix(name, prefix)
 	})

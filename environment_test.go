@@ -130,6 +130,25 @@ func TestConfiguredEnvironment(t *testing.T) {
 	assert.Equal(t, "memory", calls[1].Env["HELM_DRIVER"])
 }
 
+// Where the system takes names of variables without regard to case, the lists do too.
+func TestEnvironmentFoldsNames(t *testing.T) {
+	before := foldsVariables
+	t.Cleanup(func() { foldsVariables = before })
+	foldsVariables = true
+	env := newEnvironments([]string{"Path=p", "MyLogin=" + canary, "Team_Token=" + canary, "Other=o"}, Config{
+		PassEnv: []string{"MyLogin", "team_*"}, Env: map[string]string{"mylogin": canary, "TEAM_key": canary, "Aws_Profile": canary, "Editor": "ed"},
+	}, t.TempDir())
+	for _, variable := range []string{"Path=p", "Editor=ed"} {
+		assert.Contains(t, env.local, variable)
+		assert.Contains(t, env.cluster, variable)
+	}
+	for _, name := range []string{"MyLogin", "Team_Token", "mylogin", "TEAM_key", "Aws_Profile"} {
+		assert.NotContains(t, env.local, name+"="+canary)
+		assert.Contains(t, env.cluster, name+"="+canary)
+	}
+	assert.NotContains(t, env.cluster, "Other=o")
+}
+
 // In a UserHome helm gets all that the user has.
 func TestEnvironmentOfTheUser(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,7 @@ type Error struct {
 	Signal   string   // the signal that ended helm, "" when it exited by itself
 	Stderr   string   // the end of helm's stderr, without secrets; printable
 
+	task      string // what the process was for, if its command does not say it
 	subject   string // what the process was about, if its first positional does not say it
 	kind      error  // a sentinel of this package
 	cause     error  // why helm was stopped or could not be started
@@ -94,29 +96,33 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("helm")
+	text := cmp.Or(e.task, e.command()) + ": " + e.why()
+	if e.advice != "" {
+		text += " (" + e.advice + ")"
+	}
+	return text
+}
+
+// command is the command of the process, and what it was about.
+func (e *Error) command() string {
+	words := []string{"helm"}
 	for _, word := range e.Args {
 		if strings.HasPrefix(word, "-") {
 			break
 		}
-		b.WriteString(" " + word)
+		words = append(words, word)
 	}
 	if at := slices.Index(e.Args, "--"); e.subject != "" {
-		b.WriteString(" " + e.subject)
+		words = append(words, e.subject)
 	} else if at > 0 && at+1 < len(e.Args) {
-		b.WriteString(" " + e.Args[at+1])
+		words = append(words, e.Args[at+1])
 	}
-	b.WriteString(": " + e.why())
-	if e.advice != "" {
-		b.WriteString(" (" + e.advice + ")")
-	}
-	return b.String()
+	return strings.Join(words, " ")
 }
 
 // why is what ended the process, and what helm said about it.
 func (e *Error) why() string {
-	said := helmtext.Reason(e.Stderr)
+	said := helmtext.Reason(e.Stderr, slices.ContainsFunc(e.Args, isDryRun))
 	if e.cause != nil && strings.HasSuffix(said, context.Canceled.Error()) {
 		said = "" // that is our signal, in helm's words
 	}
@@ -138,6 +144,9 @@ func (e *Error) why() string {
 	}
 	return why
 }
+
+// isDryRun reports the flag of a helm that changes nothing.
+func isDryRun(arg string) bool { return strings.HasPrefix(arg, "--dry-run") }
 
 // Unwrap gives the kind and the cause.
 func (e *Error) Unwrap() []error {

@@ -33,8 +33,9 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, finding := range plan.Check(policy.Tenant(policy.TenantOptions{Registries: []string{"registry.example"}})) {
-		log.Fatal(finding) // of any object or hook: rule, object, path and what is wrong
+	findings := plan.Check(policy.Tenant(policy.TenantOptions{Registries: []string{"registry.example"}}))
+	if len(findings) > 0 {
+		log.Fatalf("refused: %q", findings) // of any object or hook: rule, object, path and what is wrong
 	}
 
 	_, err = helm.Apply(ctx, plan, helmexec.ApplyOptions{ // exactly what was checked
@@ -58,7 +59,10 @@ func Example() {
 		log.Fatal(err)
 	}
 	for _, r := range removed {
-		log.Printf("%s is removed; Helm leaves %v", r.Release.Name, r.Remains)
+		log.Print(r.Release.Name, " is removed")
+		for _, left := range r.Remains {
+			log.Print("Helm leaves ", left)
+		}
 	}
 }
 

@@ -55,6 +55,7 @@ type invocation struct {
 	starts func() // called when helm is about to start, after the wait for its turn
 	// subject replaces the first positional in errors, if that is a name that we made up.
 	subject string
+	task    string       // what helm runs for, in words: replaces its command in errors, if that is ours and not the caller's
 	via     *fetch.Relay // between helm and a repository
 	login   fetch.Login  // how the credentials for its source are used
 
@@ -161,7 +162,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 func (inv invocation) failure(ctx context.Context, result process.Result, shown []string, safe func(string) string) *Error {
 	e := &Error{
 		Args: shown, ExitCode: result.ExitCode, Signal: result.Signal,
-		Stderr: safe(result.Stderr), subject: redact.Abridged(safe(inv.subject)),
+		Stderr: safe(result.Stderr), subject: redact.Abridged(safe(inv.subject)), task: redact.Abridged(safe(inv.task)),
 	}
 	if inv.hears != nil {
 		e.Stderr = helmtext.WithoutLog(e.Stderr, maxStderr)
@@ -233,7 +234,13 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
 }
 
-func contextError(ctx context.Context) error { return errdef.ContextError(ctx) }
+// contextError is the end of ctx as an error; it says that the caller's context has ended unless we ended this one.
+func contextError(ctx context.Context) error {
+	if cause := context.Cause(ctx); isHopeless(cause) {
+		return cause
+	}
+	return errdef.ContextError(ctx)
+}
 
 // args collects flags in a fixed order, each as one word, so that no value is read as a flag.
 type args []string
@@ -276,7 +283,10 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 	h := s.h
 	inv := invocation{
 		args: call.Args, env: call.Env, stdin: call.Stdin, secrets: call.Secrets, subject: call.Subject,
-		via: call.Via, login: call.Login, reports: call.Reports,
+		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr,
+	}
+	if call.Args[0] == "repo" && call.Subject != "" {
+		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"
 	}
 	if call.Dir == "" {
 		return h.run(ctx, inv)

@@ -112,7 +112,7 @@ func TestRetryKeepsTheLastError(t *testing.T) {
 	h, fake := withFake(t, Config{Retry: Retry{Tries: 2}})
 	fake.On("repo add", refused, helmtest.Reply{Stderr: "Error: unexpected EOF\n", Exit: 1})
 	_, err := h.AddRepo(t.Context(), "http://charts.example", RepoOptions{})
-	assert.EqualError(t, err, "helm repo add http://charts.example: unexpected EOF")
+	assert.EqualError(t, err, "repository http://charts.example: unexpected EOF")
 }
 
 func transientError(text string) *Error {

@@ -3,8 +3,10 @@ package helmexec
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -19,7 +21,9 @@ import (
 	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/fetch"
+	"github.com/sut-bench/helmexec/internal/filelock"
 	"github.com/sut-bench/helmexec/internal/home"
+	"github.com/sut-bench/helmexec/internal/process"
 )
 
 // UserHome as Config.Home makes helm use its own folders: the user's repositories, registry
@@ -67,8 +71,15 @@ type Config struct {
 	// charts.
 	Limits Limits
 	// RememberRenders is how many bytes of rendered manifests Inspect, Chart2Images and Chart2GPUs
-	// keep, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none.
+	// keep in memory, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none,
+	// and then none is kept in the home either.
 	RememberRenders int64
+	// KeepRenders is how many bytes of these manifests are kept in the home, in the folder renders, so that other
+	// processes do not render the same again. 0 is 256 MiB, -1 none. Only charts in the cache of the home count,
+	// without FromCluster and Transform. A manifest can contain secrets: those of the values, and those that the chart
+	// makes up. The files have mode 0600 and stay until more recently used ones need the room, or until somebody
+	// removes the folder, which is safe at any time.
+	KeepRenders int64
 	// Logger gets one line for each helm process: arguments without secrets, duration, exit code.
 	// Nil logs nothing.
 	Logger *slog.Logger
@@ -89,9 +100,11 @@ type Helm struct {
 
 	store *fetch.Store // repositories and archives, in the home
 
-	version  once[Version]
+	version  once[identified]
+	versions *home.Kept        // of binaries, by their identities
 	oldest   []*semver.Version // of Config.MinVersion, ascending
 	renders  renderMemory
+	kept     *home.Kept // manifests
 	clusters clusterMemory
 }
 
@@ -135,7 +148,7 @@ func New(cfg Config) (*Helm, error) {
 		binary:  binary,
 		slots:   make(chan struct{}, cfg.MaxProcesses),
 		waiting: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
-		version: newOnce[Version](),
+		version: newOnce[identified](),
 		oldest:  oldest,
 
 		maxStdout: maxStdout,
@@ -149,6 +162,8 @@ func New(cfg Config) (*Helm, error) {
 	if h.home, err = home.Open(dir); err != nil {
 		return nil, err
 	}
+	h.versions = h.home.Kept("versions", home.Bound{Bytes: 64 << 10, Entries: 100})
+	h.kept = h.home.Kept("renders", home.Bound{Bytes: cmp.Or(cfg.KeepRenders, 256<<20), Entries: 4000})
 	h.store = fetch.New(fetch.Config{
 		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env,
 		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache},
@@ -188,9 +203,14 @@ func lookBinary(name string) (string, error) {
 	if err == nil {
 		path, err = filepath.Abs(path)
 	}
-	if err != nil {
+	isPath := strings.ContainsRune(name, filepath.Separator)
+	switch {
+	case err == nil:
+	case isPath && !errors.Is(err, exec.ErrNotFound) && !errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%w: %q is not executable: %w; set Config.Binary to a helm that is", ErrHelmNotFound, name, errors.Unwrap(err))
+	default:
 		where := "at that path"
-		if !strings.ContainsRune(name, filepath.Separator) {
+		if !isPath {
 			where = "on PATH=" + os.Getenv("PATH")
 		}
 		return "", fmt.Errorf("%w: looked for %q %s: %w; install Helm 3.14 or later, or set Config.Binary", ErrHelmNotFound, name, where, errors.Unwrap(err))
@@ -225,6 +245,20 @@ func (t target) flags() []string {
 	a.str("--kubeconfig", t.kubeconfig)
 	a.str("--kube-context", t.context)
 	return a
+}
+
+// where names the cluster as the caller did, "" if helm chooses it.
+func (t target) where() string {
+	var by []string
+	for _, given := range []struct{ what, name string }{{"kubeconfig", t.kubeconfig}, {"context", t.context}} {
+		if given.name != "" {
+			by = append(by, given.what+" "+given.name)
+		}
+	}
+	if len(by) == 0 {
+		return ""
+	}
+	return " of " + strings.Join(by, ", ")
 }
 
 func (t target) String() string {
@@ -265,3 +299,47 @@ func validateTarget(namespace, kubeconfig, kubeContext string) error {
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// host is the part of the machine that an outcome depends on: what runs helm, the clock, the name,
+// unique ids, and the locks that others on the machine see. A test can have several hosts in one
+// process. Files are in Config.Home.
+type host struct {
+	run      func(context.Context, process.Command) process.Result
+	now      func() time.Time
+	name     func() string
+	newID    func() string
+	takeLock func(ctx context.Context, file string, mode filelock.Mode) (lock, error)
+	tryLock  func(file string, mode filelock.Mode) (lock, error)
+}
+
+// lock is a held lock.
+type lock interface {
+	Path() string
+	Inherited() []*os.File // the lock is held as long as a helm has them open
+	Release()
+}
+
+// thisHost is the real host.
+func thisHost() host {
+	return host{
+		run: process.Run,
+		now: time.Now,
+		name: func() string {
+			name, _ := os.Hostname()
+			return name
+		},
+		newID: rand.Text,
+		takeLock: func(ctx context.Context, file string, mode filelock.Mode) (lock, error) {
+			return held(filelock.Take(ctx, file, mode))
+		},
+		tryLock: func(file string, mode filelock.Mode) (lock, error) { return held(filelock.Try(file, mode)) },
+	}
+}
+
+// held avoids a non-nil interface around a nil lock.
+func held(l *filelock.Lock, err error) (lock, error) {
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}

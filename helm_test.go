@@ -33,7 +33,8 @@ func TestNewFindsTheBinary(t *testing.T) {
 		{"nowhere on PATH", "", empty, []string{`"helm"`, "on PATH=" + empty}},
 		{"another name nowhere on PATH", "helm-9", dir, []string{`"helm-9"`, "on PATH=" + dir}},
 		{"nothing at the path", empty + "/helm", dir, []string{empty + "/helm", "at that path"}},
-		{"a file that cannot be executed", notExecutable, dir, []string{notExecutable, "permission denied"}},
+		{"a file that cannot be executed", notExecutable, dir, []string{notExecutable + `" is not executable: permission denied`}},
+		{"a folder", empty, dir, []string{empty + `" is not executable: is a directory`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("PATH", test.path)

@@ -1,15 +1,20 @@
 package helmexec
 
 import (
+	"bytes"
 	"cmp"
 	"container/list"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/sut-bench/helmexec/internal/binary"
+	"github.com/sut-bench/helmexec/internal/fetch"
 )
 
 // InspectOptions is for Inspect.
@@ -37,11 +42,12 @@ type Inspection struct {
 // Errors: as Template; if a document of the manifest is bad, the result of the others and one error
 // for the document; the context's, also if it ends while the manifest is read.
 func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (*Inspection, error) {
-	ch, m, err := h.rendered(ctx, chart, opts.Render)
+	ch, m, err := h.rendered(ctx, chart, opts.Render, false)
 	if err != nil {
 		return nil, err
 	}
-	in := &Inspection{Info: ch.info(), Manifest: m, Objects: map[string][]ObjectRef{}}
+	// A copy, because the caller may change it.
+	in := &Inspection{Info: ch.info(), Manifest: bytes.Clone(m), Objects: map[string][]ObjectRef{}}
 	var errs [3]error
 	in.Report, errs[0] = m.ImageReportContext(ctx, opts.Images)
 	in.Images, _ = m.ImagesContext(ctx, opts.Images) // the error is that of the report
@@ -91,35 +97,99 @@ func oncePerDocument(errs []error) error {
 	return errors.Join(all...)
 }
 
-// rendered resolves a chart and renders it, or returns the remembered render.
-func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions) (*Chart, Manifest, error) {
+// rendered resolves a chart and renders it, or returns the remembered render, which nobody may change. With described the
+// chart may have no Values.
+func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions, described bool) (*Chart, Manifest, error) {
 	inv, err := h.templateInvocation(ctx, opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	ch, err := h.Fetch(ctx, chart, ChartOptions{Version: opts.Version, Source: opts.Source})
+	source := fetch.Options{Version: opts.Version, Source: fetch.Source(opts.Source), Described: described}
+	ch, err := h.fetch(ctx, chart, source)
 	if err != nil {
 		return nil, nil, err
 	}
+	render := func() (m Manifest, err error) {
+		if described && !h.store.IsIntact(ch.Path, ch.Digest) {
+			source.Described = false // so that it is pulled again
+			if ch, err = h.fetch(ctx, chart, source); err != nil {
+				return nil, err
+			}
+		}
+		return h.render(ctx, ch, inv, opts)
+	}
 	// A folder can change, and so can a cluster.
 	if ch.Digest == "" || opts.FromCluster || opts.Transform != nil || h.renders.limit <= 0 {
-		m, err := h.render(ctx, ch, inv, opts)
+		m, err := render()
 		return ch, m, err
 	}
-	key := sha256.Sum256([]byte(strings.Join(append(inv.args, ch.Digest, opts.ReleaseName, string(inv.stdin)), "\x00")))
-	leave, err := h.home.Turn(ctx, "render "+hex.EncodeToString(key[:]))
+	helm, err := h.identified(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, shared := h.renderKey(helm, ch, inv, opts), h.isShared(helm, ch, opts)
+	if m, ok := h.remembered(key, shared); ok {
+		return ch, m, nil
+	}
+	leave, err := h.renderTurn(ctx, key, shared)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer leave()
-	if m, ok := h.renders.get(key); ok {
-		return ch, m, nil
+	if m, ok := h.remembered(key, shared); ok {
+		return ch, m, nil // somebody rendered it while we waited
 	}
-	m, err := h.render(ctx, ch, inv, opts)
-	if err == nil {
+	m, err := render()
+	if err == nil && h.renderKey(helm, ch, inv, opts) == key { // the same chart still
 		h.renders.put(key, m)
+		if shared && h.isShared(helm, ch, opts) { // by the same helm
+			h.kept.Put(key, m)
+		}
 	}
 	return ch, m, err
+}
+
+// renderKey is the digest of everything that decides what a chart renders to.
+func (h *Helm) renderKey(helm identified, ch *Chart, inv invocation, opts TemplateOptions) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q", helm.Text, h.env.deciding(), ch.Digest, inv.args, opts.ReleaseName, inv.stdin))
+	return hex.EncodeToString(sum[:])
+}
+
+// isShared reports whether every process that uses this home renders the same under the same key: the file of helm is
+// still the one that told its version, the chart cannot change, and nothing else that can change decides.
+func (h *Helm) isShared(helm identified, ch *Chart, opts TemplateOptions) bool {
+	switch {
+	case h.cfg.KeepRenders < 0, helm.identity == "", helm.identity != binary.Identity(h.binary), !h.store.Owns(ch.Path, ch.Digest):
+		return false
+	case cmp.Or(opts.Namespace, h.cfg.Namespace) == "" && (h.cfg.Home == UserHome || h.cfg.Env["HOME"] != ""):
+		return false // a kubeconfig there can name another namespace
+	}
+	return !slices.ContainsFunc(opts.ExtraArgs, func(flag string) bool { return strings.HasPrefix(flag, "--enable-dns=") })
+}
+
+// remembered looks for a render in the memory of this process, and in the home if it is shared.
+func (h *Helm) remembered(key string, shared bool) (Manifest, bool) {
+	if m, ok := h.renders.get(key); ok || !shared {
+		return m, ok
+	}
+	m, ok := h.kept.Get(key)
+	if !ok || int64(len(m)) > h.cfg.Limits.RenderOutput {
+		return nil, false
+	}
+	h.renders.put(key, m)
+	return m, true
+}
+
+// renderTurn makes the caller the only one who renders for a key: in all processes with this home if it is shared.
+func (h *Helm) renderTurn(ctx context.Context, key string, shared bool) (leave func(), err error) {
+	if shared {
+		leave, err := h.home.Lock(ctx, "render "+key)
+		if err == nil || ctx.Err() != nil {
+			return leave, err
+		}
+		// The disk is full, perhaps. Others who render the same do no harm.
+	}
+	return h.home.Turn(ctx, "render "+key)
 }
 
 // renderMemory keeps the last rendered manifests, up to a number of bytes.
@@ -129,15 +199,15 @@ type renderMemory struct {
 	mu    sync.Mutex
 	size  int64
 	order list.List // of *remembered, the last used first
-	byKey map[[sha256.Size]byte]*list.Element
+	byKey map[string]*list.Element
 }
 
 type remembered struct {
-	key      [sha256.Size]byte
+	key      string
 	manifest Manifest
 }
 
-func (r *renderMemory) get(key [sha256.Size]byte) (Manifest, bool) {
+func (r *renderMemory) get(key string) (Manifest, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, ok := r.byKey[key]
@@ -145,20 +215,19 @@ func (r *renderMemory) get(key [sha256.Size]byte) (Manifest, bool) {
 		return nil, false
 	}
 	r.order.MoveToFront(e)
-	// A copy, because the caller may change it.
-	return append(Manifest(nil), e.Value.(*remembered).manifest...), true
+	return e.Value.(*remembered).manifest, true
 }
 
-func (r *renderMemory) put(key [sha256.Size]byte, m Manifest) {
+func (r *renderMemory) put(key string, m Manifest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ok := r.byKey[key]; ok || int64(len(m)) > r.limit {
 		return
 	}
 	if r.byKey == nil {
-		r.byKey = map[[sha256.Size]byte]*list.Element{}
+		r.byKey = map[string]*list.Element{}
 	}
-	r.byKey[key] = r.order.PushFront(&remembered{key, append(Manifest(nil), m...)})
+	r.byKey[key] = r.order.PushFront(&remembered{key, m})
 	r.size += int64(len(m))
 	for r.size > r.limit {
 		last := r.order.Remove(r.order.Back()).(*remembered)

@@ -217,7 +217,7 @@ func TestRendersAreNotRemembered(t *testing.T) {
 		address string
 	}{
 		{"switched off", Config{RememberRenders: -1}, inspectedChart},
-		{"too large", Config{RememberRenders: int64(len(inspected)) - 1}, inspectedChart},
+		{"too large", Config{RememberRenders: int64(len(inspected)) - 1, KeepRenders: -1}, inspectedChart},
 		{"a folder, which can change", Config{}, chartFolder(t, "demo", "1.0.0")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -233,7 +233,7 @@ func TestRendersAreNotRemembered(t *testing.T) {
 
 // The least recently used render is forgotten first.
 func TestRememberedRendersAreBounded(t *testing.T) {
-	h, fake := withRenderer(t, Config{RememberRenders: int64(2*len(inspected)) + 1}, inspected)
+	h, fake := withRenderer(t, Config{RememberRenders: int64(2*len(inspected)) + 1, KeepRenders: -1}, inspected)
 	processes := func(release string) int {
 		before := len(fake.Calls("template"))
 		_, err := h.Inspect(t.Context(), inspectedChart, InspectOptions{Render: TemplateOptions{ReleaseName: release}})

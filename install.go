@@ -55,7 +55,8 @@ type InstallOptions struct {
 	// and returns it, or removes the rest of an earlier one and continues. A job runner uses its
 	// job and attempt. "" is a random id, valid only for this call.
 	OperationID string
-	// JobID marks the release as part of a job, for UninstallJob.
+	// JobID marks the release as part of a job, for UninstallJob. "" is no job: UninstallJob then finds the release only
+	// by a name that SUTHelmName made.
 	JobID string
 	// Deadline is when the job is over. Overdue finds a release that outlives it.
 	Deadline time.Time
@@ -63,6 +64,11 @@ type InstallOptions struct {
 	// one helm process that looks at the release. It is not called after Install has returned.
 	Progress         func(Progress)
 	ProgressInterval time.Duration
+	// FailFast ends the wait as soon as something is in the way that no waiting removes, by these rules: ErrNotReady with
+	// the Blockers, and the usual clean-up. FailFastRules has some that are right for most charts. It looks every
+	// ProgressInterval, with one helm process, or two if events or the pods of a hook are needed; without Wait it
+	// looks only at hooks. Nil is none: the wait takes Timeout.
+	FailFast []FailFastRule
 
 	// ExtraArgs are flags of helm for which there is no option, each as one word "--flag=value", a switch as
 	// "--flag=true". They are trusted: they may change what helm does, and everybody on this host can read them.
@@ -174,7 +180,7 @@ func (h *Helm) releaseInput(release string, opts InstallOptions) (target, []byte
 	if opts.Timeout < 0 || opts.ProgressInterval < 0 {
 		return t, nil, errdef.Invalidf("release %s: Timeout and ProgressInterval cannot be negative", release)
 	}
-	if err := cmp.Or(validateLabels(opts.Labels), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
+	if err := cmp.Or(validateLabels(opts.Labels), validateFailFast(opts.FailFast), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
 		return t, nil, err
 	}
 	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
@@ -255,65 +261,6 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 	}
 	failed.Status, failed.Remains, failed.removed = "", kept.Remains, kept.Release != nil
 	return c.withRemains(ctx, failed)
-}
-
-// Progress says how many pods of a release are ready.
-type Progress struct {
-	Ready, Total int           // pods
-	Blocker      *Blocker      // the first thing in the way, nil if unknown
-	Elapsed      time.Duration // since helm started
-}
-
-// progressInterval is the default pause between two looks. Each look is one helm process.
-const progressInterval = 5 * time.Second
-
-// watch calls opts.Progress while helm runs. After the function that it returns, no further call is
-// made.
-func (h *Helm) watch(ctx context.Context, op *operation, opts InstallOptions) (stop func()) {
-	if opts.Progress == nil || !opts.Wait && !opts.WaitForJobs {
-		return func() {}
-	}
-	interval := opts.ProgressInterval
-	if interval == 0 {
-		interval = progressInterval
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	start := h.host.now()
-	go func() {
-		defer close(done)
-		for sleep(ctx, interval) {
-			objects, err := h.liveObjects(ctx, op.target, op.release)
-			if err != nil || ctx.Err() != nil {
-				continue // not recorded yet, or the network is down: the next look may succeed
-			}
-			p := progressOf(objects)
-			p.Elapsed = h.host.now().Sub(start)
-			opts.Progress(p)
-		}
-	}()
-	return func() { cancel(); <-done }
-}
-
-func progressOf(objects []liveObject) Progress {
-	var p Progress
-	for _, o := range objects {
-		if o.Kind != "Pod" {
-			continue
-		}
-		p.Total++
-		ready := o.Status.Phase == "Succeeded"
-		for _, c := range o.Status.Conditions {
-			ready = ready || c.Type == "Ready" && c.Status == "True"
-		}
-		if ready {
-			p.Ready++
-		}
-	}
-	if all := blockersOf(objects); len(all) > 0 {
-		p.Blocker = &all[0]
-	}
-	return p
 }
 
 // errTransform marks the errors of a transform, as opposed to those of a context.

@@ -209,7 +209,7 @@ func TestInstall(t *testing.T) {
 				inTurn(f, "install", installed(f, "failed", blind))
 				f.On("status", helmtest.Reply{Stdout: onePod("False")}, helmtest.Reply{Stdout: onePod("False")})
 			},
-			commands: "install, get all, status, status, get all, uninstall",
+			commands: "install, get all, status, status, template, get all, uninstall",
 			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind}, says: []string{"Pod web-1"},
 		},
 		{

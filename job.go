@@ -37,7 +37,8 @@ type JobOptions struct {
 // somebody else removes at the same time is not in the result.
 //
 // The error joins a *ReleaseError, as of Uninstall, for each release that could not be removed; or
-// it is the error of List, and nothing was removed.
+// it is the error of List, and nothing was removed. An empty id is no job (ErrInvalidArgument), although Install accepts
+// an empty JobID and SUTHelmName makes a name for it.
 func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) ([]*UninstallResult, error) {
 	if jobID == "" {
 		return nil, errdef.Invalidf("uninstall job: the job id is empty")

@@ -65,6 +65,9 @@ func SUTNamePrune(name string) string {
 // id that is a DNS label of at most 36 characters, such as a UUID, stays as it is. Any other is cleaned, and ends in a
 // dash and a hash of 8 characters (a-z, 2-7). So is an id that already ends like this ("nightly-training"), or
 // that contains "-sut-" or ends in "-sut", because otherwise two jobs could have one name.
+//
+// It refuses nothing: an empty id gives a legal name, too ("job-id-4oymiquy-sut-web"), of a job that UninstallJob does not
+// accept. A program that reads its id from outside must check that there is one.
 func SUTHelmName(jobID, sut string) string {
 	id := cleanJobID(jobID)
 	room := argument.MaxReleaseName - len(sutPrefix) - len(id) - len(sutSeparator)

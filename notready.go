@@ -3,14 +3,12 @@ package helmexec
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/redact"
-	"github.com/sut-bench/helmexec/manifest"
 )
 
 // Blocker is one thing that keeps a release from being ready.
@@ -19,6 +17,13 @@ type Blocker struct {
 	Container string // "" if it is about the whole object
 	Reason    string // as Kubernetes words it: ImagePullBackOff, CrashLoopBackOff, Unschedulable; HookFailed, HookRunning, TestFailed
 	Message   string // one line, shortened, printable
+	Restarts  int    // of the container
+	// Event is the last warning of Kubernetes about the object, "FailedMount: no such volume", as Message; "" if there is
+	// none, or it could not be read.
+	Event string
+
+	failedPulls int    // that the kubelet has reported
+	maker       string // "Kind/name" of what makes the pod
 }
 
 func (b Blocker) String() string { return b.text(b.Name) }
@@ -31,6 +36,9 @@ func (b Blocker) text(name string) string {
 	s += ": " + b.Reason
 	if b.Message != "" {
 		s += ": " + b.Message
+	}
+	if !strings.Contains(s, b.Event) {
+		s += " (" + b.Event + ")"
 	}
 	return redact.Line(s)
 }
@@ -138,130 +146,83 @@ func (e *ReleaseError) Unwrap() []error {
 	return errs
 }
 
-// blockers finds why a release is not ready: from the objects that "helm status" shows, which do not
-// include the pods of hooks, or else from the warnings of Kubernetes. It is empty if the cluster does
-// not answer.
+// blockers finds why a release is not ready, by what "helm status" shows and by the warnings of Kubernetes. It is empty if
+// the cluster does not answer.
 func (h *Helm) blockers(ctx context.Context, t target, rec *record) Blockers {
-	var hooks, makers Blockers // makers are controllers without a pod that is not ready
-	for _, hk := range rec.Hooks {
-		if hk.Phase == "Running" || hk.Phase == "Failed" {
-			ref := ObjectRef{Kind: string(hk.Kind), Namespace: rec.Namespace, Name: string(hk.Name)}
-			reason, message := "HookRunning", "did not complete in time"
-			if hk.Phase == "Failed" {
-				reason, message = "HookFailed", "failed, or did not complete in time" // Helm records both as the same
-			}
-			events := strings.Join(strings.Fields(strings.Trim(string(hk.Events), "[]")), ", ")
-			hooks = append(hooks, Blocker{ObjectRef: ref, Reason: reason, Message: "the " + events + " hook " + message})
+	seen, err := h.liveObjects(ctx, t, rec.Name)
+	if err != nil {
+		return hookBlockers(rec.Namespace, rec.Hooks)
+	}
+	seen.hooks, t.namespace = rec.Hooks, rec.Namespace
+	return h.explained(ctx, t, seen, func(Blocker) bool { return true })
+}
+
+// maxExplained is how many objects get their last event.
+const maxExplained = 50
+
+// explained finds the blockers in what is seen: hooks and their pods first. Hooks, controllers without a pod and
+// what needsEvents chooses get their last event; only then it starts a helm process.
+func (h *Helm) explained(ctx context.Context, t target, seen live, needsEvents func(Blocker) bool) Blockers {
+	hooks, others := hookBlockers(t.namespace, seen.hooks), blockersOf(seen.objects)
+	makers := seen.withoutPods()
+	var about, ofHooks []string
+	for _, b := range hooks {
+		ofHooks = append(ofHooks, b.Kind+"/"+b.Name)
+	}
+	for _, b := range slices.Concat(makers, others) {
+		if b.Reason == "" || needsEvents(b) {
+			about = append(about, b.Kind+"/"+b.Name)
 		}
 	}
-	objects, err := h.liveObjects(ctx, t, rec.Name)
+	about = slices.Compact(about)
+	about = append(ofHooks, about[:min(len(about), maxExplained)]...)
+	said, err := h.events(ctx, t, about, ofHooks)
 	if err != nil {
-		return hooks
+		return append(hooks, others...)
 	}
-	all := blockersOf(objects)
-	if len(all) == 0 {
-		for _, o := range objects {
-			switch o.Kind {
-			case "StatefulSet", "DaemonSet", "Job":
-				makers = append(makers, Blocker{ObjectRef: o.ref()})
-			}
-		}
-	}
-	var names []string
-	for _, b := range slices.Concat(hooks, makers) {
-		names = append(names, b.Kind+"/"+b.Name)
-	}
-	t.namespace = rec.Namespace
-	warned, err := h.warnings(ctx, t, names)
-	if err != nil {
-		return append(hooks, all...)
-	}
+	pods := blockersOf(said.pods)
 	for i, b := range hooks {
-		if w, ok := warned[b.Kind+"/"+b.Name]; ok {
-			hooks[i].Message = b.Message + ": " + w.Reason + ": " + oneLine(w.Message)
+		w, warned := said.last[b.Kind+"/"+b.Name]
+		if warned {
+			hooks[i].Message += ": " + w.text()
+		}
+		made := slices.ContainsFunc(said.pods, func(o liveObject) bool { return o.maker() == b.Kind+"/"+b.Name })
+		if warned && !made {
+			hooks[i].Event = w.text()
 		}
 	}
 	for _, b := range makers {
-		if w, ok := warned[b.Kind+"/"+b.Name]; ok {
+		if w, warned := said.last[b.Kind+"/"+b.Name]; warned {
 			b.Reason, b.Message = w.Reason, oneLine(w.Message)
-			all = append(all, b)
+			others = append(others, b)
 		}
 	}
-	return append(hooks, all...)
-}
-
-// liveObjects reads the objects of a release and their pods as they are in the cluster.
-func (h *Helm) liveObjects(ctx context.Context, t target, release string) ([]liveObject, error) {
-	d, err := h.dialect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	a := args{"status", "--output=json"}
-	a.add(d.StatusResources...)
-	a.add(t.flags()...)
-	a.add("--", release)
-	out, err := h.run(ctx, invocation{args: a, cluster: true})
-	if err != nil {
-		return nil, err
-	}
-	var status struct {
-		Info struct{ Resources map[string][]liveObject }
-	}
-	if err := json.Unmarshal(out, &status); err != nil {
-		return nil, badOutput("status", err)
-	}
-	var all []liveObject
-	for _, kind := range sortedKeys(status.Info.Resources) {
-		for _, o := range status.Info.Resources[kind] {
-			// A selector's pods come as one list on some versions.
-			if len(o.Items) > 0 {
-				all = append(all, o.Items...)
-			} else {
-				all = append(all, o)
-			}
+	all := slices.Concat(hooks, pods, others)
+	for i, b := range all {
+		if w, warned := said.last[b.Kind+"/"+b.Name]; warned && i >= len(hooks) {
+			all[i].Event, all[i].failedPulls = w.text(), w.pulls
 		}
 	}
-	return all, nil
+	return all
 }
 
-// liveObject is the part of an object's status that matters for its readiness.
-type liveObject struct {
-	APIVersion, Kind string
-	Metadata         struct{ Name, Namespace string }
-	Items            []liveObject
-	Status           struct {
-		Phase, Reason, Message                   string
-		Conditions                               []condition
-		InitContainerStatuses, ContainerStatuses []containerStatus
-	}
-}
-
-func (o liveObject) ref() ObjectRef {
-	ref := ObjectRef{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
-	ref.Group, ref.Version = manifest.SplitAPIVersion(o.APIVersion)
-	return ref
-}
-
-type condition struct{ Type, Status, Reason, Message string }
-
-type containerStatus struct {
-	Name  string
-	Ready bool
-	State struct {
-		Waiting    *struct{ Reason, Message string }
-		Terminated *struct {
-			Reason, Message string
-			ExitCode        int
+// hookBlockers are the hooks that run, or failed.
+func hookBlockers(namespace string, hooks []*hook) Blockers {
+	var all Blockers
+	for _, hk := range hooks {
+		reason, message := "HookRunning", "did not complete in time"
+		switch hk.Phase {
+		case "Running":
+		case "Failed":
+			reason, message = "HookFailed", "failed, or did not complete in time" // Helm records both as the same
+		default:
+			continue
 		}
-		Running *struct{}
+		events := strings.Join(strings.Fields(strings.Trim(string(hk.Events), "[]")), ", ")
+		ref := ObjectRef{Kind: string(hk.Kind), Namespace: namespace, Name: string(hk.Name)}
+		all = append(all, Blocker{ObjectRef: ref, Reason: reason, Message: "the " + events + " hook " + message})
 	}
-	LastState struct {
-		Terminated *struct {
-			Reason   string
-			ExitCode int
-		}
-	}
-	RestartCount int
+	return all
 }
 
 // blockersOf reads why objects are not ready, pods first: their reasons are the most exact.
@@ -269,7 +230,12 @@ func blockersOf(objects []liveObject) Blockers {
 	var pods, others Blockers
 	for _, o := range objects {
 		add := func(container, reason, message string) {
-			b := Blocker{ObjectRef: o.ref(), Container: container, Reason: reason, Message: oneLine(message)}
+			b := Blocker{ObjectRef: o.ref(), Container: container, Reason: reason, Message: oneLine(message), maker: o.maker()}
+			for _, c := range slices.Concat(o.Status.InitContainerStatuses, o.Status.ContainerStatuses) {
+				if c.Name == container {
+					b.Restarts = c.RestartCount
+				}
+			}
 			if o.Kind == "Pod" {
 				pods = append(pods, b)
 			} else {

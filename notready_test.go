@@ -38,8 +38,9 @@ func TestBlockersOfRecordedStatus(t *testing.T) {
 				h, fake := withFake(t, Config{})
 				fake.SetVersion(version)
 				fake.On("status", helmtest.Reply{Stdout: string(text)})
-				objects, err := h.liveObjects(t.Context(), target{}, "web")
+				seen, err := h.liveObjects(t.Context(), target{}, "web")
 				require.NoError(t, err)
+				objects := seen.objects
 				var lines []string
 				for _, b := range blockersOf(objects) {
 					lines = append(lines, b.String())

@@ -177,7 +177,7 @@ func (p *planner) installMeanwhile(ctx context.Context) (cluster *Cluster, asked
 	go func() {
 		defer close(answered)
 		// Only when it has its turn does the other one queue for one: with the last it would wait for ever.
-		if now, _, failed = p.h.askCluster(ctx, p.target, func() { close(starts) }); failed != nil {
+		if now, _, failed = p.h.askCluster(ctx, p.target, p.release, func() { close(starts) }); failed != nil {
 			cancel()
 		}
 	}()
@@ -205,11 +205,11 @@ func (p *planner) installMeanwhile(ctx context.Context) (cluster *Cluster, asked
 func (p *planner) askCluster(ctx context.Context) (*Cluster, error) {
 	switch c := p.opts.Cluster; {
 	case c == nil:
-		cluster, namespace, err := p.h.askCluster(ctx, p.target, nil)
+		cluster, namespace, err := p.h.askCluster(ctx, p.target, p.release, nil)
 		p.target.namespace = namespace
 		return cluster, err
 	case len(c.APIVersions) == 0:
-		assumed, _, err := p.h.capabilities(ctx, invocation{args: args{"template", "--kube-version=" + c.KubeVersion}})
+		assumed, _, err := p.h.capabilities(ctx, invocation{args: args{"template", "--kube-version=" + c.KubeVersion}, task: p.task()})
 		if err != nil {
 			return nil, err
 		}
@@ -288,7 +288,7 @@ func (p *planner) upgrade(ctx context.Context) (*Cluster, error) {
 	both, ctx := errgroup.WithContext(ctx)
 	if cluster == nil {
 		both.Go(func() (err error) {
-			cluster, _, err = p.h.askCluster(ctx, p.target, nil)
+			cluster, _, err = p.h.askCluster(ctx, p.target, p.release, nil)
 			return err
 		})
 	}
@@ -338,7 +338,7 @@ func (p *planner) run(ctx context.Context, a args, on site) (out []byte, err err
 	a.add(on.flags()...)
 	a.add("--", p.release, p.chart.Path)
 	err = p.h.retry(ctx, func() (err error) {
-		out, err = p.h.run(ctx, invocation{args: a, cluster: on.cluster, env: on.env, stdin: p.stdin, limits: p.h.rendering()})
+		out, err = p.h.run(ctx, invocation{args: a, cluster: on.cluster, env: on.env, stdin: p.stdin, limits: p.h.rendering(), task: p.task()})
 		return err
 	})
 	if e := (*Error)(nil); errors.As(err, &e) && e.kind == nil && e.cause == nil && helmtext.BadObjects(e.Stderr) {
@@ -346,6 +346,8 @@ func (p *planner) run(ctx context.Context, a args, on site) (out []byte, err err
 	}
 	return out, renderFailure(err, p.chart)
 }
+
+func (p *planner) task() string { return "plan " + p.release }
 
 // decodeJSON keeps numbers as they are written.
 func decodeJSON(text []byte, into any) error {
@@ -372,6 +374,7 @@ type ApplyOptions struct {
 	Deadline          time.Time
 	Progress          func(Progress)
 	ProgressInterval  time.Duration
+	FailFast          []FailFastRule
 	ExtraArgs         []string
 
 	Kubeconfig, KubeContext string
@@ -403,14 +406,14 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (*Release,
 		return h.upgrade(ctx, p.Release, ch, UpgradeOptions{
 			Namespace: p.Namespace, Values: p.Values, SkipCRDs: true, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
 			RollbackOnFailure: opts.RollbackOnFailure, NoHooks: opts.NoHooks, Labels: opts.Labels, Description: opts.Description,
-			OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, ExtraArgs: opts.ExtraArgs,
+			OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, ExtraArgs: opts.ExtraArgs,
 			Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 		}, from)
 	}
 	return h.install(ctx, p.Release, ch, InstallOptions{
 		Namespace: p.Namespace, CreateNamespace: opts.CreateNamespace, Values: p.Values, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
 		KeepFailed: opts.KeepFailed, RollbackOnFailure: opts.RollbackOnFailure, NoHooks: opts.NoHooks, Labels: opts.Labels, Description: opts.Description,
-		OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, ExtraArgs: opts.ExtraArgs,
+		OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, ExtraArgs: opts.ExtraArgs,
 		Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 	}, from)
 }

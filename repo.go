@@ -73,7 +73,7 @@ type UpdateReposOptions struct {
 	Names []string
 }
 
-// UpdateRepos fetches the indexes of repositories again, with one helm process for each, or none if
+// UpdateRepos fetches the indexes of repositories again, whether they have changed or not, with one helm process for each, or none if
 // another caller does so at the same moment. Every repository is tried; the error lists those that
 // failed, also on Helm 3, which by itself reports such a failure as a success.
 //
@@ -85,7 +85,7 @@ func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
 
 // ChartVersionsOptions is for ChartVersions.
 type ChartVersionsOptions struct {
-	Refresh bool // fetch the repository's index first
+	Refresh bool // fetch the repository's index first, whole
 }
 
 // ChartVersions lists the versions of a chart that its repository has, the newest first. The address is

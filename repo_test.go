@@ -175,9 +175,9 @@ func TestUpdateRepos(t *testing.T) {
 			})
 			err := h.UpdateRepos(t.Context(), UpdateReposOptions{})
 			require.ErrorIs(t, err, ErrRepoNotFound)
-			assert.ErrorContains(t, err, "repo update b")
+			assert.ErrorContains(t, err, "repository b: failed")
 			assert.ErrorContains(t, err, "404 Not Found")
-			assert.NotContains(t, err.Error(), "repo update a")
+			assert.NotContains(t, err.Error(), "repository a:")
 			assert.Len(t, fake.Calls("repo update"), 3, "the others are updated all the same")
 			for _, c := range fake.Calls("repo update") {
 				assert.Equal(t, version == "v3.22.0", c.Flag("--fail-on-repo-update-fail") != "")

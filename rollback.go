@@ -103,10 +103,8 @@ func (r *rollback) choose(ctx context.Context) error {
 		return r.error(nil, err)
 	}
 	r.from, r.to = before[len(before)-1].Revision, r.opts.Revision
-	for _, rel := range before[:len(before)-1] {
-		if r.opts.Revision == 0 && (rel.Status == StatusSuperseded || rel.Status == StatusDeployed) {
-			r.to = rel.Revision
-		}
+	if r.to == 0 {
+		r.to = lastDeployed(before, r.from)
 	}
 	switch {
 	case r.to == 0:
@@ -211,19 +209,29 @@ func rollbackArgs(t target, release string, revision int, opts RollbackOptions) 
 	return append(a, "--", release, strconv.Itoa(revision))
 }
 
-// rollBackPending rolls back to the last deployed revision, over a failed or pending one.
+// rollBackPending rolls back over a failed or pending revision.
 func (h *Helm) rollBackPending(ctx context.Context, op *operation, rec *record) error {
 	return h.retry(ctx, func() error {
 		revisions, err := h.history(ctx, op.target, rec.Name, 0)
 		if err != nil {
 			return err
 		}
-		for _, r := range slices.Backward(revisions) {
-			if r.Status == StatusDeployed {
-				_, err := h.run(ctx, invocation{args: rollbackArgs(op.target, rec.Name, r.Revision, RollbackOptions{}), cluster: true, mutates: true, inherit: op.inherited()})
-				return err
-			}
+		to := lastDeployed(revisions, rec.Revision)
+		if to == 0 {
+			return fmt.Errorf("release %s has no deployed revision to go back to", rec.Name)
 		}
-		return fmt.Errorf("release %s has no deployed revision to go back to", rec.Name)
+		_, err = h.run(ctx, invocation{args: rollbackArgs(op.target, rec.Name, to, RollbackOptions{}), cluster: true, mutates: true, inherit: op.inherited()})
+		return err
 	})
+}
+
+// lastDeployed is the last revision before another that was deployed; 0 for none. A helm that is stopped at the end of an
+// upgrade may have superseded the revision before already.
+func lastDeployed(revisions []Release, before int) (revision int) {
+	for _, r := range revisions {
+		if r.Revision < before && (r.Status == StatusDeployed || r.Status == StatusSuperseded) {
+			revision = r.Revision
+		}
+	}
+	return revision
 }

@@ -48,7 +48,7 @@ func (ch *Chart) info() *ChartInfo {
 // Errors: as Template; if a document of the manifest is bad, the images of the others and an error;
 // the context's, also if it ends while the manifest is read.
 func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOptions, opts ImageOptions) ([]string, error) {
-	_, m, err := h.rendered(ctx, chart, render)
+	_, m, err := h.rendered(ctx, chart, render, true)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOp
 // Errors: as Template; if a document of the manifest is bad, the result of the others and an error;
 // the context's, also if it ends while the manifest is read.
 func (h *Helm) Chart2GPUs(ctx context.Context, chart string, render TemplateOptions, opts GPUOptions) (*GPUReport, error) {
-	_, m, err := h.rendered(ctx, chart, render)
+	_, m, err := h.rendered(ctx, chart, render, true)
 	if err != nil {
 		return nil, err
 	}

@@ -138,6 +138,8 @@ func (h *Helm) howItEnded(err error) tried {
 	switch {
 	case err == nil:
 		return triedOK
+	case isHopeless(err):
+		return triedNotReady
 	case !errors.As(err, &e) && !errors.Is(err, errTransform) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return triedStopped // before helm started
 	case e == nil:

@@ -40,7 +40,7 @@ func (h *Helm) Cluster(ctx context.Context, opts ClusterOptions) (*Cluster, erro
 	if err != nil {
 		return nil, err
 	}
-	c, _, err := h.askCluster(ctx, t, nil)
+	c, _, err := h.askCluster(ctx, t, "", nil)
 	return c, err
 }
 
@@ -64,19 +64,23 @@ data:
 `,
 }
 
-// askCluster returns what a chart can learn about a cluster, and the namespace that helm takes if it is given none. With
-// starts, which is called when helm starts, it runs one helm once.
-func (h *Helm) askCluster(ctx context.Context, t target, starts func()) (*Cluster, string, error) {
+// askCluster returns what a chart can learn about a cluster, and the namespace that helm takes if it is given none. The
+// release is the one that is planned, "" for none. With starts, which is called when helm starts, it runs one helm once.
+func (h *Helm) askCluster(ctx context.Context, t target, release string, starts func()) (*Cluster, string, error) {
 	d, err := h.dialect(ctx)
 	if err != nil {
 		return nil, "", err
+	}
+	task := "ask the cluster" + t.where()
+	if release != "" {
+		task = "plan " + release + ": " + task
 	}
 	for {
 		nameless := h.clusters.of(t).nameless
 		a := append(args{"template"}, d.TemplateCluster...)
 		a.is("--set=identify=false", nameless)
 		a.add(t.flags()...)
-		c, namespace, err := h.capabilities(ctx, invocation{args: a, cluster: true, starts: starts})
+		c, namespace, err := h.capabilities(ctx, invocation{args: a, cluster: true, starts: starts, task: task})
 		if e := (*Error)(nil); nameless || !errors.As(err, &e) || !helmtext.Forbidden(e.Stderr) {
 			return c, namespace, err
 		}

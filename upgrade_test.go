@@ -147,6 +147,31 @@ func TestFailedUpgradeLeavesTheRevisionsOfOthers(t *testing.T) {
 	assert.Equal(t, 3, latest.Revision)
 }
 
+// Helm supersedes the revision before and records the new one as deployed in two steps. Stopped between them, it records
+// the new one as failed.
+func TestUpgradeThatWasStoppedAtItsEndIsRolledBack(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(webRelease)
+	ctx, cancel := context.WithCancel(t.Context())
+	inTurn(fake, "upgrade", func(c helmtest.Call) helmtest.Reply {
+		fake.Perform(c)
+		made, _ := fake.Release("", "web")
+		before := webRelease
+		before.Status, made.Status = "superseded", "failed"
+		fake.SetRelease(before)
+		fake.SetRelease(made)
+		cancel()
+		return helmtest.Reply{Until: helmtest.Forever, Term: &helmtest.Reply{Stderr: "Error: UPGRADE FAILED: context canceled\n", Exit: 1}}
+	})
+	_, err := h.Upgrade(ctx, "web", chartFolder(t, "web", "1.2.4"), UpgradeOptions{RollbackOnFailure: true})
+	require.ErrorIs(t, err, context.Canceled)
+	assert.NotErrorIs(t, err, ErrLeftBehind)
+	require.Len(t, fake.Calls("rollback"), 1, "%v", err)
+	assert.Equal(t, "1", fake.Calls("rollback")[0].Arg(1))
+	latest, _ := fake.Release("", "web")
+	assert.Equal(t, "deployed", latest.Status)
+}
+
 // Without a revision a rollback goes to one that was deployed, and skips those that failed in
 // between.
 func TestRollbackPassesOverWhatWasNeverDeployed(t *testing.T) {

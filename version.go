@@ -9,6 +9,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/sut-bench/helmexec/internal/binary"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
@@ -41,27 +42,73 @@ const probeTime = time.Minute
 
 var errNoAnswer = fmt.Errorf("no answer within %v", probeTime)
 
-// Version asks the binary for its version, once: later calls start no process.
+// Version asks the binary for its version, once: later calls start no process. The home keeps the answer for other
+// processes for as long as the file of the binary stays the same, unless the file is a script, or its own name does not
+// begin with "helm": what such a program starts can be another helm each time.
 //
 // Errors: ErrUnsupportedVersion for Helm 2 and for versions under v3.14 or Config.MinVersion.
 func (h *Helm) Version(ctx context.Context) (Version, error) {
-	return h.version.get(ctx, func() (Version, error) { return h.askVersion(ctx) })
+	helm, err := h.identified(ctx)
+	return helm.Version, err
 }
 
-func (h *Helm) askVersion(ctx context.Context) (Version, error) {
+// identified is the version of a binary, and what binary.Identity said about it before and after it answered.
+type identified struct {
+	Version
+	identity string
+}
+
+func (h *Helm) identified(ctx context.Context) (identified, error) {
+	return h.version.get(ctx, func() (identified, error) { return h.findVersion(ctx) })
+}
+
+func (h *Helm) findVersion(ctx context.Context) (identified, error) {
+	found := identified{identity: binary.Identity(h.binary)}
+	if !h.knows(&found) {
+		v, complete, err := h.askVersion(ctx)
+		if err != nil {
+			return identified{}, err
+		}
+		if found.identity != binary.Identity(h.binary) {
+			found.identity = "" // nobody knows which of the two has answered
+		}
+		found.Version = v
+		if found.identity != "" && complete {
+			h.versions.Put(found.identity, []byte(v.Text))
+		}
+	}
+	if err := supported(found.Version, h.oldest); err != nil {
+		return identified{}, fmt.Errorf("%w (%s)", err, h.binary)
+	}
+	return found, nil
+}
+
+// knows looks up the version of an identified binary.
+func (h *Helm) knows(found *identified) bool {
+	if found.identity == "" {
+		return false
+	}
+	text, ok := h.versions.Get(found.identity)
+	if !ok {
+		return false
+	}
+	v, err := parseVersion(text)
+	found.Version = v
+	return err == nil && v.Text == string(text)
+}
+
+// askVersion reports as well whether helm succeeded, after whatever it printed.
+func (h *Helm) askVersion(ctx context.Context) (v Version, complete bool, err error) {
 	// Helm 2 then looks for its server in the cluster, which can take minutes.
 	out, err := h.run(ctx, invocation{args: []string{"version", "--short"}, atMost: probeTime, late: errNoAnswer})
 	v, parsed := parseVersion(out)
 	switch {
 	case parsed != nil && err != nil:
-		return Version{}, fmt.Errorf("reading the version of %s: %w", h.binary, err)
+		return Version{}, false, fmt.Errorf("reading the version of %s: %w", h.binary, err)
 	case parsed != nil:
-		return Version{}, fmt.Errorf("%w: %s prints no version: %w", ErrUnsupportedVersion, h.binary, parsed)
+		return Version{}, false, fmt.Errorf("%w: %s prints no version: %w", ErrUnsupportedVersion, h.binary, parsed)
 	}
-	if err := supported(v, h.oldest); err != nil {
-		return Version{}, fmt.Errorf("%w (%s)", err, h.binary)
-	}
-	return v, nil
+	return v, err == nil, nil
 }
 
 // parseOldest reads Config.MinVersion.

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -34,7 +34,7 @@ func ReadCapabilities(path string, opts Options, besides ...[]byte) (c Capabilit
 	names := map[string]bool{}
 	search := func(text []byte) {
 		c.Read = c.Read || bytes.Contains(text, []byte("Capabilities"))
-		for _, found := range quotedAPI.FindAllSubmatch(text, -1) {
+		for _, found := range quotedAPI().FindAllSubmatch(text, -1) {
 			names[string(found[1])] = true
 		}
 	}
@@ -56,7 +56,7 @@ func ReadCapabilities(path string, opts Options, besides ...[]byte) (c Capabilit
 const maxAPIs = 500
 
 // quotedAPI is "group/version", "group/version/Kind" or "version/Kind" in any quotes.
-var quotedAPI = regexp.MustCompile("[\"'`]" +
+var quotedAPI = pattern.New("[\"'`]" +
 	`([a-z0-9][-a-z0-9.]{0,252}/v[0-9]{1,4}(?:(?:alpha|beta)[0-9]{1,4})?(?:/[A-Z][A-Za-z0-9]{0,62})?|v[0-9]{1,4}(?:(?:alpha|beta)[0-9]{1,4})?/[A-Z][A-Za-z0-9]{0,62})` +
 	"[\"'`]")
 

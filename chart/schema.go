@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -56,10 +56,10 @@ func bringsSchema(name string) bool {
 
 var (
 	// drafts are the schemas of JSON Schema that every supported Helm has built in.
-	drafts = regexp.MustCompile(`^https?://json-schema\.org/draft-0[467]/schema$`)
+	drafts = pattern.New(`^https?://json-schema\.org/draft-0[467]/schema$`)
 	// languages are those that a schema can be written in, without that Helm fetches something. Helm before 3.18 takes
 	// no notice of the later ones.
-	languages = regexp.MustCompile(`^https?://json-schema\.org/(draft/(2019-09|2020-12)/)?schema$`)
+	languages = pattern.New(`^https?://json-schema\.org/(draft/(2019-09|2020-12)/)?schema$`)
 )
 
 // foreignReferences lists the references of a schema that lead out of it, or may. Every key counts, wherever it
@@ -96,7 +96,7 @@ func foreignReferences(schema []byte) (refs []string) {
 			at.key = text
 		} else if at.object && isText && refersBy[at.key] {
 			document, _, _ := strings.Cut(text, "#")
-			builtIn := document == "" || drafts.MatchString(document) || at.key == "$schema" && languages.MatchString(document)
+			builtIn := document == "" || drafts().MatchString(document) || at.key == "$schema" && languages().MatchString(document)
 			if !builtIn {
 				refs = append(refs, document)
 			}

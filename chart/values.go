@@ -6,8 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strconv"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // Values are the values of a chart, or those a user gives over them.
@@ -175,11 +176,11 @@ func (v Values) JSON() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: values: %w", ErrInvalid, err)
 	}
-	text = notInYAML.ReplaceAllFunc(text, func(c []byte) []byte {
+	text = notInYAML().ReplaceAllFunc(text, func(c []byte) []byte {
 		return fmt.Appendf(nil, `\u%04x`, []rune(string(c))[0])
 	})
 	return append(text, '\n'), nil
 }
 
 // notInYAML are the characters that JSON may contain unescaped, but YAML only escaped.
-var notInYAML = regexp.MustCompile(`[\x{7f}-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)
+var notInYAML = pattern.New(`[\x{7f}-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)

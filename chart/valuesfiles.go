@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
@@ -88,7 +88,7 @@ func checkPath(path string) error {
 		return fmt.Errorf("%w: the path of a values file is empty", ErrInvalid)
 	case strings.TrimSpace(path) == "-":
 		return fmt.Errorf("%w: values file %q: stdin is not read; give the values as Values", ErrInvalid, path)
-	case schemePattern.MatchString(path):
+	case schemePattern().MatchString(path):
 		scheme, _, _ := strings.Cut(path, ":")
 		return fmt.Errorf("%w: a values file is a local path, not a URL (scheme %.20q); write ./ before a file name with a colon",
 			ErrInvalid, scheme)
@@ -97,4 +97,4 @@ func checkPath(path string) error {
 }
 
 // schemePattern matches what net/url reads as a scheme; one letter is a drive of Windows.
-var schemePattern = regexp.MustCompile(`^\s*[a-zA-Z][a-zA-Z0-9+.-]+:`)
+var schemePattern = pattern.New(`^\s*[a-zA-Z][a-zA-Z0-9+.-]+:`)

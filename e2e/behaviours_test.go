@@ -91,6 +91,8 @@ var behaviours = []struct {
 	{"not ready: probe", notReady(notReadyProbe)},
 	{"not ready: hook fails", notReady(notReadyHookFails)},
 	{"not ready: hook never ends", notReady(notReadyHookNeverEnds)},
+	{"fails fast", failsFast},
+	{"slow, and not failed fast", slowAndNotFailedFast},
 }
 
 func TestBehaviours(t *testing.T) {

@@ -171,9 +171,23 @@ func crdsAndNamespacesStay(b *bed) {
 	b.must(b.cluster.DeleteNamespace(b.ctx, fresh))
 }
 
+// refusePods makes a quota without room for pods.
+func (b *bed) refusePods() {
+	b.Helper()
+	b.must(b.cluster.Request(b.ctx, http.MethodPost, "/api/v1/namespaces/"+b.namespace+"/resourcequotas", "metadata: {name: none}\nspec: {hard: {pods: '0'}}\n", nil))
+	// The API server hears of a quota a little later.
+	b.must(cluster.Eventually(b.ctx, func(ctx context.Context) error {
+		err := b.cluster.Request(ctx, http.MethodPost, "/api/v1/namespaces/"+b.namespace+"/pods?dryRun=All", "metadata: {name: x}\nspec: {containers: [{name: main, image: x:1}]}\n", nil)
+		if err == nil || !strings.Contains(err.Error(), "exceeded quota") {
+			return fmt.Errorf("the quota does not refuse pods yet: %v", err)
+		}
+		return nil
+	}))
+}
+
 // podsThatAQuotaRefuses: the controller that makes pods reports a refusal only in events.
 func podsThatAQuotaRefuses(b *bed) {
-	b.must(b.cluster.Request(b.ctx, http.MethodPost, "/api/v1/namespaces/"+b.namespace+"/resourcequotas", "metadata: {name: none}\nspec: {hard: {pods: '0'}}\n", nil))
+	b.refusePods()
 	pod := "    metadata: {labels: {app: x}}\n    spec: {restartPolicy: %s, containers: [{name: main, image: x:1}]}\n"
 	for kind, object := range map[string]string{
 		"StatefulSet": "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: x}\nspec:\n  serviceName: x\n  selector: {matchLabels: {app: x}}\n  template:\n" + fmt.Sprintf(pod, "Always"),

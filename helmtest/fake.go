@@ -8,6 +8,33 @@
 //	fake.On("install", helmtest.Reply{Stderr: "Error: … connection refused\n", Exit: 1})
 //	_, err = h.Install(ctx, "web", "./charts/web", helmexec.InstallOptions{})
 //
+// It renders charts that a test writes, not those of real life. Templates have .Release, .Chart, .Values, .Files.Get,
+// .Capabilities.KubeVersion and .Capabilities.APIVersions.Has, the functions of Go's text/template, and of Helm's only:
+//
+//   - fail, quote and toJson,
+//   - dig with two keys, for texts,
+//   - lookup, which finds the namespace kube-system and nothing else.
+//
+// There is no include, no _helpers.tpl and no subchart, and a value that is given replaces the chart's whole key. Objects with the annotation helm.sh/hook are hooks; the files in
+// crds are CRDs. A chart can also just contain its manifest. Nothing becomes of the objects: a test says by "status" what
+// is ready.
+//
+// A helm that fails may have recorded a release before. [Fake.On] only prints; to fail as helm does, record first and then
+// print helm's message. Here helm waits for a pod in vain:
+//
+//	fake.Handle("install", func(c helmtest.Call) helmtest.Reply {
+//		if reply := fake.Perform(c); reply.Exit != 0 {
+//			return reply // the chart does not render, or the name is taken
+//		}
+//		r, _ := fake.Release(c.Flag("--namespace"), c.Arg(0))
+//		r.Status = "failed"
+//		fake.SetRelease(r)
+//		return helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context deadline exceeded\n", Exit: 1}
+//	})
+//
+// The example of [Fake.Handle] adds the pod that is not ready. On("install") and Handle("install") leave the dry run of
+// helmexec's Plan alone: its command is "dry-run install".
+//
 // The executable is the test's own binary under another name: it must import this package, and
 // a program that is not a test should not.
 package helmtest
@@ -193,11 +220,13 @@ func linkOrCopy(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// SetVersion sets the version of the fake. It decides between the messages of Helm 3 and 4.
+// SetVersion sets the version of the fake, which is another binary then. It decides between the messages of Helm 3 and 4.
 func (f *Fake) SetVersion(version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.version = version
+	now := time.Now()
+	_ = os.Chtimes(f.Binary, now, now) // helmexec remembers the version of a binary that has not changed
 }
 
 // On gives the next calls of a command ("install", "repo add", "get") these replies, one each.

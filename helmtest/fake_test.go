@@ -3,9 +3,11 @@ package helmtest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,8 +23,7 @@ func TestOfAProgram(t *testing.T) {
 	fake := helmtest.New(t)
 	h, err := helmexec.New(helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Retry: helmexec.Retry{Tries: 1}})
 	require.NoError(t, err)
-	chart := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: web\nversion: 1.2.3\n"), 0o600))
+	chart := chartFolder(t)
 
 	fake.On("install", helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1})
 	_, err = h.Install(t.Context(), "web", chart, helmexec.InstallOptions{})
@@ -109,4 +110,50 @@ func TestUnknownCommand(t *testing.T) {
 	var exit *exec.ExitError
 	require.True(t, errors.As(err, &exit))
 	assert.Contains(t, string(out), `unknown command "frobnicate"`)
+}
+
+// The error of a chart that the fake cannot render says so, and not that the chart is wrong.
+func TestUnknownFunction(t *testing.T) {
+	fake := helmtest.New(t)
+	chart := chartFolder(t)
+	require.NoError(t, os.Mkdir(filepath.Join(chart, "templates"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(chart, "templates", "a.yaml"), []byte("a: {{ int 1 }}\n"), 0o600))
+	h, err := helmexec.New(helmexec.Config{Binary: fake.Binary, Home: t.TempDir()})
+	require.NoError(t, err)
+	_, err = h.Template(t.Context(), chart, helmexec.TemplateOptions{})
+	assert.ErrorContains(t, err, `helmtest: the fake helm has no function "int"; beside those of text/template it has dig, fail, lookup, quote, toJson`)
+}
+
+// chartFolder writes a chart without templates.
+func chartFolder(t testing.TB) string {
+	chart := t.TempDir()
+	if err := os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: web\nversion: 1.2.3\n"), 0o600); err != nil {
+		t.Fatalf("%v", err)
+	}
+	return chart
+}
+
+// inExample is as much of a test as New needs.
+type inExample struct {
+	testing.TB
+	cleanups []func()
+}
+
+func (*inExample) Helper()                           {}
+func (*inExample) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+func (t *inExample) Cleanup(f func())                { t.cleanups = append(t.cleanups, f) }
+
+func (t *inExample) TempDir() string {
+	dir, err := os.MkdirTemp("", "helmtest-")
+	if err != nil {
+		panic(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func (t *inExample) end() {
+	for _, f := range slices.Backward(t.cleanups) {
+		f()
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -50,8 +51,8 @@ func dig(outer, inner, without string, object map[string]any) string {
 }
 
 // render renders the templates of a chart: with .Release, .Chart, .Values (without those of subcharts), .Files.Get and
-// .Capabilities, and the functions fail, quote, toJson, dig and lookup, which finds the namespace kube-system. A test's chart can also just contain its manifest. hooks
-// are the objects with the annotation helm.sh/hook.
+// .Capabilities, and the functions. A test's chart can also just contain its manifest. hooks are the objects with the
+// annotation helm.sh/hook.
 func render(c Call, chart string, revision int) (manifest string, crds []string, hooks []Hook, notes string, err error) {
 	files, err := chartFiles(chart)
 	if err != nil {
@@ -114,16 +115,26 @@ type chartText map[string]string
 // Get is .Files.Get.
 func (f chartText) Get(name string) string { return f[name] }
 
+// functions are what templates have beside the functions of text/template.
+var functions = template.FuncMap{
+	"fail":   func(text string) (string, error) { return "", errors.New(text) },
+	"toJson": toJSON, "quote": toJSON, "lookup": lookup, "dig": dig,
+}
+
+func toJSON(v any) (string, error) {
+	text, err := json.Marshal(v)
+	return string(text), err
+}
+
+var unknownFunction = regexp.MustCompile(`function "([^"]*)" not defined$`)
+
 func execute(name, text string, data any) (string, error) {
-	toJSON := func(v any) (string, error) {
-		text, err := json.Marshal(v)
-		return string(text), err
-	}
-	t, err := template.New(name).Funcs(template.FuncMap{
-		"fail":   func(text string) (string, error) { return "", errors.New(text) },
-		"toJson": toJSON, "quote": toJSON, "lookup": lookup, "dig": dig,
-	}).Parse(text)
+	t, err := template.New(name).Funcs(functions).Parse(text)
 	if err != nil {
+		if unknown := unknownFunction.FindStringSubmatch(err.Error()); unknown != nil {
+			err = fmt.Errorf("helmtest: the fake helm has no function %q; beside those of text/template it has %s: simplify the chart of this test, or take a real helm",
+				unknown[1], strings.Join(slices.Sorted(maps.Keys(functions)), ", "))
+		}
 		return "", err
 	}
 	var out bytes.Buffer

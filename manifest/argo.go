@@ -1,17 +1,18 @@
 package manifest
 
 import (
-	"regexp"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // The expressions of Argo whose values a workflow can give. The groups hold the name.
 var (
-	workflowParameter = regexp.MustCompile(`\{\{=?\s*workflow\.parameters(?:\.([A-Za-z0-9_-]+)|\[['"]([^'"\[\]]+)['"]\])\s*\}\}`)
-	inputParameter    = regexp.MustCompile(`\{\{=?\s*inputs\.parameters(?:\.([A-Za-z0-9_-]+)|\[['"]([^'"\[\]]+)['"]\])\s*\}\}`)
-	loopItem          = regexp.MustCompile(`\{\{=?\s*item(?:\.([A-Za-z0-9_-]+)|\[['"]([^'"\[\]]+)['"]\])?\s*\}\}`)
+	workflowParameter = pattern.New(`\{\{=?\s*workflow\.parameters(?:\.([A-Za-z0-9_-]+)|\[['"]([^'"\[\]]+)['"]\])\s*\}\}`)
+	inputParameter    = pattern.New(`\{\{=?\s*inputs\.parameters(?:\.([A-Za-z0-9_-]+)|\[['"]([^'"\[\]]+)['"]\])\s*\}\}`)
+	loopItem          = pattern.New(`\{\{=?\s*item(?:\.([A-Za-z0-9_-]+)|\[['"]([^'"\[\]]+)['"]\])?\s*\}\}`)
 )
 
 // workflow is what filling in takes of an Argo workflow.
@@ -161,7 +162,7 @@ func (e *workflowExpansion) ofTemplate(name string, x filling) {
 		e.texts = append(e.texts, x)
 		return
 	}
-	if len(calls) == 0 || e.depth > maxCalls || len(x.text) > maxFilled || !inputParameter.MatchString(x.text) && !loopItem.MatchString(x.text) {
+	if len(calls) == 0 || e.depth > maxCalls || len(x.text) > maxFilled || !inputParameter().MatchString(x.text) && !loopItem().MatchString(x.text) {
 		x, _ = f.replace(x, inputParameter, func(input string) filling {
 			if v := w.argument(f)(input); name == w.entrypoint && v.text != "" {
 				return v
@@ -199,7 +200,7 @@ func (e *workflowExpansion) ofCall(template *yamlnode.Node, call templateCall, x
 	switch {
 	case !complete:
 		e.texts = append(e.texts, x)
-	case loopItem.MatchString(x.text):
+	case loopItem().MatchString(x.text):
 		e.ofItems(call, x)
 	default:
 		e.ofTemplate(call.caller, x)

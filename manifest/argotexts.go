@@ -1,11 +1,12 @@
 package manifest
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // What Argo Workflows makes objects or patches of is text in which the running workflow replaces expressions before it
@@ -17,15 +18,15 @@ const (
 )
 
 // oneExpression is a text that is nothing but an expression.
-var oneExpression = regexp.MustCompile(`^\s*\{\{[^{}]*\}\}\s*$`)
+var oneExpression = pattern.New(`^\s*\{\{[^{}]*\}\}\s*$`)
 
 // imageField is a field image in a text that cannot be read, or in a text in such a text.
-var imageField = regexp.MustCompile(`\bimage\\*["']?[ \t]*:[ \t]*((?:\{\{[^{}\n]*\}\}|[^\s,}\]{])+)`)
+var imageField = pattern.New(`\bimage\\*["']?[ \t]*:[ \t]*((?:\{\{[^{}\n]*\}\}|[^\s,}\]{])+)`)
 
 // readUnreadable reads the images of a text that is no YAML before the workflow fills it in, or that is nested too
 // deeply. One that says nothing of images is unresolved as a whole where the workflow makes something of it.
 func (f *imageFinder) readUnreadable(c *cursor) {
-	images := imageField.FindAllStringSubmatch(c.node.Value, -1)
+	images := imageField().FindAllStringSubmatch(c.node.Value, -1)
 	for _, image := range images {
 		f.addUnresolved(c.parent, c.key, c.node, unquoted(image[1]), "the text around it is no YAML before the workflow fills it in, or is nested too deeply")
 	}
@@ -84,7 +85,7 @@ func expressionIn(node *yamlnode.Node) string {
 
 // isKnownText reports a text that is one expression for parameters whose values the manifest gives, where they are read.
 func (f *imageFinder) isKnownText(c *cursor, text string) bool {
-	if len(text) > maxFilled || !oneExpression.MatchString(text) || !isArgoWorkflow(c.object) {
+	if len(text) > maxFilled || !oneExpression().MatchString(text) || !isArgoWorkflow(c.object) {
 		return false
 	}
 	filled, missing := f.fillIn(c, strings.TrimSpace(text))
@@ -174,14 +175,14 @@ func kindOfPatch(c *cursor, text string) patchKind {
 	switch {
 	case !strings.Contains(text, lateMark):
 		return patchHarmless
-	case len(text) <= maxFilled && oneExpression.MatchString(text):
+	case len(text) <= maxFilled && oneExpression().MatchString(text):
 		return patchExpression
 	}
 	doc := &document{pass: c.src.doc.pass}
 	doc.Text = []byte(text)
 	nodes, err := doc.nodes()
 	if err != nil {
-		doc.Text = templateExpression.ReplaceAll(doc.Text, []byte(`"`+lateMark+`"`))
+		doc.Text = templateExpression().ReplaceAll(doc.Text, []byte(`"`+lateMark+`"`))
 		nodes, err = doc.nodes()
 	}
 	if err == nil && len(nodes) == 1 && isHarmless("", content(nodes[0]), 0) {
@@ -236,7 +237,7 @@ func (f *imageFinder) readEventParameter(c *cursor) {
 }
 
 // eventArgument is where an event puts the value of an argument of a workflow.
-var eventArgument = regexp.MustCompile(`\.arguments\.parameters\.(\d{1,6})(?:\.value)?$`)
+var eventArgument = pattern.New(`\.arguments\.parameters\.(\d{1,6})(?:\.value)?$`)
 
 // maxEventParameters bounds the parameters of a trigger that are looked through for each workflow in it. With more any
 // argument may come from an event.
@@ -255,7 +256,7 @@ func (w *workflow) addReplaced(arguments *yamlnode.Node) {
 			return
 		}
 		for _, parameter := range parameters.Content {
-			match := eventArgument.FindStringSubmatch(scalar(get(parameter, "dest")))
+			match := eventArgument().FindStringSubmatch(scalar(get(parameter, "dest")))
 			if match == nil {
 				continue
 			}

@@ -14,7 +14,7 @@ import (
 // what reading takes.
 func TestDependencies(t *testing.T) {
 	const module = "github.com/sut-bench/helmexec/"
-	allowed := []string{"manifest", "internal/argument", "internal/errdef", "internal/redact", "internal/safeyaml", "internal/yamlfast"}
+	allowed := []string{"manifest", "internal/argument", "internal/errdef", "internal/pattern", "internal/redact", "internal/safeyaml", "internal/yamlfast"}
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	require.NoError(t, err)
 	for _, pkg := range strings.Fields(string(out)) {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 	"github.com/sut-bench/helmexec/internal/yamlfast"
 )
@@ -54,11 +54,11 @@ func (m Manifest) read(ctx context.Context, visit func(*document) error) error {
 	return errors.Join(errs...)
 }
 
-var lineInError = regexp.MustCompile(`^(?:error converting YAML to JSON: )?yaml: line (\d+):`)
+var lineInError = pattern.New(`^(?:error converting YAML to JSON: )?yaml: line (\d+):`)
 
 // fail makes the error of the document. Lines that the parser names are counted from the start of the stream.
 func (d *document) fail(err error) error {
-	if at := lineInError.FindStringSubmatchIndex(err.Error()); at != nil {
+	if at := lineInError().FindStringSubmatchIndex(err.Error()); at != nil {
 		text := err.Error()
 		if line, convErr := strconv.Atoi(text[at[2]:at[3]]); convErr == nil {
 			err = errors.New(text[:at[2]] + strconv.Itoa(d.Line+line-1) + text[at[3]:])

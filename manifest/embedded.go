@@ -2,14 +2,15 @@ package manifest
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // templateExpression is what Argo replaces in a text before it reads it as YAML: up to the first braces that end it.
-var templateExpression = regexp.MustCompile(`\{\{.*?\}\}`)
+var templateExpression = pattern.New(`\{\{.*?\}\}`)
 
 // embedded visits YAML that a string of c holds. Where template expressions keep it from being read they are blotted
 // out for the parser. A text that still cannot be read is visited as the scalar that it is.
@@ -24,7 +25,7 @@ func (w *walker) embedded(c *cursor, key string, text *yamlnode.Node, depth int)
 		var blotted []byte
 		original := doc.Text
 		if err != nil {
-			blotted = templateExpression.ReplaceAllFunc(doc.Text, func(expression []byte) []byte {
+			blotted = templateExpression().ReplaceAllFunc(doc.Text, func(expression []byte) []byte {
 				return bytes.Repeat([]byte{blot}, len(expression))
 			})
 			doc.Text = blotted

@@ -201,7 +201,7 @@ func (f *imageFinder) judgeWord(c *cursor, text string, kind ImageKind) (class i
 		return classImage, ""
 	case isTemplate(text):
 		// What takes the place of a template may be all of a reference.
-		filled := placeholder.ReplaceAllString(text, "x")
+		filled := placeholder().ReplaceAllString(text, "x")
 		return imageIf(f.looksLikeImage(filled) || !shaped && !isProse(filled)), ""
 	case shaped:
 		return classNone, ""

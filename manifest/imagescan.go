@@ -4,7 +4,6 @@ import "bytes"
 
 // mayMatter tells from the bytes of a document whether it can hold an image, if its keys are spelled as they read.
 func (f *imageFinder) mayMatter(doc *document) bool {
-	named := f.hints || containsWord(doc.Text, f.words.fields)
 	apiVersion, kind := doc.scanIdentity()
 	if kind == "" {
 		return true
@@ -17,7 +16,9 @@ func (f *imageFinder) mayMatter(doc *document) bool {
 		return f.hints
 	case scopeSchema:
 		return f.hints && mayHaveDefaultImage(doc.Text)
-	case scopeTyped:
+	}
+	named := f.hints || containsWord(doc.Text, f.words.fields)
+	if scopeOf(group, kind) == scopeTyped {
 		return named
 	}
 	return named || containsWord(doc.Text, f.words.groups) || mayHoldImages(doc.Text)

@@ -35,7 +35,7 @@ func isProse(text string) bool {
 	if !strings.ContainsAny(text, " \t\n") {
 		return false
 	}
-	return strings.ContainsAny(placeholder.ReplaceAllString(text, ""), " \t\n")
+	return strings.ContainsAny(placeholder().ReplaceAllString(text, ""), " \t\n")
 }
 
 // schemeLength is the length of what says that a container registry has the image.

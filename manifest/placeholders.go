@@ -1,19 +1,20 @@
 package manifest
 
 import (
-	"regexp"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // placeholder is text that something replaces before the image is pulled: {{…}} of Argo and others, $(…) of Tekton,
 // ${…} of OpenShift, kro and shells, $NAME.
-var placeholder = regexp.MustCompile(`\{\{[^{}]*\}\}|\$\{\{[^{}]*\}\}|\$\{[^{}]*\}|\$\([^()]*\)|\$[A-Za-z_][A-Za-z0-9_]*`)
+var placeholder = pattern.New(`\{\{[^{}]*\}\}|\$\{\{[^{}]*\}\}|\$\{[^{}]*\}|\$\([^()]*\)|\$[A-Za-z_][A-Za-z0-9_]*`)
 
 // isTemplate reports text with a placeholder, which no reference holds.
 func isTemplate(image string) bool {
-	return (strings.IndexByte(image, '$') >= 0 || strings.Contains(image, "{{")) && placeholder.MatchString(image)
+	return (strings.IndexByte(image, '$') >= 0 || strings.Contains(image, "{{")) && placeholder().MatchString(image)
 }
 
 // filling is a text whose placeholders are being filled in.
@@ -80,7 +81,7 @@ func (f *imageFinder) fillIn(c *cursor, image string) (filled []filling, missing
 		// A value too long for an image may be that of many placeholders: it is not searched again and again.
 		left := ""
 		if x.node == nil || len(x.text) <= maxFilled {
-			left = placeholder.FindString(x.text)
+			left = placeholder().FindString(x.text)
 		}
 		if left != "" {
 			missing = "nothing in the manifest says what " + shortened(left, maxPathPart) + " stands for"
@@ -118,20 +119,20 @@ func (o *object) value(node *yamlnode.Node) filling {
 }
 
 // substitute fills in the expressions of a pattern, whose groups hold the name, in each text. What has no value stays.
-func (f *imageFinder) substitute(texts []filling, pattern *regexp.Regexp, value func(name string) filling) {
+func (f *imageFinder) substitute(texts []filling, re pattern.Pattern, value func(name string) filling) {
 	for i := range texts {
-		texts[i], _ = f.replace(texts[i], pattern, value)
+		texts[i], _ = f.replace(texts[i], re, value)
 	}
 }
 
 // replace fills in the expressions of a pattern in a text. It reports whether all of them have a value.
-func (f *imageFinder) replace(x filling, pattern *regexp.Regexp, value func(name string) filling) (filling, bool) {
+func (f *imageFinder) replace(x filling, re pattern.Pattern, value func(name string) filling) (filling, bool) {
 	if len(x.text) > maxFilled {
 		return x, false
 	}
 	complete := true
 	from := x.text
-	for _, at := range pattern.FindAllStringSubmatchIndex(from, -1) {
+	for _, at := range re().FindAllStringSubmatchIndex(from, -1) {
 		expression, name := from[at[0]:at[1]], ""
 		for group := 2; group+1 < len(at); group += 2 {
 			if at[group] >= 0 {
@@ -179,12 +180,12 @@ func (f *imageFinder) remember(node *yamlnode.Node, index map[string]*yamlnode.N
 
 // The expressions, but for those of Argo, whose values a manifest can give. The groups hold the name.
 var (
-	parameter          = regexp.MustCompile(`\$\((?:inputs\.|tt\.)?params(?:\.([A-Za-z0-9_-]+)|\[["']([^"'\[\]]+)["']\])\)`)
-	openShiftParameter = regexp.MustCompile(`\$\{\{?([A-Za-z0-9_]+)\}?\}`)
-	chartValue         = regexp.MustCompile(`\{\{-?\s*\.Values\.([A-Za-z0-9_.]+)\s*-?\}\}`)
-	kroField           = regexp.MustCompile(`\$\{schema\.spec\.([A-Za-z0-9_.]+)\}`)
-	kroDefault         = regexp.MustCompile(`\bdefault=(?:"([^"]*)"|([^\s"|]+))`)
-	nameOfField        = regexp.MustCompile(`\{\{\s*([A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)+)\s*\}\}|\$[{(]([A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)+)[})]`)
+	parameter          = pattern.New(`\$\((?:inputs\.|tt\.)?params(?:\.([A-Za-z0-9_-]+)|\[["']([^"'\[\]]+)["']\])\)`)
+	openShiftParameter = pattern.New(`\$\{\{?([A-Za-z0-9_]+)\}?\}`)
+	chartValue         = pattern.New(`\{\{-?\s*\.Values\.([A-Za-z0-9_.]+)\s*-?\}\}`)
+	kroField           = pattern.New(`\$\{schema\.spec\.([A-Za-z0-9_.]+)\}`)
+	kroDefault         = pattern.New(`\bdefault=(?:"([^"]*)"|([^\s"|]+))`)
+	nameOfField        = pattern.New(`\{\{\s*([A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)+)\s*\}\}|\$[{(]([A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)+)[})]`)
 )
 
 // parameterValue is the value that a run of Tekton, or of a tool like it, gives to a parameter, or that a pipeline gives
@@ -270,7 +271,7 @@ func (f *imageFinder) hintDefault(o *object, image string) {
 		if len(scalar(node)) > maxFilled {
 			return filling{}
 		}
-		at := kroDefault.FindStringSubmatchIndex(scalar(node))
+		at := kroDefault().FindStringSubmatchIndex(scalar(node))
 		if at == nil {
 			return filling{}
 		}

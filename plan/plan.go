@@ -14,12 +14,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/manifest"
 )
@@ -145,19 +145,19 @@ func (p *Plan) All() iter.Seq2[manifest.Place, map[string]any] {
 // checkCluster refuses what is not fit for a template.
 func (p *Plan) checkCluster() error {
 	for text := range p.APIs {
-		if !clusterText.MatchString(text) {
+		if !clusterText().MatchString(text) {
 			return errdef.Invalidf("plan: %.80q is not an API", text)
 		}
 	}
 	for _, text := range []string{p.Cluster, p.KubeVersion} {
-		if text != "" && !clusterText.MatchString(text) {
+		if text != "" && !clusterText().MatchString(text) {
 			return errdef.Invalidf("plan: %.80q is not a version of Kubernetes, or the UID of a namespace", text)
 		}
 	}
 	return nil
 }
 
-var clusterText = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z./+-]{0,400}$`)
+var clusterText = pattern.New(`^[0-9A-Za-z][0-9A-Za-z./+-]{0,400}$`)
 
 // Manifest is the objects and hooks of the plan as one stream; CRDManifest that of its CRDs.
 func (p *Plan) Manifest() manifest.Manifest { return join(p.documents) }

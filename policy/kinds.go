@@ -2,7 +2,6 @@ package policy
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/sut-bench/helmexec/manifest"
 	"github.com/sut-bench/helmexec/plan"
@@ -97,36 +96,32 @@ func hooks(allowed []string) check {
 }
 
 // Removable allows nothing by which what runs outlives the release, or goes with something else: finalizers, owners, the
-// annotation helm.sh/resource-policy, pods that may take more than an hour to end, and hooks that Helm leaves running. A hook
-// is a pod, a job or something that does not run, or Helm deletes it whether it succeeds or not. The claims of a StatefulSet
-// outlive it, and so does a hook that Helm stopped waiting for.
+// annotation helm.sh/resource-policy, names that the API server makes, pods that may take more than an hour to end, and hooks that
+// go on: a hook is a pod, a job or something that does not run. Its delete policy promises nothing, since Helm deletes no hook
+// if the API server refuses the next one. The claims of a StatefulSet outlive it, and so does a hook that Helm stopped waiting for.
 func Removable() plan.Rule { return removable().rule() }
 
 const maxGrace = 3600 // seconds
 
 // passing are the kinds of hooks that end by themselves, and of those that do not run.
 var passing = []string{
-	"ConfigMap", "Pod", "Secret", "ServiceAccount", "batch/Job", "rbac.authorization.k8s.io/Role", "rbac.authorization.k8s.io/RoleBinding",
+	"ConfigMap", "Pod", "Secret", "Service", "ServiceAccount", "batch/Job", "rbac.authorization.k8s.io/Role", "rbac.authorization.k8s.io/RoleBinding",
 }
 
-// remains reports a hook that Helm leaves running.
+// remains reports a hook that goes on, and that Helm may leave behind.
 func (s *subject) remains() bool {
-	if !s.outer.IsHook() || s.root.up != nil || slices.Contains(passing, s.name()) {
-		return false
-	}
-	deleted := map[string]bool{}
-	for policy := range strings.SplitSeq(strings.ToLower(s.outer.Annotations["helm.sh/hook-delete-policy"]), ",") {
-		deleted[strings.TrimSpace(policy)] = true
-	}
-	return !deleted["hook-succeeded"] || !deleted["hook-failed"]
+	return s.outer.IsHook() && s.root.up == nil && !slices.Contains(passing, s.name())
 }
 
 func removable() check {
 	return check{"removable", func(v *view) {
 		for _, s := range v.subjects {
 			lasting(s.root.get("metadata"))
+			if f := s.root.at("metadata", "generateName"); s.root.up == nil && s.ref.Name == "" && f.value != nil {
+				f.fault("lets the API server make a name, under which Helm does not find the object")
+			}
 			if s.remains() {
-				s.root.get("kind").fault("is a hook that Helm does not delete with the release")
+				s.root.get("kind").fault("is a hook that Helm may leave behind: only pods, jobs and what does not run are sure to end")
 			}
 			f := s.root.at("metadata", "annotations", "helm.sh/resource-policy")
 			if policy, kept := s.outer.Annotations["helm.sh/resource-policy"]; kept && s.root.up == nil {

@@ -117,15 +117,16 @@ func devices(allowed []string) check {
 	}}
 }
 
-// visibleDevices are variables by which container runtimes give accelerators to a container.
+// visibleDevices are variables by which container runtimes give accelerators to a container, and devices beside them.
 var visibleDevices = []string{
 	"AMD_VISIBLE_DEVICES", "ASCEND_VISIBLE_DEVICES", "CAMBRICON_VISIBLE_DEVICES", "HABANA_VISIBLE_DEVICES", "METAX_VISIBLE_DEVICES",
 	"MTHREADS_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
+	"NVIDIA_GDRCOPY", "NVIDIA_GDS", "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_DEVICES", "NVIDIA_MIG_MONITOR_DEVICES", "NVIDIA_MOFED", "NVIDIA_NVSWITCH",
 }
 
 // visible reports what makes a runtime give accelerators to a container.
 func visible(container *field) {
-	const text = "makes the runtime give accelerators to a container, whoever requested them"
+	const text = "makes the runtime give devices to a container, whoever requested them"
 	for _, f := range container.get("env").items() {
 		if !slices.Contains(visibleDevices, f.get("name").text()) {
 			continue
@@ -173,7 +174,7 @@ func isExtended(name string) bool {
 
 // Tokens allows no token of the cluster in a pod: automountServiceAccountToken must be false for it or its
 // ServiceAccount, no volume may project a token or certificate, no Secret may hold a token, and no ServiceAccount or pod may
-// be an account of AWS, Azure, Google or Alibaba Cloud by its annotations or labels.
+// be an account of AWS, Azure, Google or Alibaba Cloud by its annotations or labels, or one of Windows that its group manages.
 func Tokens() plan.Rule { return tokens(true).rule() }
 
 // cloudAccounts are annotations and labels that give pods the rights of an account outside of the cluster.
@@ -198,6 +199,13 @@ func tokens(mounted bool) check {
 	return check{"tokens", func(v *view) {
 		for _, p := range v.pods {
 			cloudAccount(p.metadata)
+			for _, context := range slices.Concat(p.podContexts, p.contexts) {
+				for _, key := range []string{"gmsaCredentialSpec", "gmsaCredentialSpecName"} {
+					if f := context.at("windowsOptions", key); f.value != nil {
+						f.fault("gives the rights of an account of a Windows domain")
+					}
+				}
+			}
 			for _, volume := range p.volumes() {
 				for _, source := range volume.at("projected", "sources").items() {
 					for _, key := range []string{"serviceAccountToken", "podCertificate"} {

@@ -48,6 +48,7 @@ func TestDevices(t *testing.T) {
 		{"by a part of the name", object("v1", "Secret", "stringData: {DEVICES: all}") + "---\n" + container("envFrom: [{prefix: NVIDIA_VISIBLE_, secretRef: {name: x}}]"), []string{"devices spec.containers[0].envFrom[0].secretRef.name = x"}},
 		{"other variables", object("v1", "ConfigMap", "data: {DEVICES: all}") + "---\n" + container("envFrom: [{configMapRef: {name: x}}], volumeMounts: [{name: a, mountPath: /var/run/nvidia}]"), nil},
 		{"by a mount", container("volumeMounts: [{name: a, mountPath: /var/run/../run/nvidia-container-devices/all}]"), []string{"devices spec.containers[0].volumeMounts[0].mountPath = /var/run/../run/nvidia-container-devices/all"}},
+		{"another device beside one that it requested", container("resources: {limits: {nvidia.com/gpu: 1}}, env: [{name: NVIDIA_MOFED, value: enabled}]"), []string{"devices spec.containers[0].env[0].value = enabled"}},
 		{"no accelerator", container("env: [{name: NVIDIA_VISIBLE_DEVICES, value: void}]"), nil},
 		{"a part of one", strings.ReplaceAll(container("resources: {limits: {cpu: 1}}"), "metadata: {name: a}", "metadata: {name: a, annotations: {gpu-fraction: '0.5'}}"), []string{"devices spec ="}},
 	})
@@ -69,6 +70,7 @@ func TestTokens(t *testing.T) {
 		{"an account of a cloud", strings.ReplaceAll(object("v1", "ServiceAccount", ""), "name: x", "name: x, annotations: {eks.amazonaws.com/role-arn: r}"), []string{`tokens metadata.annotations["eks.amazonaws.com/role-arn"] = r`}},
 		{"an account of another cloud", strings.ReplaceAll(object("v1", "ServiceAccount", ""), "name: x", "name: x, annotations: {pod-identity.alibabacloud.com/role-name: r}"), []string{`tokens metadata.annotations["pod-identity.alibabacloud.com/role-name"] = r`}},
 		{"an account of a cloud for a pod", strings.ReplaceAll(podWith(off), "name: a", "name: a, annotations: {iam.amazonaws.com/role: r}, labels: {aadpodidbinding: b}"), []string{`tokens metadata.annotations["iam.amazonaws.com/role"] = r`, "tokens metadata.labels.aadpodidbinding = b"}},
+		{"an account of Windows", podWith(off + ", securityContext: {windowsOptions: {gmsaCredentialSpecName: admin}}, containers: [{name: c, image: a, securityContext: {windowsOptions: {gmsaCredentialSpec: '{}', runAsUserName: ContainerUser}}}]"), []string{"tokens spec.securityContext.windowsOptions.gmsaCredentialSpecName = admin", "tokens spec.containers[0].securityContext.windowsOptions.gmsaCredentialSpec = {}"}},
 		{"a Secret", object("v1", "Secret", "type: kubernetes.io/service-account-token"), []string{"tokens type = kubernetes.io/service-account-token"}},
 	})
 }

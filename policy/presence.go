@@ -49,8 +49,12 @@ func (m *presence) add(s *subject) {
 	}
 }
 
-// addHook adds a hook, unless it has an event that Helm does not know: Helm then makes nothing of it.
+// addHook adds a hook, unless it has an event that Helm does not know, since Helm then makes nothing of it, or Helm does not
+// first delete an object of its name that is there already: Helm 4 takes that over with what it contains.
 func (m *presence) addHook(s *subject) {
+	if !s.madeAnew() {
+		return
+	}
 	events, weight := s.when()
 	for _, event := range events {
 		if event == "test-failure" || !slices.Contains(hookEvents, event) {
@@ -64,6 +68,14 @@ func (m *presence) addHook(s *subject) {
 	}
 }
 
+// madeAnew reports a hook before which Helm deletes what has its name, as Helm does by default.
+func (s *subject) madeAnew() bool {
+	policies, given := s.outer.Annotations["helm.sh/hook-delete-policy"]
+	return !given || slices.ContainsFunc(strings.Split(policies, ","), func(policy string) bool {
+		return strings.EqualFold(strings.TrimSpace(policy), "before-hook-creation")
+	})
+}
+
 // when gives the events of a hook as Helm reads them, and its weight.
 func (s *subject) when() (events []string, weight int) {
 	for _, event := range s.outer.Hooks {
@@ -72,7 +84,10 @@ func (s *subject) when() (events []string, weight int) {
 		}
 		events = append(events, event)
 	}
-	weight, _ = strconv.Atoi(s.outer.Annotations["helm.sh/hook-weight"])
+	weight, err := strconv.Atoi(s.outer.Annotations["helm.sh/hook-weight"])
+	if err != nil { // one that is too large among them
+		weight = 0
+	}
 	return events, weight
 }
 

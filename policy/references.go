@@ -11,7 +11,7 @@ import (
 
 // References allows pods, ServiceAccounts, autoscalers and volume claims to use only what the plan has: Secrets, ConfigMaps,
 // ServiceAccounts, workloads, volume claims and resource claims of others stay theirs. What a hook makes is there only for
-// hooks of the same events with a greater weight. The ServiceAccount default and the ConfigMap
+// hooks of the same events with a greater weight, and only if Helm deletes what had its name before. The ServiceAccount default and the ConfigMap
 // kube-root-ca.crt, which every namespace has, are allowed, and what the caller names as "Kind/name", such as
 // "Secret/registry-login".
 func References(allowed ...string) plan.Rule { return references(allowed).rule() }
@@ -121,7 +121,7 @@ func (r *referrer) claim(spec *field) {
 		if source.value == nil {
 			continue
 		}
-		if kind := source.get("kind"); kind.text() != "PersistentVolumeClaim" {
+		if kind := source.get("kind"); kind.text() != "PersistentVolumeClaim" || source.get("apiGroup").text() != "" {
 			kind.fault("is a source of data that is not in the plan")
 			continue
 		}

@@ -21,7 +21,7 @@ type Limits struct {
 	GPUs map[string]int64
 	// Pods is how many run.
 	Pods int64
-	// Nodes is for how many pods a DaemonSet counts: how many nodes the cluster has, 1 by default.
+	// Nodes is for how many pods a DaemonSet counts: how many nodes the cluster has. Without it no DaemonSet is allowed.
 	Nodes int64
 }
 
@@ -33,7 +33,7 @@ func Totals(most Limits) plan.Rule { return totals(most).rule() }
 
 func totals(most Limits) check {
 	return check{"totals", func(v *view) {
-		c := &counter{view: v, nodes: max(most.Nodes, 1), sums: map[string]*sum{}, claimed: map[string]bool{}, workloads: map[specPlace]*manifest.GPUWorkload{}}
+		c := &counter{view: v, nodes: most.Nodes, sums: map[string]*sum{}, claimed: map[string]bool{}, workloads: map[specPlace]*manifest.GPUWorkload{}}
 		if most.CPU == "" && most.Memory == "" && most.Storage == "" && most.GPUs == nil && most.Pods == 0 {
 			return
 		}
@@ -156,7 +156,7 @@ func number(f *field, otherwise int64) *big.Int {
 func (c *counter) count(p *pod) *big.Int {
 	spec := p.of.root.get("spec")
 	if p.of.custom {
-		return customCount(p.spec)
+		return c.customCount(p.spec)
 	}
 	switch p.of.ref.Kind {
 	case "Pod":
@@ -164,10 +164,13 @@ func (c *counter) count(p *pod) *big.Int {
 	case "PodTemplate":
 		return big.NewInt(0)
 	case "DaemonSet":
+		if c.nodes <= 0 {
+			p.of.root.get("kind").fault("makes a pod for each node, and has no total: Limits.Nodes does not say how many there are")
+		}
 		return big.NewInt(c.nodes)
 	case "CronJob":
-		if f := spec.get("concurrencyPolicy"); f.value != "Forbid" && f.value != "Replace" {
-			f.fault("must be Forbid or Replace: otherwise jobs may pile up, and have no total")
+		if f := spec.get("concurrencyPolicy"); f.value != "Forbid" {
+			f.fault("must be Forbid: otherwise jobs may pile up, also those that are replaced while they end, and have no total")
 		}
 		spec = spec.at("jobTemplate", "spec")
 		fallthrough
@@ -178,18 +181,15 @@ func (c *counter) count(p *pod) *big.Int {
 		}
 		return n
 	}
-	n := number(spec.get("replicas"), 1)
-	if most := c.scaled[p.of.ref.Kind+"/"+p.of.ref.Name]; most != nil && number(most, 0).Cmp(n) > 0 {
-		return number(most, 0)
-	}
-	return n
+	return c.scaledTo(p.of, number(spec.get("replicas"), 1))
 }
 
 // countFields are the fields of custom resources that multiply pods.
 var countFields = []string{"replicas", "maxReplicas", "minReplicas", "parallelism", "size", "workerReplicas", "numOfHosts", "workers", "instances"}
 
-// customCount multiplies the largest counts of every level above a place in a custom resource.
-func customCount(f *field) *big.Int {
+// customCount multiplies the largest counts of every level above a place in a custom resource. An autoscaler counts where its
+// spec has the replicas.
+func (c *counter) customCount(f *field) *big.Int {
 	product := big.NewInt(1)
 	for ; f != nil; f = f.up {
 		fields, isMapping := f.value.(map[string]any)
@@ -204,9 +204,20 @@ func customCount(f *field) *big.Int {
 				}
 			}
 		}
+		if f.up == f.of.root && f.key == "spec" {
+			most = c.scaledTo(f.of, most)
+		}
 		product.Mul(product, most)
 	}
 	return product
+}
+
+// scaledTo gives how many replicas an object may get: by itself, or by an autoscaler.
+func (c *counter) scaledTo(s *subject, replicas *big.Int) *big.Int {
+	if most := c.scaled[s.ref.Kind+"/"+s.ref.Name]; most != nil && number(most, 0).Cmp(replicas) > 0 {
+		return number(most, 0)
+	}
+	return replicas
 }
 
 // pod adds what the pods of a spec request.
@@ -288,7 +299,7 @@ func (c *counter) claims(s *subject) {
 			}
 			if f.key == "storage" && f.up.key == "requests" {
 				amount := amountOf(f)
-				c.add(storage, amount.Mul(amount, customCount(f.up)), f)
+				c.add(storage, amount.Mul(amount, c.customCount(f.up)), f)
 			}
 			return true
 		})

@@ -68,10 +68,12 @@ func TestTotals(t *testing.T) {
 			{"a hook", strings.ReplaceAll(workload("Deployment", "", "requests: {cpu: 5}"), "name: x", "name: x, annotations: {helm.sh/hook: test}"), []string{at + "5"}},
 			{"an autoscaler", workload("Deployment", "", "requests: {cpu: 1}") + scaled("x", 9), []string{at + "9"}},
 			{"an autoscaler within limits", workload("Deployment", "", "requests: {cpu: 1}") + scaled("x", 4), nil},
+			{"an autoscaler of a custom resource", object("acme.io/v1", "A", "spec: {replicas: 2, pods: {size: 2, containers: [{name: c, image: a, resources: {requests: {cpu: 1}}}]}}") + strings.ReplaceAll(scaled("x", 9), "kind: Deployment", "apiVersion: acme.io/v1, kind: A"), []string{"totals spec.pods = 18"}},
 			{"a job", job("parallelism: 9"), []string{at + "9"}},
 			{"a job that ends", job("parallelism: 9, completions: 2"), nil},
 			{"jobs that pile up", "apiVersion: batch/v1\nkind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: a}]}}}}}\n", []string{"totals spec.concurrencyPolicy ="}},
 			{"jobs one after the other", "apiVersion: batch/v1\nkind: CronJob\nspec: {concurrencyPolicy: Forbid, jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: a}]}}}}}\n", nil},
+			{"jobs that pile up while they end", "apiVersion: batch/v1\nkind: CronJob\nspec: {schedule: '@every 1s', concurrencyPolicy: Replace, jobTemplate: {spec: {template: {spec: {terminationGracePeriodSeconds: 3600, containers: [{name: c, image: a}]}}}}}\n", []string{"totals spec.concurrencyPolicy = Replace"}},
 			{"a container before the others", podWith("initContainers: [{name: i, image: a, resources: {requests: {cpu: 4}}}], containers: [{name: c, image: a, resources: {requests: {cpu: 4}}}]"), nil},
 			{"one that stays beside them", podWith("initContainers: [{name: i, image: a, restartPolicy: Always, resources: {requests: {cpu: 4}}}], containers: [{name: c, image: a, resources: {requests: {cpu: 4}}}]"), []string{"totals spec = 8"}},
 			{"for the pod", podWith("resources: {requests: {cpu: 5}}, containers: [{name: c, image: a}]"), []string{"totals spec = 5"}},
@@ -103,6 +105,10 @@ func TestTotals(t *testing.T) {
 			{"more claims", deviceClaim("exactly: {deviceClassName: gpu.nvidia.com, count: 1}", 3), []string{"totals spec.template.spec.resourceClaims = 3"}},
 			{"all of a node", deviceClaim("exactly: {deviceClassName: gpu.nvidia.com, allocationMode: All}", 1), []string{"totals spec.template.spec.resourceClaims ="}},
 			{"claims of others", strings.ReplaceAll(deviceClaim("", 1), "resourceClaimTemplateName: x", "resourceClaimTemplateName: theirs"), []string{"totals spec.template.spec.resourceClaims ="}},
+		}},
+		{Limits{Pods: 10}, []ruleCase{ // without Nodes
+			{"a pod", podWith(""), nil},
+			{"a pod for each node, of how many nobody said", workload("DaemonSet", "", ""), []string{"totals kind = DaemonSet"}},
 		}},
 		{Limits{CPU: "lots"}, []ruleCase{
 			{"nothing", object("v1", "ConfigMap", ""), nil},

@@ -97,7 +97,8 @@ func upgraded(ctx context.Context, r *run, judge judge) error {
 }
 
 // afterUpgrade compares the outcome of an upgrade with the cluster. A revision that a killed helm left
-// pending stays in the history: Helm has no command that removes one. No later revision is pending.
+// pending stays in the history: Helm has no command that removes one. No later revision is pending. A helm that is stopped
+// at its end may have superseded the revision before, and then records its own as failed.
 func (r *run) afterUpgrade(o outcome, s sight) (all []wrong) {
 	last := s.records[max(0, len(s.records)-1):]
 	switch deployed := count(s.records, "deployed"); {
@@ -105,7 +106,7 @@ func (r *run) afterUpgrade(o outcome, s sight) (all []wrong) {
 		all = append(all, stuck)
 	case deployed > 1:
 		all = append(all, duplicate)
-	case deployed < 1 && !o.LeftBehind:
+	case deployed < 1 && !o.LeftBehind && (o.OK || !slices.Equal(s.records, []string{"superseded", "failed"})):
 		all = append(all, lost)
 	}
 	if !o.OK {

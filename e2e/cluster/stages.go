@@ -25,6 +25,13 @@ const (
 	FaultCrashLoop = "CrashLoopBackOff"
 	// FaultNotReady: the container runs but its readiness probe fails.
 	FaultNotReady = "NotReady"
+	// FaultPullAgain: the image cannot be pulled, twice; each time there is an event.
+	FaultPullAgain = "PullAgain"
+	// FaultPullLate, FaultConfigLate and FaultCrashRecovers: after 6 s a pod gets ready whose image could not be pulled, whose
+	// container could not be made, or whose container has ended three times.
+	FaultPullLate, FaultConfigLate, FaultCrashRecovers = "PullLate", "ConfigLate", "CrashRecovers"
+	// FaultConfigError: the container cannot be made.
+	FaultConfigError = "ConfigError"
 	// FaultFail: a pod that would complete fails.
 	FaultFail = "Fail"
 	// FaultNeverFinish: a pod that would complete runs on.

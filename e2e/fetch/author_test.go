@@ -17,8 +17,8 @@ func (b *bed) folder(files map[string]string) string {
 	b.Helper()
 	dir := b.TempDir()
 	for name, text := range files {
-		b.must(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
-		b.must(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+		b.Must(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		b.Must(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
 	return dir
 }
@@ -30,7 +30,7 @@ func TestPackageAndPush(t *testing.T) {
 		chart := b.folder(map[string]string{"Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.1.0\n", "values.yaml": "maker: us\n"})
 		dir := b.TempDir()
 		path, err := b.h.Package(b.ctx, chart, dir, helmexec.PackageOptions{Version: "1.2.0+build.7", AppVersion: "9"})
-		b.must(err)
+		b.Must(err)
 		if want := filepath.Join(dir, "web-1.2.0+build.7.tgz"); path != want {
 			b.Errorf("packaged %s, want %s", path, want)
 		}
@@ -38,7 +38,7 @@ func TestPackageAndPush(t *testing.T) {
 			b.Errorf("the folder has %v", left)
 		}
 		pushed, err := b.h.Push(b.ctx, path, "oci://"+r.Address+"/charts", plain)
-		b.must(err)
+		b.Must(err)
 		if want := "oci://" + r.Address + "/charts/web:1.2.0_build.7"; pushed.Ref != want || !strings.HasPrefix(pushed.Digest, "sha256:") {
 			b.Errorf("pushed %+v, want %s", pushed, want)
 		}
@@ -50,14 +50,15 @@ func TestPackageAndPush(t *testing.T) {
 		if ch.Metadata.AppVersion != "9" || ch.Metadata.Version != "1.2.0+build.7" {
 			b.Errorf("fetched %+v", ch.Metadata)
 		}
-		b.wantMaker(b.h, name+"@"+pushed.Digest, options, "us")
+		elsewhere := b.NewHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+		b.wantMaker(elsewhere, name+"@"+pushed.Digest, options, "us")
 		b.wantProcesses("pull", "pull")
 		b.wantMaker(b.h, name+":1.2.0+build.7", options, "us")
 		b.wantMaker(b.h, name+"@"+pushed.Digest, options, "us")
 		b.wantProcesses()
 		b.wantMaker(b.h, name, options, "us")
 		b.wantMaker(b.h, name, options, "us")
-		b.wantProcesses("pull", "pull") // the latest can be another at any time
+		b.wantProcesses("pull") // the latest can be another at any time, and the registry was asked
 		for _, missing := range []string{name + ":9.9.9", name + "x:1.0.0", name + "@sha256:" + strings.Repeat("0", 64)} {
 			_, err := b.h.Fetch(b.ctx, missing, options)
 			b.wantErr(err, helmexec.ErrChartNotFound)
@@ -90,7 +91,7 @@ func TestLint(t *testing.T) {
 		good := b.folder(map[string]string{"Chart.yaml": chartYAML, "values.yaml": "a: 1\n",
 			"templates/cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ required \"a name\" .Values.name }}\n"})
 		messages, err := b.h.Lint(b.ctx, good, helmexec.LintOptions{Values: helmexec.Values{"name": "x"}})
-		b.must(err)
+		b.Must(err)
 		if len(messages) == 0 || messages[0].Severity != "INFO" || messages[0].Path != "Chart.yaml" {
 			b.Errorf("messages: %+v", messages)
 		}
@@ -117,19 +118,19 @@ func TestDependencyBuild(t *testing.T) {
 		repo := b.repository(chartrepo.Options{Username: user, Password: first}, b.chart("db", "1.0.0", "us"))
 		dead := b.repository(chartrepo.Options{}, b.chart("x", "1.0.0", "us"))
 		_, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Username: user, Password: first, Name: "shop"})
-		b.must(err)
+		b.Must(err)
 		_, err = b.h.AddRepo(b.ctx, dead.URL, helmexec.RepoOptions{})
-		b.must(err)
-		b.must(dead.Close())
+		b.Must(err)
+		b.Must(dead.Close())
 		asked := dead.Requests("")
 		for _, repository := range []string{repo.URL, "@shop", "alias:shop"} {
 			chart := b.folder(map[string]string{"Chart.yaml": fmt.Sprintf(
 				"apiVersion: v2\nname: web\nversion: 0.1.0\ndependencies:\n- name: db\n  version: ^1\n  repository: %q\n", repository)})
-			b.must(b.h.DependencyBuild(b.ctx, chart))
+			b.Must(b.h.DependencyBuild(b.ctx, chart))
 			if _, err := os.Stat(filepath.Join(chart, "charts", "db-1.0.0.tgz")); err != nil {
 				b.Errorf("%s: %v", repository, err)
 			}
-			b.must(b.h.DependencyBuild(b.ctx, chart)) // with the lock file now
+			b.Must(b.h.DependencyBuild(b.ctx, chart)) // with the lock file now
 		}
 		if dead.Requests("") != asked {
 			b.Error("a repository that is not the chart's was asked")

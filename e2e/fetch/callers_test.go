@@ -46,20 +46,20 @@ func TestManyCallers(t *testing.T) {
 			for i := range 4 {
 				repo := b.repository(chartrepo.Options{})
 				for v := range 3 {
-					b.must(repo.Add(b.chart("web", fmt.Sprintf("1.%d.0", v), fmt.Sprintf("maker-%d", i))))
+					b.Must(repo.Add(b.chart("web", fmt.Sprintf("1.%d.0", v), fmt.Sprintf("maker-%d", i))))
 				}
 				urls = append(urls, repo.URL)
 			}
 			kept := urls[:3]
 			for _, url := range kept {
 				_, err := b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{})
-				b.must(err)
+				b.Must(err)
 			}
 
 			start := func(seed int) *exec.Cmd {
 				cmd := exec.CommandContext(b.ctx, os.Args[0])
 				cmd.Env = append(os.Environ(), callerVariable+"="+strconv.Itoa(seed), callsVariable+"="+strconv.Itoa(calls),
-					homeVariable+"="+b.cfg.Home, binaryVariable+"="+b.cfg.Binary, reposVariable+"="+strings.Join(urls, " "))
+					homeVariable+"="+b.Cfg.Home, binaryVariable+"="+b.Cfg.Binary, reposVariable+"="+strings.Join(urls, " "))
 				cmd.Stderr = os.Stderr
 				return cmd
 			}
@@ -81,7 +81,7 @@ func TestManyCallers(t *testing.T) {
 
 			// If somebody still holds a lock, these hang.
 			repos, err := b.h.Repos(b.ctx)
-			b.must(err)
+			b.Must(err)
 			for i, url := range kept {
 				at := slices.IndexFunc(repos, func(r helmexec.Repo) bool { return r.URL == url })
 				if at < 0 {
@@ -91,7 +91,7 @@ func TestManyCallers(t *testing.T) {
 					b.wantMaker(b.h, fmt.Sprintf("%s/web:1.%d.0", repos[at].Name, v), helmexec.ChartOptions{Refresh: true}, fmt.Sprintf("maker-%d", i))
 				}
 			}
-			b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
+			b.Must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
 			b.wantSoundCache()
 		})
 	}
@@ -119,7 +119,7 @@ func (b *bed) killed(cmd *exec.Cmd, calls int, pause time.Duration) {
 // wantSoundCache checks every archive that callers may get.
 func (b *bed) wantSoundCache() {
 	b.Helper()
-	archives, _ := filepath.Glob(filepath.Join(b.cfg.Home, "archives", "*"))
+	archives, _ := filepath.Glob(filepath.Join(b.Cfg.Home, "archives", "*"))
 	if len(archives) == 0 {
 		b.Error("the cache is empty")
 	}
@@ -133,7 +133,7 @@ func (b *bed) wantSoundCache() {
 		}
 	}
 	for _, pattern := range []string{"pins/.new-*", "repositories/*/.new-*"} {
-		if found, _ := filepath.Glob(filepath.Join(b.cfg.Home, pattern)); len(found) > 3 {
+		if found, _ := filepath.Glob(filepath.Join(b.Cfg.Home, pattern)); len(found) > 3 {
 			b.Errorf("half-written files: %q", found)
 		}
 	}

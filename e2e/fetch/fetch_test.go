@@ -19,9 +19,9 @@ func TestPinnedIsServedFromTheCache(t *testing.T) {
 		b.wantMaker(b.h, address, helmexec.ChartOptions{}, "us")
 		b.wantProcesses("repo add", "pull")
 		b.wantMaker(b.h, address, helmexec.ChartOptions{}, "us")
-		b.wantMaker(b.newHelm(nil), address, helmexec.ChartOptions{}, "us")
+		b.wantMaker(b.NewHelm(nil), address, helmexec.ChartOptions{}, "us")
 		_, err := b.h.ShowValues(b.ctx, repo.URL+"/web", helmexec.ChartOptions{Version: "1.0.0"})
-		b.must(err)
+		b.Must(err)
 		b.wantProcesses()
 		b.wantClean()
 	})
@@ -35,7 +35,7 @@ func TestUnpinnedIsRefreshed(t *testing.T) {
 		b.wantProcesses("repo add", "pull") // the index that came with it is as new as the call
 		b.wantMaker(b.h, address, helmexec.ChartOptions{}, "first")
 		b.wantProcesses("repo update") // the archive is known by its digest
-		b.must(repo.Add(b.chart("web", "1.1.0", "second")))
+		b.Must(repo.Add(b.chart("web", "1.1.0", "second")))
 		b.wantMaker(b.h, address, helmexec.ChartOptions{}, "second")
 		b.wantProcesses("repo update", "pull")
 		b.wantMaker(b.h, address, helmexec.ChartOptions{Version: "^1"}, "second")
@@ -47,7 +47,7 @@ func TestPushedASecondAgo(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		repo := b.repository(chartrepo.Options{}, b.chart("web", "1.0.0", "first"))
 		b.wantMaker(b.h, repo.URL+"/web:1.0.0", helmexec.ChartOptions{}, "first")
-		b.must(repo.Add(b.chart("web", "1.1.0", "second"), b.chart("other", "0.1.0", "third")))
+		b.Must(repo.Add(b.chart("web", "1.1.0", "second"), b.chart("other", "0.1.0", "third")))
 		b.processes.take()
 		b.wantMaker(b.h, repo.URL+"/web:1.1.0", helmexec.ChartOptions{}, "second")
 		b.wantProcesses("repo update", "pull")
@@ -64,7 +64,7 @@ func TestRefreshForces(t *testing.T) {
 		repo := b.repository(chartrepo.Options{}, b.chart("web", "1.0.0", "first"))
 		address := repo.URL + "/web:1.0.0"
 		b.wantMaker(b.h, address, helmexec.ChartOptions{}, "first")
-		b.must(repo.Add(b.chart("web", "1.0.0", "republished")))
+		b.Must(repo.Add(b.chart("web", "1.0.0", "republished")))
 		b.wantMaker(b.h, address, helmexec.ChartOptions{}, "first")
 		b.processes.take()
 		b.wantMaker(b.h, address, helmexec.ChartOptions{Refresh: true}, "republished")
@@ -78,7 +78,7 @@ func TestRefreshForces(t *testing.T) {
 func TestCallersShare(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		repo := b.repository(chartrepo.Options{}, b.chart("web", "1.0.0", "us"))
-		other := b.newHelm(nil)
+		other := b.NewHelm(nil)
 		var all sync.WaitGroup
 		for i := range 20 {
 			all.Go(func() {
@@ -136,16 +136,16 @@ func TestRepositoryNameReused(t *testing.T) {
 		second := b.repository(chartrepo.Options{}, b.chart("web", "1.0.0", "second"))
 		named := helmexec.RepoOptions{Name: "shop"}
 		_, err := b.h.AddRepo(b.ctx, first.URL, named)
-		b.must(err)
+		b.Must(err)
 		b.wantMaker(b.h, "shop/web:1.0.0", helmexec.ChartOptions{}, "first")
 		_, err = b.h.AddRepo(b.ctx, second.URL, named)
 		b.wantErr(err, helmexec.ErrInvalidArgument)
-		b.must(b.h.RemoveRepo(b.ctx, "shop"))
+		b.Must(b.h.RemoveRepo(b.ctx, "shop"))
 		b.wantErr(b.h.RemoveRepo(b.ctx, "shop"), helmexec.ErrRepoNotFound)
 		_, err = b.h.Fetch(b.ctx, "shop/web:1.0.0", helmexec.ChartOptions{})
 		b.wantErr(err, helmexec.ErrRepoNotFound)
 		_, err = b.h.AddRepo(b.ctx, second.URL, named)
-		b.must(err)
+		b.Must(err)
 		b.wantMaker(b.h, "shop/web:1.0.0", helmexec.ChartOptions{}, "second")
 		b.wantMaker(b.h, "shop/web", helmexec.ChartOptions{}, "second")
 	})
@@ -156,7 +156,7 @@ func TestVersionIsHelms(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		repo := b.repository(chartrepo.Options{AbsoluteURLs: true})
 		for _, version := range []string{"1.0.0", "v1.2.0", "2.0.0-rc.1", "1.1.0+build.7", "0.9.0"} {
-			b.must(repo.Add(b.chart("web", version, "us")))
+			b.Must(repo.Add(b.chart("web", version, "us")))
 		}
 		for want, got := range map[string]string{
 			"": "v1.2.0", "v1.0.0": "1.0.0", "1.2.0": "v1.2.0", "1.1.0": "1.1.0+build.7", "1.1.0+build.7": "1.1.0+build.7",
@@ -193,7 +193,7 @@ func TestArchiveURL(t *testing.T) {
 		b.wantProcesses("pull", "pull")
 		dir := b.TempDir()
 		path, err := b.h.Pull(b.ctx, base+"/web-1.0.0+x.tgz", dir, helmexec.ChartOptions{})
-		b.must(err)
+		b.Must(err)
 		data, err := os.ReadFile(path)
 		if err != nil || string(data) != string(chart.Data) || path != filepath.Join(dir, chart.Filename()) {
 			b.Errorf("pulled %s, %v", path, err)
@@ -211,10 +211,10 @@ func TestSearch(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		repo := b.repository(chartrepo.Options{}, b.chart("web", "1.0.0", "us"), b.chart("web", "1.10.0", "us"), b.chart("web", "1.9.0", "us"))
 		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
-		b.must(err)
+		b.Must(err)
 		b.processes.take()
 		found, err := b.h.ChartVersions(b.ctx, name+"/web", helmexec.ChartVersionsOptions{})
-		b.must(err)
+		b.Must(err)
 		if len(found) != 3 || found[0].Version != "1.10.0" || found[2].Version != "1.0.0" {
 			b.Errorf("found %v", found)
 		}

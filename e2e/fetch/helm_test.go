@@ -9,7 +9,7 @@ import (
 
 // helm runs the binary itself, with separate folders.
 func (b *bed) helm(home string, args ...string) (string, error) {
-	cmd := exec.CommandContext(b.ctx, b.cfg.Binary, args...)
+	cmd := exec.CommandContext(b.ctx, b.Cfg.Binary, args...)
 	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -71,15 +71,15 @@ func TestFaultyRepository(t *testing.T) {
 				broken := test.fault
 				broken.Path = "index.yaml"
 				repair := repo.Inject(broken)
-				_, err := b.newHelm(timed).AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
+				_, err := b.NewHelm(timed).AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
 				b.wantRefused(err, test.index)
 				b.wantClean()
 				repair()
 
 				name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
-				b.must(err)
+				b.Must(err)
 				repair = repo.Inject(broken)
-				err = b.newHelm(timed).UpdateRepos(b.ctx, helmexec.UpdateReposOptions{})
+				err = b.NewHelm(timed).UpdateRepos(b.ctx, helmexec.UpdateReposOptions{})
 				if test.index == helmexec.ErrRepoNotFound {
 					b.wantRefused(err, errHelm) // it is known
 				} else {
@@ -90,7 +90,7 @@ func TestFaultyRepository(t *testing.T) {
 				broken.Path = archive
 				repair = repo.Inject(broken)
 				for _, address := range []string{name + "/web:1.0.0", repo.URL + "/" + archive} {
-					_, err = b.newHelm(timed).Fetch(b.ctx, address, helmexec.ChartOptions{})
+					_, err = b.NewHelm(timed).Fetch(b.ctx, address, helmexec.ChartOptions{})
 					b.wantRefused(err, test.get)
 				}
 				repair()
@@ -167,7 +167,7 @@ func TestHostileArchive(t *testing.T) {
 				_, err := b.h.Fetch(b.ctx, repo.URL+"/web:1.0.0", helmexec.ChartOptions{})
 				b.wantRefused(err, test.want)
 				b.wantClean()
-				kept, _ := os.ReadDir(b.cfg.Home + "/archives")
+				kept, _ := os.ReadDir(b.Cfg.Home + "/archives")
 				if len(kept) > 0 {
 					b.Errorf("the cache has %v", kept)
 				}
@@ -197,7 +197,7 @@ func TestIndexWithOddURLs(t *testing.T) {
 			t.Parallel()
 			onBothHelms(t, func(b *bed) {
 				chart := b.chart("web", "1.0.0", "file")
-				b.must(os.WriteFile(secret, chart.Data, 0o600))
+				b.Must(os.WriteFile(secret, chart.Data, 0o600))
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					switch {
 					case r.URL.Path == "/charts/index.yaml":
@@ -256,7 +256,7 @@ func TestOddServers(t *testing.T) {
 			onBothHelms(t, func(b *bed) {
 				server := httptest.NewServer(test.serve)
 				b.Cleanup(server.Close)
-				_, err := b.newHelm(small).AddRepo(b.ctx, server.URL, helmexec.RepoOptions{})
+				_, err := b.NewHelm(small).AddRepo(b.ctx, server.URL, helmexec.RepoOptions{})
 				if test.want == nil {
 					var e *helmexec.Error
 					if !errors.As(err, &e) {
@@ -285,13 +285,13 @@ func TestLargeIndex(t *testing.T) {
 		repo := b.repository(chartrepo.Options{})
 		repo.Inject(chartrepo.Fault{Path: "index.yaml", Replace: index.Bytes()})
 		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{})
-		b.must(err)
+		b.Must(err)
 		found, err := b.h.ChartVersions(b.ctx, name+"/app-999", helmexec.ChartVersionsOptions{})
-		b.must(err)
+		b.Must(err)
 		if len(found) != 100 || found[0].Version != "1.99.0" {
 			b.Errorf("found %d versions", len(found))
 		}
-		tight := b.newHelm(func(cfg *helmexec.Config) { cfg.Limits.Memory = 150 << 20 })
+		tight := b.NewHelm(func(cfg *helmexec.Config) { cfg.Limits.Memory = 150 << 20 })
 		b.wantRefused(tight.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}), helmexec.ErrOutputTooLarge)
 		b.wantClean()
 	})
@@ -309,15 +309,15 @@ func TestJustWithinTheLimits(t *testing.T) {
 		chart, err := chartrepo.Package(map[string]string{
 			"Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n", "values.yaml": "maker: us\n", "files/noise": string(noise),
 		})
-		b.must(err)
+		b.Must(err)
 		repo := b.repository(chartrepo.Options{}, chart)
 		repo.AddGenerated(300, 30)
-		h := b.newHelm(func(cfg *helmexec.Config) {
+		h := b.NewHelm(func(cfg *helmexec.Config) {
 			cfg.Limits.Archive, cfg.Limits.Index = int64(len(chart.Data)), 6<<20
 		})
 		b.wantMaker(h, repo.URL+"/web", helmexec.ChartOptions{}, "us")
 		b.wantMaker(h, repo.URL+"/"+chart.Filename(), helmexec.ChartOptions{}, "us")
-		h = b.newHelm(func(cfg *helmexec.Config) { cfg.Limits.Archive, cfg.Home = int64(len(chart.Data))-1, b.TempDir() })
+		h = b.NewHelm(func(cfg *helmexec.Config) { cfg.Limits.Archive, cfg.Home = int64(len(chart.Data))-1, b.TempDir() })
 		_, err = h.Fetch(b.ctx, repo.URL+"/"+chart.Filename(), helmexec.ChartOptions{})
 		b.wantRefused(err, helmexec.ErrOutputTooLarge)
 	})

@@ -13,12 +13,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/e2e/internal/guarded"
+	"github.com/sut-bench/helmexec/e2e/internal/realhelm"
 	"github.com/sut-bench/helmexec/internal/chartrepo"
 	"github.com/sut-bench/helmexec/internal/tools"
 )
@@ -30,35 +30,17 @@ func TestMain(m *testing.M) {
 	ctx, _ := guarded.UntilInterrupted()
 	context.AfterFunc(ctx, func() { os.Exit(1) })
 	code := m.Run()
-	if err := checkMemory(); err != nil {
+	if err := realhelm.CheckMemory(800); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
 }
 
-// checkMemory checks the peak memory of this process and of any helm, after all hostile servers
-// have done their worst.
-func checkMemory() error {
-	for name, who := range map[string]int{"this process": syscall.RUSAGE_SELF, "a helm": syscall.RUSAGE_CHILDREN} {
-		var usage syscall.Rusage
-		if err := syscall.Getrusage(who, &usage); err != nil {
-			return err
-		}
-		if mib := usage.Maxrss >> 10; mib > 800 {
-			return fmt.Errorf("%s had %d MiB of memory", name, mib)
-		} else if testing.Verbose() {
-			fmt.Printf("peak memory of %s: %d MiB\n", name, mib)
-		}
-	}
-	return nil
-}
-
 // bed is what a test of one Helm works with: its own home, and a count of helm processes.
 type bed struct {
-	*testing.T
+	realhelm.Bed
 	ctx       context.Context
-	cfg       helmexec.Config
 	h         *helmexec.Helm
 	processes *counter
 }
@@ -81,31 +63,12 @@ func newBed(t *testing.T, helm string) *bed {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute) // ends what hangs
 	t.Cleanup(cancel)
-	b := &bed{T: t, ctx: ctx, processes: &counter{}}
-	b.must(err)
-	b.cfg = helmexec.Config{Binary: binary, Home: filepath.Join(t.TempDir(), "home"), Logger: slog.New(b.processes)}
-	b.cfg.Retry.Tries = 1
-	b.h = b.newHelm(nil)
+	b := &bed{Bed: realhelm.Bed{T: t}, ctx: ctx, processes: &counter{}}
+	b.Must(err)
+	b.Cfg = helmexec.Config{Binary: binary, Home: filepath.Join(t.TempDir(), "home"), Logger: slog.New(b.processes)}
+	b.Cfg.Retry.Tries = 1
+	b.h = b.NewHelm(nil)
 	return b
-}
-
-// newHelm makes a Helm on the same home, with a changed configuration.
-func (b *bed) newHelm(change func(*helmexec.Config)) *helmexec.Helm {
-	b.Helper()
-	cfg := b.cfg
-	if change != nil {
-		change(&cfg)
-	}
-	h, err := helmexec.New(cfg)
-	b.must(err)
-	return h
-}
-
-func (b *bed) must(err error) {
-	b.Helper()
-	if err != nil {
-		b.Fatal(err)
-	}
 }
 
 // wantErr ends the test unless err is as expected.
@@ -129,12 +92,12 @@ func (b *bed) wantProcesses(want ...string) {
 // when others than the user can read what is in the home.
 func (b *bed) wantClean() {
 	b.Helper()
-	left, err := os.ReadDir(filepath.Join(b.cfg.Home, "tmp"))
-	b.must(err)
+	left, err := os.ReadDir(filepath.Join(b.Cfg.Home, "tmp"))
+	b.Must(err)
 	for _, entry := range left {
 		b.Errorf("left behind: tmp/%s", entry.Name())
 	}
-	b.must(filepath.WalkDir(b.cfg.Home, func(path string, d fs.DirEntry, err error) error {
+	b.Must(filepath.WalkDir(b.Cfg.Home, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -150,9 +113,9 @@ func (b *bed) wantClean() {
 func (b *bed) repository(opts chartrepo.Options, charts ...chartrepo.Archive) *chartrepo.Server {
 	b.Helper()
 	repo, err := chartrepo.Start("", opts)
-	b.must(err)
+	b.Must(err)
 	b.Cleanup(func() { _ = repo.Close() })
-	b.must(repo.Add(charts...))
+	b.Must(repo.Add(charts...))
 	return repo
 }
 
@@ -165,7 +128,7 @@ func (b *bed) chart(name, version, maker string) chartrepo.Archive {
 		"templates/pod.yaml":  "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}\nspec:\n  containers:\n  - name: c\n    image: {{ .Values.image }}\n",
 		"templates/NOTES.txt": "made by {{ .Values.maker }}\n",
 	})
-	b.must(err)
+	b.Must(err)
 	return archive
 }
 
@@ -187,6 +150,7 @@ type counter struct {
 	mu       sync.Mutex
 	commands []string
 	total    atomic.Int64
+	versions atomic.Int64 // how often helm was asked for its version, which is not in the others
 }
 
 func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
@@ -196,7 +160,11 @@ func (c *counter) WithGroup(string) slog.Handler            { return c }
 func (c *counter) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		args, ok := a.Value.Any().([]string)
-		if a.Key != "args" || !ok || args[0] == "version" {
+		if a.Key != "args" || !ok {
+			return true
+		}
+		if args[0] == "version" {
+			c.versions.Add(1)
 			return true
 		}
 		command := args[0]

@@ -30,7 +30,7 @@ const moved = "/moved" // before the path of what has
 func (b *bed) site(start func(http.Handler) *httptest.Server, opts chartrepo.Options) *site {
 	b.Helper()
 	s := &site{Repo: chartrepo.New(opts), given: map[string]string{}}
-	b.must(s.Add(b.chart("web", "1.0.0", "us")))
+	b.Must(s.Add(b.chart("web", "1.0.0", "us")))
 	s.Server = start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kind, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		s.mu.Lock()
@@ -70,7 +70,7 @@ func (s *site) wasGiven(path string) string {
 func (b *bed) certificate(server *httptest.Server) string {
 	b.Helper()
 	ca := filepath.Join(b.TempDir(), "ca.pem")
-	b.must(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	b.Must(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
 	return ca
 }
 
@@ -121,13 +121,13 @@ func TestCredentialsAndRedirects(t *testing.T) {
 						b.Errorf("%s: %v", what, err)
 					}
 				}
-				h := b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+				h := b.NewHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
 				test.own.move(test.url)
 				_, err := h.AddRepo(b.ctx, test.own.URL+"/charts", opts)
 				check("a new repository", "index.yaml", err)
 				test.own.move("")
 				name, err := h.AddRepo(b.ctx, test.own.URL+"/charts", opts)
-				b.must(err)
+				b.Must(err)
 				test.own.move(test.url)
 				test.own.wasGiven("/charts/index.yaml")
 				check("the index", "index.yaml", h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
@@ -157,9 +157,9 @@ func TestPassCredentialsAll(t *testing.T) {
 			to   string
 			want string
 		}{{false, "", ""}, {true, "", "Basic"}, {true, third.URL, "Basic"}} {
-			h := b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+			h := b.NewHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
 			name, err := h.AddRepo(b.ctx, own.URL+"/charts", helmexec.RepoOptions{Username: user, Password: first, PassCredentialsAll: test.all})
-			b.must(err)
+			b.Must(err)
 			other.move(test.to)
 			b.wantMaker(h, name+"/web:1.0.0", helmexec.ChartOptions{}, "us")
 			if got := other.wasGiven("/charts/web-1.0.0.tgz"); got != test.want {
@@ -197,7 +197,7 @@ func TestRegistryNamesWhereToLogIn(t *testing.T) {
 			}
 		}))
 		b.Cleanup(registry.Close)
-		b.must(b.h.RegistryLogin(b.ctx, strings.TrimPrefix(registry.URL, "http://"), helmexec.RegistryOptions{
+		b.Must(b.h.RegistryLogin(b.ctx, strings.TrimPrefix(registry.URL, "http://"), helmexec.RegistryOptions{
 			Username: user, Password: first, Source: helmexec.SourceOptions{PlainHTTP: true},
 		}))
 		select {

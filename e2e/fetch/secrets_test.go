@@ -31,10 +31,10 @@ func (b *bed) spyOn() (dir string, log *lockedBuffer) {
 	b.Helper()
 	dir, log = b.TempDir(), &lockedBuffer{}
 	script := filepath.Join(b.TempDir(), "helm")
-	text := fmt.Sprintf("#!/bin/sh\ncat /proc/$$/cmdline /proc/$$/environ > %s/$$\nexec %s \"$@\"\n", dir, b.cfg.Binary)
-	b.must(os.WriteFile(script, []byte(text), 0o700))
-	b.cfg.Binary, b.cfg.Logger = script, slog.New(slog.NewTextHandler(log, nil))
-	b.h = b.newHelm(nil)
+	text := fmt.Sprintf("#!/bin/sh\ncat /proc/$$/cmdline /proc/$$/environ > %s/$$\nexec %s \"$@\"\n", dir, b.Cfg.Binary)
+	b.Must(os.WriteFile(script, []byte(text), 0o700))
+	b.Cfg.Binary, b.Cfg.Logger = script, slog.New(slog.NewTextHandler(log, nil))
+	b.h = b.NewHelm(nil)
 	return dir, log
 }
 
@@ -66,7 +66,7 @@ func (b *bed) wantNoSecret(dir string, log *lockedBuffer, said ...any) {
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		b.must(err)
+		b.Must(err)
 		seen["a process"] += string(text)
 	}
 	for where, text := range seen {
@@ -94,26 +94,26 @@ func TestBasicAuthentication(t *testing.T) {
 		_, wrong := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Username: user, Password: second})
 		b.wantErr(wrong, helmexec.ErrUnauthorized)
 		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Username: user, Password: first})
-		b.must(err)
-		b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
+		b.Must(err)
+		b.Must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
 		said = append(said, err, wrong, name, b.wantMaker(b.h, name+"/web:1.0.0", helmexec.ChartOptions{}, "us"))
 
 		// In the URL of a repository, of a chart and of an archive.
-		h := b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+		h := b.NewHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
 		name, err = h.AddRepo(b.ctx, withUser(repo.URL, first), helmexec.RepoOptions{})
-		b.must(err)
+		b.Must(err)
 		repos, err := h.Repos(b.ctx)
-		b.must(err)
+		b.Must(err)
 		said = append(said, name, repos, b.wantMaker(h, name+"/web", helmexec.ChartOptions{}, "us"))
-		h = b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+		h = b.NewHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
 		ch, err := h.Fetch(b.ctx, withUser(repo.URL, first)+"/web:1.0.0", helmexec.ChartOptions{})
-		b.must(err)
+		b.Must(err)
 		said = append(said, ch)
 		ch, err = h.Fetch(b.ctx, withUser(repo.URL, first)+"/web-1.0.0.tgz", helmexec.ChartOptions{})
-		b.must(err)
+		b.Must(err)
 		said = append(said, ch)
 		for _, address := range []string{"/web-1.0.0.tgz", "/none.tgz", "/web:^1", "/ /x", "/web:bad version"} {
-			_, err = b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() }).Fetch(b.ctx, withUser(repo.URL, second)+address, helmexec.ChartOptions{})
+			_, err = b.NewHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() }).Fetch(b.ctx, withUser(repo.URL, second)+address, helmexec.ChartOptions{})
 			if err == nil {
 				b.Errorf("%s was fetched with a wrong password", address)
 			}
@@ -134,13 +134,13 @@ func TestChangedPassword(t *testing.T) {
 		locks := map[string]*chartrepo.Repo{}
 		for _, password := range []string{first, second} {
 			locks[password] = chartrepo.New(chartrepo.Options{Username: user, Password: password})
-			b.must(locks[password].Add(chart))
+			b.Must(locks[password].Add(chart))
 		}
 		server := httptest.NewServer(locks[first])
 		b.Cleanup(server.Close)
 		url := server.URL + "/charts"
 		name, err := b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{Username: user, Password: first})
-		b.must(err)
+		b.Must(err)
 		server.Config.Handler = locks[second]
 		if err := b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}); err == nil {
 			b.Error("the old password still works")
@@ -149,11 +149,11 @@ func TestChangedPassword(t *testing.T) {
 		_, err = b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{Username: user, Password: "wrong"})
 		b.wantErr(err, helmexec.ErrUnauthorized)
 		again, err := b.h.AddRepo(b.ctx, withUser(url, second), helmexec.RepoOptions{})
-		b.must(err)
+		b.Must(err)
 		if again != name {
 			b.Errorf("the repository has two names: %s and %s", name, again)
 		}
-		b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
+		b.Must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
 		b.wantMaker(b.h, name+"/web", helmexec.ChartOptions{}, "us")
 		b.wantClean()
 	})
@@ -162,19 +162,19 @@ func TestChangedPassword(t *testing.T) {
 func TestTLS(t *testing.T) {
 	onBothHelms(t, func(b *bed) {
 		repo := chartrepo.New(chartrepo.Options{})
-		b.must(repo.Add(b.chart("web", "1.0.0", "us")))
+		b.Must(repo.Add(b.chart("web", "1.0.0", "us")))
 		server := httptest.NewUnstartedServer(repo)
 		server.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 		server.StartTLS()
 		b.Cleanup(server.Close)
 		ca := filepath.Join(b.TempDir(), "ca.pem")
-		b.must(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+		b.Must(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
 		url := server.URL + "/charts"
 
 		_, err := b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{})
 		b.wantErr(err, helmexec.ErrRepoNotFound)
 		name, err := b.h.AddRepo(b.ctx, url, helmexec.RepoOptions{CAFile: ca})
-		b.must(err)
+		b.Must(err)
 		b.wantMaker(b.h, name+"/web", helmexec.ChartOptions{}, "us")
 		_, err = b.h.Fetch(b.ctx, url+"/web-1.0.0.tgz", helmexec.ChartOptions{})
 		if err == nil {
@@ -184,13 +184,13 @@ func TestTLS(t *testing.T) {
 			b.wantMaker(b.h, url+"/web-1.0.0.tgz", helmexec.ChartOptions{Source: source}, "us")
 		}
 
-		h := b.newHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
+		h := b.NewHelm(func(cfg *helmexec.Config) { cfg.Home = b.TempDir() })
 		name, err = h.AddRepo(b.ctx, url, helmexec.RepoOptions{InsecureSkipTLSVerify: true})
-		b.must(err)
+		b.Must(err)
 		b.wantMaker(h, name+"/web", helmexec.ChartOptions{}, "us")
 		b.processes.take()
 		_, err = h.AddRepo(b.ctx, url, helmexec.RepoOptions{CAFile: ca})
-		b.must(err)
+		b.Must(err)
 		b.wantProcesses("repo add") // it is reached in another way now
 	})
 }
@@ -209,18 +209,18 @@ func TestBearerToken(t *testing.T) {
 			b.Errorf("it does not say what was denied: %v", denied)
 		}
 		name, err := b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Token: right})
-		b.must(err)
+		b.Must(err)
 		ch := b.wantMaker(b.h, name+"/web", helmexec.ChartOptions{}, "us")
-		b.must(repo.Add(b.chart("web", "1.1.0", "us")))
-		counted := b.newHelm(func(cfg *helmexec.Config) { cfg.Logger = slog.New(b.processes) })
+		b.Must(repo.Add(b.chart("web", "1.1.0", "us")))
+		counted := b.NewHelm(func(cfg *helmexec.Config) { cfg.Logger = slog.New(b.processes) })
 		again := b.wantMaker(counted, repo.URL+"/web:1.1.0", helmexec.ChartOptions{}, "us")
 		b.wantProcesses("repo update", "pull")
 
 		// Another token replaces the stored one only if it works.
 		_, err = b.h.AddRepo(b.ctx, repo.URL, helmexec.RepoOptions{Token: wrong})
 		b.wantErr(err, helmexec.ErrUnauthorized)
-		b.must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
-		b.must(repo.Close())
+		b.Must(b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{}))
+		b.Must(repo.Close())
 		gone := b.h.UpdateRepos(b.ctx, helmexec.UpdateReposOptions{})
 		if gone == nil || !strings.Contains(gone.Error(), "connection refused") {
 			b.Errorf("a repository that is gone: %v", gone)
@@ -230,20 +230,20 @@ func TestBearerToken(t *testing.T) {
 
 		// The limits apply to what comes through the relay, and so do TLS files.
 		charts := chartrepo.New(chartrepo.Options{Token: right})
-		b.must(charts.Add(b.chart("web", "1.0.0", "us")))
+		b.Must(charts.Add(b.chart("web", "1.0.0", "us")))
 		server := httptest.NewTLSServer(charts)
 		b.Cleanup(server.Close)
 		ca := filepath.Join(b.TempDir(), "ca.pem")
-		b.must(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+		b.Must(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
 		_, err = b.h.AddRepo(b.ctx, server.URL+"/charts", helmexec.RepoOptions{Token: right})
 		if err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
 			b.Errorf("a server that nobody vouches for: %v", err)
 		}
 		name, err = b.h.AddRepo(b.ctx, server.URL+"/charts", helmexec.RepoOptions{Token: right, CAFile: ca})
-		b.must(err)
+		b.Must(err)
 		b.wantMaker(b.h, name+"/web", helmexec.ChartOptions{}, "us")
 		charts.Inject(chartrepo.Fault{Size: 2 << 30})
-		err = b.newHelm(small).UpdateRepos(b.ctx, helmexec.UpdateReposOptions{Names: []string{name}})
+		err = b.NewHelm(small).UpdateRepos(b.ctx, helmexec.UpdateReposOptions{Names: []string{name}})
 		b.wantRefused(err, helmexec.ErrOutputTooLarge)
 		b.wantClean()
 	})
@@ -255,7 +255,7 @@ func (b *bed) registry(opts registry.Options) *registry.Registry {
 		b.Skip(err)
 	}
 	r, err := registry.Start(b.ctx, opts)
-	b.must(err)
+	b.Must(err)
 	b.Cleanup(r.Stop)
 	return r
 }
@@ -266,7 +266,7 @@ func TestRegistryLogin(t *testing.T) {
 		r := b.registry(registry.Options{User: user, Password: first})
 		plain := helmexec.SourceOptions{PlainHTTP: true}
 		archive := filepath.Join(b.TempDir(), "web-1.0.0.tgz")
-		b.must(os.WriteFile(archive, b.chart("web", "1.0.0", "us").Data, 0o600))
+		b.Must(os.WriteFile(archive, b.chart("web", "1.0.0", "us").Data, 0o600))
 		push := func() error {
 			_, err := b.h.Push(b.ctx, archive, "oci://"+r.Address+"/charts", plain)
 			return err
@@ -275,10 +275,10 @@ func TestRegistryLogin(t *testing.T) {
 		wrong := b.h.RegistryLogin(b.ctx, r.Address, helmexec.RegistryOptions{Username: user, Password: second, Source: plain})
 		b.wantErr(before, helmexec.ErrUnauthorized)
 		b.wantErr(wrong, helmexec.ErrUnauthorized)
-		b.must(b.h.RegistryLogin(b.ctx, r.Address, helmexec.RegistryOptions{Username: user, Password: first, Source: plain}))
-		b.must(push())
+		b.Must(b.h.RegistryLogin(b.ctx, r.Address, helmexec.RegistryOptions{Username: user, Password: first, Source: plain}))
+		b.Must(push())
 		b.wantMaker(b.h, "oci://"+r.Address+"/charts/web:1.0.0", helmexec.ChartOptions{Source: plain}, "us")
-		b.must(b.h.RegistryLogout(b.ctx, r.Address))
+		b.Must(b.h.RegistryLogout(b.ctx, r.Address))
 		after := push()
 		b.wantErr(after, helmexec.ErrUnauthorized)
 		b.wantNoSecret(dir, log, before, wrong, after)

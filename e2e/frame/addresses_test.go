@@ -32,22 +32,22 @@ var addresses = append(malformed(
 	{"nothing", helmexec.ErrChartNotFound, func(b *bed) error { return b.fetched("./none.tgz", helmexec.ChartOptions{}) }},
 	{"a pipe", helmexec.ErrBadChart, func(b *bed) error {
 		pipe := filepath.Join(b.TempDir(), "web.tgz")
-		b.must(syscall.Mkfifo(pipe, 0o600))
+		b.Must(syscall.Mkfifo(pipe, 0o600))
 		return b.fetched(pipe, helmexec.ChartOptions{})
 	}},
 	{"a link to a secret", errAny, func(b *bed) error {
 		link := filepath.Join(b.TempDir(), "web.tgz")
-		b.must(os.Symlink(filepath.Join(canary.files, "secret"), link))
+		b.Must(os.Symlink(filepath.Join(canary.files, "secret"), link))
 		return b.fetched(link, helmexec.ChartOptions{})
 	}},
 	{"a chart with a link to a secret", helmexec.ErrBadChart, func(b *bed) error {
 		dir := b.folder(nil)
-		b.must(os.Symlink(filepath.Join(canary.files, "secret"), filepath.Join(dir, "README.md")))
+		b.Must(os.Symlink(filepath.Join(canary.files, "secret"), filepath.Join(dir, "README.md")))
 		return b.fetched(dir, helmexec.ChartOptions{})
 	}},
 	{"a lock file that is a link", helmexec.ErrBadChart, func(b *bed) error {
 		dir := b.folder(nil)
-		b.must(os.Symlink(canary.program, filepath.Join(dir, "Chart.lock")))
+		b.Must(os.Symlink(canary.program, filepath.Join(dir, "Chart.lock")))
 		return b.fetched(dir, helmexec.ChartOptions{})
 	}},
 	{"a repository that nobody added", helmexec.ErrRepoNotFound, func(b *bed) error { return b.fetched("repo/web", helmexec.ChartOptions{}) }},
@@ -76,7 +76,7 @@ var addresses = append(malformed(
 func malformed(all ...string) (attempts []attempt) {
 	for i, address := range all {
 		attempts = append(attempts, attempt{fmt.Sprintf("%d %.40q", i, address), helmexec.ErrInvalidArgument, func(b *bed) error {
-			h := b.newHelm(func(cfg *helmexec.Config) { cfg.Binary = canary.program }) // which must not run
+			h := b.NewHelm(func(cfg *helmexec.Config) { cfg.Binary = canary.program }) // which must not run
 			_, err := h.Fetch(b.ctx, address, helmexec.ChartOptions{})
 			return err
 		}})

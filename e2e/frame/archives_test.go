@@ -81,19 +81,19 @@ var archives = []attempt{
 			w.file("deep/a", strings.Repeat("\x00", 90<<20))
 		})
 		path := filepath.Join(b.TempDir(), "web-1.0.0.tgz")
-		b.must(os.WriteFile(path, pack(func(w *packer) {
+		b.Must(os.WriteFile(path, pack(func(w *packer) {
 			honest(w)
 			for i := range 4 {
 				w.file(fmt.Sprintf("web/charts/deep-%d.tgz", i), string(bomb))
 			}
 		}), 0o600))
-		h := b.newHelm(func(cfg *helmexec.Config) { cfg.Limits.RenderMemory = 300 << 20 })
+		h := b.NewHelm(func(cfg *helmexec.Config) { cfg.Limits.RenderMemory = 300 << 20 })
 		_, err := h.Template(b.ctx, path, helmexec.TemplateOptions{})
 		return err
 	}},
 	{"a chart on disk whose templates are a pipe", helmexec.ErrBadChart, func(b *bed) error {
 		path := filepath.Join(b.TempDir(), "web-1.0.0.tgz")
-		b.must(os.WriteFile(path, pack(func(w *packer) { honest(w); w.link(tar.TypeFifo, "web/templates/x.yaml", "") }), 0o600))
+		b.Must(os.WriteFile(path, pack(func(w *packer) { honest(w); w.link(tar.TypeFifo, "web/templates/x.yaml", "") }), 0o600))
 		_, err := b.h.Template(b.ctx, path, helmexec.TemplateOptions{})
 		return err
 	}},

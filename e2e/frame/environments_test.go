@@ -41,7 +41,7 @@ var environments = append(append(hidden(
 }...), []attempt{
 	// The trap works: where helm has to log in, the program of the kubeconfig runs.
 	{"a kubeconfig that runs a program, for a list", nil, with("KUBECONFIG", "KUBECONFIG", func(b *bed) error {
-		_, listed := b.newHelm(nil).List(b.ctx, helmexec.ListOptions{})
+		_, listed := b.NewHelm(nil).List(b.ctx, helmexec.ListOptions{})
 		if listed == nil {
 			return errors.New("a list without a cluster")
 		}
@@ -61,7 +61,7 @@ func hidden(variables ...string) (attempts []attempt) {
 				return err
 			}
 			text, err := os.ReadFile(seen)
-			b.must(err)
+			b.Must(err)
 			if !strings.Contains(string(text), "HELM_NO_PLUGINS=1") {
 				b.Error("no helm was seen")
 			}
@@ -98,14 +98,14 @@ func (b *bed) spy() (file string) {
 	dir := b.TempDir()
 	file = filepath.Join(dir, "environ")
 	script := filepath.Join(dir, "helm")
-	b.must(os.WriteFile(script, []byte("#!/bin/sh\ncat /proc/$$/environ >> "+file+"\nexec "+b.cfg.Binary+" \"$@\"\n"), 0o700))
-	b.cfg.Binary = script
+	b.Must(os.WriteFile(script, []byte("#!/bin/sh\ncat /proc/$$/environ >> "+file+"\nexec "+b.Cfg.Binary+" \"$@\"\n"), 0o700))
+	b.Cfg.Binary = script
 	return file
 }
 
 // offline renders, lints and fetches.
 func offline(b *bed) error {
-	h := b.newHelm(nil)
+	h := b.NewHelm(nil)
 	chart := b.folder(map[string]string{"templates/a.yaml": "a: b\n", "values.yaml": "maker: us\n"})
 	_, err := h.Template(b.ctx, chart, helmexec.TemplateOptions{})
 	if err == nil {

@@ -34,7 +34,7 @@ var homes = []attempt{
 	}},
 	{"another owner", helmexec.ErrInvalidArgument, func(b *bed) error {
 		dir := filepath.Join(b.open(0o755), "home")
-		b.must(os.Mkdir(dir, 0o755))
+		b.Must(os.Mkdir(dir, 0o755))
 		if err := os.Chown(dir, 12345, 12345); err != nil {
 			b.Skip("only root gives files away")
 		}
@@ -42,43 +42,43 @@ var homes = []attempt{
 	}},
 	{"a link", nil, func(b *bed) error {
 		dir := b.open(0o755)
-		b.must(errors.Join(os.Mkdir(filepath.Join(dir, "real"), 0o700), os.Symlink("real", filepath.Join(dir, "home"))))
+		b.Must(errors.Join(os.Mkdir(filepath.Join(dir, "real"), 0o700), os.Symlink("real", filepath.Join(dir, "home"))))
 		return b.useHome(filepath.Join(dir, "home"))
 	}},
 	{"a link to a home that others can change", helmexec.ErrInvalidArgument, func(b *bed) error {
 		dir := b.open(0o755)
 		real := filepath.Join(dir, "real")
-		b.must(errors.Join(os.Mkdir(real, 0o700), os.Chmod(real, 0o777), os.Symlink(real, filepath.Join(dir, "home"))))
+		b.Must(errors.Join(os.Mkdir(real, 0o700), os.Chmod(real, 0o777), os.Symlink(real, filepath.Join(dir, "home"))))
 		return b.useHome(filepath.Join(dir, "home"))
 	}},
 	{"a link to nothing", helmexec.ErrInvalidArgument, func(b *bed) error {
 		home := filepath.Join(b.open(0o755), "home")
-		b.must(os.Symlink("none", home))
+		b.Must(os.Symlink("none", home))
 		return b.useHome(home)
 	}},
 	{"a file", helmexec.ErrInvalidArgument, func(b *bed) error {
 		home := filepath.Join(b.open(0o755), "home")
-		b.must(os.WriteFile(home, nil, 0o600))
+		b.Must(os.WriteFile(home, nil, 0o600))
 		return b.useHome(home)
 	}},
 	{"archives that are a link elsewhere", helmexec.ErrInvalidArgument, func(b *bed) error {
 		b.mayKeep = true // the other folder is not empty
 		home := filepath.Join(b.open(0o755), "home")
-		b.must(errors.Join(os.Mkdir(home, 0o700), os.Symlink(canary.files, filepath.Join(home, "archives"))))
+		b.Must(errors.Join(os.Mkdir(home, 0o700), os.Symlink(canary.files, filepath.Join(home, "archives"))))
 		return b.useHome(home)
 	}},
 	{"plugins in it", nil, func(b *bed) error {
 		home := filepath.Join(b.open(0o755), "home")
-		b.must(os.MkdirAll(home, 0o700))
-		b.must(os.CopyFS(filepath.Join(home, "plugins"), os.DirFS(filepath.Join(canary.dir, "plugins"))))
-		b.must(os.CopyFS(filepath.Join(home, "user"), os.DirFS(filepath.Join(canary.dir, "home"))))
+		b.Must(os.MkdirAll(home, 0o700))
+		b.Must(os.CopyFS(filepath.Join(home, "plugins"), os.DirFS(filepath.Join(canary.dir, "plugins"))))
+		b.Must(os.CopyFS(filepath.Join(home, "user"), os.DirFS(filepath.Join(canary.dir, "home"))))
 		return b.useHome(home)
 	}},
 	{"opened while it is used", helmexec.ErrInvalidArgument, func(b *bed) error {
 		dir := b.open(0o755)
-		b.cfg.Home = filepath.Join(dir, "home")
-		b.h = b.newHelm(nil)
-		b.must(os.Chmod(b.cfg.Home, 0o777))
+		b.Cfg.Home = filepath.Join(dir, "home")
+		b.h = b.NewHelm(nil)
+		b.Must(os.Chmod(b.Cfg.Home, 0o777))
 		return b.useChart()
 	}},
 	{"a full disk", errAny, func(b *bed) error {
@@ -86,26 +86,26 @@ var homes = []attempt{
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=700"); err != nil {
 			b.Skip("cannot mount: ", err)
 		}
-		b.Cleanup(func() { b.must(syscall.Unmount(dir, syscall.MNT_DETACH)) })
-		b.cfg.Home = filepath.Join(dir, "home")
-		b.h = b.newHelm(nil)
-		b.must(fill(filepath.Join(dir, "full")))
+		b.Cleanup(func() { b.Must(syscall.Unmount(dir, syscall.MNT_DETACH)) })
+		b.Cfg.Home = filepath.Join(dir, "home")
+		b.h = b.NewHelm(nil)
+		b.Must(fill(filepath.Join(dir, "full")))
 		err := b.useChart()
 		if errors.Is(err, helmexec.ErrReleaseBusy) || errors.Is(err, helmexec.ErrBadChart) {
 			b.Errorf("a full disk is said to be %v", err)
 		}
-		b.must(os.Remove(filepath.Join(dir, "full")))
-		b.must(b.useChart()) // and it goes on
+		b.Must(os.Remove(filepath.Join(dir, "full")))
+		b.Must(b.useChart()) // and it goes on
 		b.mayKeep = true
 		return err
 	}},
 	{"no descriptors left", nil, func(b *bed) error {
 		self, err := os.Executable()
-		b.must(err)
+		b.Must(err)
 		chart := filepath.Join(b.TempDir(), "web-1.0.0.tgz")
-		b.must(os.WriteFile(chart, b.chart("web", "1.0.0", nil).Data, 0o600))
+		b.Must(os.WriteFile(chart, b.chart("web", "1.0.0", nil).Data, 0o600))
 		cmd := exec.CommandContext(b.ctx, self)
-		cmd.Env = append(os.Environ(), starvedVariable+"="+b.cfg.Binary+"\n"+b.cfg.Home+"\n"+chart)
+		cmd.Env = append(os.Environ(), starvedVariable+"="+b.Cfg.Binary+"\n"+b.Cfg.Home+"\n"+chart)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w\n%s", err, out)
 		}
@@ -121,7 +121,7 @@ func at(what, name string) attempt {
 func mode(what string, mode os.FileMode, want error) attempt {
 	return attempt{what, want, func(b *bed) error {
 		home := filepath.Join(b.open(0o755), "home")
-		b.must(errors.Join(os.Mkdir(home, 0o700), os.Chmod(home, mode)))
+		b.Must(errors.Join(os.Mkdir(home, 0o700), os.Chmod(home, mode)))
 		return b.useHome(home)
 	}}
 }
@@ -130,17 +130,17 @@ func mode(what string, mode os.FileMode, want error) attempt {
 func (b *bed) open(mode os.FileMode) string {
 	dir := b.TempDir()
 	for above := dir; above != os.TempDir() && above != "/"; above = filepath.Dir(above) {
-		b.must(os.Chmod(above, 0o755))
+		b.Must(os.Chmod(above, 0o755))
 	}
 	open := filepath.Join(dir, "open")
-	b.must(errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, mode)))
+	b.Must(errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, mode)))
 	return open
 }
 
 // useHome uses a home in all ways that need no cluster.
 func (b *bed) useHome(home string) (err error) {
-	b.cfg.Home = home
-	if b.h, err = helmexec.New(b.cfg); err != nil {
+	b.Cfg.Home = home
+	if b.h, err = helmexec.New(b.Cfg); err != nil {
 		return err
 	}
 	return b.useChart()

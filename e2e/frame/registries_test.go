@@ -249,7 +249,7 @@ func registry(name string, want error, change func(p *place)) attempt {
 		if !b.openVersion {
 			address += ":1.0.0"
 		}
-		b.h = b.newHelm(func(cfg *helmexec.Config) {
+		b.h = b.NewHelm(func(cfg *helmexec.Config) {
 			cfg.Limits.Memory = 600 << 20
 			if want == helmexec.ErrFetchTimeout {
 				cfg.Limits.Time = soon

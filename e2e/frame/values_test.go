@@ -42,7 +42,7 @@ var values = []attempt{
 	file("an environment", "/proc/self/environ", errAny),
 	{"a pipe", errAny, func(b *bed) error {
 		pipe := filepath.Join(b.TempDir(), "values.yaml")
-		b.must(syscall.Mkfifo(pipe, 0o600))
+		b.Must(syscall.Mkfifo(pipe, 0o600))
 		return b.rendered(helmexec.TemplateOptions{ValuesFiles: []string{pipe}})
 	}},
 	text("values that expand", "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d]\n", errAny),
@@ -94,7 +94,7 @@ func text(name, content string, want error) attempt {
 	}
 	return attempt{name + " in a file", expected, func(b *bed) error {
 		path := filepath.Join(b.TempDir(), "values.yaml")
-		b.must(os.WriteFile(path, []byte(content), 0o600))
+		b.Must(os.WriteFile(path, []byte(content), 0o600))
 		err := b.rendered(helmexec.TemplateOptions{ValuesFiles: []string{path}})
 		if want == errOrUs {
 			b.Logf("%v", err)
@@ -127,10 +127,10 @@ func (b *bed) rendered(opts helmexec.TemplateOptions) error {
 	}
 	data, _ := objects[0]["data"].(map[string]any)
 	var got, want map[string]any
-	b.must(json.Unmarshal([]byte(fmt.Sprint(data["values"])), &got))
+	b.Must(json.Unmarshal([]byte(fmt.Sprint(data["values"])), &got))
 	given, err := json.Marshal(opts.Values)
-	b.must(err)
-	b.must(json.Unmarshal(given, &want))
+	b.Must(err)
+	b.Must(json.Unmarshal(given, &want))
 	if len(opts.ValuesFiles) == 0 && !reflect.DeepEqual(got, want) {
 		b.Errorf("the chart got %.300v", got)
 	}
@@ -148,7 +148,7 @@ func render(name, template string, want error, more ...string) attempt {
 		for i := 0; i < len(more); i += 2 {
 			files[more[i]] = more[i+1]
 		}
-		h := b.newHelm(func(cfg *helmexec.Config) {
+		h := b.NewHelm(func(cfg *helmexec.Config) {
 			cfg.Limits.RenderMemory, cfg.Limits.RenderTime = 300<<20, soon
 		})
 		m, err := h.Template(b.ctx, b.folder(files), helmexec.TemplateOptions{})

@@ -4,10 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/plan"
+	"github.com/sut-bench/helmexec/policy"
 )
 
 // sut is a system under test: a team's name for it, and the address of its chart.
@@ -18,7 +25,13 @@ type job struct {
 	helm    *helmexec.Helm
 	id      string
 	attempt string
+	plans   string // the folder of what is being installed
 	out     *lines
+
+	// What a chart may ask for.
+	trusted    bool // the rules only report
+	registries []string
+	nodes      []map[string]int64 // the accelerators of each node
 }
 
 // run takes one SUT through the job and reports whether all of it worked.
@@ -33,30 +46,24 @@ func (j *job) run(ctx context.Context, s sut) bool {
 
 // measure takes one SUT from its address to a clean cluster.
 func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
-	chart, err := j.helm.Chart2Info(ctx, s.address, helmexec.ChartOptions{})
-	if err != nil {
-		return fmt.Errorf("resolve the chart: %w", err)
-	}
-	say.step("chart", "%s %s", chart.Name, chart.Version)
-
-	// The archive is the resolved chart, whatever the repository serves from now on.
 	release := helmexec.SUTHelmName(j.id, s.name)
-	render := helmexec.TemplateOptions{ReleaseName: release, FromCluster: true}
-	images, err := j.helm.Chart2Images(ctx, chart.Archive, render, helmexec.ImageOptions{})
+	p, err := j.plan(ctx, release, s.address)
 	if err != nil {
-		return fmt.Errorf("list the images: %w", err)
+		return err
 	}
-	say.step("images", "%d to pull\n%s", len(images), imageTable(images))
-
-	gpus, err := j.helm.Chart2GPUs(ctx, chart.Archive, render, helmexec.GPUOptions{})
-	if err != nil {
-		return fmt.Errorf("count the GPUs: %w", err)
+	say.step("chart", "%s %s", p.Chart.Name, p.Chart.Version)
+	say.step("images", "%s", imageTable(p.Images))
+	say.step("GPUs", "%s", gpuTotals(p.GPUs))
+	if err := j.check(p, say); err != nil {
+		return err
 	}
-	say.step("GPUs", "%s", gpuTotals(gpus))
 
 	say.step("release", "%s", release)
+	if err := p.Save(j.file(release)); err != nil {
+		return fmt.Errorf("keep the plan: %w", err)
+	}
 	say.step("install", "started, waiting until it is ready")
-	installed, err := j.helm.Install(ctx, release, chart.Archive, helmexec.InstallOptions{
+	installed, err := j.helm.Apply(ctx, p, helmexec.ApplyOptions{
 		Wait:        true,
 		Timeout:     2 * time.Minute,
 		OperationID: j.id + "/" + j.attempt, // a restarted runner continues this install
@@ -64,21 +71,67 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 		Progress:    say.progress,
 	})
 	if err != nil {
+		if !errors.Is(err, helmexec.ErrLeftBehind) {
+			os.Remove(j.file(release))
+		}
 		return fmt.Errorf("install: %w", err)
 	}
 	say.step("ready", "%s, revision %d", installed.Status, installed.Revision)
 
-	benchmarkErr := j.benchmark(ctx, release, say)
+	benchmarkErr := j.benchmark(ctx, p, say)
 
 	// The SUT is removed even if its benchmark failed or ctx has ended, because it holds GPUs.
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
-	return errors.Join(benchmarkErr, j.remove(cleanup, release, say))
+	return errors.Join(benchmarkErr, j.remove(cleanup, p, say))
+}
+
+// plan renders the chart once. A restarted runner takes the plan of the runner before it from the file: a chart with a
+// random password renders to something else each time, and what is installed is what that runner planned.
+func (j *job) plan(ctx context.Context, release, address string) (*helmexec.Plan, error) {
+	p, err := plan.Load(ctx, j.file(release))
+	if errors.Is(err, fs.ErrNotExist) {
+		return j.helm.Plan(ctx, release, address, helmexec.PlanOptions{})
+	}
+	return p, err
+}
+
+// file is where the plan of a release is while the release may be there.
+func (j *job) file(release string) string {
+	return filepath.Join(j.plans, release+"-"+url.PathEscape(j.attempt)+".json")
+}
+
+// check decides whether the plan may run here.
+func (j *job) check(p *helmexec.Plan, say *sutLines) error {
+	limits := policy.Limits{Nodes: int64(len(j.nodes)), GPUs: map[string]int64{}}
+	for _, node := range j.nodes {
+		for name, amount := range node {
+			limits.GPUs[name] += amount
+		}
+	}
+	findings := p.Check(policy.Tenant(policy.TenantOptions{Registries: j.registries, Limits: limits}))
+	for _, f := range findings {
+		say.step("policy", "%s", f)
+	}
+	if len(findings) > 0 && !j.trusted {
+		return fmt.Errorf("refused: the rules for charts of strangers find %d faults; -trusted installs it all the same", len(findings))
+	}
+	if len(j.nodes) == 0 {
+		return nil
+	}
+	if fits, misfits := p.GPUs.Fits(j.nodes); !fits {
+		var why []string
+		for _, m := range misfits {
+			why = append(why, fmt.Sprintf("%s: %s", m.Object, m.Reason))
+		}
+		return fmt.Errorf("it does not fit on the nodes:\n%s", strings.Join(why, "\n"))
+	}
+	return nil
 }
 
 // benchmark is where a real job measures the SUT.
-func (j *job) benchmark(ctx context.Context, release string, say *sutLines) error {
-	now, err := j.helm.Status(ctx, release, helmexec.StatusOptions{})
+func (j *job) benchmark(ctx context.Context, p *helmexec.Plan, say *sutLines) error {
+	now, err := j.helm.Status(ctx, p.Release, helmexec.StatusOptions{Namespace: p.Namespace})
 	if err != nil {
 		return fmt.Errorf("benchmark: %w", err)
 	}
@@ -87,19 +140,20 @@ func (j *job) benchmark(ctx context.Context, release string, say *sutLines) erro
 }
 
 // remove uninstalls a release and makes sure that nothing of it is left.
-func (j *job) remove(ctx context.Context, release string, say *sutLines) error {
-	removed, err := j.helm.Uninstall(ctx, release, helmexec.UninstallOptions{Wait: true, Timeout: time.Minute})
+func (j *job) remove(ctx context.Context, p *helmexec.Plan, say *sutLines) error {
+	removed, err := j.helm.Uninstall(ctx, p.Release, helmexec.UninstallOptions{Namespace: p.Namespace, Wait: true, Timeout: time.Minute})
 	if err != nil {
 		return fmt.Errorf("uninstall: %w", err)
 	}
+	os.Remove(j.file(p.Release))
 	say.step("uninstalled", "and all its objects are gone")
 
-	found, err := j.helm.List(ctx, helmexec.ListOptions{Filter: "^" + regexp.QuoteMeta(release) + "$"})
+	found, err := j.helm.List(ctx, helmexec.ListOptions{Namespace: p.Namespace, Filter: "^" + regexp.QuoteMeta(p.Release) + "$"})
 	switch {
 	case err != nil:
 		return fmt.Errorf("look for what is left: %w", err)
 	case len(found) > 0:
-		return fmt.Errorf("release %s is still there: %s", release, found[0].Status)
+		return fmt.Errorf("release %s is still there: %s", p.Release, found[0].Status)
 	case len(removed.Remains) > 0:
 		return fmt.Errorf("what Helm does not remove is left: %v", removed.Remains)
 	}

@@ -69,19 +69,26 @@ func (l *sutLines) print(took time.Duration, step, text string) {
 	}
 }
 
-func imageTable(images []string) string {
+// imageTable lists each image once, and what may be one but that nobody can pull as it stands.
+func imageTable(report *helmexec.ImageReport) string {
+	var rows []string
+	for _, use := range report.Images {
+		ref := use.Reference
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s", ref.Registry, ref.Repository, strings.Trim(ref.Tag+"@"+ref.Digest, "@")))
+	}
+	slices.Sort(rows)
+	rows = slices.Compact(rows)
 	var text strings.Builder
+	fmt.Fprintf(&text, "%d to pull\n", len(rows))
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "REGISTRY\tREPOSITORY\tTAG")
-	for _, image := range images {
-		ref, err := helmexec.ParseReference(image)
-		if err != nil {
-			fmt.Fprintf(table, "\t%s\t(%v)\n", image, err)
-			continue
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", ref.Registry, ref.Repository, strings.Trim(ref.Tag+"@"+ref.Digest, "@"))
+	for _, row := range rows {
+		fmt.Fprintln(table, row)
 	}
 	table.Flush()
+	for _, use := range slices.Concat(report.Invalid, report.Unresolved) {
+		fmt.Fprintf(&text, "not known: %q at %s of %s: %s\n", use.Image, use.Path, use.Object, use.Reason)
+	}
 	return text.String()
 }
 

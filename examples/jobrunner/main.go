@@ -1,6 +1,6 @@
 // Command jobrunner takes systems under test (SUTs) through a benchmark job, all of them at once:
 //
-//	jobrunner -job 42 http://127.0.0.1:8080/charts/webapp 'my sut=oci://registry.example/suts/inference:1.2.0'
+//	jobrunner -job 42 -node nvidia.com/gpu=8 http://127.0.0.1:8080/charts/webapp 'my sut=oci://registry.example/suts/inference:1.2.0'
 //
 // Each argument is the address of a Helm chart, optionally with a name of the SUT before it;
 // default is the chart's name. The exit code is 0 if every SUT was installed, measured and removed.
@@ -8,10 +8,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,11 +26,24 @@ import (
 
 func main() {
 	var cfg helmexec.Config
+	var j job
+	flag.StringVar(&cfg.Binary, "helm", "", "`path` of helm; the one on PATH if empty")
 	flag.StringVar(&cfg.Kubeconfig, "kubeconfig", "", "kubeconfig `file`; helm's own choice if empty")
 	flag.StringVar(&cfg.Namespace, "namespace", "default", "namespace to install into")
 	flag.StringVar(&cfg.Home, "home", "", "`folder` of helm's repositories and archives; one in the user's cache if empty")
-	id := flag.String("job", "demo", "`id` of the job")
-	attempt := flag.String("attempt", "1", "`number` of the attempt; the same one when this program is started again for it")
+	flag.StringVar(&j.id, "job", "demo", "`id` of the job")
+	flag.StringVar(&j.attempt, "attempt", "1", "`number` of the attempt; the same one when this program is started again for it")
+	flag.StringVar(&j.plans, "plans", "", "`folder` of what is being installed, for a restart; one in the user's cache if empty")
+	flag.BoolVar(&j.trusted, "trusted", false, "install charts that the rules for strangers refuse, such as those with CRDs")
+	flag.Func("registries", "the `registries` that images may come from, joined by commas; any if empty", func(text string) error {
+		j.registries = strings.Split(text, ",")
+		return nil
+	})
+	flag.Func("node", "the `accelerators` of one node, such as nvidia.com/gpu=8; once for each node that has some", func(text string) error {
+		node, err := parseNode(text)
+		j.nodes = append(j.nodes, node)
+		return err
+	})
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "usage: jobrunner [flags] [name=]chart-address...")
 		flag.PrintDefaults()
@@ -39,41 +55,52 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, cfg, *id, *attempt, flag.Args()); err != nil {
+	if err := run(ctx, cfg, &j, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "jobrunner:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, cfg helmexec.Config, id, attempt string, args []string) error {
-	helm, err := helmexec.New(cfg)
+func run(ctx context.Context, cfg helmexec.Config, j *job, args []string) (err error) {
+	if j.helm, err = helmexec.New(cfg); errors.Is(err, helmexec.ErrHelmNotFound) {
+		return fmt.Errorf("%w; here that is the flag -helm", err)
+	} else if err != nil {
+		return err
+	}
+	version, err := j.helm.Version(ctx)
 	if err != nil {
 		return err
 	}
-	version, err := helm.Version(ctx)
-	if err != nil {
+	if j.plans == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return err
+		}
+		j.plans = filepath.Join(cache, "jobrunner")
+	}
+	if err := os.MkdirAll(j.plans, 0o700); err != nil {
 		return err
 	}
 	start := time.Now()
 	suts := parseSUTs(args)
-	fmt.Printf("Job %s: %d SUTs at once in namespace %s, by helm %s\n\n", id, len(suts), cfg.Namespace, version)
+	fmt.Printf("Job %s: %d SUTs at once in namespace %s, by helm %s\n\n", j.id, len(suts), cfg.Namespace, version)
 
 	releases := map[string]string{}
 	for _, s := range suts {
-		release := helmexec.SUTHelmName(id, s.name)
+		release := helmexec.SUTHelmName(j.id, s.name)
 		if other, taken := releases[release]; taken {
 			return fmt.Errorf("the SUTs %q and %q would both be release %s: give one of them another name", other, s.name, release)
 		}
 		releases[release] = s.name
 	}
-	job := &job{helm: helm, id: id, attempt: attempt, out: newLines(suts)}
+	j.out = newLines(suts)
 	var failed atomic.Int32
 	var all sync.WaitGroup
 	for _, sut := range suts {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			if !job.run(ctx, sut) {
+			if !j.run(ctx, sut) {
 				failed.Add(1)
 			}
 		}()
@@ -81,9 +108,9 @@ func run(ctx context.Context, cfg helmexec.Config, id, attempt string, args []st
 	all.Wait()
 
 	if n := failed.Load(); n > 0 {
-		return fmt.Errorf("job %s: %d of %d SUTs failed, see above", id, n, len(suts))
+		return fmt.Errorf("job %s: %d of %d SUTs failed, see above", j.id, n, len(suts))
 	}
-	fmt.Printf("\nJob %s: all %d SUTs measured and removed in %s\n", id, len(suts), seconds(time.Since(start)))
+	fmt.Printf("\nJob %s: all %d SUTs measured and removed in %s\n", j.id, len(suts), seconds(time.Since(start)))
 	return nil
 }
 
@@ -100,4 +127,18 @@ func parseSUTs(args []string) []sut {
 		suts = append(suts, sut{name, address})
 	}
 	return suts
+}
+
+// parseNode reads accelerators of the form name=amount,name=amount.
+func parseNode(text string) (map[string]int64, error) {
+	node := map[string]int64{}
+	for _, part := range strings.Split(text, ",") {
+		name, amount, _ := strings.Cut(part, "=")
+		n, err := strconv.ParseInt(amount, 10, 64)
+		if err != nil || name == "" || n < 0 {
+			return nil, fmt.Errorf("%q is not a name and an amount, such as nvidia.com/gpu=8", part)
+		}
+		node[name] = n
+	}
+	return node, nil
 }

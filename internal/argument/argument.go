@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,6 +13,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // MaxReleaseName is Helm's limit: a Kubernetes label holds 63 characters, and charts put a suffix on the name.
@@ -24,31 +24,31 @@ const DNSLabel = `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
 
 var (
 	// release is Helm's own rule (pkg/chart/v2/util.ValidateReleaseName): DNS labels joined by dots.
-	release   = regexp.MustCompile(`^` + DNSLabel + `(\.` + DNSLabel + `)*$`)
-	namespace = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	release   = pattern.New(`^` + DNSLabel + `(\.` + DNSLabel + `)*$`)
+	namespace = pattern.New(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	// object is what Kubernetes allows as the name of an object, without the characters at which helm's filters split.
-	object = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
-	chart  = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`)
-	repo   = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._]*$`)
-	digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	host   = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?$`)
-	below  = regexp.MustCompile(`^(/[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)*/?$`)
-	api    = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
+	object = pattern.New(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+	chart  = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`)
+	repo   = pattern.New(`^[A-Za-z0-9][-A-Za-z0-9._]*$`)
+	digest = pattern.New(`^sha256:[0-9a-f]{64}$`)
+	host   = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?$`)
+	below  = pattern.New(`^(/[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)*/?$`)
+	api    = pattern.New(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
 
-	labelName   = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
-	labelValue  = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
-	labelDomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+	labelName   = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+	labelValue  = pattern.New(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
+	labelDomain = pattern.New(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 )
 
 // IsChartName, IsRepoName, IsDigest and IsAPI report whether a text has the form of a chart's name, of the name of a
 // repository, of "sha256:" and a hash, and of "group/version" or "group/version/Kind".
-func IsChartName(text string) bool { return chart.MatchString(text) }
-func IsRepoName(text string) bool  { return repo.MatchString(text) }
-func IsDigest(text string) bool    { return digest.MatchString(text) }
-func IsAPI(text string) bool       { return api.MatchString(text) }
+func IsChartName(text string) bool { return chart().MatchString(text) }
+func IsRepoName(text string) bool  { return repo().MatchString(text) }
+func IsDigest(text string) bool    { return digest().MatchString(text) }
+func IsAPI(text string) bool       { return api().MatchString(text) }
 
 // IsLabelValue reports whether a text may be the value of a label. It may be empty.
-func IsLabelValue(text string) bool { return labelValue.MatchString(text) }
+func IsLabelValue(text string) bool { return labelValue().MatchString(text) }
 
 // Release refuses what Helm would refuse as the name of a release.
 func Release(name string) error {
@@ -58,7 +58,7 @@ func Release(name string) error {
 		return errdef.Invalidf("the release name is empty")
 	case len(name) > MaxReleaseName:
 		return errdef.Invalidf("release name %.80q: %d characters are more than the %d that Helm allows; %s", name, len(name), MaxReleaseName, advice)
-	case !release.MatchString(name):
+	case !release().MatchString(name):
 		return errdef.Invalidf(`release name %.80q: Helm allows a-z, 0-9, "-" and ".", with a letter or digit at the start and end and beside every "."; %s`, name, advice)
 	}
 	return nil
@@ -66,7 +66,7 @@ func Release(name string) error {
 
 // Namespace accepts the name of a namespace, and none.
 func Namespace(name string) error {
-	if name != "" && !namespace.MatchString(name) {
+	if name != "" && !namespace().MatchString(name) {
 		return errdef.Invalidf("namespace %.80q: want lower-case letters, digits and '-', at most 63 characters", name)
 	}
 	return nil
@@ -145,7 +145,7 @@ func Repo(name string) error {
 
 // RegistryHost accepts the host of a registry; shown is what errors show of it.
 func RegistryHost(name, shown string) error {
-	if !host.MatchString(name) {
+	if !host().MatchString(name) {
 		return errdef.Invalidf("registry %q: want a host with or without a port, and no scheme or path", shown)
 	}
 	return nil
@@ -155,7 +155,7 @@ func RegistryHost(name, shown string) error {
 func Registry(address, shown string) error {
 	rest, ok := strings.CutPrefix(address, "oci://")
 	name, path, _ := strings.Cut(rest, "/")
-	if !ok || !host.MatchString(name) || !below.MatchString("/"+path) {
+	if !ok || !host().MatchString(name) || !below().MatchString("/"+path) {
 		return errdef.Invalidf("registry %q: want oci://host[:port]/path", shown)
 	}
 	return nil
@@ -163,7 +163,7 @@ func Registry(address, shown string) error {
 
 // Hook accepts the name of a hook's object.
 func Hook(name string) error {
-	if !object.MatchString(name) {
+	if !object().MatchString(name) {
 		return errdef.Invalidf("%.80q is not the name of a hook", name)
 	}
 	return nil
@@ -217,7 +217,7 @@ func Labels(labels map[string]string) error {
 		if !hasPrefix {
 			prefix, rest = "", key
 		}
-		if hasPrefix && !labelDomain.MatchString(prefix) || !labelName.MatchString(rest) {
+		if hasPrefix && !labelDomain().MatchString(prefix) || !labelName().MatchString(rest) {
 			return errdef.Invalidf("label key %.80q: want a name of letters, digits, '-', '_' and '.', at most 63 characters, optionally with a domain and '/' before it", key)
 		}
 		if !IsLabelValue(labels[key]) {

@@ -1,17 +1,17 @@
 package argument
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 var (
-	commandWord = regexp.MustCompile(`^[a-z]+$`)
-	flagWord    = regexp.MustCompile(`^--[a-z][-a-z0-9]*(=|$)`)
-	extraWord   = regexp.MustCompile(`(?s)^--([a-z][-a-z0-9]*)=.*$`)
+	commandWord = pattern.New(`^[a-z]+$`)
+	flagWord    = pattern.New(`^--[a-z][-a-z0-9]*(=|$)`)
+	extraWord   = pattern.New(`(?s)^--([a-z][-a-z0-9]*)=.*$`)
 )
 
 // groups are the commands that have commands.
@@ -32,9 +32,9 @@ func Line(words []string) error {
 			}
 		case word == "--" && commands > 0:
 			positional = true
-		case i == commands && (i == 0 || i == 1 && slices.Contains(groups, words[0])) && commandWord.MatchString(word):
+		case i == commands && (i == 0 || i == 1 && slices.Contains(groups, words[0])) && commandWord().MatchString(word):
 			commands++
-		case commands == 0 || !flagWord.MatchString(word):
+		case commands == 0 || !flagWord().MatchString(word):
 			return errdef.Invalidf("argument %d of helm %s, %.80q, is not a flag", i+1, words[0], word)
 		}
 	}
@@ -42,10 +42,10 @@ func Line(words []string) error {
 }
 
 // ours are the flags that this library sets, or for which it has an option, and those that lead helm to another
-// cluster, home or program. A '*' at the end stands for anything.
+// cluster, home or program, or hide Secrets from a plan, which would then lack them. A '*' at the end stands for anything.
 var ours = []string{
 	"api-versions", "atomic", "ca-file", "cascade", "cert-file", "content-cache", "create-namespace", "debug",
-	"dependency-update", "description", "devel", "dry-run", "filter", "generate-name", "help", "ignore-not-found",
+	"dependency-update", "description", "devel", "dry-run", "filter", "generate-name", "help", "hide-secret", "ignore-not-found",
 	"include-crds", "insecure-skip-tls-verify", "install", "is-upgrade", "keep-history", "key-file", "keyring", "kube-*",
 	"kubeconfig", "labels", "name-template", "namespace", "no-hooks", "output", "output-dir", "pass-credentials",
 	"password", "plain-http", "post-renderer*", "registry-config", "release-name", "replace", "repo", "repository-*",
@@ -58,7 +58,7 @@ var ours = []string{
 // of it meant the same.
 func Extra(words []string) error {
 	for _, word := range words {
-		match := extraWord.FindStringSubmatch(word)
+		match := extraWord().FindStringSubmatch(word)
 		if match == nil || strings.ContainsRune(word, 0) {
 			return errdef.Invalidf("ExtraArgs: %.80q: want one word for each flag, --flag=value, and --flag=true for a switch", word)
 		}

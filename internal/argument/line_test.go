@@ -51,6 +51,8 @@ func TestExtra(t *testing.T) {
 		"--dry-run=none", "--dry-run=client", "--install=true", "--replace=true", "--generate-name=true", "--name-template=x", "--release-name=true", "--atomic=true", "--rollback-on-failure=true",
 		"--reuse-values=true", "--reset-values=true", "--reset-then-reuse-values=true", "--keep-history=true", "--cascade=orphan", "--ignore-not-found=true", "--revision=1",
 		"--api-versions=v1", "--include-crds=true", "--is-upgrade=true", "--validate=true", "--filter=name=x", "--strict=true",
+		// What hides from a plan what it applies.
+		"--hide-secret=true",
 	} {
 		assert.ErrorIs(t, Extra([]string{"--qps=1", word}), errdef.ErrInvalidArgument, "%q", word)
 	}

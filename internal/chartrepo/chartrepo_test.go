@@ -223,3 +223,23 @@ func TestFaults(t *testing.T) {
 		assert.Equal(t, good, body)
 	})
 }
+
+func TestETags(t *testing.T) {
+	s := start(t, Options{ETags: true})
+	ask := func(etag string) (int, string) {
+		req, err := http.NewRequest(http.MethodGet, s.URL+"/index.yaml", nil)
+		require.NoError(t, err)
+		req.Header.Set("If-None-Match", etag)
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		resp.Body.Close()
+		return resp.StatusCode, resp.Header.Get("ETag")
+	}
+	status, etag := ask("")
+	assert.Equal(t, 200, status)
+	status, _ = ask(etag)
+	assert.Equal(t, 304, status)
+	require.NoError(t, s.AddDir(charts+"/webapp"))
+	status, _ = ask(etag)
+	assert.Equal(t, 200, status)
+}

@@ -1,6 +1,7 @@
 package chartrepo
 
 import (
+	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
 	"net"
@@ -17,6 +18,7 @@ type Options struct {
 	AbsoluteURLs       bool   // the index names archives by absolute URLs
 	Username, Password string // required by basic authentication, unless Username is empty
 	Token              string // required as a bearer token, unless empty
+	ETags              bool   // answers have an ETag, and conditional requests are answered
 }
 
 // Repo is a chart repository: an http.Handler that may be changed while it serves.
@@ -158,6 +160,14 @@ func (r *Repo) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
+	if r.opts.ETags {
+		etag := fmt.Sprintf(`"%x"`, sha256.Sum256(body))
+		w.Header().Set("ETag", etag)
+		if req.Header.Get("If-None-Match") == etag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
 	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 	_, _ = w.Write(body)
 }

@@ -36,6 +36,8 @@ type want struct {
 	from  repository    // fromRepo: its repository when the call began
 	entry chart.Version // fromRepo: what the index says about it, once that was read
 	since time.Time     // if the index has no digest, what the source gave earlier does not count
+
+	described bool // that is enough
 }
 
 // key identifies the archive in the cache. It has the URL, because a repository's name can be reused
@@ -65,23 +67,31 @@ func (s *Store) pinFile(key string) string {
 
 func (s *Store) readPin(key string) (p pin, ok bool) {
 	text, err := os.ReadFile(s.pinFile(key))
-	if err != nil || json.Unmarshal(text, &p) != nil || !argument.IsDigest(p.Digest) || time.Since(p.At) > keptPins {
+	if err != nil || json.Unmarshal(text, &p) != nil || !argument.IsDigest(p.Digest) {
 		return pin{}, false
 	}
-	return p, true
+	age := time.Since(p.At) // below zero if the clock was set back
+	return p, age >= 0 && age <= keptPins
 }
 
-func (s *Store) writePin(key string, p pin) error {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
+// writePin remembers an archive. Where that fails, the source is asked again.
+func (s *Store) writePin(key string, p pin) {
+	if text, err := json.Marshal(p); err == nil {
+		_ = home.WriteFile(s.pinFile(key), text)
 	}
-	return home.WriteFile(s.pinFile(key), text)
 }
 
 // archive is the path of an archive, named by its content.
 func (s *Store) archive(digest string) string {
 	return s.home.Path("archives", strings.TrimPrefix(digest, "sha256:")+".tgz")
+}
+
+// Owns reports whether a path is that of an archive in the cache: its name is its digest, so nothing else will be there.
+func (s *Store) Owns(path, digest string) bool { return digest != "" && path == s.archive(digest) }
+
+// IsIntact reports whether an archive of the cache has its digest. Any other chart was read when it was fetched.
+func (s *Store) IsIntact(path, digest string) bool {
+	return !s.Owns(path, digest) || hasDigest(path, digest)
 }
 
 // lookUp finds a wanted archive in the cache. It is nil if the archive has to be pulled.
@@ -95,12 +105,12 @@ func (s *Store) lookUp(ctx context.Context, w want) *Chart {
 	if !ok {
 		return nil
 	}
-	return s.cached(ctx, w.source, p.Digest)
+	return s.cached(ctx, w.source, p.Digest, w.described)
 }
 
 // cached opens an archive of the cache and marks it as used. It is nil if the archive is missing or
-// is not what its name says.
-func (s *Store) cached(ctx context.Context, src source, digest string) *Chart {
+// is not what its name says; whether it is does not matter if a description is enough.
+func (s *Store) cached(ctx context.Context, src source, digest string, described bool) *Chart {
 	path := s.archive(digest)
 	lock, err := filelock.Take(ctx, path, filelock.Shared|filelock.Existing)
 	if err != nil {
@@ -111,14 +121,19 @@ func (s *Store) cached(ctx context.Context, src source, digest string) *Chart {
 	if os.Chtimes(path, now, now) != nil {
 		return nil
 	}
-	ch, err := s.open(src, path)
-	if err != nil || ch.Digest != digest {
+	content := s.read(path, digest, described)
+	if content == nil {
+		return nil
+	}
+	ch, err := src.fits(path, content)
+	if err != nil {
 		return nil
 	}
 	return ch
 }
 
-// obtain looks up a wanted archive, and pulls it if necessary, once for all who ask at the same time.
+// obtain looks up a wanted archive. If necessary it asks for it, and pulls it unless the cache has it, once for all who ask at
+// the same time.
 func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 	if ch := s.lookUp(ctx, w); ch != nil {
 		return ch, nil
@@ -132,12 +147,16 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 		return ch, nil // somebody pulled it while we waited
 	}
 	began := time.Now()
+	if ch := s.asTagged(ctx, w); ch != nil {
+		s.writePin(w.key(), pin{ch.Digest, began})
+		return ch, nil
+	}
 	tmp, err := s.home.MkdirTemp("pull-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	pulled, err := s.pull(ctx, w, tmp)
+	pulled, manifest, err := s.pull(ctx, w, tmp)
 	if err != nil {
 		return nil, err
 	}
@@ -151,12 +170,16 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 	if ch, err = s.keep(ctx, w.source, ch); err != nil {
 		return nil, err
 	}
-	return ch, s.writePin(w.key(), pin{ch.Digest, began})
+	s.writePin(w.key(), pin{ch.Digest, began})
+	if manifest != "" {
+		s.writePin(w.manifestKey(manifest), pin{ch.Digest, began})
+	}
+	return ch, nil
 }
 
 // keep moves a pulled archive into the cache.
 func (s *Store) keep(ctx context.Context, src source, ch *Chart) (*Chart, error) {
-	if same := s.cached(ctx, src, ch.Digest); same != nil {
+	if same := s.cached(ctx, src, ch.Digest, false); same != nil {
 		return same, nil // another source has the same archive, which somebody may be using
 	}
 	pulled := ch.Path
@@ -164,6 +187,7 @@ func (s *Store) keep(ctx context.Context, src source, ch *Chart) (*Chart, error)
 	if err := errors.Join(os.Chmod(pulled, 0o600), os.Rename(pulled, ch.Path)); err != nil {
 		return nil, err
 	}
+	s.describe(ch.Chart)
 	s.evict()
 	return ch, nil
 }

@@ -63,16 +63,16 @@ func TestKept(t *testing.T) {
 	s := newStore(t, Config{})
 	src := source{chart: "web"}
 	ch := keep(t, s, "web", 24*time.Hour)
-	if got := s.cached(t.Context(), src, ch.Digest); got == nil || got.Metadata.Name != "web" {
+	if got := s.cached(t.Context(), src, ch.Digest, false); got == nil || got.Metadata.Name != "web" {
 		t.Fatalf("got %+v", got)
 	}
 	if info, err := os.Stat(ch.Path); err != nil || time.Since(info.ModTime()) > 23*time.Hour {
 		t.Errorf("it is not marked as used: %v, %v", info.ModTime(), err)
 	}
-	if got := s.cached(t.Context(), source{chart: "api"}, ch.Digest); got != nil {
+	if got := s.cached(t.Context(), source{chart: "api"}, ch.Digest, false); got != nil {
 		t.Errorf("another chart's archive was taken: %+v", got)
 	}
-	if got := s.cached(t.Context(), src, "sha256:"+strings.Repeat("0", 64)); got != nil {
+	if got := s.cached(t.Context(), src, "sha256:"+strings.Repeat("0", 64), false); got != nil {
 		t.Errorf("what is not there was found: %+v", got)
 	}
 	other := keep(t, s, "web2", 0)
@@ -83,7 +83,7 @@ func TestKept(t *testing.T) {
 	if err := os.WriteFile(ch.Path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.cached(t.Context(), source{}, ch.Digest); got != nil {
+	if got := s.cached(t.Context(), source{}, ch.Digest, false); got != nil {
 		t.Errorf("an archive under another's name was taken: %+v", got)
 	}
 }
@@ -116,7 +116,7 @@ func TestSweepOfWhatNobodyUses(t *testing.T) {
 // After a month a source is asked again what it has.
 func TestOldPins(t *testing.T) {
 	s := newStore(t, Config{})
-	for age, want := range map[time.Duration]bool{time.Hour: true, keptPins - time.Hour: true, keptPins + time.Hour: false} {
+	for age, want := range map[time.Duration]bool{-time.Hour: false, time.Hour: true, keptPins - time.Hour: true, keptPins + time.Hour: false} {
 		text, err := json.Marshal(pin{"sha256:" + strings.Repeat("0", 64), time.Now().Add(-age)})
 		if err == nil {
 			err = home.WriteFile(s.pinFile("x"), text)

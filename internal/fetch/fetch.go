@@ -1,7 +1,7 @@
 // Package fetch downloads charts from repositories, registries and web servers. It keeps repositories with
 // their credentials and indexes, and archives by their digests, in a home that any number of processes may
-// share. Helm contacts the sources, through an interface; if a source needs credentials, through a relay
-// of this package. The package knows nothing about releases, or how a process runs.
+// share. This package asks a source whether something has changed; helm, behind an interface, fetches, and for
+// an index or with credentials through a relay of this package. The package knows nothing about releases, or how a process runs.
 package fetch
 
 import (
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -59,10 +60,11 @@ type Call struct {
 	Via   *Relay // between helm and the source
 	Login Login  // how the credentials for the source are used
 
-	Dir      string // where it writes what it fetches; "" for a helm that fetches nothing
-	MaxBytes int64  // of what it fetches
-	Reports  bool   // it prints its failure on stdout
-	Kind     error  // of a failure without another kind
+	Dir      string  // where it writes what it fetches; "" for a helm that fetches nothing
+	MaxBytes int64   // of what it fetches
+	Reports  bool    // it prints its failure on stdout
+	Kind     error   // of a failure without another kind
+	Stderr   *string // set to its end if helm succeeds, unless nil
 }
 
 // Login says whether a source of charts gets credentials.
@@ -83,11 +85,14 @@ type Store struct {
 	private  bool     // each repository has a folder in the home
 	users    *place   // of the user's repositories, nil until helm was asked; guarded by a turn
 	failures sync.Map // repository name → the refresh that failed last
+	patience time.Duration
+
+	described *home.Kept // what was read of archives, by their digests
 }
 
 // New makes a Store.
 func New(cfg Config) *Store {
-	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories}
+	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories, patience: patience, described: cfg.Home.Kept("described", describedBound)}
 }
 
 // Source says how to reach a registry or the host of an archive.
@@ -128,6 +133,9 @@ type Options struct {
 	Version string // a version or a constraint, if the address has none
 	Refresh bool   // contact the source again, even for an exact version in the cache
 	Source  Source
+	// Described says that a description of the chart is enough: its Values may be missing, and nobody looks whether its
+	// archive in the cache is still what it was. IsIntact does that.
+	Described bool
 }
 
 // Chart is a chart on this machine.
@@ -141,7 +149,7 @@ type Chart struct {
 // Fetch downloads the chart at any address, unless it is local or in the cache. Callers who ask for the
 // same thing at the same time share one refresh and one pull.
 func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Chart, err error) {
-	defer func() { err = redact.Legible(err) }()
+	defer func() { err = redact.Legible(adviseFolder(err, address)) }()
 	asked := time.Now()
 	src, err := parseAddress(address)
 	if err == nil {
@@ -151,10 +159,10 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 		return nil, err
 	}
 	src.shown = redact.Address(src.ref)
-	w := want{source: src, opts: opts.Source}
+	w := want{source: src, opts: opts.Source, described: opts.Described}
 	switch src.kind {
 	case fromDisk:
-		return s.openPath(src)
+		return s.openPath(ctx, src, opts.Described)
 	case fromRepo:
 		if err := s.identify(ctx, &w); err != nil {
 			return nil, err
@@ -171,11 +179,28 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 		}
 	}
 	if w.kind == fromRepo {
-		if err := s.find(ctx, &w, asked, !exact); err != nil {
+		how := ifChanged
+		if exact {
+			how = asStored
+		} else if opts.Refresh {
+			how = whole
+		}
+		if err := s.find(ctx, &w, asked, how); err != nil {
 			return nil, err
 		}
 	}
 	return s.obtain(ctx, w)
+}
+
+// adviseFolder adds to the failure of an address that it may be meant as the path of a chart.
+func adviseFolder(err error, address string) error {
+	if err == nil || !filepath.IsLocal(address) || isPath(address) {
+		return err
+	}
+	if _, statErr := os.Stat(filepath.Join(address, "Chart.yaml")); statErr != nil {
+		return err
+	}
+	return fmt.Errorf("%w; for the folder here write %q", err, "./"+address)
 }
 
 // choose adds the version of the options to an address.
@@ -193,12 +218,17 @@ func (src *source) choose(version, address string) error {
 }
 
 // openPath reads the chart at a path that the caller gave.
-func (s *Store) openPath(src source) (*Chart, error) {
+func (s *Store) openPath(ctx context.Context, src source, described bool) (*Chart, error) {
 	path, err := filepath.Abs(src.ref)
 	if err != nil {
 		return nil, errdef.Invalidf("chart path %q: %v", src.ref, err)
 	}
 	src.ref = path
+	if digest := "sha256:" + strings.TrimSuffix(filepath.Base(path), ".tgz"); s.Owns(path, digest) {
+		if ch := s.cached(ctx, src, digest, described); ch != nil {
+			return ch, nil
+		}
+	}
 	ch, err := s.open(src, path)
 	if errors.Is(err, fs.ErrNotExist) && strings.Contains(filepath.Base(path), ":") {
 		err = fmt.Errorf("%w (a path takes no version)", err)
@@ -212,6 +242,11 @@ func (s *Store) open(src source, path string) (*Chart, error) {
 	if err != nil {
 		return nil, err
 	}
+	return src.fits(path, content)
+}
+
+// fits makes sure that what was read at a path is the chart of an address.
+func (src source) fits(path string, content *chart.Chart) (*Chart, error) {
 	if src.chart != "" && content.Metadata.Name != src.chart {
 		return nil, fmt.Errorf("%w: %s contains a chart named %q", errdef.ErrChartNotFound, src.shown, content.Metadata.Name)
 	}
@@ -237,13 +272,22 @@ func (s *Store) identify(ctx context.Context, w *want) (err error) {
 	return nil
 }
 
-// find picks a version from the index of the repository: a fresh one, or the local one if it has the
-// version.
-func (s *Store) find(ctx context.Context, w *want, asked time.Time, fresh bool) error {
-	for {
-		if fresh {
+// freshness is how new an index has to be.
+type freshness int
+
+const (
+	asStored  freshness = iota // it is read as it is
+	ifChanged                  // the source says whether it has changed, or it is fetched
+	whole                      // it is fetched
+)
+
+// find picks a version from the index of the repository. A version that is missing may have been published after the
+// index was fetched, and a source may be wrong that nothing has changed.
+func (s *Store) find(ctx context.Context, w *want, asked time.Time, how freshness) error {
+	for ; ; how++ {
+		if how > asStored {
 			// Starts no process if the repository was just added.
-			if err := s.refresh(ctx, w.repo, asked); err != nil {
+			if err := s.refresh(ctx, w.repo, asked, how == whole); err != nil {
 				return err
 			}
 		}
@@ -252,9 +296,8 @@ func (s *Store) find(ctx context.Context, w *want, asked time.Time, fresh bool) 
 			w.entry, w.version = entry, entry.Version
 			return nil
 		}
-		if fresh || !errors.Is(err, errdef.ErrChartNotFound) {
+		if how == whole || !errors.Is(err, errdef.ErrChartNotFound) {
 			return err
 		}
-		fresh = true // it may have been published after the index was fetched
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // newStore makes a Store in a new home, with a helm that is never run.
-func newStore(t *testing.T, cfg Config) *Store {
+func newStore(t testing.TB, cfg Config) *Store {
 	t.Helper()
 	if cfg.Home == nil {
 		var err error
@@ -49,4 +49,23 @@ func know(t *testing.T, s *Store, r repository) {
 func there(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// A path without "./" is the name of a repository or illegal; if a chart is there, the error says how to write it.
+func TestPathsWithoutDot(t *testing.T) {
+	s := newStore(t, Config{})
+	t.Chdir(t.TempDir())
+	for _, folder := range []string{"web", "charts/web", "charts/all/web"} {
+		require.NoError(t, os.MkdirAll(folder, 0o700))
+		require.NoError(t, os.WriteFile(folder+"/Chart.yaml", []byte("apiVersion: v2\nname: web\nversion: 1.0.0\n"), 0o600))
+		_, err := s.Fetch(t.Context(), folder, Options{})
+		require.ErrorContains(t, err, `; for the folder here write "./`+folder+`"`)
+		_, err = s.Fetch(t.Context(), "./"+folder, Options{})
+		require.NoError(t, err)
+	}
+	for _, other := range []string{"charts/other", "charts", "charts/web:1.0.0", "http://127.0.0.1:0", "/charts/web"} {
+		_, err := s.Fetch(t.Context(), other, Options{Version: "x y"})
+		require.Error(t, err, other)
+		require.NotContains(t, err.Error(), "for the folder here", other)
+	}
 }

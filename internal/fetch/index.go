@@ -41,7 +41,7 @@ func (s *Store) Versions(ctx context.Context, address string, fresh bool) (_ []c
 		return nil, err
 	}
 	if fresh {
-		if err := s.refresh(ctx, w.repo, asked); err != nil {
+		if err := s.refresh(ctx, w.repo, asked, true); err != nil {
 			return nil, err
 		}
 	}

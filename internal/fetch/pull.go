@@ -15,37 +15,45 @@ import (
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
-// pull lets helm pull a wanted archive into an empty folder in tmp and returns its path.
-func (s *Store) pull(ctx context.Context, w want, tmp string) (string, error) {
+// pull lets helm pull a wanted archive into an empty folder in tmp and returns its path, and for a registry the digest
+// of its manifest, if helm prints that.
+func (s *Store) pull(ctx context.Context, w want, tmp string) (path, manifest string, err error) {
 	dest := filepath.Join(tmp, "archive")
 	if err := os.Mkdir(dest, 0o700); err != nil {
-		return "", err
+		return "", "", err
 	}
 	call, err := s.pullCall(ctx, w, dest)
 	defer call.Via.Stop()
 	if err != nil {
-		return "", fmt.Errorf("chart %s: %w", w, err)
+		return "", "", fmt.Errorf("chart %s: %w", w, err)
 	}
 	// Helm's own chart caches are shared by file name or by an unproven digest: none is used.
 	call.Env = append(call.Env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
 	call.Subject, call.Dir, call.MaxBytes, call.Kind = w.String(), tmp, s.limits.Archive, errdef.ErrRepoNotFound
-	if _, err := s.helm.Fetch(ctx, call); err != nil {
-		return "", err
+	var said string
+	call.Stderr = &said
+	out, err := s.helm.Fetch(ctx, call)
+	if err != nil {
+		return "", "", err
 	}
 	files, err := os.ReadDir(dest)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	var names []string
 	for _, f := range files {
 		names = append(names, f.Name())
 	}
 	if len(files) != 1 || !files[0].Type().IsRegular() {
-		return "", fmt.Errorf("helm pull %s: want one archive, got %d files: %q", w, len(names), names)
+		return "", "", fmt.Errorf("helm pull %s: want one archive, got %d files: %q", w, len(names), names)
 	}
-	return filepath.Join(dest, names[0]), nil
+	if w.kind == fromOCI {
+		manifest = helmtext.PulledDigest(string(out) + "\n" + said) // on stdout or stderr, as the version of helm has it
+	}
+	return filepath.Join(dest, names[0]), manifest, nil
 }
 
 // pullCall is how helm pulls a wanted archive into dest.

@@ -1,7 +1,10 @@
 package fetch
 
 import (
+	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log"
@@ -9,37 +12,46 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// Relay fetches one file for helm from a source that needs credentials. Helm would send a user name and
-// password along with a redirect to another port of the host, and from https to http; it cannot send a
-// bearer token at all. The relay listens on the loopback, at a URL that nobody else can guess.
+// Relay fetches one file for helm. It is needed for a source that wants credentials: helm would send a user
+// name and password along with a redirect to another port of the host, and from https to http; it cannot send
+// a bearer token at all. And it sees the headers of an index, which helm does not show. The relay listens on
+// the loopback, at a URL that nobody else can guess.
 type Relay struct {
 	url            string       // helm uses it as the repository
 	served, target string       // the URL that helm requests, and the one that is fetched
 	failed         atomic.Value // why the target was not reached last time: a string, "" if it was
-	led            atomic.Bool  // the last request was redirected to a place that gets no credentials
+	led            atomic.Bool  // the last request was redirected to a place that does not get the credentials
+	login          bool         // there are credentials
 	secrets        []string
+	client         *http.Client
 	server         *http.Server
+	patience       time.Duration
+
+	serving sync.Mutex  // held while helm is served, one request at a time; guards the rest
+	kept    *keptAnswer // for helm's next request
+	got     validators  // of what helm got last
+}
+
+// keptAnswer is an answer of the target that was not read yet.
+type keptAnswer struct {
+	*http.Response
+	came time.Time
+	end  func()
 }
 
 // relay starts a Relay for a target on the repository's own host, or on another one, which gets the
 // credentials only with PassCredentialsAll. Helm requests name below the relay's url. The limits on helm,
 // which reads the answer, also limit its size, except that of the headers.
 func (s *Store) relay(r repository, target, name string) (*Relay, error) {
-	for _, key := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
-		if value, set := s.env[key]; set && value != os.Getenv(key) {
-			return nil, errdef.Invalidf("this program, not helm, sends the credentials: set %s in its environment, not in Config.Env alone", key)
-		}
-	}
-	config, err := r.tlsConfig()
+	transport, err := s.transport(r.Access)
 	if err != nil {
 		return nil, err
 	}
@@ -47,18 +59,17 @@ func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	via := &Relay{url: "http://" + listener.Addr().String() + "/" + rand.Text(), target: target, secrets: r.secrets()}
+	via := &Relay{
+		url: "http://" + listener.Addr().String() + "/" + rand.Text(), target: target,
+		login: r.authorization() != "", secrets: r.secrets(), patience: s.patience,
+	}
 	via.served = via.url + "/" + name
 	via.failed.Store("")
-	client := &http.Client{Transport: withCredentials{
-		// Nothing is decompressed here: the limits apply to the bytes that arrive.
-		&http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config,
-			DisableCompression: true, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
-		},
+	via.client = &http.Client{Transport: withCredentials{
+		transport,
 		r.authorization(),
 		func(to *url.URL) bool {
-			return r.PassCredentialsAll && to.String() == target || r.isHost(to.String())
+			return via.login && (r.PassCredentialsAll && to.String() == target || r.isHost(to.String()))
 		},
 	}}
 	via.server = &http.Server{
@@ -67,7 +78,7 @@ func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 				http.NotFound(w, asked)
 				return
 			}
-			via.serve(w, asked, client)
+			via.serve(w, asked)
 		}),
 		ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
 	}
@@ -75,38 +86,113 @@ func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 	return via, nil
 }
 
+// ask requests the target.
+func (via *Relay) ask(ctx context.Context, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, via.target, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header.Clone()
+	return via.client.Do(req)
+}
+
+// unchanged asks the target whether it still has what has these validators. If it answers with something else, helm
+// will get that answer. Any other answer means nothing: then helm asks as if there were no validators.
+func (via *Relay) unchanged(ctx context.Context, have validators) bool {
+	if via == nil {
+		return false
+	}
+	ctx, end := context.WithCancel(ctx)
+	late := time.AfterFunc(via.patience, end)
+	answer, err := via.ask(ctx, have.conditions())
+	if err != nil {
+		late.Stop()
+		end()
+		return false
+	}
+	kept := &keptAnswer{answer, time.Now(), func() { _ = answer.Body.Close(); end() }}
+	if late.Stop() && answer.StatusCode == http.StatusOK {
+		via.serving.Lock()
+		defer via.serving.Unlock()
+		via.kept = kept
+		return false
+	}
+	kept.end()
+	return have.confirmed(answer)
+}
+
 // serve passes the target's answer to helm, byte for byte.
-func (via *Relay) serve(w http.ResponseWriter, asked *http.Request, client *http.Client) {
+func (via *Relay) serve(w http.ResponseWriter, asked *http.Request) {
+	via.serving.Lock()
+	defer via.serving.Unlock()
 	via.failed.Store("")
 	via.led.Store(false)
-	req, err := http.NewRequestWithContext(asked.Context(), http.MethodGet, via.target, nil)
-	var answer *http.Response
-	if err == nil {
-		req.Header = asked.Header.Clone()
-		answer, err = client.Do(req)
-	}
-	if err != nil {
-		if e := (*url.Error)(nil); errors.As(err, &e) {
-			err = e.Err // without the address, which may be that of a redirect and have secrets
+	via.got = validators{}
+	answer, done := via.take(asked.Context())
+	defer done()
+	if answer == nil {
+		var err error
+		if answer, err = via.ask(asked.Context(), asked.Header); err != nil {
+			if e := (*url.Error)(nil); errors.As(err, &e) {
+				err = e.Err // without the address, which may be that of a redirect and have secrets
+			}
+			via.failed.Store(redact.Abridged(redact.Redactor(via.secrets)(err.Error()))) // which can quote the server
+			w.WriteHeader(http.StatusBadGateway)
+			return
 		}
-		via.failed.Store(redact.Abridged(redact.Redactor(via.secrets)(err.Error()))) // which can quote the server
-		w.WriteHeader(http.StatusBadGateway)
-		return
 	}
 	defer answer.Body.Close()
-	via.led.Store(answer.Request.Response != nil && answer.Request.Header.Get("Authorization") == "")
+	via.led.Store(via.login && answer.Request.Response != nil && answer.Request.Header.Get("Authorization") == "")
 	maps.Copy(w.Header(), answer.Header)
 	w.WriteHeader(answer.StatusCode)
-	if _, err := io.Copy(w, answer.Body); err != nil {
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(w, sum), answer.Body); err != nil {
 		panic(http.ErrAbortHandler) // so that helm does not accept a part as the whole
 	}
+	if answer.StatusCode == http.StatusOK {
+		via.got = validatorsOf(answer, hex.EncodeToString(sum.Sum(nil)))
+	}
+}
+
+// take is the kept answer, nil if there is none, until ctx ends. A server does not wait for its reader for ever, and
+// helm may have waited for its turn.
+func (via *Relay) take(ctx context.Context) (answer *http.Response, done func()) {
+	kept := via.kept
+	via.kept = nil
+	switch {
+	case kept == nil:
+		return nil, func() {}
+	case time.Since(kept.came) > via.patience:
+		kept.end()
+		return nil, func() {}
+	}
+	context.AfterFunc(ctx, kept.end)
+	return kept.Response, kept.end
+}
+
+// validators are those of what helm got.
+func (via *Relay) validators() validators {
+	if via == nil {
+		return validators{}
+	}
+	via.serving.Lock()
+	defer via.serving.Unlock()
+	return via.got
 }
 
 // Stop ends the relay and its current request.
 func (via *Relay) Stop() {
-	if via != nil {
-		_ = via.server.Close()
+	if via == nil {
+		return
 	}
+	_ = via.server.Close()
+	via.serving.Lock()
+	defer via.serving.Unlock()
+	if via.kept != nil {
+		via.kept.end()
+		via.kept = nil
+	}
+	via.client.CloseIdleConnections()
 }
 
 // Speak replaces the relay in helm's messages by the repository.
@@ -121,12 +207,12 @@ func (via *Relay) Speak(text string) string {
 	return strings.ReplaceAll(text, via.url, strings.TrimSuffix(via.target, "/index.yaml"))
 }
 
-// LedAway reports whether a redirect led to a place that gets no credentials.
+// LedAway reports whether a redirect led to a place that does not get the credentials.
 func (via *Relay) LedAway() bool { return via != nil && via.led.Load() }
 
 // withCredentials adds an Authorization header to requests for allowed URLs, also after redirects.
 type withCredentials struct {
-	http.RoundTripper
+	*http.Transport
 	authorization string
 	may           func(*url.URL) bool
 }
@@ -140,5 +226,5 @@ func (t withCredentials) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())
 		req.Header.Set("Authorization", t.authorization)
 	}
-	return t.RoundTripper.RoundTrip(req)
+	return t.Transport.RoundTrip(req)
 }

@@ -214,6 +214,7 @@ func (s *Store) reached(ctx context.Context, u *url.URL, name string, access Acc
 // add lets helm fetch a repository's index and stores both. The caller holds its lock.
 func (s *Store) add(ctx context.Context, r repository) error {
 	began := time.Now()
+	var have validators
 	tmp, err := s.home.MkdirTemp("repo-")
 	if err != nil {
 		return err
@@ -226,9 +227,15 @@ func (s *Store) add(ctx context.Context, r repository) error {
 		if err := writeRepositories(staged.config, r); err != nil {
 			return err
 		}
-		if err := s.fetchIndex(ctx, r, staged, tmp); err != nil {
+		via, err := s.indexRelay(r)
+		if err != nil {
 			return err
 		}
+		defer via.Stop()
+		if err := s.fetchIndex(ctx, r, via, staged, tmp); err != nil {
+			return err
+		}
+		have = via.validators()
 	} else {
 		call := Call{Args: addArgs(r), Secrets: []string{r.Password}, Subject: r.URL, Dir: tmp, MaxBytes: s.limits.Index}
 		if r.Password != "" {
@@ -256,7 +263,8 @@ func (s *Store) add(ctx context.Context, r repository) error {
 			return err
 		}
 	}
-	return s.stampRefresh(r.Name, began)
+	s.stampRefresh(r.Name, refreshed{began, began, have})
+	return nil
 }
 
 func addArgs(r repository) []string {

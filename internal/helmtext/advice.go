@@ -1,11 +1,11 @@
 package helmtext
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // Failure is what Advice needs to know about a failed helm.
@@ -31,7 +31,7 @@ func Advice(f Failure) string {
 		}
 		return ""
 	case errdef.ErrNamespaceNotFound:
-		missing := namespaceMissing.FindStringSubmatch(text)
+		missing := namespaceMissing().FindStringSubmatch(text)
 		switch {
 		case missing == nil:
 			return ""
@@ -44,9 +44,14 @@ func Advice(f Failure) string {
 		}
 		return "create it, or set CreateNamespace"
 	}
+	oci := strings.HasPrefix(f.Subject, "oci://") || slices.Contains([]string{"push", "registry"}, f.Args[0])
 	switch {
-	case strings.Contains(text, "server gave http response to https client"):
+	case noTLS().MatchString(text) && oci:
 		return "set PlainHTTP if the registry has no TLS"
+	case noTLS().MatchString(text):
+		return "the server speaks http: write http:// if you trust the network to it"
+	case noIndex().MatchString(text):
+		return `there is no index.yaml: the repository is what stands before the last "/" in the address of a chart`
 	case f.Kind == errdef.ErrUnauthorized:
 		return f.aboutCredentials()
 	case strings.Contains(text, "repo.indexfile"):
@@ -66,13 +71,18 @@ func (f Failure) aboutCredentials() string {
 		return "the archive is on another host than its repository, and PassCredentialsAll is not set"
 	case strings.HasPrefix(f.Subject, "oci://") || f.Args[0] == "push":
 		return "log in with RegistryLogin"
-	case archivePath.MatchString(f.Subject):
+	case archivePath().MatchString(f.Subject):
 		return "put a user name and password into the URL of the archive"
 	}
 	return "give AddRepo a user name and password, or a token"
 }
 
-var archivePath = regexp.MustCompile(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
+var (
+	noTLS   = pattern.New(`server gave http response to https client|tls: first record does not look like a tls handshake`)
+	noIndex = pattern.New(`failed to fetch \S+/index\.yaml : 404\b`)
+)
+
+var archivePath = pattern.New(`^https?://.*\.(tgz|tar\.gz)(\?.*)?$`)
 
 // flag is the value of a flag, "" if it is not given.
 func flag(args []string, name string) string {

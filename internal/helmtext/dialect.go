@@ -1,6 +1,6 @@
 package helmtext
 
-import "regexp"
+import "github.com/sut-bench/helmexec/internal/pattern"
 
 // Dialect has every difference between Helm 3 and Helm 4 that matters for a command.
 type Dialect struct {
@@ -40,7 +40,7 @@ func DialectOf(major int) Dialect {
 
 // versionText is where "helm version --short" of Helm 2, 3 and 4 has the version: "Client: v2.17.0+ga690bad",
 // "v3.22.0+g1234567", "v4.3.1".
-var versionText = regexp.MustCompile(`\bv\d+\.\d+\S*`)
+var versionText = pattern.New(`\bv\d+\.\d+\S*`)
 
 // Version is the version that "helm version --short" prints, "" if there is none.
-func Version(out string) string { return versionText.FindString(out) }
+func Version(out string) string { return versionText().FindString(out) }

@@ -5,10 +5,10 @@
 package helmtext
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // The recordings in testdata/stderr pin each row for Helm 3 and 4. Texts are in lower case, since Helm 3
@@ -17,37 +17,37 @@ import (
 // verdicts decide what happens to a release, so each matches helm's whole message, or its beginning: a
 // chart can make its hooks, or the API server that refuses its objects, print any other text.
 var verdicts = []struct {
-	text *regexp.Regexp
+	text pattern.Pattern
 	kind error
 }{
-	{regexp.MustCompile(`^(installation failed: )?(release name check failed: )?cannot re-?use a name that is still in use$`), errdef.ErrReleaseExists},
-	{regexp.MustCompile(`^(\w+ failed: )?(create: failed to create: )?release: already exists$`), errdef.ErrReleaseExists},
-	{regexp.MustCompile(`^(\w+ failed: )?another operation \(install/upgrade/rollback\) is in progress$`), errdef.ErrReleaseBusy},
-	{regexp.MustCompile(`^(uninstall: release not loaded: \S+: )?release: not found$`), errdef.ErrReleaseNotFound},
-	{regexp.MustCompile(`^(\w+ failed: )?"\S+" has no deployed releases$`), errdef.ErrReleaseNotFound},
-	{regexp.MustCompile(`^release has no \S+ version$`), errdef.ErrReleaseNotFound},
+	{pattern.New(`^(installation failed: )?(release name check failed: )?cannot re-?use a name that is still in use$`), errdef.ErrReleaseExists},
+	{pattern.New(`^(\w+ failed: )?(create: failed to create: )?release: already exists$`), errdef.ErrReleaseExists},
+	{pattern.New(`^(\w+ failed: )?another operation \(install/upgrade/rollback\) is in progress$`), errdef.ErrReleaseBusy},
+	{pattern.New(`^(uninstall: release not loaded: \S+: )?release: not found$`), errdef.ErrReleaseNotFound},
+	{pattern.New(`^(\w+ failed: )?"\S+" has no deployed releases$`), errdef.ErrReleaseNotFound},
+	{pattern.New(`^release has no \S+ version$`), errdef.ErrReleaseNotFound},
 	// Helm first contacts the cluster and asks what it serves.
-	{regexp.MustCompile(`^(\w+ failed: )?(cluster reachability check failed: )?kubernetes cluster unreachable(: |$)`), errdef.ErrClusterUnreachable},
-	{regexp.MustCompile(`^(\w+ failed: )?could not get (apiversions|server version) from kubernetes: `), errdef.ErrClusterUnreachable},
+	{pattern.New(`^(\w+ failed: )?(cluster reachability check failed: )?kubernetes cluster unreachable(: |$)`), errdef.ErrClusterUnreachable},
+	{pattern.New(`^(\w+ failed: )?could not get (apiversions|server version) from kubernetes: `), errdef.ErrClusterUnreachable},
 	// The chart of a plan says this, in a template of ours.
-	{regexp.MustCompile(`^(\w+ failed: )?execution error at \(\S+/templates/0000\.yaml:\d+:\d+\): helmexec: the plan is stale: `), errdef.ErrPlanStale},
+	{pattern.New(`^(\w+ failed: )?execution error at \(\S+/templates/0000\.yaml:\d+:\d+\): helmexec: the plan is stale: `), errdef.ErrPlanStale},
 	// These tell a reader what failed.
-	{regexp.MustCompile(`^(\w+ failed: )?(execution error at|parse error at|yaml parse error on|template: |chart requires kubeversion|an error occurred while checking for chart dependencies|values don't meet the specifications of the schema|\S+/templates/\S+:\d+:\d+\s+executing ")`), errdef.ErrRenderFailed},
-	{regexp.MustCompile(`^(\w+ failed: )?path ".*" not found$`), errdef.ErrChartNotFound},
+	{pattern.New(`^(\w+ failed: )?(execution error at|parse error at|yaml parse error on|template: |chart requires kubeversion|an error occurred while checking for chart dependencies|values don't meet the specifications of the schema|\S+/templates/\S+:\d+:\d+\s+executing ")`), errdef.ErrRenderFailed},
+	{pattern.New(`^(\w+ failed: )?path ".*" not found$`), errdef.ErrChartNotFound},
 	{namespaceMissing, errdef.ErrNamespaceNotFound},
 }
 
-var namespaceMissing = regexp.MustCompile(`namespaces? "([^"]*)" not found`)
+var namespaceMissing = pattern.New(`namespaces? "([^"]*)" not found`)
 
 // verdict is helm's own last message, "" if that cannot be separated from what it quotes, or from
 // what the hooks of a chart wrote before.
 func verdict(stderr string) string {
-	all := errorLine.FindAllStringIndex(stderr, 2)
+	all := errorLine().FindAllStringIndex(stderr, 2)
 	if len(all) != 1 || strings.HasPrefix(stderr, CutMark) {
 		return ""
 	}
 	text := stderr[all[0][1]:]
-	if trace := debugLine.FindStringIndex(text); trace != nil {
+	if trace := debugLine().FindStringIndex(text); trace != nil {
 		text = text[:trace[0]]
 	}
 	// A hook's log can be on the same line before it. The API server's own words do not count.
@@ -58,8 +58,8 @@ func verdict(stderr string) string {
 }
 
 var (
-	errorLine = regexp.MustCompile(`(?m)^Error: `)
-	debugLine = regexp.MustCompile(`(?m)^helm\.go:\d+: .*\[debug\]`) // what Helm 3 adds with HELM_DEBUG
+	errorLine = pattern.New(`(?m)^Error: `)
+	debugLine = pattern.New(`(?m)^helm\.go:\d+: .*\[debug\]`) // what Helm 3 adds with HELM_DEBUG
 )
 
 // The kinds for a helm that contacted a source of charts. A rendered chart can print the same texts.
@@ -78,24 +78,24 @@ var sourceMessages = []struct {
 }
 
 // credentialsRefused matches the message of a source that refuses the credentials.
-var credentialsRefused = regexp.MustCompile(`failed to fetch \S+ : 40[13]\b|basic credential not found|response status code 40[13]\b|login attempt to \S+ failed with status: 40[13]\b`)
+var credentialsRefused = pattern.New(`failed to fetch \S+ : 40[13]\b|basic credential not found|response status code 40[13]\b|login attempt to \S+ failed with status: 40[13]\b`)
 
 // The same for texts with a variable part in their middle.
 var sourcePatterns = []struct {
-	text *regexp.Regexp
+	text pattern.Pattern
 	kind error
 }{
-	{regexp.MustCompile(`repo(sitory)? \S+ not found`), errdef.ErrRepoNotFound},
-	{regexp.MustCompile(`failed to fetch \S+/index\.yaml : 404\b`), errdef.ErrRepoNotFound},
-	{regexp.MustCompile(`failed to fetch \S+ : 404\b`), errdef.ErrChartNotFound},
-	{regexp.MustCompile(`chart ".*" .*not found in .* (index|repository)`), errdef.ErrChartNotFound},
-	{regexp.MustCompile(`fetchreference.*: not found|\S+/\S+: not found$`), errdef.ErrChartNotFound},
-	{regexp.MustCompile(`could not locate a version matching|unable to locate any tags`), errdef.ErrChartNotFound},
+	{pattern.New(`repo(sitory)? \S+ not found`), errdef.ErrRepoNotFound},
+	{pattern.New(`failed to fetch \S+/index\.yaml : 404\b`), errdef.ErrRepoNotFound},
+	{pattern.New(`failed to fetch \S+ : 404\b`), errdef.ErrChartNotFound},
+	{pattern.New(`chart ".*" .*not found in .* (index|repository)`), errdef.ErrChartNotFound},
+	{pattern.New(`fetchreference.*: not found|\S+/\S+: not found$`), errdef.ErrChartNotFound},
+	{pattern.New(`could not locate a version matching|unable to locate any tags`), errdef.ErrChartNotFound},
 }
 
 // permanent texts win over the transient ones: an unreachable cluster is worth another try, but not
 // if its certificate is wrong.
-var permanent = regexp.MustCompile(strings.Join([]string{
+var permanent = pattern.New(strings.Join([]string{
 	`unknown flag`, `invalid argument`, `invalid release name`, `execution error at`, `parse error at`,
 	`values don't meet the specifications of the schema`, `chart requires kubeversion`, `missing in charts/ directory`,
 	`no matches for kind`, `exists and cannot be imported`, `forbidden`, `unauthorized`, `x509:`, `too long`,
@@ -104,7 +104,7 @@ var permanent = regexp.MustCompile(strings.Join([]string{
 }, "|"))
 
 // transient texts come from a network or a server that may work again in a second.
-var transient = regexp.MustCompile(strings.Join([]string{
+var transient = pattern.New(strings.Join([]string{
 	`connection refused`, `connection reset by peer`, `broken pipe`, `i/o timeout`, `no route to host`, `network is unreachable`,
 	`\beof\b`, `tls handshake timeout`, `http2: (client conn|transport|timeout)`, `use of closed (network )?connection`, `timeout awaiting response headers`, `transport connection broken`, `goaway`, `stream error.*internal_error`,
 	`temporary failure in name resolution`, `client\.timeout exceeded`, `server closed idle connection`, `connection timed out`,
@@ -122,17 +122,17 @@ var transient = regexp.MustCompile(strings.Join([]string{
 // command may soon succeed. source means that helm contacted a source of charts.
 func KindOf(stderr string, source bool) (kind error, again bool) {
 	text := strings.ToLower(failureText(stderr))
-	again = passing(text) && !permanent.MatchString(text)
+	again = passing(text) && !permanent().MatchString(text)
 	said := verdict(stderr)
 	for _, v := range verdicts {
-		if v.text.MatchString(said) {
+		if v.text().MatchString(said) {
 			return v.kind, again
 		}
 	}
 	if !source {
 		return nil, again
 	}
-	if credentialsRefused.MatchString(text) {
+	if credentialsRefused().MatchString(text) {
 		return errdef.ErrUnauthorized, again
 	}
 	for _, m := range sourceMessages {
@@ -141,7 +141,7 @@ func KindOf(stderr string, source bool) (kind error, again bool) {
 		}
 	}
 	for _, m := range sourcePatterns {
-		if m.text.MatchString(strings.TrimSpace(text)) {
+		if m.text().MatchString(strings.TrimSpace(text)) {
 			return m.kind, again
 		}
 	}
@@ -153,5 +153,5 @@ func KindOf(stderr string, source bool) (kind error, again bool) {
 // over.
 func passing(text string) bool {
 	blind := strings.Contains(text, "not ready. status: unknown") && !strings.Contains(text, "context deadline exceeded")
-	return blind || transient.MatchString(text)
+	return blind || transient().MatchString(text)
 }

@@ -1,9 +1,10 @@
 package helmtext
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // DeletionFailed reports whether an uninstall could not delete all objects, and does not say why.
@@ -13,7 +14,7 @@ func DeletionFailed(stderr string) bool {
 
 // deletionReasons matches helm's reasons with --debug: "uninstall: Failed to delete release: [reasons]",
 // and on Helm 4 as a field of a log line.
-var deletionReasons = regexp.MustCompile(`uninstall: Failed to delete release(?:: \[(.*)\]|" error=("(?:[^"\\]|\\.)*"))`)
+var deletionReasons = pattern.New(`uninstall: Failed to delete release(?:: \[(.*)\]|" error=("(?:[^"\\]|\\.)*"))`)
 
 // WithoutLog returns what a helm that ran with --debug wrote to stderr without its log, at most the last most bytes. If
 // an uninstall could not delete objects, the reasons, which are only in the log, replace their names.
@@ -23,10 +24,10 @@ func WithoutLog(stderr string, most int) string {
 	}
 	last := failureText(stderr)
 	before := strings.TrimSuffix(stderr, last)
-	if trace := debugLine.FindStringIndex(last); trace != nil {
+	if trace := debugLine().FindStringIndex(last); trace != nil {
 		last = last[:trace[0]]
 	}
-	said := logLine.ReplaceAllString(before+last, "")
+	said := logLine().ReplaceAllString(before+last, "")
 	if len(said) > most {
 		said = CutMark + strings.ToValidUTF8(said[len(said)-most+len(CutMark):], "")
 	}
@@ -35,23 +36,23 @@ func WithoutLog(stderr string, most int) string {
 
 // logLine matches a line of helm's log: "client.go:518: 2026-11-27 12:29:16.98 +0000 UTC m=+0.09 [debug] …" on Helm 3,
 // "level=DEBUG msg=…" on Helm 4.
-var logLine = regexp.MustCompile(`(?m)^(\w+\.go:\d+: .*\[debug\] |(time=\S+ )?level=DEBUG ).*(\n|$)`)
+var logLine = pattern.New(`(?m)^(\w+\.go:\d+: .*\[debug\] |(time=\S+ )?level=DEBUG ).*(\n|$)`)
 
 // AwaitsDeletion reports whether a line of the log of an uninstall says that helm has requested the deletion of objects,
 // and begins to wait until they are gone. It also waits for hooks that it deletes.
-func AwaitsDeletion(line string) bool { return awaitsDeletion.MatchString(line) }
+func AwaitsDeletion(line string) bool { return awaitsDeletion().MatchString(line) }
 
-var awaitsDeletion = regexp.MustCompile(`^(wait\.go:\d+: .*\[debug\] beginning wait for \d+ resources to be deleted with timeout of |` +
+var awaitsDeletion = pattern.New(`^(wait\.go:\d+: .*\[debug\] beginning wait for \d+ resources to be deleted with timeout of |` +
 	`(time=\S+ )?level=DEBUG msg="beginning wait for resources to be deleted" )`)
 
 // PurgesRecord reports whether a line of the log of an uninstall says that helm begins to remove the record.
-func PurgesRecord(line string) bool { return purgesRecord.MatchString(line) }
+func PurgesRecord(line string) bool { return purgesRecord().MatchString(line) }
 
-var purgesRecord = regexp.MustCompile(`^(uninstall\.go:\d+: .*\[debug\] purge requested for |(time=\S+ )?level=DEBUG msg="purge requested" )`)
+var purgesRecord = pattern.New(`^(uninstall\.go:\d+: .*\[debug\] purge requested for |(time=\S+ )?level=DEBUG msg="purge requested" )`)
 
 // deletionReason returns the reasons why objects were not deleted; false if the log has none.
 func deletionReason(stderr string) (string, bool) {
-	found := deletionReasons.FindAllStringSubmatch(stderr, -1)
+	found := deletionReasons().FindAllStringSubmatch(stderr, -1)
 	if !DeletionFailed(stderr) || len(found) == 0 {
 		return "", false
 	}
@@ -64,7 +65,7 @@ func deletionReason(stderr string) (string, bool) {
 }
 
 // unsettled texts do not say what happened to the release: it may exist, half made or whole.
-var unsettled = regexp.MustCompile(strings.Join([]string{
+var unsettled = pattern.New(strings.Join([]string{
 	`context deadline exceeded`, `timed out waiting for the condition`, `failed (pre|post)-\w+`, `(pre|post)-\w+ hooks failed`,
 	`not ready`, `has been uninstalled due to`, `would exceed context deadline`, `client rate limiter wait`,
 }, "|"))
@@ -72,18 +73,18 @@ var unsettled = regexp.MustCompile(strings.Join([]string{
 // NotReadyInTime reports whether helm gave up waiting for objects it had created.
 func NotReadyInTime(stderr string) bool {
 	text := strings.ToLower(failureText(stderr))
-	return unsettled.MatchString(text) && !passing(text) && !hookRefused.MatchString(verdict(stderr))
+	return unsettled().MatchString(text) && !passing(text) && !hookRefused().MatchString(verdict(stderr))
 }
 
 // hookRefused matches helm's message if the API server refuses a hook: nothing waits to get ready.
-var hookRefused = regexp.MustCompile(`^(\w+ failed: )?(failed (pre|post)-\w+: |(pre|post)-\w+ hooks failed: )?(warning: hook \S+ .+ failed: |unable to build kubernetes object for \S+ hook )`)
+var hookRefused = pattern.New(`^(\w+ failed: )?(failed (pre|post)-\w+: |(pre|post)-\w+ hooks failed: )?(warning: hook \S+ .+ failed: |unable to build kubernetes object for \S+ hook )`)
 
 // unrecorded matches helm's message if it gives up before it has recorded a release, which it does
 // before it makes any of its objects. CRDs and the namespace may exist already.
-var unrecorded = regexp.MustCompile(`^installation failed: (unable to continue with install: |unable to build kubernetes objects from release manifest: |create: failed to create: |failed to install crd )`)
+var unrecorded = pattern.New(`^installation failed: (unable to continue with install: |unable to build kubernetes objects from release manifest: |create: failed to create: |failed to install crd )`)
 
 // RecordedNothing reports whether an install says that it has recorded nothing.
-func RecordedNothing(stderr string) bool { return unrecorded.MatchString(verdict(stderr)) }
+func RecordedNothing(stderr string) bool { return unrecorded().MatchString(verdict(stderr)) }
 
 // SawNothing reports whether a Helm 4 that gave up waiting had seen none of the objects it waited
 // for.
@@ -115,10 +116,10 @@ func RecordRemoved(stderr string) bool {
 
 // PurgedByAnother reports whether an uninstall found its record already gone when it wanted to
 // remove it.
-func PurgedByAnother(stderr string) bool { return purgedByAnother.MatchString(verdict(stderr)) }
+func PurgedByAnother(stderr string) bool { return purgedByAnother().MatchString(verdict(stderr)) }
 
 // Helm reads the record and deletes it then; in between the API server says that it is gone.
-var purgedByAnother = regexp.MustCompile(`uninstall: failed to purge the release: (release: not found|(secrets|configmaps) "[^"]+" not found)$`)
+var purgedByAnother = pattern.New(`uninstall: failed to purge the release: (release: not found|(secrets|configmaps) "[^"]+" not found)$`)
 
 // AlreadyDeleted reports whether an uninstall found its release recorded as uninstalled.
 func AlreadyDeleted(stderr string) bool { return strings.Contains(stderr, "is already deleted") }
@@ -128,7 +129,7 @@ func Forbidden(stderr string) bool { return strings.Contains(verdict(stderr), "i
 
 // BadObjects reports whether helm rendered a chart and could not read what came out, or the cluster does not serve its
 // kinds.
-func BadObjects(stderr string) bool { return badObjects.MatchString(verdict(stderr)) }
+func BadObjects(stderr string) bool { return badObjects().MatchString(verdict(stderr)) }
 
-var badObjects = regexp.MustCompile(`^(\w+ failed: )?unable to (build kubernetes objects from release manifest: |` +
+var badObjects = pattern.New(`^(\w+ failed: )?unable to (build kubernetes objects from release manifest: |` +
 	`continue with install: (metadata\.name and metadata\.generatename|could not get information about the resource \w+ "" ))`)

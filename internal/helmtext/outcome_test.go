@@ -35,7 +35,7 @@ func TestReasonIsInTheLog(t *testing.T) {
 		assert.True(t, DeletionFailed(string(text)))
 		why := WithoutLog(string(text), len(text))
 		assert.Equal(t, `failed to delete release: configmaps "plain" is forbidden: `+
-			`User "no-delete" cannot delete resource "configmaps" in API group "" in the namespace "team"`, Reason(why))
+			`User "no-delete" cannot delete resource "configmaps" in API group "" in the namespace "team"`, Reason(why, false))
 		_, again := KindOf(why, false)
 		assert.False(t, again)
 

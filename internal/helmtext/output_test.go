@@ -61,3 +61,21 @@ func TestLocalFault(t *testing.T) {
 		}
 	}
 }
+
+func TestPulledDigest(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	for said, want := range map[string]string{
+		"Pulled: h:1/web:1.0.0\nDigest: " + digest + "\n":  digest,
+		"level=WARN msg=x\nDigest: " + digest + "\r\nmore": digest,
+		"Digest: " + digest:                         digest,
+		"Digest: " + digest + "\nDigest: " + digest: "",
+		"Pulled: Digest: " + digest:                 "",
+		"Digest: " + digest + "0":                   "",
+		"Digest: sha256:" + strings.Repeat("z", 64): "",
+		"": "",
+	} {
+		if got := PulledDigest(said); got != want {
+			t.Errorf("%q: got %q, want %q", said, got, want)
+		}
+	}
+}

@@ -69,8 +69,8 @@ func demo(ctx context.Context, jobrunner, charts string) error {
 	defer c.Stop()
 	fmt.Printf("Kubernetes at %s, ready in %.1f s\n\n", c.URL, time.Since(start).Seconds())
 
-	err = run(ctx, helm, jobrunner, "-kubeconfig", c.Kubeconfig, "-home", home, "-job", "demo",
-		repo.URL+"/webapp", "百度-Qwen推理="+repo.URL+"/gpu-inference:1.2.0")
+	err = run(ctx, jobrunner, "-helm", helm, "-kubeconfig", c.Kubeconfig, "-home", home, "-plans", filepath.Join(home, "plans"), "-job", "demo",
+		"-node", "nvidia.com/gpu=8", repo.URL+"/webapp", "百度-Qwen推理="+repo.URL+"/gpu-inference:1.2.0")
 	if err != nil {
 		return err
 	}
@@ -113,10 +113,9 @@ func helmOnPath(ctx context.Context) (path string, version helmexec.Version, err
 	return path, version, err
 }
 
-// run runs the job runner with helm as the first one on PATH.
-func run(ctx context.Context, helm, jobrunner string, args ...string) error {
+// run runs the job runner.
+func run(ctx context.Context, jobrunner string, args ...string) error {
 	cmd := exec.CommandContext(ctx, jobrunner, args...)
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(helm)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	// It removes what it installed before it ends.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

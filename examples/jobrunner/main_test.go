@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: {{ .Release.Name }}}\nspec: {containers: [{name: c, image: registry.example/web:1"
+
+// chartOf writes a chart of one template.
+func chartOf(t *testing.T, template string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "web")
+	for name, text := range map[string]string{"Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.2.3\n", "templates/pod.yaml": template} {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	}
+	return dir
+}
+
+func TestWhatMayRun(t *testing.T) {
+	const gpus = ", resources: {limits: {nvidia.com/gpu: 4}}"
+	for _, test := range []struct {
+		name     string
+		template string
+		job      job
+		installs bool
+	}{
+		{"a pod", pod + "}]}", job{}, true},
+		{"a privileged pod", pod + ", securityContext: {privileged: true}}]}", job{}, false},
+		{"a privileged pod that is trusted", pod + ", securityContext: {privileged: true}}]}", job{trusted: true}, true},
+		{"an image from elsewhere", pod + "}]}", job{registries: []string{"other.example"}}, false},
+		{"an image from there", pod + "}]}", job{registries: []string{"other.example", "registry.example"}}, true},
+		{"GPUs and no node that has some", pod + gpus + "}]}", job{}, false},
+		{"GPUs that a node has", pod + gpus + "}]}", job{nodes: []map[string]int64{{"nvidia.com/gpu": 8}}}, true},
+		{"GPUs that only two nodes have together", pod + gpus + "}]}", job{nodes: []map[string]int64{{"nvidia.com/gpu": 2}, {"nvidia.com/gpu": 2}}}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fake := helmtest.New(t)
+			j := test.job
+			j.id, j.attempt, j.plans = "42", "1", t.TempDir()
+			err := run(t.Context(), helmexec.Config{Binary: fake.Binary, Home: t.TempDir()}, &j, []string{chartOf(t, test.template)})
+			assert.Equal(t, test.installs, err == nil, "%v", err)
+			assert.Equal(t, test.installs, len(fake.Calls("install")) == 1)
+			assert.Len(t, fake.Calls("dry-run install"), 1, "what is looked at is what is installed")
+			left, err := os.ReadDir(j.plans)
+			require.NoError(t, err)
+			assert.Empty(t, left)
+		})
+	}
+}
+
+// A runner that is started again takes what the one before it installed, also if the chart renders to something else now.
+func TestRestart(t *testing.T) {
+	fake := helmtest.New(t)
+	cfg := helmexec.Config{Binary: fake.Binary, Home: t.TempDir()}
+	chart, plans := chartOf(t, pod+"}]}"), t.TempDir()
+	killed := job{id: "42", attempt: "1", plans: plans}
+	var err error
+	killed.helm, err = helmexec.New(cfg)
+	require.NoError(t, err)
+	release := helmexec.SUTHelmName("42", "web")
+	p, err := killed.plan(t.Context(), release, chart)
+	require.NoError(t, err)
+	require.NoError(t, p.Save(killed.file(release)))
+	_, err = killed.helm.Apply(context.Background(), p, helmexec.ApplyOptions{OperationID: "42/1", JobID: "42"})
+	require.NoError(t, err)
+
+	template := filepath.Join(chart, "templates", "pod.yaml")
+	require.NoError(t, os.WriteFile(template, []byte(pod+", args: [other]}]}"), 0o600))
+	require.NoError(t, run(t.Context(), cfg, &job{id: "42", attempt: "1", plans: plans}, []string{chart}))
+	assert.Len(t, fake.Calls("dry-run install"), 1)
+	_, there := fake.Release("", release)
+	assert.False(t, there)
+	left, err := os.ReadDir(plans)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+func TestNoHelm(t *testing.T) {
+	err := run(t.Context(), helmexec.Config{Binary: filepath.Join(t.TempDir(), "helm"), Home: t.TempDir()}, &job{}, []string{"./web"})
+	require.ErrorIs(t, err, helmexec.ErrHelmNotFound)
+	assert.ErrorContains(t, err, "the flag -helm")
+}
+
+func TestParseNode(t *testing.T) {
+	node, err := parseNode("nvidia.com/gpu=8,amd.com/gpu=2")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int64{"nvidia.com/gpu": 8, "amd.com/gpu": 2}, node)
+	for _, bad := range []string{"", "nvidia.com/gpu", "=8", "nvidia.com/gpu=-1", "nvidia.com/gpu=many"} {
+		_, err := parseNode(bad)
+		assert.Error(t, err, bad)
+	}
+}

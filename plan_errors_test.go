@@ -1,0 +1,62 @@
+package helmexec
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// An error of Plan says what was planned, and not that something failed that nobody started.
+func TestWhatErrorsOfPlanSay(t *testing.T) {
+	const down = "kubernetes cluster unreachable: connection refused"
+	chart := chartFolder(t, "web", "1.2.3")
+	file := filepath.Join(chart, "templates", "a.yaml")
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	require.NoError(t, os.WriteFile(file, []byte(`{{ fail "tag is required" }}`), 0o600))
+	kubeconfig := filepath.Join(chart, "kubeconfig")
+	require.NoError(t, os.WriteFile(kubeconfig, nil, 0o600))
+	plan := func(opts PlanOptions) func(*Helm) error {
+		return func(h *Helm) error {
+			_, err := h.Plan(t.Context(), "job-42", chart, opts)
+			return err
+		}
+	}
+	ask := func(opts ClusterOptions) func(*Helm) error {
+		return func(h *Helm) error {
+			_, err := h.Cluster(t.Context(), opts)
+			return err
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		down    bool // the cluster
+		call    func(*Helm) error
+		kind    error
+		message string
+	}{
+		{"a chart that fails", false, plan(PlanOptions{}), ErrRenderFailed, "plan job-42: execution error at (web/templates/a.yaml:1:1): tag is required"},
+		{"in an upgrade", false, plan(PlanOptions{Upgrade: true}), ErrRenderFailed, "plan job-42: execution error at (web/templates/a.yaml:1:1): tag is required"},
+		{"no cluster", true, plan(PlanOptions{}), ErrClusterUnreachable, "plan job-42: ask the cluster: " + down},
+		{"no cluster of a kubeconfig", true, plan(PlanOptions{Kubeconfig: kubeconfig}), ErrClusterUnreachable, "plan job-42: ask the cluster of kubeconfig " + kubeconfig + ": " + down},
+		{"no cluster of a context", true, plan(PlanOptions{Upgrade: true, Kubeconfig: kubeconfig, KubeContext: "lab"}), ErrClusterUnreachable,
+			"plan job-42: ask the cluster of kubeconfig " + kubeconfig + ", context lab: " + down},
+		{"nothing is planned", true, ask(ClusterOptions{KubeContext: "lab"}), ErrClusterUnreachable, "ask the cluster of context lab: " + down},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(helmtest.Release{Name: "job-42"})
+			if test.down {
+				fake.Handle("template", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{Stderr: "Error: " + down + "\n", Exit: 1} })
+				fake.Handle("dry-run upgrade", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{Until: helmtest.Forever} })
+			}
+			err := test.call(h)
+			require.ErrorIs(t, err, test.kind)
+			assert.Equal(t, test.message, err.Error())
+		})
+	}
+}

@@ -1,0 +1,280 @@
+package helmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
+)
+
+// Progress says how many pods of a release are ready.
+type Progress struct {
+	Ready, Total int           // pods
+	Blocker      *Blocker      // the first thing in the way, nil if unknown
+	Elapsed      time.Duration // since helm started
+}
+
+// progressInterval is the default pause between two looks. Each look is one helm process.
+const progressInterval = 5 * time.Second
+
+// FailFastRule says which blocker no waiting removes. All its conditions have to hold.
+type FailFastRule struct {
+	Name string // in the error, as "crash-loop"
+	// Reasons are those of a Blocker, or of its last event; one of them.
+	Reasons []string
+	// Restarts is how often the container was restarted, at least.
+	Restarts int
+	// FailedPulls is how often the kubelet reported, in events, that it could not pull an image of the pod, at least. A
+	// container keeps the reason ImagePullBackOff while the kubelet pulls again. Who may not read events never gets there.
+	FailedPulls int
+	// After is how long the looks of this wait have seen the blocker, without a break.
+	After time.Duration
+}
+
+// FailFastRules are rules for InstallOptions.FailFast that end no start which is only slow: a new list each time, to
+// change or to shorten.
+//
+//	image          the kubelet failed twice to pull an image
+//	image-name     the name of an image is not legal, or it may not be pulled and is not there
+//	configuration  a container cannot be made, for example because a Secret is missing, for 30 s
+//	crash-loop     a container was restarted 5 times and ended again
+//	job            a Job is past its limit of tries or its deadline
+//	refused        a quota, an admission policy or missing rights refuse pods, for 10 s
+//	unschedulable  no node takes a pod, for 2 minutes
+func FailFastRules() []FailFastRule {
+	return []FailFastRule{
+		{Name: "image", Reasons: []string{"ErrImagePull", "ImagePullBackOff"}, FailedPulls: 2},
+		{Name: "image-name", Reasons: []string{"InvalidImageName", "ErrImageNeverPull"}},
+		{Name: "configuration", Reasons: []string{"CreateContainerConfigError", "CreateContainerError"}, After: 30 * time.Second},
+		{Name: "crash-loop", Reasons: []string{"CrashLoopBackOff"}, Restarts: 5},
+		{Name: "job", Reasons: []string{"BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy", "MaxFailedIndexesExceeded"}},
+		{Name: "refused", Reasons: []string{"FailedCreate"}, After: 10 * time.Second},
+		{Name: "unschedulable", Reasons: []string{"Unschedulable"}, After: 2 * time.Minute},
+	}
+}
+
+func validateFailFast(rules []FailFastRule) error {
+	for _, r := range rules {
+		if r.Name == "" || len(r.Reasons) == 0 || r.Restarts < 0 || r.FailedPulls < 0 || r.After < 0 {
+			return errdef.Invalidf("FailFast: rule %.80q needs a name and reasons, and no number below 0", r.Name)
+		}
+	}
+	return nil
+}
+
+// hopelessError ends a wait by a rule of FailFast.
+type hopelessError struct {
+	rule    FailFastRule
+	blocker Blocker
+}
+
+func (e *hopelessError) Error() string {
+	return fmt.Sprintf("no waiting removes what is in the way (FailFast, rule %s): %s", e.rule.Name, e.blocker)
+}
+
+// first puts its blocker before others that were found later: it may be gone by now, with the helm that waited for it.
+func (e *hopelessError) first(others Blockers) Blockers {
+	same := func(b Blocker) bool { return b.ObjectRef == e.blocker.ObjectRef && b.Container == e.blocker.Container }
+	return append(Blockers{e.blocker}, slices.DeleteFunc(others, same)...)
+}
+
+func isHopeless(err error) bool { return errors.As(err, new(*hopelessError)) }
+
+// wait looks at a release while helm waits for it.
+type wait struct {
+	*change
+	begun time.Time
+	old   map[string]bool       // the pods of the revision before, by UID
+	since map[symptom]time.Time // when a blocker was first seen, if it was seen in the last look
+}
+
+// symptom is a blocker that a rule is about.
+type symptom struct {
+	object          ObjectRef
+	container, rule string
+}
+
+// watch calls opts.Progress while helm runs, and ends helm with the error of giveUp by the rules of opts.FailFast. After
+// the function that it returns, nothing more is called.
+func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (stop func()) {
+	waits := c.opts.Wait || c.opts.WaitForJobs
+	reports := waits && c.opts.Progress != nil
+	if !reports && len(c.opts.FailFast) == 0 {
+		return func() {}
+	}
+	interval := c.opts.ProgressInterval
+	if interval == 0 {
+		interval = progressInterval
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	w := &wait{change: c, begun: c.h.host.now(), since: map[symptom]time.Time{}}
+	if c.op.label == labelUpgrade && len(c.opts.FailFast) > 0 {
+		w.remember(ctx)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for sleep(ctx, interval) {
+			seen, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
+			if err != nil || ctx.Err() != nil {
+				continue // not recorded yet, or the network is down: the next look may succeed
+			}
+			if reports {
+				p := progressOf(seen.objects)
+				p.Elapsed = c.h.host.now().Sub(w.begun)
+				c.opts.Progress(p)
+			}
+			if err := w.judge(ctx, seen); err != nil && ctx.Err() == nil {
+				giveUp(err)
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// remember notes the pods of the revision before: that they fail may be why there is an upgrade.
+func (w *wait) remember(ctx context.Context) {
+	seen, _ := w.h.liveObjects(ctx, w.op.target, w.op.release)
+	w.old = map[string]bool{}
+	for _, o := range seen.objects {
+		w.old[o.Metadata.UID] = true
+	}
+}
+
+// judge returns a *hopelessError if a rule of FailFast applies to what is seen.
+func (w *wait) judge(ctx context.Context, seen live) error {
+	if len(w.opts.FailFast) == 0 {
+		return nil
+	}
+	if !w.opts.Wait && !w.opts.WaitForJobs {
+		seen.objects = nil // helm waits for hooks only
+	}
+	seen.objects = slices.DeleteFunc(seen.objects, func(o liveObject) bool {
+		ofJob := o.Kind == "Job" || slices.ContainsFunc(o.Metadata.OwnerReferences, func(r ownerReference) bool { return r.Kind == "Job" })
+		old := o.Kind == "Pod" && w.old[o.Metadata.UID]
+		return ofJob && !w.opts.WaitForJobs || old || o.Metadata.DeletionTimestamp != ""
+	})
+	seen.hooks = slices.DeleteFunc(seen.hooks, func(hk *hook) bool { return hk.Phase != "Running" })
+	now := w.h.host.now()
+	since := map[symptom]time.Time{}
+	failing := map[string][]*hopelessError{} // by what makes the pod
+	for _, b := range w.h.explained(ctx, w.op.target, seen, w.needsEvents) {
+		for _, rule := range w.opts.FailFast {
+			if !rule.matches(b) {
+				continue
+			}
+			key := symptom{b.ObjectRef, b.Container, rule.Name}
+			first, known := w.since[key]
+			if !known {
+				first = now
+			}
+			if since[key] = first; now.Sub(first) >= rule.After {
+				failing[b.maker] = append(failing[b.maker], &hopelessError{rule, b})
+			}
+		}
+	}
+	w.since = since
+	for _, maker := range sortedKeys(failing) {
+		pods := map[string]bool{}
+		for _, e := range failing[maker] {
+			pods[e.blocker.Name] = true
+		}
+		if len(pods) > seen.dispensable(maker) {
+			return failing[maker][0]
+		}
+	}
+	return nil
+}
+
+func (r FailFastRule) matches(b Blocker) bool {
+	event, _, _ := strings.Cut(b.Event, ":")
+	return (slices.Contains(r.Reasons, b.Reason) || slices.Contains(r.Reasons, event)) && b.Restarts >= r.Restarts && b.failedPulls >= r.FailedPulls
+}
+
+// needsEvents reports whether a rule can only be judged with the events of a blocker.
+func (w *wait) needsEvents(b Blocker) bool {
+	return slices.ContainsFunc(w.opts.FailFast, func(r FailFastRule) bool { return r.FailedPulls > 0 && slices.Contains(r.Reasons, b.Reason) })
+}
+
+// dispensable is how many pods of a maker may be missing: helm of version 3 does not wait for them.
+func (l live) dispensable(maker string) int {
+	for _, o := range l.objects {
+		if o.Kind+"/"+o.Metadata.Name != maker {
+			continue
+		}
+		switch o.Kind {
+		case "Deployment":
+			replicas := 1
+			if o.Spec.Replicas != nil {
+				replicas = *o.Spec.Replicas
+			}
+			return share(o.Spec.Strategy.RollingUpdate.MaxUnavailable, replicas)
+		case "DaemonSet":
+			return share(o.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable, o.Status.DesiredNumberScheduled)
+		}
+	}
+	return 0
+}
+
+// share reads a number, or a part of all as "25%", as Kubernetes does; rounded down.
+func share(v any, all int) int {
+	switch v := v.(type) {
+	case float64:
+		return int(v)
+	case string:
+		if percent, err := strconv.Atoi(strings.TrimSuffix(v, "%")); err == nil {
+			return all * percent / 100
+		}
+	}
+	return 0
+}
+
+// whyFailed is the failure of a change that has a record, with what keeps the release from being
+// ready.
+func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err error) *ReleaseError {
+	failed := c.failure(nil, rec, err)
+	switch how {
+	case triedNotReady:
+		failed.Kind = ErrNotReady
+		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
+		var hopeless *hopelessError
+		if errors.As(err, &hopeless) {
+			failed.Blockers = hopeless.first(failed.Blockers)
+		}
+	case triedStopped:
+		if c.opts.Wait || c.opts.WaitForJobs {
+			// Most of the grace period is for the clean-up.
+			brief, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/5)
+			defer cancel()
+			failed.Blockers = c.h.blockers(brief, c.op.target, rec)
+		}
+	}
+	return failed
+}
+
+func progressOf(objects []liveObject) Progress {
+	var p Progress
+	for _, o := range objects {
+		if o.Kind != "Pod" {
+			continue
+		}
+		p.Total++
+		ready := o.Status.Phase == "Succeeded"
+		for _, c := range o.Status.Conditions {
+			ready = ready || c.Type == "Ready" && c.Status == "True"
+		}
+		if ready {
+			p.Ready++
+		}
+	}
+	if all := blockersOf(objects); len(all) > 0 {
+		p.Blocker = &all[0]
+	}
+	return p
+}

@@ -1,0 +1,204 @@
+package helmexec
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// podThat is a pod of the Deployment web with a container in some state.
+func podThat(name, state string) string {
+	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q,"uid":%q,"ownerReferences":[{"kind":"ReplicaSet","name":"web-5f5"}]},
+		"status":{"phase":"Pending","containerStatuses":[{"name":"main",%s}]}}`, name, "uid-"+name, state)
+}
+
+func waitingFor(reason string, restarts int) string {
+	return fmt.Sprintf(`"restartCount":%d,"state":{"waiting":{"reason":%q}}`, restarts, reason)
+}
+
+const (
+	running     = `"state":{"running":{}}`
+	unscheduled = `{"kind":"Pod","metadata":{"name":"p"},"status":{"conditions":[{"type":"PodScheduled","status":"False","reason":"Unschedulable"}]}}`
+	failedJob   = `{"kind":"Job","metadata":{"name":"j"},"status":{"conditions":[{"type":"Failed","status":"True","reason":"BackoffLimitExceeded"}]}}`
+	refusedSet  = `{"kind":"ReplicaSet","metadata":{"name":"web-5f5"},"status":{"conditions":[{"type":"ReplicaFailure","status":"True","reason":"FailedCreate"}]}}`
+	statefulSet = `{"kind":"StatefulSet","metadata":{"name":"db"}}`
+)
+
+// glance is one look while helm waits.
+type glance struct {
+	at      time.Duration
+	objects []string
+	hooks   string
+	events  []string // "Kind/name reason count message"
+	hookPod string   // the state of the pod of the hook
+}
+
+func (g glance) seen(t *testing.T) live {
+	var all live
+	for _, text := range g.objects {
+		var o liveObject
+		require.NoError(t, json.Unmarshal([]byte(text), &o))
+		all.objects = append(all.objects, o)
+	}
+	if g.hooks != "" {
+		all.hooks = append(all.hooks, &hook{Name: "seed", Kind: "Job", Phase: g.hooks, Events: "pre-install"})
+	}
+	return all
+}
+
+// answer is what the cluster says to a look at events.
+func (g glance) answer() helmtest.Reply {
+	var events []string
+	for _, line := range g.events {
+		f := strings.SplitN(line, " ", 4)
+		events = append(events, base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf(`{"about":%q,"reason":%q,"count":%s,"message":%q,"at":"2030-01-01T00:00:01Z"}`, f[0], f[1], f[2], f[3]))))
+	}
+	pod := ""
+	if g.hookPod != "" {
+		pod = base64.StdEncoding.EncodeToString([]byte(`{"kind":"Pod","metadata":{"name":"seed-1","ownerReferences":[{"kind":"Job","name":"seed"}]},
+			"status":{"phase":"Pending","containerStatuses":[{"name":"main",` + g.hookPod + `}]}}`))
+	}
+	return helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\ndata: {warnings: '" + strings.Join(events, " ") + "', pods: '" + pod + "'}\n"}
+}
+
+// Each rule ends a wait that is lost, and none that is only slow.
+func TestFailFastRules(t *testing.T) {
+	pull := podThat("p", waitingFor("ImagePullBackOff", 0))
+	pulls := func(n int) []string {
+		return []string{fmt.Sprintf("Pod/p Failed %d Failed to pull image \"x\": not found", n)}
+	}
+	for _, test := range []struct {
+		name  string
+		looks []glance
+		opts  InstallOptions
+		rule  string // that ends the wait at the last look, and not before; "" for none
+	}{
+		{"an image that failed twice", []glance{{objects: []string{pull}, events: pulls(1)}, {at: 12 * time.Second, objects: []string{pull}, events: pulls(2)}}, InstallOptions{Wait: true}, "image"},
+		{"an image that is pulled again", []glance{{objects: []string{pull}, events: pulls(1)}, {at: time.Hour, objects: []string{pull}, events: pulls(1)}}, InstallOptions{Wait: true}, ""},
+		{"an image, and events cannot be read", []glance{{objects: []string{pull}}, {at: time.Hour, objects: []string{pull}}}, InstallOptions{Wait: true}, ""},
+		{"a name of an image", []glance{{objects: []string{podThat("p", waitingFor("InvalidImageName", 0))}}}, InstallOptions{Wait: true}, "image-name"},
+		{"a Secret that is missing", []glance{{objects: []string{podThat("p", waitingFor("CreateContainerConfigError", 0))}}, {at: 30 * time.Second, objects: []string{podThat("p", waitingFor("CreateContainerConfigError", 0))}}}, InstallOptions{Wait: true}, "configuration"},
+		{"a Secret that comes, and is missing again", []glance{
+			{objects: []string{podThat("p", waitingFor("CreateContainerConfigError", 0))}}, {at: 20 * time.Second, objects: []string{podThat("p", running)}},
+			{at: 40 * time.Second, objects: []string{podThat("p", waitingFor("CreateContainerConfigError", 0))}},
+		}, InstallOptions{Wait: true}, ""},
+		{"5 restarts", []glance{{objects: []string{podThat("p", waitingFor("CrashLoopBackOff", 4))}}, {at: time.Minute, objects: []string{podThat("p", waitingFor("CrashLoopBackOff", 5))}}}, InstallOptions{Wait: true}, "crash-loop"},
+		{"restarts that recover", []glance{{objects: []string{podThat("p", waitingFor("CrashLoopBackOff", 4))}}, {at: time.Minute, objects: []string{podThat("p", `"restartCount":5,`+running)}}}, InstallOptions{Wait: true}, ""},
+		{"a Job past its limit", []glance{{objects: []string{failedJob}}}, InstallOptions{WaitForJobs: true}, "job"},
+		{"a Job that nobody waits for", []glance{{objects: []string{failedJob}}}, InstallOptions{Wait: true}, ""},
+		{"pods that are refused", []glance{{objects: []string{refusedSet}}, {at: 10 * time.Second, objects: []string{refusedSet}}}, InstallOptions{Wait: true}, "refused"},
+		{"a quota that has room again", []glance{{objects: []string{refusedSet}}, {at: 10 * time.Second}}, InstallOptions{Wait: true}, ""},
+		{"pods of a StatefulSet that are refused", []glance{
+			{objects: []string{statefulSet}, events: []string{"StatefulSet/db FailedCreate 1 exceeded quota"}},
+			{at: 10 * time.Second, objects: []string{statefulSet}, events: []string{"StatefulSet/db FailedCreate 2 exceeded quota"}},
+		}, InstallOptions{Wait: true}, "refused"},
+		{"a StatefulSet that was refused once", []glance{
+			{objects: []string{statefulSet}, events: []string{"StatefulSet/db FailedCreate 1 exceeded quota"}},
+			{at: 10 * time.Second, objects: []string{statefulSet, strings.NewReplacer("ReplicaSet", "StatefulSet", "web-5f5", "db").Replace(podThat("db-0", running))},
+				events: []string{"StatefulSet/db FailedCreate 1 exceeded quota"}},
+		}, InstallOptions{Wait: true}, ""},
+		{"no node for two minutes", []glance{{objects: []string{unscheduled}}, {at: 2 * time.Minute, objects: []string{unscheduled}}}, InstallOptions{Wait: true}, "unschedulable"},
+		{"a node that comes late", []glance{{objects: []string{unscheduled}}, {at: 119 * time.Second, objects: []string{unscheduled}}, {at: 2 * time.Minute}}, InstallOptions{Wait: true}, ""},
+		{"a hook that is refused", []glance{{hooks: "Running", events: []string{"Job/seed FailedCreate 1 exceeded quota"}}, {at: 10 * time.Second, hooks: "Running", events: []string{"Job/seed FailedCreate 2 exceeded quota"}}}, InstallOptions{}, "refused"},
+		{"a hook that was refused once", []glance{{hooks: "Running", events: []string{"Job/seed FailedCreate 1 exceeded quota"}}, {at: time.Minute, hooks: "Running", hookPod: running, events: []string{"Job/seed FailedCreate 1 exceeded quota"}}}, InstallOptions{}, ""},
+		{"the image of a hook", []glance{{hooks: "Running", hookPod: waitingFor("ErrImagePull", 0), events: []string{"Pod/seed-1 Failed 2 Failed to pull image \"x\": not found"}}}, InstallOptions{}, "image"},
+		{"a hook that is over", []glance{{hooks: "Succeeded", hookPod: waitingFor("InvalidImageName", 0)}}, InstallOptions{}, ""},
+		{"without Wait only hooks matter", []glance{{objects: []string{podThat("p", waitingFor("InvalidImageName", 0))}}}, InstallOptions{}, ""},
+		{"a pod that is being deleted", []glance{{objects: []string{strings.Replace(podThat("p", waitingFor("InvalidImageName", 0)), `"uid"`, `"deletionTimestamp":"2030-01-01T00:00:00Z","uid"`, 1)}}}, InstallOptions{Wait: true}, ""},
+		{"a pod that may be missing", []glance{{objects: []string{podThat("p", waitingFor("InvalidImageName", 0)),
+			`{"kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":4,"strategy":{"rollingUpdate":{"maxUnavailable":"25%"}}}}`}}}, InstallOptions{Wait: true}, ""},
+		{"more pods than may be missing", []glance{{objects: []string{podThat("p", waitingFor("InvalidImageName", 0)), podThat("q", waitingFor("InvalidImageName", 0)),
+			`{"kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":4,"strategy":{"rollingUpdate":{"maxUnavailable":"25%"}}}}`}}}, InstallOptions{Wait: true}, "image-name"},
+		{"a rule that is switched off", []glance{{objects: []string{podThat("p", waitingFor("InvalidImageName", 0))}}}, InstallOptions{Wait: true, FailFast: FailFastRules()[:1]}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.opts.FailFast == nil {
+				test.opts.FailFast = FailFastRules()
+			}
+			h, fake := withFake(t, Config{})
+			begin := time.Now()
+			w := &wait{change: &change{h: h, op: &operation{}, opts: test.opts}, since: map[symptom]time.Time{}}
+			for i, look := range test.looks {
+				fake.Handle("template", func(helmtest.Call) helmtest.Reply { return look.answer() })
+				h.host.now = func() time.Time { return begin.Add(look.at) }
+				err := w.judge(t.Context(), look.seen(t))
+				if i < len(test.looks)-1 || test.rule == "" {
+					require.NoError(t, err, "look %d", i)
+					continue
+				}
+				var hopeless *hopelessError
+				require.ErrorAs(t, err, &hopeless)
+				assert.Equal(t, test.rule, hopeless.rule.Name)
+			}
+		})
+	}
+}
+
+// A wait that is lost ends as one whose time is up: with the reasons, and removed.
+func TestInstallFailsFast(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	inTurn(fake, "install", installed(fake, "pending-install", helmtest.Reply{Until: helmtest.Forever, Term: &helmtest.Reply{
+		Stderr: "Error: INSTALLATION FAILED: context canceled\n", Exit: 1, Then: func() { setRecord(fake, func(r *helmtest.Release) { r.Status = "failed" }) },
+	}}))
+	fake.Handle("status", func(helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[` + podThat("web-5f5-1", waitingFor("InvalidImageName", 0)) + `]}}}`}
+	})
+	var seen []Progress
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{
+		Wait: true, Timeout: time.Hour, FailFast: FailFastRules(), ProgressInterval: time.Millisecond, Progress: func(p Progress) { seen = append(seen, p) },
+	})
+	require.ErrorIs(t, err, ErrNotReady)
+	assert.NotErrorIs(t, err, t.Context().Err())
+	assert.ErrorContains(t, err, "(removed again): Pod web-5f5-1, container main: InvalidImageName: ")
+	assert.ErrorContains(t, err, "FailFast, rule image-name")
+	assert.NotContains(t, err.Error(), "context canceled")
+	var failed *ReleaseError
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, "InvalidImageName", failed.Blockers[0].Reason)
+	assert.Len(t, seen, 1, "nothing is called after the end")
+	_, left := fake.Release("", "web")
+	assert.False(t, left)
+}
+
+// That pods of the revision before fail may be why there is an upgrade.
+func TestUpgradeForgivesOldPods(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(helmtest.Release{Name: "web", Status: "deployed", Revision: 1})
+	pods, upgraded := make(chan string, 3), make(chan struct{})
+	pods <- podThat("old", waitingFor("InvalidImageName", 0))
+	pods <- podThat("old", waitingFor("InvalidImageName", 0)) + "," + podThat("new", running)
+	looks := 0
+	fake.Handle("status", func(helmtest.Call) helmtest.Reply {
+		if looks++; looks == 3 {
+			close(upgraded)
+		}
+		objects := podThat("new", running)
+		select {
+		case objects = <-pods:
+		default:
+		}
+		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[` + objects + `]}}}`}
+	})
+	inTurn(fake, "upgrade", installed(fake, "deployed", helmtest.Reply{Until: upgraded}))
+	_, err := h.Upgrade(t.Context(), "web", chartFolder(t, "web", "1.2.3"), UpgradeOptions{
+		Wait: true, FailFast: FailFastRules(), ProgressInterval: time.Millisecond,
+	})
+	require.NoError(t, err)
+}
+
+func TestFailFastIsChecked(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	for _, rule := range []FailFastRule{{}, {Name: "x"}, {Reasons: []string{"x"}}, {Name: "x", Reasons: []string{"x"}, After: -1}} {
+		_, err := h.Install(t.Context(), "web", "chart", InstallOptions{FailFast: []FailFastRule{rule}})
+		assert.ErrorIs(t, err, ErrInvalidArgument)
+	}
+	assert.Empty(t, fake.Calls())
+}

@@ -53,6 +53,8 @@ type invocation struct {
 	// without the log, but have the reason why objects were not deleted, which is only there.
 	hears  func(line string)
 	starts func() // called when helm is about to start, after the wait for its turn
+	// patience is how long it may wait for its turn, 0 is as long as its context; then the error is errNoPlace.
+	patience time.Duration
 	// subject replaces the first positional in errors, if that is a name that we made up.
 	subject string
 	task    string       // what helm runs for, in words: replaces its command in errors, if that is ours and not the caller's
@@ -94,7 +96,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if err := h.enforced(ctx, inv.args[0]); err != nil {
 		return nil, err
 	}
-	release, err := h.acquire(ctx, inv.waits)
+	release, err := h.acquire(ctx, inv.waits, inv.patience)
 	if err != nil {
 		return nil, err
 	}

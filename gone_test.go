@@ -179,6 +179,7 @@ func TestUninstallWhoseSecondHelmFails(t *testing.T) {
 	sees(fake)
 	failed := make(chan struct{})
 	inTurn(fake, "uninstall", func(c helmtest.Call) helmtest.Reply {
+		setRecord(fake, func(r *helmtest.Release) { r.Status, r.Manifest = "uninstalling", robots.Manifest })
 		return helmtest.Reply{Stderr: awaits["Helm 3"], Until: failed, Then: func() { <-failed; fake.Perform(c) }}
 	}, func(helmtest.Call) helmtest.Reply {
 		return helmtest.Reply{Stderr: "Error: failed to delete release: web\n", Exit: 1, Then: func() { close(failed) }}

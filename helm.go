@@ -268,10 +268,18 @@ func (t target) String() string {
 	return "namespace " + t.namespace
 }
 
+// errNoPlace says that a helm's patience was over before it could start.
+var errNoPlace = errors.New("too many others run")
+
 // acquire takes a place among the processes that may run at once, or leaves the queue when the
 // context ends. Some places are reserved for processes that do not wait for pods: a look, or the
 // clean-up after a cancelled install, does not queue behind processes that wait for minutes.
-func (h *Helm) acquire(ctx context.Context, waits bool) (release func(), err error) {
+func (h *Helm) acquire(ctx context.Context, waits bool, patience time.Duration) (release func(), err error) {
+	if patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, patience, errNoPlace)
+		defer cancel()
+	}
 	var held []chan struct{}
 	release = func() {
 		for _, place := range held {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/sut-bench/helmexec/manifest"
+	"github.com/sut-bench/helmexec/internal/process"
 )
 
 // lookChart creates nothing. Rendered with the real cluster, it lists which of the objects in its
@@ -22,9 +24,10 @@ import (
 //
 // A custom resource is held if nothing but foreground deletion keeps it. If all that exists is held, and if the values say
 // so, it also counts what any custom resource in these namespaces owns of what makes pods. If one of the first objects
-// exists, and is not held, it does not ask for those behind them.
+// exists, and is not held, it does not ask for those behind them. If all are held or gone, it also prints the labels of a
+// release record, unless there is a later one.
 var lookChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 10.0.0\n",
+	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 11.0.0\n",
 	"templates/there.yaml": `{{- define "seen" }}
   {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .found.metadata }}
   {{- $state := "staying" }}
@@ -69,6 +72,12 @@ data:
   {{- end }}
   {{- end }}
   {{- end }}all{{ end }}"
+  record: "
+  {{- with .Values.record }}
+  {{- if not (or (hasKey $states "staying") (hasKey $states "going") (lookup "v1" "Secret" .namespace .later)) }}
+  {{- with lookup "v1" "Secret" .namespace .name }}{{ .metadata.labels | toJson | b64enc }}{{ end }}
+  {{- end }}
+  {{- end }}"
   {{- $warned := .Values.warned | default list }}
   pods: "
   {{- if .Values.hooks }}
@@ -102,7 +111,26 @@ type sighting struct {
 type sightings struct {
 	there []sighting
 	idle  bool // they were counted: all are held, and no custom resource in their namespaces owns pods
+	// record has the labels of the record that was asked for, if all are held or gone, and there is no later one.
+	record map[string]string
 }
+
+// question is what to look at.
+type question struct {
+	objects []Remain
+	first   int // so many of them are looked at first, and the others only if none of these exists
+	// count says to count what custom resources own if they are all that exists. That lists what others have in the
+	// namespace; errTooMany says that it is too much.
+	count  bool
+	record *record // that of the release, nil for none; it is in a Secret
+}
+
+// errTooMany ends a look that counts. The limits are some thousand pods.
+var errTooMany = errors.New("too many objects to count")
+
+var countLimits = processLimits{Limits: process.Limits{
+	Memory: 256 << 20, OverMemory: errTooMany, CPUTime: 5 * time.Second, OverCPUTime: errTooMany,
+}}
 
 // missing is 0 if an object is among those seen, 1 if not. Only the cluster knows the namespace of some.
 func (s sightings) missing(o Remain) int {
@@ -114,21 +142,20 @@ func (s sightings) missing(o Remain) int {
 
 // look asks the cluster which of the objects of a release exist. Starts one helm process.
 func (h *Helm) look(ctx context.Context, t target, release string, objects []Remain) ([]sighting, error) {
-	seen, err := h.sight(ctx, t, release, objects, len(objects), false)
+	seen, err := h.sight(ctx, t, release, question{objects: objects, first: len(objects)})
 	return seen.there, err
 }
 
-// sight is look. It asks for more than the first objects only if none of these exists. With count, it also counts what
-// custom resources own if they are all that exists.
-func (h *Helm) sight(ctx context.Context, t target, release string, objects []Remain, first int, count bool) (all sightings, err error) {
-	objects = slices.DeleteFunc(slices.Clone(objects), func(o Remain) bool { return o.Name == "" })
-	if len(objects) == 0 {
+// sight answers a question about a release. Starts one helm process.
+func (h *Helm) sight(ctx context.Context, t target, release string, q question) (all sightings, err error) {
+	objects := slices.DeleteFunc(slices.Clone(q.objects), func(o Remain) bool { return o.Name == "" })
+	if len(objects) == 0 && q.record == nil {
 		return all, nil
 	}
 	var refs []any
 	for _, o := range objects {
 		ref := map[string]any{"apiVersion": strings.TrimPrefix(o.Group+"/"+o.Version, "/"), "kind": o.Kind, "namespace": o.Namespace, "name": o.Name}
-		if count && isCustom(o.Group) {
+		if q.count && isCustom(o.Group) {
 			ref["custom"] = true
 		}
 		if prefix, generated := strings.CutSuffix(o.Name, anySuffix); generated {
@@ -136,13 +163,21 @@ func (h *Helm) sight(ctx context.Context, t target, release string, objects []Re
 		}
 		refs = append(refs, ref)
 	}
-	about := Values{"objects": refs, "release": release, "first": first}
-	if count {
-		about["count"], about["builtIn"] = true, builtIn
+	about := Values{"objects": refs, "release": release, "first": q.first}
+	var limits *processLimits
+	if q.count {
+		about["count"], about["builtIn"], limits = true, builtIn, &countLimits
 	}
-	said, err := h.ask(ctx, t, about)
+	if q.record != nil {
+		of := func(revision int) string { return recordSecret(release, "", revision, "").Name }
+		about["record"] = map[string]any{"namespace": q.record.Namespace, "name": of(q.record.Revision), "later": of(q.record.Revision + 1)}
+	}
+	said, err := h.ask(ctx, t, about, limits)
 	if err != nil {
 		return all, err
+	}
+	if records, err := decodedWords[map[string]string](said["record"]); err == nil && len(records) == 1 {
+		all.record = records[0]
 	}
 	all.idle = said["counted"] == "all"
 	seen := map[ObjectRef]bool{} // two of the requested objects can be the same
@@ -182,7 +217,7 @@ var builtIn = []string{
 }
 
 // ask renders lookChart with the real cluster, and returns its answers by key.
-func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]string, error) {
+func (h *Helm) ask(ctx context.Context, t target, about Values, limits *processLimits) (map[string]string, error) {
 	chart, err := h.home.Files(ctx, "look", lookChart)
 	if err != nil {
 		return nil, err
@@ -200,7 +235,7 @@ func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]stri
 	a := templateArgs(d, t, TemplateOptions{FromCluster: true}, true)
 	var out []byte
 	err = h.retry(ctx, func() (err error) {
-		out, err = h.run(ctx, invocation{args: append(a, "--", "look", chart), cluster: true, stdin: values, task: "look into the cluster" + t.where()})
+		out, err = h.run(ctx, invocation{args: append(a, "--", "look", chart), cluster: true, stdin: values, limits: limits, task: "look into the cluster" + t.where()})
 		return err
 	})
 	if err != nil {
@@ -246,7 +281,7 @@ func (h *Helm) events(ctx context.Context, t target, objects, hooks []string) (s
 	if len(objects) == 0 {
 		return all, nil
 	}
-	answers, err := h.ask(ctx, t, Values{"warned": objects, "hooks": hooks})
+	answers, err := h.ask(ctx, t, Values{"warned": objects, "hooks": hooks}, nil)
 	if err != nil {
 		return all, err
 	}
@@ -313,136 +348,4 @@ func distinct(objects []Remain) []Remain {
 		}
 	}
 	return all
-}
-
-// live is what the cluster shows of a release.
-type live struct {
-	objects []liveObject // of the manifest, and their pods
-	hooks   []*hook      // by name, kind, phase and events
-}
-
-// withoutPods are the controllers without a pod, except those of a Deployment, which says itself why.
-func (l live) withoutPods() Blockers {
-	makes := map[string]bool{}
-	for _, o := range l.objects {
-		makes[o.maker()] = o.Kind == "Pod" || makes[o.maker()]
-	}
-	var all Blockers
-	for _, o := range l.objects {
-		switch o.Kind {
-		case "StatefulSet", "DaemonSet", "Job":
-			if !makes[o.Kind+"/"+o.Metadata.Name] {
-				all = append(all, Blocker{ObjectRef: o.ref(), maker: o.Kind + "/" + o.Metadata.Name})
-			}
-		}
-	}
-	return all
-}
-
-// liveObjects reads the objects of a release and their pods as they are in the cluster.
-func (h *Helm) liveObjects(ctx context.Context, t target, release string) (live, error) {
-	d, err := h.dialect(ctx)
-	if err != nil {
-		return live{}, err
-	}
-	a := args{"status", "--output=json"}
-	a.add(d.StatusResources...)
-	a.add(t.flags()...)
-	a.add("--", release)
-	out, err := h.run(ctx, invocation{args: a, cluster: true})
-	if err != nil {
-		return live{}, err
-	}
-	var status struct {
-		Info  struct{ Resources map[string][]liveObject }
-		Hooks []struct {
-			Name, Kind string
-			Events     []string
-			LastRun    struct{ Phase string } `json:"last_run"`
-		}
-	}
-	if err := json.Unmarshal(out, &status); err != nil {
-		return live{}, badOutput("status", err)
-	}
-	var all live
-	for _, hk := range status.Hooks {
-		all.hooks = append(all.hooks, &hook{Name: hexText(hk.Name), Kind: hexText(hk.Kind), Phase: hk.LastRun.Phase, Events: hexText(strings.Join(hk.Events, " "))})
-	}
-	for _, kind := range sortedKeys(status.Info.Resources) {
-		for _, o := range status.Info.Resources[kind] {
-			// A selector's pods come as one list on some versions.
-			if len(o.Items) > 0 {
-				all.objects = append(all.objects, o.Items...)
-			} else {
-				all.objects = append(all.objects, o)
-			}
-		}
-	}
-	return all, nil
-}
-
-// liveObject is the part of an object's status that matters for its readiness.
-type liveObject struct {
-	APIVersion, Kind string
-	Metadata         struct {
-		Name, Namespace, UID, DeletionTimestamp string
-		OwnerReferences                         []ownerReference
-	}
-	Items []liveObject
-	Spec  struct {
-		Replicas                 *int
-		Strategy, UpdateStrategy updateStrategy
-	}
-	Status struct {
-		DesiredNumberScheduled                   int
-		Phase, Reason, Message                   string
-		Conditions                               []condition
-		InitContainerStatuses, ContainerStatuses []containerStatus
-	}
-}
-
-func (o liveObject) ref() ObjectRef {
-	ref := ObjectRef{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
-	ref.Group, ref.Version = manifest.SplitAPIVersion(o.APIVersion)
-	return ref
-}
-
-// maker is what makes a pod, "Kind/name"; for a pod that nothing makes, the pod.
-func (o liveObject) maker() string {
-	if len(o.Metadata.OwnerReferences) > 0 {
-		owner := o.Metadata.OwnerReferences[0]
-		if at := strings.LastIndexByte(owner.Name, '-'); owner.Kind == "ReplicaSet" && at > 0 {
-			return "Deployment/" + owner.Name[:at]
-		}
-		return owner.Kind + "/" + owner.Name
-	}
-	return o.Kind + "/" + o.Metadata.Name
-}
-
-type ownerReference struct{ Kind, Name string }
-
-type updateStrategy struct {
-	RollingUpdate struct{ MaxUnavailable any } // a number or a part of all
-}
-
-type condition struct{ Type, Status, Reason, Message string }
-
-type containerStatus struct {
-	Name  string
-	Ready bool
-	State struct {
-		Waiting    *struct{ Reason, Message string }
-		Terminated *struct {
-			Reason, Message string
-			ExitCode        int
-		}
-		Running *struct{}
-	}
-	LastState struct {
-		Terminated *struct {
-			Reason   string
-			ExitCode int
-		}
-	}
-	RestartCount int
 }

@@ -46,7 +46,7 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 	}
 	first, endFirst := context.WithCancelCause(ctx)
 	defer endFirst(nil)
-	looks, endLooks := context.WithCancel(first)
+	looks, endLooks := context.WithCancelCause(first)
 	w := &vigil{removal: r, dialect: d, first: first, looks: looks}
 	var looking sync.WaitGroup
 	var overdue *time.Timer
@@ -74,14 +74,14 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 			})
 		case helmtext.PurgesRecord(line):
 			w.purges.Store(true)
-			endLooks()
+			endLooks(errEnough)
 		}
 	}
 	out, err := r.h.run(first, inv)
 	if overdue != nil {
 		overdue.Stop()
 	}
-	endLooks()
+	endLooks(errEnough)
 	looking.Wait()
 	// A helm that was ended because there was no record can have removed it itself: its log is read a moment later.
 	if w.removed || w.purges.Load() && errors.Is(err, errOvertaken) {

@@ -47,8 +47,9 @@ type UninstallResult struct {
 
 // Uninstall removes a release. Starts two helm processes: one reads the record, to know the objects
 // of the release, one removes it; and one more to look, if the chart leaves objects by design. With Wait it also
-// starts one for each look at objects that take a while to go, at growing pauses, and when they are gone two to read
-// the record again and remove it.
+// starts one for each look at objects that take a while to go, at growing pauses, and when they are gone one to remove
+// the record; if records are not in Secrets, one more reads it before. Where Config.MaxProcesses leaves no place for a look,
+// helm waits alone.
 //
 // After a lost connection it tries again, and then "not found" is a success. It finishes what an
 // earlier, killed uninstall left half removed. It waits for a running install or upgrade of this

@@ -99,6 +99,9 @@ func uninstallEndsWithItsPods(b *bed) {
 	if n := count("uninstall"); n > 2 {
 		b.Errorf("%d helms were started to remove the release", n)
 	}
+	if n := count("get"); n > 1 {
+		b.Errorf("%d helms were started to read the record", n)
+	}
 	if looks := count("template"); looks > 60 {
 		b.Errorf("%d helms were started to look", looks)
 	}

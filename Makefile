@@ -79,7 +79,7 @@ chaos: ## Installs and uninstalls under all kinds of faults, CHAOS_RUNS of each
 	cd e2e && exec $(GO) test -count=1 -timeout=4h -v ./chaos
 
 bench: ## Measure against the first version and bare helm; writes docs/performance.md and .svg
-	@$(TOOLS) helm4 guard controlplane kwok
+	@$(TOOLS) helm3 helm4 guard controlplane kwok
 	@cd bench/sdk && $(GO) build -o ../../bin/helm-sdk .
 	@cd bench && $(GO) run ./cmd/bench -sdk ../bin/helm-sdk -page ../docs/performance.md -image ../docs/performance.svg
 

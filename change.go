@@ -176,7 +176,10 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 	case nextClearFail:
 		return nil, false, c.giveUp(later, o.how, o.rec, o.err)
 	case nextClearAgain:
-		if clearErr := c.clear(later, o.rec); clearErr != nil {
+		switch clearErr := c.clear(later, o.rec); {
+		case clearErr == errRemovedByAnother:
+			return nil, false, c.gone(later, errors.Join(o.err, clearErr))
+		case clearErr != nil:
 			return nil, false, c.leftBehind(later, o.rec, errors.Join(o.err, clearErr))
 		}
 		o.found, o.rec = foundNothing, nil
@@ -400,7 +403,7 @@ func (c *change) leftBehind(ctx context.Context, rec *record, err error) *Releas
 // gone is the failure of a change whose release somebody removed while helm was at work. What helm made after that
 // belongs to no release.
 func (c *change) gone(ctx context.Context, err error) error {
-	e := c.leftBehind(ctx, nil, cmp.Or(err, fmt.Errorf("%w: somebody removed the release meanwhile", ErrNotRecorded)))
+	e := c.leftBehind(ctx, nil, cmp.Or(err, errRemovedByAnother))
 	record := recordSecret(c.op.release, c.op.target.namespace, 1, "")
 	e.Remains = slices.DeleteFunc(e.Remains, func(r Remain) bool { return r.Kind == record.Kind && r.Name == record.Name })
 	if len(e.Remains) == 0 {
@@ -408,6 +411,9 @@ func (c *change) gone(ctx context.Context, err error) error {
 	}
 	return e
 }
+
+// errRemovedByAnother: it is not installed again, since whoever removed it wants it to be gone.
+var errRemovedByAnother = fmt.Errorf("%w: somebody removed the release meanwhile", ErrNotRecorded)
 
 // leftOnItsWay is the failure of a change whose helm was killed before any record was seen. Helm
 // writes the record first, so only the record can still arrive.

@@ -162,10 +162,14 @@ func (h *Helm) install(ctx context.Context, release string, ch *Chart, opts Inst
 			how = triedLost
 		}
 		done, err := c.uninstallRest(ctx, how, rec)
-		if err == nil {
-			c.left = append(c.left, done.Remains...)
+		if err != nil {
+			return err
 		}
-		return err
+		c.left = append(c.left, done.Remains...)
+		if done.Release == nil {
+			return errRemovedByAnother
+		}
+		return nil
 	}
 	c.giveUp = c.giveUpInstall
 	return c.carryOut(ctx)

@@ -58,6 +58,16 @@ func TestInstall(t *testing.T) {
 			commands: "install, get all, uninstall, install, get all", left: "deployed",
 		},
 		{
+			name: "lost half-way, and somebody removes it before the clean-up does",
+			prepare: func(f *helmtest.Fake) {
+				inTurn(f, "install", installed(f, "failed", reset))
+				inTurn(f, "uninstall", func(c helmtest.Call) helmtest.Reply { f.RemoveRelease("", "web"); return f.Perform(c) })
+				sees(f)
+			},
+			commands: "install, get all, uninstall, template, template, template",
+			errs:     []error{ErrNotRecorded}, not: []error{ErrLeftBehind}, says: []string{"somebody removed the release", "connection reset"},
+		},
+		{
 			name: "killed half-way",
 			prepare: func(f *helmtest.Fake) {
 				inTurn(f, "install", installed(f, "pending-install", helmtest.Reply{Signal: os.Kill}))

@@ -228,11 +228,6 @@ func (p *planner) prepare(ctx context.Context, cluster *Cluster) error {
 		return err
 	}
 	all := slices.Concat(files.Own, files.Sub)
-	for _, text := range all {
-		if helmtext.MarksSource(text) {
-			return fmt.Errorf("%w: crds: a file has a line as helm writes it before each file, # Source: …", ErrBadManifest)
-		}
-	}
 	var out []byte
 	a := args{"template", "--disable-openapi-validation"}
 	a.is("--include-crds", !p.opts.SkipCRDs)
@@ -265,7 +260,9 @@ func (p *planner) prepare(ctx context.Context, cluster *Cluster) error {
 			return err
 		}
 	}
-	p.in.CRDs = helmtext.CRDsIn(out)
+	if p.in.CRDs, err = helmtext.CRDsIn(out, all); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadManifest, err)
+	}
 	cluster.ServeCRDs(p.in.CRDs)
 	return nil
 }

@@ -66,7 +66,8 @@ type settlement [endsOfTries][kindsOfFound]next
 // A deployed release of this operation is a success however the try ended. A live helm is always
 // waited for, since changing its record orphans its objects. A release of somebody else is never
 // touched. Helm records a release before it makes anything else: if it reports success, or that objects are
-// not ready, and there is no record, then somebody removed the release on purpose, and it is not installed again.
+// not ready, and there is no record, then somebody removed the release on purpose, and it is not installed again; so too
+// if somebody else removes what a clean-up is about to remove.
 var settleInstall = settlement{
 	//                 nothing    deployed  failed          dead            live      foreign    unknown
 	triedOK:          {nextGone, nextDone, nextClearAgain, nextClearAgain, nextWait, nextTaken, nextFail},

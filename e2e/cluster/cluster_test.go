@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -318,6 +319,46 @@ webhooks:
 		if had[o.UID] && !o.OfCluster() {
 			t.Errorf("%s is gone", o)
 		}
+	}
+}
+
+// TestWatch: what was there, what comes and goes, and the end.
+func TestWatch(t *testing.T) {
+	ctx, c := testCluster(t)
+	namespace := newNamespace(ctx, t, c)
+	createPod(ctx, t, c, namespace, "", "Always", "nginx", "")
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	kinds, ended := make(chan string, 100), make(chan error, 1)
+	path := "/api/v1/namespaces/" + namespace + "/pods"
+	err := c.Watch(watching, path, func(kind string, object json.RawMessage) { kinds <- kind }, func(err error) { ended <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	await := func(want string) {
+		t.Helper()
+		for {
+			select {
+			case kind := <-kinds:
+				if kind == want {
+					return
+				}
+			case <-ctx.Done():
+				t.Fatalf("no event %s", want)
+			}
+		}
+	}
+	await("ADDED")
+	if err := c.Request(ctx, http.MethodDelete, path+"/one", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	await("DELETED")
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the watch ended with %v", err)
+	}
+	if err := c.Watch(ctx, "/api/v1/nothing", nil, nil); !IsNotFound(err) {
+		t.Errorf("a watch of nothing: %v", err)
 	}
 }
 

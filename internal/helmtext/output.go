@@ -2,7 +2,10 @@ package helmtext
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/sut-bench/helmexec/internal/pattern"
 )
@@ -57,25 +60,44 @@ func LintMessages(out string) []LintMessage {
 	return all
 }
 
-var (
-	sourceComment = pattern.New(`^(?:---\n|\n)?# Source: ([^\n]+)`)
-	crdFile       = pattern.New(`^[^/]+(/charts/[^/]+)*/crds/`)
-)
+// crdHeader is what helm template prints before each file of a folder crds.
+var crdHeader = pattern.New(`^---\n# Source: [^/\n]+(/charts/[^/\n]+)*/crds/[^\n]+\n`)
 
-// MarksSource reports whether a file has such a comment itself, at the beginning of a line.
-func MarksSource(file []byte) bool {
-	return bytes.HasPrefix(file, sourceMark) || bytes.Contains(file, append([]byte("\n"), sourceMark...))
+// CRDsIn takes the files of the folders crds out of what helm template prints, which prints them first. The files are all
+// that the chart and its subcharts have there, since a file can contain what looks like the beginning of the next one. An
+// error says that it cannot be told which of them helm has printed.
+func CRDsIn(out []byte, files [][]byte) (crds []byte, err error) {
+	for {
+		header := crdHeader().Find(out)
+		if header == nil {
+			return crds, nil
+		}
+		out = out[len(header):]
+		printed := -1
+		for _, file := range files {
+			switch n := printedAs(out, file); {
+			case n < 0 || n == printed:
+			case printed >= 0:
+				return nil, errors.New("crds: one file begins with another and with a line as helm writes it between files, # Source: …")
+			default:
+				printed = n
+			}
+		}
+		if printed < 0 {
+			return nil, fmt.Errorf("crds: helm has printed %s, but the chart has no such file", bytes.TrimSpace(header[len("---\n# Source: "):]))
+		}
+		crds = append(append(append(crds, header...), out[:printed]...), '\n')
+		out = bytes.TrimPrefix(out[printed:], []byte("\n"))
+	}
 }
 
-var sourceMark = []byte("# Source: ")
-
-// CRDsIn takes the files of the folders crds out of what helm template prints. It prints them first.
-func CRDsIn(out []byte) (crds []byte) {
-	for _, document := range strings.Split("\n"+string(out), "\n---\n")[1:] {
-		if found := sourceComment().FindStringSubmatch(document); found != nil && !crdFile().MatchString(found[1]) { // once a file
-			break
-		}
-		crds = append(append(crds, "---\n"+document...), '\n')
+// printedAs returns how much of what helm has printed is this file, -1 for none. At the end of all helm omits spaces.
+func printedAs(out, file []byte) int {
+	if rest, ok := bytes.CutPrefix(out, file); ok && (len(rest) == 0 || bytes.HasPrefix(rest, []byte("\n---\n# Source: "))) {
+		return len(file)
 	}
-	return crds
+	if bytes.Equal(bytes.TrimRightFunc(out, unicode.IsSpace), bytes.TrimRightFunc(file, unicode.IsSpace)) {
+		return len(out)
+	}
+	return -1
 }

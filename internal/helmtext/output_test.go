@@ -79,3 +79,48 @@ func TestPulledDigest(t *testing.T) {
 		}
 	}
 }
+
+func TestCRDsIn(t *testing.T) {
+	const (
+		a, b     = "a: 1\n", "---\n# Source: x/templates/b.yaml\nb: 1\n---\n# Source: x/crds/c.yaml\nc: 1"
+		template = "---\n# Source: x/templates/t.yaml\nt: 1\n---\n# Source: x/crds/late.yaml\na: 1\n"
+	)
+	printed := func(path, text string) string { return "---\n# Source: " + path + "\n" + text + "\n" }
+	for _, test := range []struct {
+		name, out string
+		files     []string
+		refused   string // what the error says
+	}{
+		{name: "none", out: template, files: []string{a}},
+		{name: "one", out: printed("x/crds/a.yaml", a) + template, files: []string{b, a}},
+		{name: "a subchart's, and one that is switched off", out: printed("x/charts/y/charts/z/crds/a.yaml", a) + template, files: []string{a, "c: 1\n"}},
+		{name: "lines as helm writes them", out: printed("x/crds/a.yaml", a) + printed("x/crds/b.yaml", b) + template, files: []string{a, b}},
+		{name: "such lines, at the end of all", out: printed("x/crds/b.yaml", b), files: []string{a, b}},
+		{name: "the same file twice", out: printed("x/crds/a.yaml", a) + printed("x/charts/y/crds/a.yaml", a) + template, files: []string{a, a}},
+		{name: "an empty one", out: printed("x/crds/a.yaml", "") + template, files: []string{a, b, ""}},
+		{name: "spaces that helm omits at the end", out: printed("x/crds/a.yaml", "a: 1"), files: []string{a + "\n\n"}},
+		{
+			name: "one that begins with another", out: printed("x/crds/a.yaml", a) + template, files: []string{a, a + "\n" + template + "more"},
+		},
+		{
+			name: "one that goes on as helm does after another", out: printed("x/crds/a.yaml", a) + template,
+			files: []string{a, a + "\n---\n# Source: x/templates/t.yaml\nt: 1"}, refused: "one file begins with another",
+		},
+		{name: "one that the chart does not have", out: printed("x/crds/a.yaml", a) + template, files: []string{b}, refused: "helm has printed x/crds/a.yaml"},
+	} {
+		var files [][]byte
+		for _, file := range test.files {
+			files = append(files, []byte(file))
+		}
+		got, err := CRDsIn([]byte(test.out), files)
+		if test.refused != "" {
+			if err == nil || !strings.Contains(err.Error(), test.refused) {
+				t.Errorf("%s: error %v, want %q", test.name, err, test.refused)
+			}
+			continue
+		}
+		if want := strings.TrimSuffix(test.out, template); err != nil || string(got) != want && string(got) != want+"\n" {
+			t.Errorf("%s: error %v, got %q, want %q", test.name, err, got, want)
+		}
+	}
+}

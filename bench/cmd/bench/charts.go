@@ -1,18 +1,11 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/bench/internal/job"
 )
 
 // cold: Chart2Info of a chart that was never requested, without a version, from a known repository.
@@ -36,7 +29,7 @@ func (b *bench) cold() error {
 	for i := range b.rounds {
 		c, err := measure(func() (err error) {
 			processes, err = b.processes.during(func() error {
-				_, err := h.Chart2Info(b.ctx, b.repo.URL+chartAt(i), helmexec.ChartOptions{})
+				_, err := h.Chart2Info(b.ctx, b.repo.URL+job.ChartAt(i), helmexec.ChartOptions{})
 				return err
 			})
 			return err
@@ -45,7 +38,7 @@ func (b *bench) cold() error {
 			return err
 		}
 		ours = append(ours, c)
-		if c, err = measure(func() error { _, _, _, err := s.chart2info(b.ctx, b.repo.URL+chartAt(i)); return err }); err != nil {
+		if c, err = measure(func() error { _, _, _, err := s.chart2info(b.ctx, b.repo.URL+job.ChartAt(i)); return err }); err != nil {
 			return err
 		}
 		seeds = append(seeds, c)
@@ -67,7 +60,7 @@ func (b *bench) warm() error {
 		return err
 	}
 	s := b.newSeed("seed-warm")
-	address := b.repo.URL + chartAt(0) + ":1.0.0"
+	address := b.repo.URL + job.ChartAt(0) + ":1.0.0"
 	if _, err := h.Chart2Info(b.ctx, address, helmexec.ChartOptions{}); err != nil {
 		return err
 	}
@@ -109,33 +102,6 @@ func (b *bench) warm() error {
 
 const goroutines = 100
 
-// infoAndImages is what a job needs to know about a chart. Each job has different values, so that
-// no render of another job can be remembered.
-func infoAndImages(ctx context.Context, h *helmexec.Helm, repo string, job int) error {
-	info, err := h.Chart2Info(ctx, repo+chartAt(job), helmexec.ChartOptions{})
-	if err != nil {
-		return err
-	}
-	image := fmt.Sprintf("registry.example/job:%d", job)
-	values := helmexec.Values{"image": image}
-	images, err := h.Chart2Images(ctx, info.Archive, helmexec.TemplateOptions{Values: values}, helmexec.ImageOptions{})
-	if err == nil && !slices.Equal(images, []string{image}) {
-		err = fmt.Errorf("images %q", images)
-	}
-	return err
-}
-
-// atOnce runs f n times at once.
-func atOnce(n int, f func(i int) error) error {
-	var all sync.WaitGroup
-	errs := make([]error, n)
-	for i := range n {
-		all.Go(func() { errs[i] = f(i) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
 // many: 100 goroutines and 20 charts, in a new home. The seed does one call at a time whatever the
 // number of callers, so a few of its calls show its throughput.
 func (b *bench) many() error {
@@ -150,7 +116,7 @@ func (b *bench) many() error {
 		}
 		c, err := measure(func() error {
 			n, err := b.processes.during(func() error {
-				return atOnce(goroutines, func(i int) error { return infoAndImages(b.ctx, h, b.repo.URL, i) })
+				return job.AtOnce(goroutines, func(i int) error { return job.InfoAndImages(b.ctx, h, b.repo.URL, i) })
 			})
 			processes = append(processes, n)
 			return err
@@ -165,8 +131,8 @@ func (b *bench) many() error {
 			return err
 		}
 		c, err = measure(func() error {
-			return atOnce(seedCalls, func(i int) error {
-				name, version, _, err := s.chart2info(b.ctx, b.repo.URL+chartAt(i))
+			return job.AtOnce(seedCalls, func(i int) error {
+				name, version, _, err := s.chart2info(b.ctx, b.repo.URL+job.ChartAt(i))
 				if err != nil {
 					return err
 				}
@@ -206,76 +172,4 @@ func ms(d time.Duration) string {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
 	return fmt.Sprintf("%.2g ms", float64(d)/1e6)
-}
-
-const workers, jobs = 8, 104
-
-// The processes of manyProcesses run this program; this variable says what to do.
-const workerVariable = "HELMEXEC_BENCH_WORKER"
-
-// order is what a worker must do.
-type order struct {
-	Binary, Home, URL string
-	First, Jobs       int
-}
-
-func work(ctx context.Context, text string) error {
-	var o order
-	if err := json.Unmarshal([]byte(text), &o); err != nil {
-		return err
-	}
-	h, err := helmexec.New(helmexec.Config{Binary: o.Binary, Home: o.Home})
-	if err != nil {
-		return err
-	}
-	return atOnce(o.Jobs, func(i int) error { return infoAndImages(ctx, h, o.URL, o.First+i) })
-}
-
-// manyProcesses: the same from 8 processes on one home, against one process.
-func (b *bench) manyProcesses() error {
-	exe, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	start := func(home string, n int) (cost, error) {
-		b.repo.ResetRequests()
-		return measure(func() error {
-			return atOnce(n, func(i int) error {
-				text, err := json.Marshal(order{b.binary, filepath.Join(b.dir, home), b.repo.URL, i * jobs / n, jobs / n})
-				if err != nil {
-					return err
-				}
-				cmd := exec.CommandContext(b.ctx, exe)
-				cmd.Env = append(os.Environ(), workerVariable+"="+string(text))
-				out, err := cmd.CombinedOutput()
-				if err != nil {
-					err = fmt.Errorf("%w: %s", err, out)
-				}
-				return err
-			})
-		})
-	}
-	var one, eight []cost
-	twice := 0
-	for round := range b.rounds {
-		c, err := start(fmt.Sprint("one-", round), 1)
-		if err != nil {
-			return err
-		}
-		one = append(one, c)
-		if c, err = start(fmt.Sprint("eight-", round), workers); err != nil {
-			return err
-		}
-		eight = append(eight, c)
-		for i := range charts {
-			twice += b.repo.Requests(chartAt(i)[1:]+"-1.0.0.tgz") - 1
-		}
-	}
-	speed := 1 / ratio(eight, one, wall)
-	b.rows = append(b.rows, row{
-		benchmark: "the same from 8 processes on one home", must: "no error, no archive pulled twice, throughput within 20 % of one process",
-		got: fmt.Sprintf("no error, %d pulled twice, %.2f of one process", twice, speed), reached: twice == 0 && speed >= 0.8,
-		notes: fmt.Sprintf("%d jobs: %s against %s; CPU %s against %s", jobs, ms(median(of(eight, wall))), ms(median(of(one, wall))), ms(median(of(eight, total))), ms(median(of(one, total)))),
-	})
-	return nil
 }

@@ -15,11 +15,10 @@ import (
 	"syscall"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/bench/internal/job"
 	"github.com/sut-bench/helmexec/internal/chartrepo"
 	"github.com/sut-bench/helmexec/internal/tools"
 )
-
-const charts = 20 // that have archives, among the 400 others
 
 // bench is what the benchmarks share.
 type bench struct {
@@ -43,12 +42,6 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if text := os.Getenv(workerVariable); text != "" {
-		if err := work(ctx, text); err != nil {
-			log.Fatal(err)
-		}
-		return
-	}
 	if err := run(ctx, *helm, *sdk, *rounds, *only, *page, *image); err != nil {
 		log.Fatal(err)
 	}
@@ -64,6 +57,9 @@ func run(ctx context.Context, helm, sdk string, rounds int, only, page, image st
 		return err
 	}
 	defer os.RemoveAll(b.dir)
+	if err := b.buildPrograms(); err != nil {
+		return err
+	}
 	if b.repo, err = newRepo(); err != nil {
 		return err
 	}
@@ -73,7 +69,8 @@ func run(ctx context.Context, helm, sdk string, rounds int, only, page, image st
 		name string
 		run  func() error
 	}{
-		{"status", b.status}, {"cold", b.cold}, {"warm", b.warm}, {"many", b.many}, {"processes", b.manyProcesses}, {"installs", b.installs}, {"plans", b.plans}, {"sdk", b.sdk},
+		{"status", b.status}, {"cold", b.cold}, {"warm", b.warm}, {"many", b.many}, {"eight", b.eight}, {"crowd", b.crowd},
+		{"process", b.newProcess}, {"unchanged", b.unchanged}, {"job", b.wholeJob}, {"removal", b.removal}, {"installs", b.installs}, {"plans", b.plans}, {"sdk", b.sdk},
 	} {
 		if !strings.Contains(part.name, only) {
 			continue
@@ -108,8 +105,8 @@ func newRepo() (*chartrepo.Server, error) {
 		return nil, err
 	}
 	repo.AddGenerated(400, 30)
-	for i := range charts {
-		a, err := chartrepo.Package(chartFiles(fmt.Sprintf("svc-%02d", i)))
+	for i := range job.Charts {
+		a, err := chartrepo.Package(chartFiles(strings.TrimPrefix(job.ChartAt(i), "/")))
 		if err != nil {
 			return nil, err
 		}
@@ -120,11 +117,11 @@ func newRepo() (*chartrepo.Server, error) {
 	return repo, nil
 }
 
-// chartFiles is a chart with one Deployment, whose pods are ready after 3 s on the local cluster.
+// chartFiles is a chart with one Deployment, whose pods are ready after 3 s on the local cluster, and gone at once.
 func chartFiles(name string) map[string]string {
 	return map[string]string{
 		"Chart.yaml":  "apiVersion: v2\nname: " + name + "\nversion: 1.0.0\ndescription: A service\n",
-		"values.yaml": "image: registry.example/" + name + ":1.0.0\nreplicas: 1\n",
+		"values.yaml": "image: registry.example/" + name + ":1.0.0\nreplicas: 1\ngoneAfter: 0s\n",
 		"templates/deployment.yaml": `apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -139,6 +136,7 @@ spec:
       labels:
         app: {{ .Release.Name }}
         helmexec-e2e/ready-after: 3s
+        helmexec-e2e/gone-after: {{ .Values.goneAfter }}
     spec:
       containers:
       - name: main
@@ -146,8 +144,6 @@ spec:
 `,
 	}
 }
-
-func chartAt(i int) string { return fmt.Sprintf("/svc-%02d", i%charts) }
 
 // newHelm is a Helm in a new home.
 func (b *bench) newHelm(home string) (*helmexec.Helm, error) {

@@ -57,6 +57,25 @@ func ratio(a, b []cost, figure func(cost) time.Duration) float64 {
 	return float64(median(of(a, figure))) / float64(median(of(b, figure)))
 }
 
+// pairs is the median of the ratios of pairs that were measured one after the other. What slows the machine for a
+// while slows both of a pair.
+func pairs(a, b []cost, figure func(cost) time.Duration) float64 {
+	var all []float64
+	for i := range a {
+		all = append(all, float64(figure(a[i]))/float64(figure(b[i])))
+	}
+	return median(all)
+}
+
+// beyond is the median of the differences of such pairs.
+func beyond(a, b []cost, figure func(cost) time.Duration) time.Duration {
+	var all []time.Duration
+	for i := range a {
+		all = append(all, figure(a[i])-figure(b[i]))
+	}
+	return median(all)
+}
+
 // counter is a log handler that counts helm processes: each has one line.
 type counter struct{ n atomic.Int64 }
 

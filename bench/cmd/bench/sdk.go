@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/bench/internal/job"
 )
 
 // sdk: the cost of resolving and rendering a chart with the Helm SDK in process, in the separate program
@@ -51,7 +52,7 @@ func (b *bench) sdk() error {
 	for i := range b.rounds {
 		var ch *helmexec.ChartInfo
 		ours, err := measure(func() (err error) {
-			ch, err = h.Chart2Info(b.ctx, b.repo.URL+chartAt(i), helmexec.ChartOptions{})
+			ch, err = h.Chart2Info(b.ctx, b.repo.URL+job.ChartAt(i), helmexec.ChartOptions{})
 			return err
 		})
 		if err != nil {
@@ -61,7 +62,7 @@ func (b *bench) sdk() error {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return err
 		}
-		theirs, err := do(map[string]string{"Repo": b.repo.URL, "Chart": filepath.Base(chartAt(i)), "Dir": dir})
+		theirs, err := do(map[string]string{"Repo": b.repo.URL, "Chart": filepath.Base(job.ChartAt(i)), "Dir": dir})
 		if err != nil {
 			return err
 		}

@@ -57,7 +57,11 @@ func TestUninstallSeesTheRecordInALook(t *testing.T) {
 			release := webRelease
 			release.Labels = map[string]string{labelInstall: "mine"}
 			fake.SetRelease(release)
-			inTurn(fake, "uninstall", waitsForObjects(fake, awaits["Helm 4"]))
+			var began time.Time
+			inTurn(fake, "uninstall", func(c helmtest.Call) helmtest.Reply {
+				began = time.Now()
+				return waitsForObjects(fake, awaits["Helm 4"])(c)
+			})
 			var asked string
 			fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
 				asked = c.Stdin
@@ -70,7 +74,7 @@ func TestUninstallSeesTheRecordInALook(t *testing.T) {
 				if test.driver != "" {
 					return looks("")(c)
 				}
-				return marked(fake, time.Now().Add(test.at))
+				return marked(fake, began.Add(test.at))
 			})
 			_, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
 			require.NoError(t, err)

@@ -57,7 +57,8 @@ var (
 	// ErrNotRecorded: helm reported success, but the release record did not say so: somebody removed the release
 	// meanwhile, or, if that happened at each try, something between helm and the record refuses to store it.
 	ErrNotRecorded = errdef.ErrNotRecorded
-	// ErrNotGone: the release record is removed, but some of its objects still exist.
+	// ErrNotGone: some objects of the release still exist. ReleaseError.Status is uninstalling if the release is still
+	// recorded; it is "" if the record is removed.
 	ErrNotGone = errdef.ErrNotGone
 	// ErrLeftBehind: the operation failed, and so did removing what it had made.
 	ErrLeftBehind = errdef.ErrLeftBehind
@@ -156,15 +157,6 @@ func (e *Error) Unwrap() []error {
 		}
 	}
 	return errs
-}
-
-// explainDeletion adds the reason to the failure of an uninstall that ran with --debug, and the kind
-// that follows from it.
-func (e *Error) explainDeletion() {
-	if why, ok := helmtext.DeletionReason(e.Stderr); ok && e.cause == nil && e.Signal == "" {
-		e.Stderr = why
-		e.kind, e.transient = helmtext.KindOf(why, false)
-	}
 }
 
 // recordedNothing reports whether helm says that it has recorded nothing.

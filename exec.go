@@ -29,6 +29,8 @@ const (
 	maxStdout = 64 << 20
 	// maxStderr is how much of the end of stderr is kept. Helm prints the reason last.
 	maxStderr = 32 << 10
+	// maxLog is the same for a helm that also writes its log there.
+	maxLog = 1 << 20
 	// processMemory is what one helm process needs before it does anything.
 	processMemory = 75 << 20
 )
@@ -47,7 +49,12 @@ type invocation struct {
 	atMost time.Duration
 	late   error
 	stderr *string // set to the end of stderr if helm succeeds
-	starts func()  // called when helm is about to start, after the wait for its turn
+	// hears, if not nil, gets each line of helm's log, which helm writes with --debug, while helm runs. Errors are
+	// without the log, but have the reason why objects were not deleted, which is only there.
+	hears  func(line string)
+	starts func() // called when helm is about to start, after the wait for its turn
+	// patience is how long it may wait for its turn, 0 is as long as its context; then the error is errNoPlace.
+	patience time.Duration
 	// subject replaces the first positional in errors, if that is a name that we made up.
 	subject string
 	task    string       // what helm runs for, in words: replaces its command in errors, if that is ours and not the caller's
@@ -89,7 +96,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if err := h.enforced(ctx, inv.args[0]); err != nil {
 		return nil, err
 	}
-	release, err := h.acquire(ctx, inv.waits)
+	release, err := h.acquire(ctx, inv.waits, inv.patience)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +134,9 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if !inv.mutates {
 		c.OverStdout = fmt.Errorf("%w: helm %s printed more than %d MiB%s", kind, shown[0], c.MaxStdout>>20, limit)
 	}
+	if inv.hears != nil {
+		c.MaxStderr, c.Hear = maxLog, byLine(inv.hears)
+	}
 	if inv.stdin != nil {
 		in, done, err := h.inputFile(inv.stdin)
 		if err != nil {
@@ -155,6 +165,9 @@ func (inv invocation) failure(ctx context.Context, result process.Result, shown 
 	e := &Error{
 		Args: shown, ExitCode: result.ExitCode, Signal: result.Signal,
 		Stderr: safe(result.Stderr), subject: redact.Abridged(safe(inv.subject)), task: redact.Abridged(safe(inv.task)),
+	}
+	if inv.hears != nil {
+		e.Stderr = helmtext.WithoutLog(e.Stderr, maxStderr)
 	}
 	if inv.reports {
 		// Placed after stderr, because the reason follows the last "Error:".
@@ -212,7 +225,11 @@ func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code
 		slog.Any("args", shown), slog.Duration("duration", took.Round(time.Microsecond)), slog.Int("exit", code),
 	}
 	level := slog.LevelInfo
-	if failure != nil {
+	switch {
+	case failure == nil:
+	case errors.Is(failure, errEnough):
+		attrs = append(attrs, slog.String("ended", failure.why()))
+	default:
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.String("error", failure.why()))
 	}
@@ -269,9 +286,6 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 	inv := invocation{
 		args: call.Args, env: call.Env, stdin: call.Stdin, secrets: call.Secrets, subject: call.Subject,
 		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr,
-	}
-	if call.Args[0] == "repo" && call.Subject != "" {
-		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"
 	}
 	if call.Args[0] == "repo" && call.Subject != "" {
 		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"

@@ -179,7 +179,7 @@ func TestWaitingForAProcessEndsWithTheContext(t *testing.T) {
 	onceItWaits(t, func(ctx context.Context, t *testing.T) {
 		h := drive(t, fake, Config{MaxProcesses: 2})
 		for range 2 {
-			release, err := h.acquire(ctx, false)
+			release, err := h.acquire(ctx, false, 0)
 			require.NoError(t, err)
 			defer release()
 		}

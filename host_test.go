@@ -68,9 +68,12 @@ type acts map[string]func(ctx context.Context, c helmtest.Call) *helmtest.Reply
 func acting(t *testing.T, fake *helmtest.Fake, does acts) (*Helm, *[]string) {
 	t.Helper()
 	commands := &[]string{}
+	var mu sync.Mutex // two helms can run at once
 	return simulated(t, fake, "one", 0, func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
 		if c.Command() != "version" {
+			mu.Lock()
 			*commands = append(*commands, c.Command())
+			mu.Unlock()
 		}
 		if answer := does[c.Command()]; answer != nil {
 			return answer(ctx, c)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/sut-bench/helmexec/manifest"
+	"github.com/sut-bench/helmexec/internal/process"
 )
 
 // lookChart creates nothing. Rendered with the real cluster, it lists which of the objects in its
@@ -19,11 +21,22 @@ import (
 // an unmarked one, so an unmarked object must have had its mark removed. For an object with a
 // generated name it lists all objects that were made from the same template and are not marked as
 // another release's.
+//
+// A custom resource is held if nothing but foreground deletion keeps it. If all that exists is held, and if the values say
+// so, it also counts what any custom resource in these namespaces owns of what makes pods. If one of the first objects
+// exists, and is not held, it does not ask for those behind them. If all are held or gone, it also prints the labels of a
+// release record, unless there is a later one.
 var lookChart = map[string]string{
-	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 7.0.0\n",
+	"Chart.yaml": "apiVersion: v2\nname: look\nversion: 11.0.0\n",
 	"templates/there.yaml": `{{- define "seen" }}
   {{- $owner := dig "annotations" "meta.helm.sh/release-name" "" .found.metadata }}
-  {{- .i }} {{ if .found.metadata.deletionTimestamp }}going{{ else }}staying{{ end }} {{ if or (not $owner) (eq $owner .release) }}owned{{ else }}foreign{{ end }} {{ .found.metadata.namespace | default "-" }} {{ .found.metadata.name }} {{ end -}}
+  {{- $state := "staying" }}
+  {{- if .found.metadata.deletionTimestamp }}{{ $state = "going" }}{{ end }}
+  {{- $held := .found.metadata.finalizers | default list | join "," | eq "foregroundDeletion" }}
+  {{- if and .custom $held .found.metadata.namespace (eq $state "going") }}{{ $state = "held" }}{{ end }}
+  {{- $_ := set .states $state (append (get .states $state | default list) .found.metadata.namespace) }}
+  {{- .i }} {{ $state }} {{ if or (not $owner) (eq $owner .release) }}owned{{ else }}foreign{{ end }} {{ .found.metadata.namespace | default "-" }} {{ .found.metadata.name }} {{ end -}}
+{{- $states := dict }}
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -31,19 +44,38 @@ metadata:
 data:
   there: "
   {{- range $i, $o := .Values.objects }}
-  {{- if $.Capabilities.APIVersions.Has (printf "%s/%s" $o.apiVersion $o.kind) }}
+  {{- $enough := and (ge $i (int $.Values.first)) (or (hasKey $states "staying") (hasKey $states "going")) }}
+  {{- if and (not $enough) ($.Capabilities.APIVersions.Has (printf "%s/%s" $o.apiVersion $o.kind)) }}
   {{- $namespace := default $.Release.Namespace $o.namespace }}
   {{- if $o.name }}
   {{- with lookup $o.apiVersion $o.kind $namespace $o.name }}
-  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release) }}
+  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release "custom" $o.custom "states" $states) }}
   {{- end }}
   {{- else }}
   {{- range (lookup $o.apiVersion $o.kind $namespace "").items }}
   {{- if and (eq (.metadata.generateName | default "") $o.generateName) (has (dig "annotations" "meta.helm.sh/release-name" "" .metadata) (list "" $.Values.release)) }}
-  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release) }}
+  {{- include "seen" (dict "i" $i "found" . "release" $.Values.release "custom" $o.custom "states" $states) }}
   {{- end }}
   {{- end }}
   {{- end }}
+  {{- end }}
+  {{- end }}"
+  counted: "
+  {{- if and .Values.count (hasKey $states "held") (eq (len $states) 1) }}
+  {{- range $namespace := uniq $states.held }}
+  {{- range $kind, $api := dict "Pod" "v1" "Deployment" "apps/v1" "StatefulSet" "apps/v1" "DaemonSet" "apps/v1" "ReplicaSet" "apps/v1" "Job" "batch/v1" "CronJob" "batch/v1" }}
+  {{- range (lookup $api $kind $namespace "").items }}
+  {{- range .metadata.ownerReferences }}
+  {{- $group := splitList "/" .apiVersion | first }}
+  {{- if and (contains "." $group) (not (has $group $.Values.builtIn)) }}owned {{ end }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+  {{- end }}all{{ end }}"
+  record: "
+  {{- with .Values.record }}
+  {{- if not (or (hasKey $states "staying") (hasKey $states "going") (lookup "v1" "Secret" .namespace .later)) }}
+  {{- with lookup "v1" "Secret" .namespace .name }}{{ .metadata.labels | toJson | b64enc }}{{ end }}
   {{- end }}
   {{- end }}"
   {{- $warned := .Values.warned | default list }}
@@ -72,36 +104,91 @@ data:
 type sighting struct {
 	Remain
 	owned bool // not marked as another release's
+	held  bool // a custom resource that is going, and that only foreground deletion keeps
+}
+
+// sightings are the objects that exist.
+type sightings struct {
+	there []sighting
+	idle  bool // they were counted: all are held, and no custom resource in their namespaces owns pods
+	// record has the labels of the record that was asked for, if all are held or gone, and there is no later one.
+	record map[string]string
+}
+
+// question is what to look at.
+type question struct {
+	objects []Remain
+	first   int // so many of them are looked at first, and the others only if none of these exists
+	// count says to count what custom resources own if they are all that exists. That lists what others have in the
+	// namespace; errTooMany says that it is too much.
+	count  bool
+	record *record // that of the release, nil for none; it is in a Secret
+}
+
+// errTooMany ends a look that counts. The limits are some thousand pods.
+var errTooMany = errors.New("too many objects to count")
+
+var countLimits = processLimits{Limits: process.Limits{
+	Memory: 256 << 20, OverMemory: errTooMany, CPUTime: 5 * time.Second, OverCPUTime: errTooMany,
+}}
+
+// missing is 0 if an object is among those seen, 1 if not. Only the cluster knows the namespace of some.
+func (s sightings) missing(o Remain) int {
+	if slices.ContainsFunc(s.there, func(seen sighting) bool { return seen.Kind == o.Kind && seen.Group == o.Group && seen.Name == o.Name }) {
+		return 0
+	}
+	return 1
 }
 
 // look asks the cluster which of the objects of a release exist. Starts one helm process.
 func (h *Helm) look(ctx context.Context, t target, release string, objects []Remain) ([]sighting, error) {
-	objects = slices.DeleteFunc(slices.Clone(objects), func(o Remain) bool { return o.Name == "" })
-	if len(objects) == 0 {
-		return nil, nil
+	seen, err := h.sight(ctx, t, release, question{objects: objects, first: len(objects)})
+	return seen.there, err
+}
+
+// sight answers a question about a release. Starts one helm process.
+func (h *Helm) sight(ctx context.Context, t target, release string, q question) (all sightings, err error) {
+	objects := slices.DeleteFunc(slices.Clone(q.objects), func(o Remain) bool { return o.Name == "" })
+	if len(objects) == 0 && q.record == nil {
+		return all, nil
 	}
 	var refs []any
 	for _, o := range objects {
 		ref := map[string]any{"apiVersion": strings.TrimPrefix(o.Group+"/"+o.Version, "/"), "kind": o.Kind, "namespace": o.Namespace, "name": o.Name}
+		if q.count && isCustom(o.Group) {
+			ref["custom"] = true
+		}
 		if prefix, generated := strings.CutSuffix(o.Name, anySuffix); generated {
 			ref["name"], ref["generateName"] = "", prefix
 		}
 		refs = append(refs, ref)
 	}
-	said, err := h.ask(ctx, t, Values{"objects": refs, "release": release})
-	if err != nil {
-		return nil, err
+	about := Values{"objects": refs, "release": release, "first": q.first}
+	var limits *processLimits
+	if q.count {
+		about["count"], about["builtIn"], limits = true, builtIn, &countLimits
 	}
-	var there []sighting
+	if q.record != nil {
+		of := func(revision int) string { return recordSecret(release, "", revision, "").Name }
+		about["record"] = map[string]any{"namespace": q.record.Namespace, "name": of(q.record.Revision), "later": of(q.record.Revision + 1)}
+	}
+	said, err := h.ask(ctx, t, about, limits)
+	if err != nil {
+		return all, err
+	}
+	if records, err := decodedWords[map[string]string](said["record"]); err == nil && len(records) == 1 {
+		all.record = records[0]
+	}
+	all.idle = said["counted"] == "all"
 	seen := map[ObjectRef]bool{} // two of the requested objects can be the same
 	for words := range slices.Chunk(strings.Fields(said["there"]), 5) {
 		i, err := strconv.Atoi(words[0])
 		if err != nil || i >= len(objects) || len(words) < 5 {
 			continue
 		}
-		s := sighting{objects[i], words[2] == "owned"}
+		s := sighting{Remain: objects[i], owned: words[2] == "owned", held: words[1] == "held"}
 		s.State = RemainThere
-		if words[1] == "going" {
+		if words[1] != "staying" {
 			s.State = RemainGoing
 		}
 		// Only the cluster knows whether a custom resource has a namespace.
@@ -110,14 +197,27 @@ func (h *Helm) look(ctx context.Context, t target, release string, objects []Rem
 		}
 		if !seen[s.ObjectRef] {
 			seen[s.ObjectRef] = true
-			there = append(there, s)
+			all.there = append(all.there, s)
 		}
 	}
-	return there, nil
+	return all, nil
+}
+
+// isCustom reports whether an API group is that of custom resources.
+func isCustom(group string) bool {
+	return strings.Contains(group, ".") && !slices.Contains(builtIn, group)
+}
+
+// builtIn are the API groups of Kubernetes itself, of those with a dot.
+var builtIn = []string{
+	"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "authentication.k8s.io",
+	"authorization.k8s.io", "certificates.k8s.io", "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io",
+	"flowcontrol.apiserver.k8s.io", "internal.apiserver.k8s.io", "networking.k8s.io", "node.k8s.io",
+	"rbac.authorization.k8s.io", "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io",
 }
 
 // ask renders lookChart with the real cluster, and returns its answers by key.
-func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]string, error) {
+func (h *Helm) ask(ctx context.Context, t target, about Values, limits *processLimits) (map[string]string, error) {
 	chart, err := h.home.Files(ctx, "look", lookChart)
 	if err != nil {
 		return nil, err
@@ -135,7 +235,7 @@ func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]stri
 	a := templateArgs(d, t, TemplateOptions{FromCluster: true}, true)
 	var out []byte
 	err = h.retry(ctx, func() (err error) {
-		out, err = h.run(ctx, invocation{args: append(a, "--", "look", chart), cluster: true, stdin: values, task: "look into the cluster" + t.where()})
+		out, err = h.run(ctx, invocation{args: append(a, "--", "look", chart), cluster: true, stdin: values, limits: limits, task: "look into the cluster" + t.where()})
 		return err
 	})
 	if err != nil {
@@ -181,7 +281,7 @@ func (h *Helm) events(ctx context.Context, t target, objects, hooks []string) (s
 	if len(objects) == 0 {
 		return all, nil
 	}
-	answers, err := h.ask(ctx, t, Values{"warned": objects, "hooks": hooks})
+	answers, err := h.ask(ctx, t, Values{"warned": objects, "hooks": hooks}, nil)
 	if err != nil {
 		return all, err
 	}
@@ -248,136 +348,4 @@ func distinct(objects []Remain) []Remain {
 		}
 	}
 	return all
-}
-
-// live is what the cluster shows of a release.
-type live struct {
-	objects []liveObject // of the manifest, and their pods
-	hooks   []*hook      // by name, kind, phase and events
-}
-
-// withoutPods are the controllers without a pod, except those of a Deployment, which says itself why.
-func (l live) withoutPods() Blockers {
-	makes := map[string]bool{}
-	for _, o := range l.objects {
-		makes[o.maker()] = o.Kind == "Pod" || makes[o.maker()]
-	}
-	var all Blockers
-	for _, o := range l.objects {
-		switch o.Kind {
-		case "StatefulSet", "DaemonSet", "Job":
-			if !makes[o.Kind+"/"+o.Metadata.Name] {
-				all = append(all, Blocker{ObjectRef: o.ref(), maker: o.Kind + "/" + o.Metadata.Name})
-			}
-		}
-	}
-	return all
-}
-
-// liveObjects reads the objects of a release and their pods as they are in the cluster.
-func (h *Helm) liveObjects(ctx context.Context, t target, release string) (live, error) {
-	d, err := h.dialect(ctx)
-	if err != nil {
-		return live{}, err
-	}
-	a := args{"status", "--output=json"}
-	a.add(d.StatusResources...)
-	a.add(t.flags()...)
-	a.add("--", release)
-	out, err := h.run(ctx, invocation{args: a, cluster: true})
-	if err != nil {
-		return live{}, err
-	}
-	var status struct {
-		Info  struct{ Resources map[string][]liveObject }
-		Hooks []struct {
-			Name, Kind string
-			Events     []string
-			LastRun    struct{ Phase string } `json:"last_run"`
-		}
-	}
-	if err := json.Unmarshal(out, &status); err != nil {
-		return live{}, badOutput("status", err)
-	}
-	var all live
-	for _, hk := range status.Hooks {
-		all.hooks = append(all.hooks, &hook{Name: hexText(hk.Name), Kind: hexText(hk.Kind), Phase: hk.LastRun.Phase, Events: hexText(strings.Join(hk.Events, " "))})
-	}
-	for _, kind := range sortedKeys(status.Info.Resources) {
-		for _, o := range status.Info.Resources[kind] {
-			// A selector's pods come as one list on some versions.
-			if len(o.Items) > 0 {
-				all.objects = append(all.objects, o.Items...)
-			} else {
-				all.objects = append(all.objects, o)
-			}
-		}
-	}
-	return all, nil
-}
-
-// liveObject is the part of an object's status that matters for its readiness.
-type liveObject struct {
-	APIVersion, Kind string
-	Metadata         struct {
-		Name, Namespace, UID, DeletionTimestamp string
-		OwnerReferences                         []ownerReference
-	}
-	Items []liveObject
-	Spec  struct {
-		Replicas                 *int
-		Strategy, UpdateStrategy updateStrategy
-	}
-	Status struct {
-		DesiredNumberScheduled                   int
-		Phase, Reason, Message                   string
-		Conditions                               []condition
-		InitContainerStatuses, ContainerStatuses []containerStatus
-	}
-}
-
-func (o liveObject) ref() ObjectRef {
-	ref := ObjectRef{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
-	ref.Group, ref.Version = manifest.SplitAPIVersion(o.APIVersion)
-	return ref
-}
-
-// maker is what makes a pod, "Kind/name"; for a pod that nothing makes, the pod.
-func (o liveObject) maker() string {
-	if len(o.Metadata.OwnerReferences) > 0 {
-		owner := o.Metadata.OwnerReferences[0]
-		if at := strings.LastIndexByte(owner.Name, '-'); owner.Kind == "ReplicaSet" && at > 0 {
-			return "Deployment/" + owner.Name[:at]
-		}
-		return owner.Kind + "/" + owner.Name
-	}
-	return o.Kind + "/" + o.Metadata.Name
-}
-
-type ownerReference struct{ Kind, Name string }
-
-type updateStrategy struct {
-	RollingUpdate struct{ MaxUnavailable any } // a number or a part of all
-}
-
-type condition struct{ Type, Status, Reason, Message string }
-
-type containerStatus struct {
-	Name  string
-	Ready bool
-	State struct {
-		Waiting    *struct{ Reason, Message string }
-		Terminated *struct {
-			Reason, Message string
-			ExitCode        int
-		}
-		Running *struct{}
-	}
-	LastState struct {
-		Terminated *struct {
-			Reason   string
-			ExitCode int
-		}
-	}
-	RestartCount int
 }

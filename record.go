@@ -115,13 +115,14 @@ func parseRecord(out []byte) (*record, error) {
 // same reports whether two records are of one revision, made by the same try, even if its status
 // has changed.
 func (r *record) same(other *record) bool {
-	a, b := r.labels(), other.labels()
-	for _, label := range []string{labelInstall, labelUpgrade, labelTry, labelHome, labelUntil, labelSweep} {
-		if a[label] != b[label] {
-			return false
-		}
-	}
-	return r.Revision == other.Revision && r.Updated == other.Updated
+	return sameTry(r.labels(), other.labels()) && r.Revision == other.Revision && r.Updated == other.Updated
+}
+
+// sameTry reports whether the labels of two records are those of one try.
+func sameTry(a, b map[string]string) bool {
+	return !slices.ContainsFunc([]string{labelInstall, labelUpgrade, labelTry, labelHome, labelUntil, labelSweep}, func(label string) bool {
+		return a[label] != b[label]
+	})
 }
 
 // follows reports whether a record is a later revision of the same install.

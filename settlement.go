@@ -26,6 +26,7 @@ const (
 	triedGone                     // an uninstall found no release
 	triedSkipped                  // an uninstall exited 0, but skipped objects
 	triedPurged                   // an uninstall failed, but then removed the record
+	triedOverdue                  // an uninstall was ended at its time, with objects left; the record stays
 	endsOfTries
 )
 
@@ -112,6 +113,7 @@ var settleUninstall = settlement{
 	triedOK:          {foundNothing: nextDone},
 	triedSkipped:     {foundNothing: nextFinish},
 	triedGone:        {foundNothing: nextFinish},
+	triedOverdue:     {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextFail, foundUnknown: nextFail},
 	triedUnreachable: {foundUnknown: nextAgain},
 	triedLost:        {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextAgain, foundUnknown: nextAgain},
 	triedPurged:      {foundNothing: nextFinish, foundDeployed: nextDone, foundFailed: nextNoHooks, foundUnknown: nextFinish},

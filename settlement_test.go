@@ -21,6 +21,7 @@ var (
 		triedOK: "exit 0", triedTaken: "name taken", triedUnreachable: "cluster unreachable", triedLost: "lost",
 		triedNotReady: "not ready", triedRefused: "refused", triedStopped: "stopped",
 		triedGone: "no release", triedSkipped: "objects passed over", triedPurged: "the record removed all the same",
+		triedOverdue: "ended at its time",
 	}
 	nameOfFound = map[found]string{
 		foundNothing: "nothing", foundDeployed: "deployed", foundFailed: "failed", foundDead: "left by a dead helm",
@@ -171,6 +172,9 @@ func TestSettlementOfRollbackAndUninstall(t *testing.T) {
 		{"rollback", &settleRollback, []tried{triedStopped}, foundDead, nextClearFail, "a pending revision blocks every change"},
 
 		{"uninstall", &settleUninstall, []tried{triedOK}, foundNothing, nextDone, "helm was content"},
+		{"uninstall", &settleUninstall, []tried{triedOverdue}, foundFailed, nextFail, "the next call goes on"},
+		{"uninstall", &settleUninstall, []tried{triedOverdue}, foundUnknown, nextFail, "nobody can say what there is"},
+		{"uninstall", &settleUninstall, []tried{triedOverdue}, foundNothing, nextFinish, "somebody has removed the record"},
 		{"uninstall", &settleUninstall, []tried{triedSkipped, triedGone, triedLost, triedPurged, triedRefused, triedNotReady, triedStopped}, foundNothing, nextFinish, "objects may be left"},
 		{"uninstall", &settleUninstall, []tried{triedLost}, foundFailed, nextAgain, "the network may be back"},
 		{"uninstall", &settleUninstall, []tried{triedLost, triedUnreachable}, foundUnknown, nextAgain, "the network may be back"},

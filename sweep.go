@@ -163,7 +163,7 @@ func (r *removal) sweep(ctx context.Context, objects []Remain) error {
 			return installErr
 		}
 	}
-	_, err = r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, opts, r.explain), cluster: true, mutates: true, inherit: r.inherit})
+	_, err = r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, opts, "foreground", false), cluster: true, mutates: true, inherit: r.inherit})
 	if errors.Is(err, ErrReleaseNotFound) {
 		return installErr
 	}

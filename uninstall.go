@@ -16,9 +16,11 @@ import (
 // UninstallOptions is for Uninstall.
 type UninstallOptions struct {
 	Namespace string
-	// Wait until the objects of the release, and what they own (pods of a Deployment), are gone.
+	// Wait until the objects of the release, and what they own (pods of a Deployment), are gone. Until then the release
+	// stays recorded, as uninstalling.
 	Wait bool
-	// Timeout is how long helm waits for each hook, and for the objects. 0 is Helm's 5 minutes.
+	// Timeout is how long helm waits for each hook, and how long the wait for the objects may take. 0 is Helm's 5
+	// minutes.
 	Timeout time.Duration
 	// NoHooks skips the chart's delete hooks. It finishes an uninstall that a failing pre-delete
 	// hook blocks.
@@ -44,15 +46,19 @@ type UninstallResult struct {
 }
 
 // Uninstall removes a release. Starts two helm processes: one reads the record, to know the objects
-// of the release, one removes it; and one more to look, if the chart leaves objects by design.
+// of the release, one removes it; and one more to look, if the chart leaves objects by design. With Wait it also
+// starts one for each look at objects that take a while to go, at growing pauses, and when they are gone one to remove
+// the record; if records are not in Secrets, one more reads it before. Where Config.MaxProcesses leaves no place for a look,
+// helm waits alone.
+//
 // After a lost connection it tries again, and then "not found" is a success. It finishes what an
 // earlier, killed uninstall left half removed. It waits for a running install or upgrade of this
 // package, even if its runner was killed and only helm lives on.
 //
 // Errors, each a *ReleaseError: ErrReleaseNotFound if there was none at first; ErrNotGone, with the
-// objects, if the record is removed but objects still existed when the wait for them ended, or a
-// post-delete hook failed; the error of ctx; or helm's own, for example if a pre-delete hook fails,
-// with the status in which the release is left.
+// objects, if some still existed when the wait for them ended, or a post-delete hook failed: if its Status is
+// uninstalling, the release is still recorded and a further call goes on; the error of ctx; or helm's own, for
+// example if a pre-delete hook fails, with the status in which the release is left.
 func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOptions) (*UninstallResult, error) {
 	return h.uninstall(ctx, release, opts, removal{})
 }
@@ -116,6 +122,7 @@ type removal struct {
 	result  *UninstallResult
 	until   time.Time // when waiting for the objects ends
 	touched bool      // a try may have removed something
+	checked bool      // result.Remains are those that exist
 	failing bool      // a try has failed, which may have run the delete hooks
 	explain bool      // ask why objects were not deleted, which helm prints only with --debug
 	late    []Remain  // what a dead helm may have requested, and did not exist yet
@@ -153,7 +160,11 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 			// Perhaps only the hook fails: a webhook of the chart itself can be down.
 			r.opts.NoHooks, r.verify = true, o.rec == nil
 		case next != nextAgain:
-			return nil, r.fail(later, o.rec, err)
+			e := r.fail(later, o.rec, err)
+			if o.how == triedOverdue {
+				e.Kind = ErrNotGone
+			}
+			return nil, e
 		}
 		r.failing = true
 		r.of(r.rec)
@@ -162,7 +173,7 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 
 // of sets the record that is to be removed.
 func (r *removal) of(rec *record) {
-	r.rec = rec
+	r.rec, r.checked = rec, false
 	r.result = &UninstallResult{Release: rec.release(), Remains: rec.inventory().keptByDesign(r.opts.NoHooks, r.failing)}
 }
 
@@ -173,19 +184,22 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 			return how, err
 		}
 	}
-	out, err := r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, r.opts, r.explain), cluster: true, mutates: true, waits: r.waits, inherit: r.inherit})
+	out, err := r.helm(ctx, d)
 	before := r.touched
 	r.touched = before || !errors.Is(err, ErrClusterUnreachable)
 	r.verify = r.touched
 	var e *Error
 	said := ""
 	if errors.As(err, &e) {
-		if r.explain {
-			e.explainDeletion()
-		}
 		said = e.Stderr
 	}
 	switch {
+	case errors.Is(err, errTimeIsUp):
+		r.last = errTimeIsUp
+		return triedOverdue, r.last
+	case errors.Is(err, errOvertaken):
+		r.result.Release = nil
+		return triedGone, nil
 	case err == nil && helmtext.SkippedObjects(string(out)):
 		r.last = nil
 		return triedSkipped, nil
@@ -288,7 +302,9 @@ func (r *removal) finish(ctx context.Context) (*UninstallResult, error) {
 // done ends a removal that succeeded, with a look for what arrives late.
 func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
 	late, err := r.sweepLate(ctx)
-	r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
+	if !r.checked {
+		r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
+	}
 	if len(late) == 0 {
 		return r.result, nil
 	}
@@ -313,18 +329,18 @@ func (r *removal) error(kind, err error) *ReleaseError {
 	return &ReleaseError{Release: r.release, Namespace: r.target.namespace, Kind: kind, Err: err}
 }
 
-func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions, explain bool) []string {
+// uninstallArgs are the arguments of one uninstall. If it waits, it cascades: foreground deletion keeps an owner until
+// what it owns is gone, so waiting for the owner also waits for its pods, which hold the GPUs.
+func uninstallArgs(d helmtext.Dialect, t target, release string, opts UninstallOptions, cascade string, debug bool) []string {
 	a := append(args{"uninstall"}, opts.ExtraArgs...)
 	if opts.Wait {
-		// Foreground deletion keeps an owner until what it owns is gone, so waiting for the owner
-		// also waits for its pods, which hold the GPUs.
-		a.add(d.UninstallWait, "--cascade=foreground")
+		a.add(d.UninstallWait, "--cascade="+cascade)
 	}
 	a.duration("--timeout", opts.Timeout)
 	a.is("--no-hooks", opts.NoHooks)
 	a.is("--keep-history", opts.KeepHistory)
 	a.str("--description", opts.Description)
-	a.is("--debug", explain)
+	a.is("--debug", debug)
 	a.add(t.flags()...)
 	return append(a, "--", release)
 }

@@ -244,8 +244,11 @@ func everyResourcePolicy(b *bed) {
 func preDeleteHookThatNeverEnds(b *bed) {
 	_, err := b.h.Install(b.ctx, "web", sutChart, helmexec.InstallOptions{JobID: "7", Values: hookThat("pre-delete", cluster.FaultNeverFinish)})
 	b.must(err)
-	results, err := b.h.UninstallJob(b.ctx, "7", helmexec.JobOptions{Wait: true, Timeout: 3 * time.Second})
-	b.must(err)
+	var results []*helmexec.UninstallResult
+	b.growing(3*time.Second, func(timeout time.Duration) (err error) {
+		results, err = b.h.UninstallJob(b.ctx, "7", helmexec.JobOptions{Wait: true, Timeout: timeout})
+		return err
+	})
 	if len(results) != 1 {
 		b.Fatalf("results are %v", results)
 	}

@@ -124,7 +124,15 @@ func (f *Fake) perform(c Call) Reply {
 		if !exists {
 			return failure("uninstall: Release not loaded: %s: release: not found", c.Arg(0))
 		}
-		delete(f.store.releases, k)
+		switch kept := c.Flag("--keep-history") != ""; {
+		case kept && latest.Status == "uninstalled":
+			return failure("the release named %q is already deleted", c.Arg(0))
+		case kept:
+			latest.Status, latest.Description = "uninstalled", cmp.Or(c.Flag("--description"), "Uninstallation complete")
+			f.store.put(latest)
+		default:
+			delete(f.store.releases, k)
+		}
 		return Reply{Stdout: fmt.Sprintf("release %q uninstalled\n", c.Arg(0))}
 	case "rollback":
 		return f.rollback(c, k, latest)

@@ -62,6 +62,7 @@ var families = []family{
 	{name: "quota", play: refusedBy(quota{}), refuses: true},
 	{name: "remove", play: removedMeanwhile},
 	{name: "remove-twice", play: removedTwice},
+	{name: "remove-killed", play: removalKilled},
 }
 
 // anyTrouble is a trouble that other runs do not notice.

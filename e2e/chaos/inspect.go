@@ -68,6 +68,16 @@ func (r *run) lookOnce(ctx context.Context) (s sight, err error) {
 	return s, nil
 }
 
+// pods counts the pods of the release, now.
+func (r *run) pods(ctx context.Context) (n int, err error) {
+	path := "/api/v1/namespaces/" + r.namespace + "/pods?labelSelector=app%3D" + r.release
+	var list struct{ Items []any }
+	err = cluster.Eventually(ctx, func(ctx context.Context) error {
+		return r.cluster.Request(ctx, http.MethodGet, path, nil, &list) // the API server may be starting
+	})
+	return len(list.Items), err
+}
+
 // owns reports whether an object belongs to this run.
 func (r *run) owns(o cluster.Object) bool {
 	if o.Labels[benchLabel] != "" {
@@ -92,6 +102,7 @@ const (
 	wrongData wrong = "wrong values" // the release is not what was asked for
 	untyped   wrong = "untyped"      // an error without a cause that a program can act on
 	misjudged wrong = "misjudged"    // a failure that should be a success, has another status than the record, or is wrongly called transient
+	early     wrong = "too early"    // a removal that reports success while pods of the release exist
 	missed    wrong = "missed"       // a removal that did not find what there was to remove
 )
 

@@ -27,6 +27,7 @@ const (
 	upgrade   action = "upgrade"
 	uninstall action = "uninstall"
 	removeJob action = "remove job" // by UninstallJob
+	removeOld action = "remove old" // by UninstallOverdue
 )
 
 // job is what a job runner does: one action.
@@ -42,6 +43,7 @@ type job struct {
 	IgnoreNotFound           bool
 	Tries                    int
 	Timeout                  time.Duration // of helm's waiting
+	Deadline                 time.Time     // of the release
 	Grace, Limit             time.Duration
 }
 
@@ -103,10 +105,15 @@ func (j job) do(ctx context.Context) outcome {
 	o.Log, o.Struck = log.String(), strings.Count(log.String(), "level=WARN")
 	o.Swept = strings.Count(o.Log, "/tmp/sweep-")
 	command := string(j.Action)
-	if j.Action == removeJob {
+	if j.Action == removeJob || j.Action == removeOld {
 		command = "uninstall"
 	}
-	o.Tries = strings.Count(o.Log, `args="[`+command+" ")
+	for line := range strings.Lines(o.Log) {
+		// A helm that was ended when its objects were gone counts as one try with the helm that removes the record.
+		if strings.Contains(line, `args="[`+command+" ") && !strings.Contains(line, " ended=") {
+			o.Tries++
+		}
+	}
 	return o
 }
 
@@ -123,6 +130,7 @@ func (j job) act(ctx context.Context, h *helmexec.Helm) (o outcome, remains []he
 		}
 		rel, err = h.Install(ctx, j.Release, j.Chart, helmexec.InstallOptions{
 			Wait: true, Timeout: j.Timeout, CreateNamespace: j.CreateNamespace, OperationID: j.OperationID, JobID: j.JobID, Values: j.Values,
+			Deadline: j.Deadline,
 		})
 		o.Recovered = err == nil && rel.Recovered
 	case upgrade:
@@ -142,9 +150,14 @@ func (j job) act(ctx context.Context, h *helmexec.Helm) (o outcome, remains []he
 				o.Removed = 1
 			}
 		}
-	case removeJob:
+	case removeJob, removeOld:
 		var all []*helmexec.UninstallResult
-		all, err = h.UninstallJob(ctx, j.JobID, helmexec.JobOptions{Wait: true, Timeout: j.Timeout})
+		opts := helmexec.JobOptions{Wait: true, Timeout: j.Timeout}
+		if j.Action == removeJob {
+			all, err = h.UninstallJob(ctx, j.JobID, opts)
+		} else {
+			all, err = h.UninstallOverdue(ctx, opts)
+		}
 		for _, done := range all {
 			o.Removed, remains = o.Removed+1, append(remains, done.Remains...)
 		}

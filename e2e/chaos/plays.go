@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -26,7 +27,17 @@ func installAndUninstall(ctx context.Context, r *run, judge judge) error {
 	if o, err = r.under(ctx, r.job(uninstall)); err != nil {
 		return err
 	}
-	judge("uninstall", o, r.afterUninstall)
+	pods, err := r.pods(ctx)
+	if err != nil {
+		return err
+	}
+	judge("uninstall", o, func(o outcome, s sight) []wrong {
+		all := r.afterUninstall(o, s)
+		if o.OK && pods > 0 {
+			all = append(all, early)
+		}
+		return all
+	})
 	return nil
 }
 
@@ -241,6 +252,52 @@ func removedTwice(ctx context.Context, r *run, judge judge) error {
 	judge("first removal", first, both)
 	judge("second removal", second, both)
 	return nil
+}
+
+// removalKilled: the runner of a removal is killed at any moment, in half of the runs with its helm. Another host finishes
+// the removal, in any of the three ways, and reports success only when no pod is left.
+func removalKilled(ctx context.Context, r *run, judge judge) error {
+	in := r.job(install)
+	in.Deadline = time.Now().Add(-time.Minute)
+	o := in.do(ctx)
+	judge("install", o, r.afterInstall)
+	if !o.OK {
+		return nil
+	}
+	removals := []action{uninstall, removeJob, removeOld}
+	limited, kill := context.WithTimeout(ctx, time.Duration(logUniform(r.rng, 100, 5000))*time.Millisecond)
+	defer kill()
+	first, err := r.job(removals[r.rng.IntN(3)]).inProcess(limited)
+	if killed := limited.Err() != nil && err != nil; err != nil && !killed {
+		return err
+	} else if killed {
+		r.faults.Add(1)
+		if r.rng.IntN(2) == 0 {
+			for _, pid := range processesWith(func(arg string) bool { return arg == "--namespace="+r.namespace }) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}
+	other := r.job(removals[r.rng.IntN(3)])
+	other.IgnoreNotFound = true
+	other.Home, other.Binary = filepath.Join(r.dir, "other-host"), r.binaries[r.rng.IntN(2)]
+	if o, err = other.inProcess(ctx); err != nil {
+		return err
+	}
+	pods, err := r.pods(ctx)
+	if err != nil {
+		return err
+	}
+	judge(string(other.Action), o, func(o outcome, s sight) (all []wrong) {
+		if o.Tries == 0 {
+			o.Remains, o.Unsure = union(o.Remains, first.Remains), union(o.Unsure, first.Unsure)
+		}
+		if all = r.afterUninstall(o, s); o.OK && pods > 0 {
+			all = append(all, early)
+		}
+		return all
+	})
+	return r.removeRest(ctx, judge, o, first, outcome{Remains: r.stays})
 }
 
 // refusedBy has the API server refuse one thing, from the start or when the release is there. When it

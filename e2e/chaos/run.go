@@ -90,7 +90,7 @@ func (b *bench) newRun(ctx context.Context, f family, number int) (*run, error) 
 }
 
 // draw chooses the chart's values: a Deployment or a StatefulSet with a claim, which stays; with a
-// hook that removes itself, one that stays, or none; ready after up to a second.
+// hook that removes itself, one that stays, or none; ready after up to a second, and gone at once or after up to three.
 func (r *run) draw() {
 	kind := []string{"Deployment", "StatefulSet"}[r.rng.IntN(2)]
 	configMaps := 1 + r.rng.IntN(5)
@@ -113,6 +113,9 @@ func (r *run) draw() {
 	r.values = helmexec.Values{
 		"kind": kind, "hook": hook, "configMaps": configMaps, "readyAfter": between(r.rng, 0, time.Second).Truncate(time.Millisecond).String(),
 		"greeting": fmt.Sprintf("%x", r.rng.Uint64()),
+	}
+	if r.rng.IntN(2) == 0 {
+		r.values["goneAfter"] = between(r.rng, 0, 3*time.Second).Truncate(time.Millisecond).String()
 	}
 }
 

@@ -54,7 +54,7 @@ func (t *tally) count(o outcome, wrongs []wrong) {
 func table(all []*tally) string {
 	var b strings.Builder
 	b.WriteString("| family | runs | faults | helm failed | first try | recovered | retried | swept | failed |")
-	kinds := []wrong{lost, duplicate, stuck, leftOver, wrongData, untyped, misjudged, missed}
+	kinds := []wrong{lost, duplicate, stuck, leftOver, wrongData, untyped, misjudged, missed, early}
 	for _, kind := range kinds {
 		fmt.Fprintf(&b, " %s |", kind)
 	}

@@ -84,6 +84,7 @@ var recordedMeanings = []struct {
 	{"post-install-hook-failed", nil, notReady},
 	{"pre-upgrade-hook-failed", nil, notReady},
 	{"not-gone", nil, notReady},
+	{"not-gone-debug", nil, notReady},
 	// Helm 3 only says that a job failed.
 	{"v3.22.0/pre-delete-hook-failed", nil, forGood},
 	{"v3.22.0/post-delete-hook-failed", nil, forGood},

@@ -16,9 +16,42 @@ func DeletionFailed(stderr string) bool {
 // and on Helm 4 as a field of a log line.
 var deletionReasons = pattern.New(`uninstall: Failed to delete release(?:: \[(.*)\]|" error=("(?:[^"\\]|\\.)*"))`)
 
-// DeletionReason returns the stderr of an uninstall that ran with --debug, with the reasons why objects
-// were not deleted instead of their names; false if it has no reasons.
-func DeletionReason(stderr string) (string, bool) {
+// WithoutLog returns what a helm that ran with --debug wrote to stderr without its log, at most the last most bytes. If
+// an uninstall could not delete objects, the reasons, which are only in the log, replace their names.
+func WithoutLog(stderr string, most int) string {
+	if why, ok := deletionReason(stderr); ok {
+		return why
+	}
+	last := failureText(stderr)
+	before := strings.TrimSuffix(stderr, last)
+	if trace := debugLine().FindStringIndex(last); trace != nil {
+		last = last[:trace[0]]
+	}
+	said := logLine().ReplaceAllString(before+last, "")
+	if len(said) > most {
+		said = CutMark + strings.ToValidUTF8(said[len(said)-most+len(CutMark):], "")
+	}
+	return said
+}
+
+// logLine matches a line of helm's log: "client.go:518: 2026-11-27 12:29:16.98 +0000 UTC m=+0.09 [debug] …" on Helm 3,
+// "level=DEBUG msg=…" on Helm 4.
+var logLine = pattern.New(`(?m)^(\w+\.go:\d+: .*\[debug\] |(time=\S+ )?level=DEBUG ).*(\n|$)`)
+
+// AwaitsDeletion reports whether a line of the log of an uninstall says that helm has requested the deletion of objects,
+// and begins to wait until they are gone. It also waits for hooks that it deletes.
+func AwaitsDeletion(line string) bool { return awaitsDeletion().MatchString(line) }
+
+var awaitsDeletion = pattern.New(`^(wait\.go:\d+: .*\[debug\] beginning wait for \d+ resources to be deleted with timeout of |` +
+	`(time=\S+ )?level=DEBUG msg="beginning wait for resources to be deleted" )`)
+
+// PurgesRecord reports whether a line of the log of an uninstall says that helm begins to remove the record.
+func PurgesRecord(line string) bool { return purgesRecord().MatchString(line) }
+
+var purgesRecord = pattern.New(`^(uninstall\.go:\d+: .*\[debug\] purge requested for |(time=\S+ )?level=DEBUG msg="purge requested" )`)
+
+// deletionReason returns the reasons why objects were not deleted; false if the log has none.
+func deletionReason(stderr string) (string, bool) {
 	found := deletionReasons().FindAllStringSubmatch(stderr, -1)
 	if !DeletionFailed(stderr) || len(found) == 0 {
 		return "", false

@@ -3,6 +3,7 @@ package helmtext
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -27,13 +28,12 @@ func TestRecordRemoved(t *testing.T) {
 }
 
 // Helm says only with --debug why it could not delete objects.
-func TestDeletionReason(t *testing.T) {
+func TestReasonIsInTheLog(t *testing.T) {
 	for _, version := range []string{"v3.22.0", "v4.3.1"} {
 		text, err := os.ReadFile("testdata/stderr/" + version + "/forbidden-uninstall-debug.txt")
 		require.NoError(t, err)
 		assert.True(t, DeletionFailed(string(text)))
-		why, ok := DeletionReason(string(text))
-		assert.True(t, ok)
+		why := WithoutLog(string(text), len(text))
 		assert.Equal(t, `failed to delete release: configmaps "plain" is forbidden: `+
 			`User "no-delete" cannot delete resource "configmaps" in API group "" in the namespace "team"`, Reason(why, false))
 		_, again := KindOf(why, false)
@@ -42,11 +42,44 @@ func TestDeletionReason(t *testing.T) {
 		text, err = os.ReadFile("testdata/stderr/" + version + "/forbidden-uninstall.txt")
 		require.NoError(t, err)
 		assert.True(t, DeletionFailed(string(text)))
-		_, ok = DeletionReason(string(text))
-		assert.False(t, ok, "it does not say why")
+		assert.Equal(t, string(text), WithoutLog(string(text), len(text)), "it does not say why")
 	}
-	_, ok := DeletionReason("Error: release: not found")
-	assert.False(t, ok)
+}
+
+// An uninstall with --debug that waits in vain.
+func TestLogOfAnUninstall(t *testing.T) {
+	for _, version := range []string{"v3.22.0", "v4.3.1"} {
+		text, err := os.ReadFile("testdata/stderr/" + version + "/not-gone-debug.txt")
+		require.NoError(t, err)
+		var awaits, purges []int
+		for i, line := range strings.Split(string(text), "\n") {
+			if AwaitsDeletion(line) {
+				awaits = append(awaits, i)
+			}
+			if PurgesRecord(line) {
+				purges = append(purges, i)
+			}
+		}
+		require.Len(t, awaits, 1, version)
+		require.Len(t, purges, 1, version)
+		assert.Less(t, awaits[0], purges[0], version)
+
+		said := WithoutLog(string(text), len(text))
+		assert.Equal(t, "Error: uninstallation completed with 1 error(s): context deadline exceeded\n", said, version)
+		assert.True(t, RecordRemoved(said))
+		assert.True(t, NotReadyInTime(said))
+		assert.Equal(t, CutMark+said[len(said)-10:], WithoutLog(string(text), len(CutMark)+10))
+	}
+	for _, line := range []string{
+		"beginning wait for 2 resources to be deleted with timeout of 5m0s",
+		`level=INFO msg="beginning wait for resources to be deleted" count=2`,
+		"wait.go:50: 2026 [debug] beginning wait for 2 resources with timeout of 5m0s",
+		"purge requested for web",
+	} {
+		assert.False(t, AwaitsDeletion(line) || PurgesRecord(line), line)
+	}
+	const printed = "Error: 1\nhelm.go:1: 2026 [debug] 2\nError: release: not found\n"
+	assert.Equal(t, "Error: 1\nError: release: not found\n", WithoutLog(printed, 1000), "a hook can print anything")
 }
 
 // Helm's messages before it has recorded a release.

@@ -51,6 +51,14 @@ func (b *tailBuffer) String() string {
 	return string(b.buf)
 }
 
+// heard passes on what is written.
+type heard func([]byte)
+
+func (h heard) Write(p []byte) (int, error) {
+	h(p)
+	return len(p), nil
+}
+
 func lastBytes(p []byte, n int) []byte {
 	if len(p) > n {
 		return p[len(p)-n:]

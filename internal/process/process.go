@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type Command struct {
 
 	MaxStderr int    // bytes kept, from the end
 	CutMark   string // replaces the beginning of stderr if that is not kept
+	// Hear, if not nil, gets what the process writes to stderr, as soon as it is written.
+	Hear func([]byte)
 }
 
 // Result is how a process ended.
@@ -80,6 +83,9 @@ func Run(ctx context.Context, c Command) Result {
 	}
 	cmd.Env, cmd.ExtraFiles = c.Env, c.Inherit
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if c.Hear != nil {
+		cmd.Stderr = io.MultiWriter(stderr, heard(c.Hear))
+	}
 	if c.Stdin != nil {
 		cmd.Stdin = c.Stdin
 	}

@@ -82,6 +82,7 @@ var scenes = []scene{
 	{name: "pre-delete-hook-failed", before: lines("install web CHARTS/pre-delete-fails"), run: "uninstall web"},
 	{name: "post-delete-hook-failed", before: lines("install web CHARTS/post-delete-fails"), run: "uninstall web"},
 	{name: "not-gone", before: lines("install web CHARTS/lingers --wait"), run: "uninstall web --wait --cascade=foreground --timeout=2s"},
+	{name: "not-gone-debug", before: lines("install web CHARTS/lingers --wait"), run: "uninstall web UNINSTALLWAIT --cascade=foreground --timeout=2s --debug"},
 	{name: "test-failed", before: lines("install web CHARTS/test-fails"), run: "test web"},
 	{name: "sigterm", signal: syscall.SIGTERM, run: "install web CHARTS/notready --wait --timeout=1m"},
 	{name: "sigterm-in-hook", signal: syscall.SIGTERM, run: "install web CHARTS/pre-install-hangs --timeout=1m"},

@@ -279,9 +279,9 @@ users: [{name: u, user: {token: wrong}}]
 }
 
 func (st *stage) expand(text string) string {
-	words := map[string]string{"ATOMIC": "--atomic", "UPDATEFAILS": "--fail-on-repo-update-fail"}
+	words := map[string]string{"ATOMIC": "--atomic", "UNINSTALLWAIT": "--wait", "UPDATEFAILS": "--fail-on-repo-update-fail"}
 	if st.helm4 {
-		words = map[string]string{"ATOMIC": "--rollback-on-failure", "UPDATEFAILS": ""}
+		words = map[string]string{"ATOMIC": "--rollback-on-failure", "UNINSTALLWAIT": "--wait=legacy", "UPDATEFAILS": ""}
 	}
 	return capitals.ReplaceAllStringFunc(text, func(word string) string {
 		if v, ok := words[word]; ok {

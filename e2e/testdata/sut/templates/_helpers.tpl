@@ -3,6 +3,9 @@ metadata:
   labels:
     app: {{ .Release.Name }}
     helmexec-e2e/ready-after: {{ .Values.readyAfter }}
+    {{- with .Values.goneAfter }}
+    helmexec-e2e/gone-after: {{ . }}
+    {{- end }}
     {{- with .Values.fault }}
     helmexec-e2e/fault: {{ . }}
     {{- end }}

@@ -61,7 +61,8 @@
 // render. They read the rendered manifest as YAML, including Argo workflows and other custom
 // resources that make pods. [Manifest.ImageReport] gives the place of each image, and
 // [Manifest.Retag] rewrites images in place. [GPUReport.Fits] says whether given nodes can hold the
-// pods, and [Helm.Nodes] what the nodes of a cluster have free. All of this but Nodes is in package manifest, which needs no helm; its names are repeated here.
+// pods, and [Helm.Nodes] what the nodes of a cluster have free. All that reads manifests is in package
+// manifest, which needs no helm; its names are repeated here.
 //
 // # Errors
 //

@@ -31,6 +31,7 @@ type change struct {
 	until   time.Time // on the record of the last try: when it is over
 	open    bool      // a try may have made something that no later look has seen
 	openErr error     // of the last such try
+	silent  bool      // the try succeeded and printed nothing, which no helm does
 	again   bool      // a try was repeated because helm could not see what it had made
 	// historyOnly: an upgrade finds its release uninstalled, with its history kept.
 	historyOnly bool
@@ -103,6 +104,10 @@ func (c *change) observe(ctx context.Context, err error) observation {
 	}
 	if c.open || o.how == triedTaken {
 		o.found, o.rec, o.lookErr = c.lookUp(ctx)
+	}
+	if c.silent && errors.Is(o.lookErr, errSilent) {
+		// A lost record is another thing: then a helm says that there is no release.
+		o.found, o.rec, o.lookErr = foundDeployed, unseen(c.op.target, c.op.release, c.chart), nil
 	}
 	if o.found == foundUnknown && o.how == triedRefused && !wasOpen && recordedNothing(err) {
 		o.found = foundNothing // without rights to read records, only helm can report that
@@ -245,7 +250,8 @@ func (c *change) try(ctx context.Context) error {
 	defer giveUp(nil)
 	defer c.watch(ctx, giveUp)()
 	inv.args = append(inv.args, "--", c.op.release, c.chart.Path)
-	_, err := c.h.run(ctx, inv)
+	out, err := c.h.run(ctx, inv)
+	c.silent = err == nil && len(out) == 0
 	return err
 }
 

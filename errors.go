@@ -50,6 +50,8 @@ var (
 	// ErrClusterUnreachable: the Kubernetes API did not answer, or the kubeconfig and its
 	// credentials lead to no API.
 	ErrClusterUnreachable = errdef.ErrClusterUnreachable
+	// ErrForbidden: the user that helm logs in as lacks a right that Nodes needs; the text names the verb and the resource.
+	ErrForbidden = errdef.ErrForbidden
 	// ErrNotReady: the objects were created but did not become ready in time.
 	ErrNotReady = errdef.ErrNotReady
 	// ErrTestFailed: a test of the release failed or did not end in time.

@@ -174,9 +174,9 @@ func TestInstall(t *testing.T) {
 			name: "exit 0, and somebody has removed it before its objects were made",
 			prepare: func(f *helmtest.Fake) {
 				inTurn(f, "install", installed(f, "", helmtest.Reply{}))
-				f.On("template", helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n"}, unreachable)
+				f.On("template", helmtest.Reply{Stdout: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n"}, unreachable, unreachable, unreachable)
 			},
-			commands: "install, get all, template, template, template",
+			commands: "install, get all, template, template, template, template",
 			errs:     []error{ErrNotRecorded, ErrLeftBehind}, says: []string{"ConfigMap web"},
 		},
 		{

@@ -218,7 +218,18 @@ var builtIn = []string{
 
 // ask renders lookChart with the real cluster, and returns its answers by key.
 func (h *Helm) ask(ctx context.Context, t target, about Values, limits *processLimits) (map[string]string, error) {
-	chart, err := h.home.Files(ctx, "look", lookChart)
+	// Helm refuses to render an object that exists and is another's: this name is never taken.
+	about["name"] = "look-" + strings.ToLower(h.host.newID())
+	values, err := about.JSON()
+	if err != nil {
+		return nil, err
+	}
+	return h.answers(ctx, t, "look", lookChart, invocation{stdin: values, limits: limits, task: "look into the cluster" + t.where()})
+}
+
+// answers renders a chart of ours, which prints one object, with the real cluster, and returns the data of the object.
+func (h *Helm) answers(ctx context.Context, t target, name string, files map[string]string, inv invocation) (map[string]string, error) {
+	chart, err := h.home.Files(ctx, name, files)
 	if err != nil {
 		return nil, err
 	}
@@ -226,16 +237,11 @@ func (h *Helm) ask(ctx context.Context, t target, about Values, limits *processL
 	if err != nil {
 		return nil, err
 	}
-	// Helm refuses to render an object that exists and is another's: this name is never taken.
-	about["name"] = "look-" + strings.ToLower(h.host.newID())
-	values, err := about.JSON()
-	if err != nil {
-		return nil, err
-	}
-	a := templateArgs(d, t, TemplateOptions{FromCluster: true}, true)
+	inv.args = slices.Concat(templateArgs(d, t, TemplateOptions{FromCluster: true}, inv.stdin != nil), inv.args, args{"--", name, chart})
+	inv.cluster = true
 	var out []byte
 	err = h.retry(ctx, func() (err error) {
-		out, err = h.run(ctx, invocation{args: append(a, "--", "look", chart), cluster: true, stdin: values, limits: limits, task: "look into the cluster" + t.where()})
+		out, err = h.run(ctx, inv)
 		return err
 	})
 	if err != nil {

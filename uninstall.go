@@ -83,7 +83,10 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 	r.target, r.release, r.opts, r.inherit, r.waits = t, release, opts, files, opts.Wait
 	var rec *record
 	err = h.retry(ctx, func() (err error) {
-		if rec, err = h.record(ctx, t, release, 0); err == nil {
+		if rec, err = h.record(ctx, t, release, 0); errors.Is(err, errSilent) {
+			rec, err = unseen(t, release, nil), nil
+		}
+		if err == nil {
 			rec, err = h.awaitHelm(ctx, t, rec)
 		}
 		return err

@@ -148,7 +148,10 @@ func TestInstallFailsFast(t *testing.T) {
 	inTurn(fake, "install", installed(fake, "pending-install", helmtest.Reply{Until: helmtest.Forever, Term: &helmtest.Reply{
 		Stderr: "Error: INSTALLATION FAILED: context canceled\n", Exit: 1, Then: func() { setRecord(fake, func(r *helmtest.Release) { r.Status = "failed" }) },
 	}}))
-	fake.Handle("status", func(helmtest.Call) helmtest.Reply {
+	fake.Handle("status", func(c helmtest.Call) helmtest.Reply {
+		if _, recorded := fake.Release("", "web"); !recorded {
+			return fake.Perform(c)
+		}
 		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[` + podThat("web-5f5-1", waitingFor("InvalidImageName", 0)) + `]}}}`}
 	})
 	var seen []Progress

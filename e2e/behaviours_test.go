@@ -36,6 +36,10 @@ var behaviours = []struct {
 	{"an object whose mark was taken off", markTakenOff},
 	{"an object that stays, of a record that nobody can read", unreadableAndStaying},
 
+	{"free accelerators", freeAccelerators},
+	{"nodes in every state", nodesInEveryState},
+	{"cluster too large to count", clusterTooLargeToCount},
+
 	{"uninstall that is refused", uninstallThatIsRefused},
 	{"install without rights on records", installWithoutRightsOnRecords},
 	{"CRDs and namespaces stay", crdsAndNamespacesStay},

@@ -9,27 +9,12 @@ import (
 	"github.com/sut-bench/helmexec/helmtest"
 )
 
-// An install that waits for a pod in vain, as helm ends it: the release is recorded as failed, and helm says that the time is
-// over. What "helm status" then says of the pod becomes the reason.
-func ExampleFake_Handle() {
+// The SUT of a job never gets ready: the runner says why, and nothing is left.
+func ExampleFake_NotReady() {
 	t := &inExample{} // in a test, its *testing.T
 	defer t.end()
 	fake := helmtest.New(t)
-	fake.Handle("install", func(c helmtest.Call) helmtest.Reply {
-		if reply := fake.Perform(c); reply.Exit != 0 {
-			return reply
-		}
-		r, _ := fake.Release(c.Flag("--namespace"), c.Arg(0))
-		r.Status = "failed"
-		fake.SetRelease(r)
-		return helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context deadline exceeded\n", Exit: 1}
-	})
-	fake.Handle("status", func(helmtest.Call) helmtest.Reply {
-		return helmtest.Reply{Stdout: `{"info": {"resources": {"v1/Pod(related)": [{
-			"kind": "Pod", "metadata": {"name": "web-1"},
-			"status": {"phase": "Pending", "containerStatuses": [
-				{"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}]}}]}}}`}
-	})
+	fake.NotReady(helmtest.Blocker{Pod: "web-1", Reason: "ImagePullBackOff", Message: "not found"})
 
 	h, err := helmexec.New(helmexec.Config{Binary: fake.Binary, Home: t.TempDir()})
 	if err != nil {
@@ -43,7 +28,9 @@ func ExampleFake_Handle() {
 	}
 	_, there := fake.Release("", "web")
 	fmt.Println("still there:", there)
+	fmt.Println(fake.Steps())
 	// Output:
 	// Pod web-1, container main: ImagePullBackOff: not found
 	// still there: false
+	// [install web uninstall web]
 }

@@ -16,24 +16,25 @@
 //   - lookup, which finds the namespace kube-system and nothing else.
 //
 // There is no include, no _helpers.tpl and no subchart, and a value that is given replaces the chart's whole key. Objects with the annotation helm.sh/hook are hooks; the files in
-// crds are CRDs. A chart can also just contain its manifest. Nothing becomes of the objects: a test says by "status" what
-// is ready.
+// crds are CRDs. A chart can also just contain its manifest. Nothing becomes of the objects: they exist as
+// long as their release is recorded.
 //
-// A helm that fails may have recorded a release before. [Fake.On] only prints; to fail as helm does, record first and then
-// print helm's message. Here helm waits for a pod in vain:
+// # What goes wrong
 //
-//	fake.Handle("install", func(c helmtest.Call) helmtest.Reply {
-//		if reply := fake.Perform(c); reply.Exit != 0 {
-//			return reply // the chart does not render, or the name is taken
-//		}
-//		r, _ := fake.Release(c.Flag("--namespace"), c.Arg(0))
-//		r.Status = "failed"
-//		fake.SetRelease(r)
-//		return helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: context deadline exceeded\n", Exit: 1}
-//	})
+// One call plays one failure, as helm and the cluster show it: what is recorded then, the words of a real Helm 3 or 4, what
+// "status" shows. Each says in its comment what helmexec makes of it.
 //
-// The example of [Fake.Handle] adds the pod that is not ready. On("install") and Handle("install") leave the dry run of
-// helmexec's Plan alone: its command is "dry-run install".
+//		fake.NotReady(helmtest.Blocker{Reason: "ImagePullBackOff"})
+//		_, err = h.Install(ctx, "web", "./charts/web", helmexec.InstallOptions{Wait: true}) // ErrNotReady, with the Blockers
+//
+//	  - of a release: [Fake.NotReady], [Fake.Hangs], [Fake.HookFails], [Fake.TestFails], [Fake.LeavesBehind]
+//	  - of the connection, of helm and of the runner: [Fake.Unreachable], [Fake.LoseAnswer], [Fake.KilledHalfWay], [Fake.KillRunner], [Fake.NotRecorded]
+//	  - of the cluster: [Fake.NameTaken], [Fake.Busy], [Fake.NamespaceMissing], [Fake.Refuses], [Fake.AnotherCluster], [Fake.SetNodes]
+//	  - of a source of charts: [Fake.Unauthorized], [Fake.ChartMissing], [Fake.SourceDown]
+//
+// They wait for their call, one after the other; a test fails if one waits in vain. [Fake.Steps] lists what was started.
+// docs/testing.md of the source has examples. For everything else there are [Fake.On], which prints, and [Fake.Handle].
+// On("install") and Handle("install") leave the dry run of helmexec's Plan alone: its command is "dry-run install".
 //
 // The executable is the test's own binary under another name: it must import this package, and
 // a program that is not a test should not.
@@ -59,9 +60,11 @@ type Fake struct {
 	// Binary is the path of the executable; its folder can be put on PATH as well.
 	Binary string
 
+	t        testing.TB
 	mu       sync.Mutex
 	version  string
 	calls    []Call
+	acts     []*act
 	handlers []handler
 	running  int
 	lingers  chan struct{}
@@ -160,7 +163,7 @@ var Forever <-chan struct{} = make(chan struct{})
 func New(t testing.TB) *Fake {
 	t.Helper()
 	dir := t.TempDir()
-	f := &Fake{Binary: filepath.Join(dir, "helm"), version: "v4.3.1", lingers: make(chan struct{}, 1)}
+	f := &Fake{Binary: filepath.Join(dir, "helm"), t: t, version: "v4.3.1", lingers: make(chan struct{}, 1)}
 	if runtime.GOOS == "windows" {
 		f.Binary += ".exe"
 	}
@@ -184,6 +187,7 @@ func New(t testing.TB) *Fake {
 		close(ended)
 		listener.Close()
 		serving.Wait()
+		f.checkActs()
 	})
 	serving.Add(1)
 	go func() {
@@ -309,6 +313,11 @@ func (f *Fake) answer(c Call) Reply {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, c)
+	if a := f.next(c); a != nil {
+		f.mu.Unlock()
+		defer f.mu.Lock()
+		return a.answer(c)
+	}
 	for _, h := range f.handlers {
 		if c.is(h.command) {
 			if reply, ok := h.answer(c); ok {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/manifest"
 )
 
 // Release is one revision of a release as a fake helm remembers it.
@@ -47,6 +49,10 @@ type Hook struct {
 type store struct {
 	releases map[string][]Release // by namespace/name, revisions in order
 	archives map[string][]byte    // by file name
+	pods     map[string][]object  // that are not ready, by namespace/name of their release
+	left     []manifest.ObjectRef // what stays in the cluster
+	nodes    []map[string]int64
+	moved    int // how often the cluster became another
 }
 
 // SetRelease records a revision, after those of lower number or in place of the same one.
@@ -124,6 +130,7 @@ func (f *Fake) perform(c Call) Reply {
 		if !exists {
 			return failure("uninstall: Release not loaded: %s: release: not found", c.Arg(0))
 		}
+		delete(f.store.pods, k)
 		switch kept := c.Flag("--keep-history") != ""; {
 		case kept && latest.Status == "uninstalled":
 			return failure("the release named %q is already deleted", c.Arg(0))
@@ -149,7 +156,7 @@ func (f *Fake) perform(c Call) Reply {
 	case "status":
 		return printed(map[string]any{
 			"name": latest.Name, "namespace": latest.Namespace, "version": latest.Revision,
-			"info": map[string]any{"status": latest.Status, "description": latest.Description, "resources": map[string]any{}},
+			"info": map[string]any{"status": latest.Status, "description": latest.Description, "resources": f.resources(k)},
 		})
 	case "history":
 		return f.history(k)
@@ -160,6 +167,12 @@ func (f *Fake) perform(c Call) Reply {
 	case "pull":
 		return f.pull(c)
 	case "template":
+		switch {
+		case c.isQuestion("look"):
+			return f.look(c)
+		case c.isQuestion("nodes"):
+			return f.nodes()
+		}
 		return f.template(c)
 	case "env":
 		return Reply{Stdout: fmt.Sprintf("HELM_REPOSITORY_CACHE=%q\nHELM_REPOSITORY_CONFIG=%q\n", c.Env["HELM_REPOSITORY_CACHE"], c.Env["HELM_REPOSITORY_CONFIG"])}
@@ -180,14 +193,12 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 	command, dry := strings.CutPrefix(c.Command(), "dry-run ")
 	switch {
 	case command == "install" && dry: // Helm looks for no release then
-	case command == "install" && exists && strings.HasPrefix(f.version, "v3"):
-		return failure("INSTALLATION FAILED: cannot re-use a name that is still in use")
 	case command == "install" && exists:
-		return failure("INSTALLATION FAILED: release name check failed: cannot reuse a name that is still in use")
+		return Reply{Stderr: f.words("name-taken"), Exit: 1}
 	case command == "upgrade" && !exists && c.Flag("--install") == "":
 		return failure("UPGRADE FAILED: %q has no deployed releases", c.Arg(0))
 	case exists && strings.HasPrefix(latest.Status, "pending-"):
-		return failure("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress")
+		return Reply{Stderr: f.words("busy"), Exit: 1}
 	}
 	meta, err := chartMetadata(c.Arg(1))
 	if err != nil {
@@ -197,7 +208,7 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 	if command == "install" {
 		revision = 1
 	}
-	manifest, _, hooks, notes, err := render(c, c.Arg(1), revision)
+	manifest, _, hooks, notes, err := f.render(c, c.Arg(1), revision)
 	if err != nil {
 		return failure("%s FAILED: %v", map[string]string{"install": "INSTALLATION", "upgrade": "UPGRADE"}[command], err)
 	}
@@ -225,7 +236,7 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 
 // template renders a chart, as an install would.
 func (f *Fake) template(c Call) Reply {
-	manifest, crds, hooks, _, err := render(c, c.Arg(1), 1)
+	manifest, crds, hooks, _, err := f.render(c, c.Arg(1), 1)
 	if err != nil {
 		return failure("%v", err)
 	}

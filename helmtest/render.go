@@ -34,11 +34,11 @@ func (a apiVersions) Has(api string) bool { return slices.Contains(a, api) }
 var served = apiVersions{"apps/v1", "apps/v1/Deployment", "batch/v1", "batch/v1/Job", "v1", "v1/ConfigMap", "v1/Pod"}
 
 // lookup finds the one object that every cluster has.
-func lookup(_, kind, _, name string) map[string]any {
+func (f *Fake) lookup(_, kind, _, name string) map[string]any {
 	if kind != "Namespace" || name != "kube-system" {
 		return map[string]any{}
 	}
-	return map[string]any{"metadata": map[string]any{"name": name, "uid": "00000000-0000-0000-0000-000000000001"}}
+	return map[string]any{"metadata": map[string]any{"name": name, "uid": fmt.Sprintf("00000000-0000-0000-0000-%012d", f.store.moved+1)}}
 }
 
 // dig is Helm's: the text at two keys of an object, or without them.
@@ -53,7 +53,7 @@ func dig(outer, inner, without string, object map[string]any) string {
 // render renders the templates of a chart: with .Release, .Chart, .Values (without those of subcharts), .Files.Get and
 // .Capabilities, and the functions. A test's chart can also just contain its manifest. hooks are the objects with the
 // annotation helm.sh/hook.
-func render(c Call, chart string, revision int) (manifest string, crds []string, hooks []Hook, notes string, err error) {
+func (f *Fake) render(c Call, chart string, revision int) (manifest string, crds []string, hooks []Hook, notes string, err error) {
 	files, err := chartFiles(chart)
 	if err != nil {
 		return "", nil, nil, "", err
@@ -87,7 +87,7 @@ func render(c Call, chart string, revision int) (manifest string, crds []string,
 		case !strings.HasPrefix(name, "templates/"):
 			continue
 		}
-		text, err := execute(name, files[name], data)
+		text, err := f.execute(name, files[name], data)
 		if err != nil {
 			return "", nil, nil, "", fmt.Errorf("execution error at (%v/%s:1:1): %w", metadata["name"], name, err)
 		}
@@ -116,9 +116,11 @@ type chartText map[string]string
 func (f chartText) Get(name string) string { return f[name] }
 
 // functions are what templates have beside the functions of text/template.
-var functions = template.FuncMap{
-	"fail":   func(text string) (string, error) { return "", errors.New(text) },
-	"toJson": toJSON, "quote": toJSON, "lookup": lookup, "dig": dig,
+func (f *Fake) functions() template.FuncMap {
+	return template.FuncMap{
+		"fail":   func(text string) (string, error) { return "", errors.New(text) },
+		"toJson": toJSON, "quote": toJSON, "lookup": f.lookup, "dig": dig,
+	}
 }
 
 func toJSON(v any) (string, error) {
@@ -128,12 +130,12 @@ func toJSON(v any) (string, error) {
 
 var unknownFunction = regexp.MustCompile(`function "([^"]*)" not defined$`)
 
-func execute(name, text string, data any) (string, error) {
-	t, err := template.New(name).Funcs(functions).Parse(text)
+func (f *Fake) execute(name, text string, data any) (string, error) {
+	t, err := template.New(name).Funcs(f.functions()).Parse(text)
 	if err != nil {
 		if unknown := unknownFunction.FindStringSubmatch(err.Error()); unknown != nil {
 			err = fmt.Errorf("helmtest: the fake helm has no function %q; beside those of text/template it has %s: simplify the chart of this test, or take a real helm",
-				unknown[1], strings.Join(slices.Sorted(maps.Keys(functions)), ", "))
+				unknown[1], strings.Join(slices.Sorted(maps.Keys(f.functions())), ", "))
 		}
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -59,31 +60,84 @@ func TestWhatMayRun(t *testing.T) {
 	}
 }
 
+// What goes wrong outside of the runner: the job ends as it should, and nothing of it stays.
+func TestWhatGoesWrong(t *testing.T) {
+	const sut = "job-42-sut-web"
+	for _, test := range []struct {
+		name  string
+		play  func(*helmtest.Fake)
+		works bool
+		steps []string // what is started
+		left  bool     // a release of that name
+	}{
+		{"nothing", func(*helmtest.Fake) {}, true, []string{"plan", "apply", "uninstall"}, false},
+		{"helm's answer is lost", (*helmtest.Fake).LoseAnswer, true, []string{"plan", "apply", "uninstall"}, false},
+		{"helm is killed", (*helmtest.Fake).KilledHalfWay, true, []string{"plan", "apply", "uninstall", "apply", "uninstall"}, false},
+		{"the SUT never gets ready", func(f *helmtest.Fake) { f.NotReady() }, false, []string{"plan", "apply", "uninstall"}, false},
+		{"a quota has no room for it", func(f *helmtest.Fake) { f.Refuses(helmtest.Quota) }, false, []string{"plan", "apply", "uninstall"}, false},
+		{"the name is another job's", func(f *helmtest.Fake) { f.NameTaken("41") }, false, []string{"plan", "apply"}, true},
+		{"the namespace is gone", (*helmtest.Fake).NamespaceMissing, false, []string{"plan", "apply"}, false},
+		{"objects of the SUT stay", func(f *helmtest.Fake) { f.LeavesBehind() }, false, []string{"plan", "apply", "uninstall"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fake := helmtest.New(t)
+			test.play(fake)
+			j := job{id: "42", attempt: "1", plans: t.TempDir()}
+			cfg := helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Retry: helmexec.Retry{BackOff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}}
+			err := run(t.Context(), cfg, &j, []string{chartOf(t, pod+"}]}")})
+			assert.Equal(t, test.works, err == nil, "%v", err)
+			var steps []string
+			for _, step := range test.steps {
+				steps = append(steps, step+" "+sut)
+			}
+			assert.Equal(t, steps, fake.Steps())
+			_, left := fake.Release("", sut)
+			assert.Equal(t, test.left, left)
+		})
+	}
+}
+
 // A runner that is started again takes what the one before it installed, also if the chart renders to something else now.
 func TestRestart(t *testing.T) {
-	fake := helmtest.New(t)
-	cfg := helmexec.Config{Binary: fake.Binary, Home: t.TempDir()}
-	chart, plans := chartOf(t, pod+"}]}"), t.TempDir()
-	killed := job{id: "42", attempt: "1", plans: plans}
-	var err error
-	killed.helm, err = helmexec.New(cfg)
-	require.NoError(t, err)
-	release := helmexec.SUTHelmName("42", "web")
-	p, err := killed.plan(t.Context(), release, chart)
-	require.NoError(t, err)
-	require.NoError(t, p.Save(killed.file(release)))
-	_, err = killed.helm.Apply(context.Background(), p, helmexec.ApplyOptions{OperationID: "42/1", JobID: "42"})
-	require.NoError(t, err)
+	for _, test := range []struct {
+		name  string
+		kill  func(fake *helmtest.Fake, release string)
+		steps []string
+	}{
+		{"when the SUT was ready", func(*helmtest.Fake, string) {}, []string{"plan", "apply", "apply", "uninstall"}},
+		{"while helm worked", func(f *helmtest.Fake, release string) { f.KillRunner("", release) }, []string{"plan", "apply", "apply", "uninstall", "apply", "uninstall"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fake := helmtest.New(t)
+			cfg := helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Retry: helmexec.Retry{BackOff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}}
+			chart, plans := chartOf(t, pod+"}]}"), t.TempDir()
+			killed := job{id: "42", attempt: "1", plans: plans}
+			var err error
+			killed.helm, err = helmexec.New(cfg)
+			require.NoError(t, err)
+			release := helmexec.SUTHelmName("42", "web")
+			p, err := killed.plan(t.Context(), release, chart)
+			require.NoError(t, err)
+			require.NoError(t, p.Save(killed.file(release)))
+			_, err = killed.helm.Apply(context.Background(), p, helmexec.ApplyOptions{OperationID: "42/1", JobID: "42"})
+			require.NoError(t, err)
+			test.kill(fake, release)
 
-	template := filepath.Join(chart, "templates", "pod.yaml")
-	require.NoError(t, os.WriteFile(template, []byte(pod+", args: [other]}]}"), 0o600))
-	require.NoError(t, run(t.Context(), cfg, &job{id: "42", attempt: "1", plans: plans}, []string{chart}))
-	assert.Len(t, fake.Calls("dry-run install"), 1)
-	_, there := fake.Release("", release)
-	assert.False(t, there)
-	left, err := os.ReadDir(plans)
-	require.NoError(t, err)
-	assert.Empty(t, left)
+			template := filepath.Join(chart, "templates", "pod.yaml")
+			require.NoError(t, os.WriteFile(template, []byte(pod+", args: [other]}]}"), 0o600))
+			require.NoError(t, run(t.Context(), cfg, &job{id: "42", attempt: "1", plans: plans}, []string{chart}))
+			var steps []string
+			for _, step := range test.steps {
+				steps = append(steps, step+" "+release)
+			}
+			assert.Equal(t, steps, fake.Steps())
+			_, there := fake.Release("", release)
+			assert.False(t, there)
+			left, err := os.ReadDir(plans)
+			require.NoError(t, err)
+			assert.Empty(t, left)
+		})
+	}
 }
 
 func TestNoHelm(t *testing.T) {

@@ -26,6 +26,7 @@ var (
 	ErrRenderTooLarge     = fmt.Errorf("%w: it is too large", ErrRenderFailed)
 	ErrRenderTimeout      = fmt.Errorf("%w: it takes too long", ErrRenderFailed)
 	ErrClusterUnreachable = errors.New("kubernetes cluster unreachable")
+	ErrForbidden          = errors.New("a right in the cluster is missing")
 	ErrNotReady           = errors.New("release not ready")
 	ErrTestFailed         = errors.New("release test failed")
 	ErrNotRecorded        = errors.New("helm reported success, but the release is not recorded as deployed")

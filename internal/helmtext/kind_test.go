@@ -44,6 +44,7 @@ var recordedMeanings = []struct {
 
 	{"cluster-connection-refused", errdef.ErrClusterUnreachable, mayPass},
 	{"cluster-connection-refused-install", errdef.ErrClusterUnreachable, mayPass},
+	{"cluster-connection-refused-upgrade", errdef.ErrClusterUnreachable, mayPass},
 	{"cluster-eof", errdef.ErrClusterUnreachable, mayPass},
 	{"cluster-reset", errdef.ErrClusterUnreachable, mayPass},
 	{"cluster-truncated", errdef.ErrClusterUnreachable, mayPass},
@@ -83,6 +84,7 @@ var recordedMeanings = []struct {
 	{"pre-install-hook-timeout", nil, notReady},
 	{"post-install-hook-failed", nil, notReady},
 	{"pre-upgrade-hook-failed", nil, notReady},
+	{"post-upgrade-hook-failed", nil, notReady},
 	{"not-gone", nil, notReady},
 	{"not-gone-debug", nil, notReady},
 	// Helm 3 only says that a job failed.
@@ -106,6 +108,7 @@ var recordedMeanings = []struct {
 	{"unknown-kind", nil, forGood},
 	{"illegal-object", nil, forGood},
 	{"foreign-object", nil, forGood},
+	{"quota", nil, forGood},
 	{"annotation-too-long", nil, forGood},
 	{"record-too-long", nil, forGood},
 	{"illegal-release-name", nil, forGood},

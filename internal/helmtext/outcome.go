@@ -127,6 +127,22 @@ func AlreadyDeleted(stderr string) bool { return strings.Contains(stderr, "is al
 // Forbidden reports whether the API server refused something to the user that helm came as.
 func Forbidden(stderr string) bool { return strings.Contains(verdict(stderr), "is forbidden") }
 
+// MissingRight is the right that the API server says is missing, such as "list pods at the cluster scope"; "" if it says
+// nothing of that kind.
+func MissingRight(stderr string) string {
+	found := missingRight().FindStringSubmatch(stderr)
+	if found == nil {
+		return ""
+	}
+	resource := found[2]
+	if found[3] != "" {
+		resource += "." + found[3]
+	}
+	return found[1] + " " + resource + found[4]
+}
+
+var missingRight = pattern.New(`is forbidden: User "[^"]*" cannot (\w+) resource "([^"]+)" in API group "([^"]*)"((?: at the cluster scope| in the namespace "[^"]+")?)`)
+
 // BadObjects reports whether helm rendered a chart and could not read what came out, or the cluster does not serve its
 // kinds.
 func BadObjects(stderr string) bool { return badObjects().MatchString(verdict(stderr)) }

@@ -141,3 +141,15 @@ func TestBadObjects(t *testing.T) {
 	assert.True(t, Forbidden("Error: template: a: error calling lookup: namespaces \"kube-system\" is forbidden: User \"runner\" cannot get\n"))
 	assert.False(t, Forbidden("Error: connection refused\n"))
 }
+
+func TestMissingRight(t *testing.T) {
+	for text, want := range map[string]string{
+		`Error: list: failed to list: secrets is forbidden: User "nobody" cannot list resource "secrets" in API group "" in the namespace "team"`: `list secrets in the namespace "team"`,
+		`error calling lookup: nodes is forbidden: User "a b" cannot list resource "nodes" in API group "" at the cluster scope`:                  "list nodes at the cluster scope",
+		`jobs.batch "job" is forbidden: User "x" cannot patch resource "jobs" in API group "batch" in the namespace "team"`:                       `patch jobs.batch in the namespace "team"`,
+		`configmaps "plain" is forbidden: exceeded quota: none, requested: count/configmaps=1`:                                                    "",
+		"": "",
+	} {
+		assert.Equal(t, want, MissingRight(text), text)
+	}
+}

@@ -86,6 +86,7 @@ var charts = map[string]string{
 	"pre-install-hangs":  hook("pre-install", cluster.FaultNeverFinish),
 	"post-install-fails": hook("post-install", cluster.FaultFail),
 	"pre-upgrade-fails":  hook("pre-upgrade", cluster.FaultFail),
+	"post-upgrade-fails": hook("post-upgrade", cluster.FaultFail),
 	"pre-delete-fails":   hook("pre-delete", cluster.FaultFail),
 	"post-delete-fails":  hook("post-delete", cluster.FaultFail),
 	"test-fails":         hook("test", cluster.FaultFail),

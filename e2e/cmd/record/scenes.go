@@ -40,6 +40,7 @@ var scenes = []scene{
 	// The cluster
 	{name: "cluster-connection-refused", cluster: "https://CLOSED", run: "list"},
 	{name: "cluster-connection-refused-install", cluster: "https://CLOSED", run: "install web CHARTS/plain"},
+	{name: "cluster-connection-refused-upgrade", cluster: "https://CLOSED", run: "upgrade web CHARTS/plain"},
 	{name: "cluster-eof", cluster: "http://HANGUP", run: "list"},
 	{name: "cluster-reset", cluster: "http://RESET", run: "list"},
 	{name: "cluster-tls-handshake-timeout", cluster: "https://SILENT", run: "list"},
@@ -79,6 +80,7 @@ var scenes = []scene{
 	{name: "pre-install-hook-timeout", run: "install web CHARTS/pre-install-hangs --timeout=2s"},
 	{name: "post-install-hook-failed", run: "install web CHARTS/post-install-fails"},
 	{name: "pre-upgrade-hook-failed", before: lines("install web CHARTS/plain"), run: "upgrade web CHARTS/pre-upgrade-fails"},
+	{name: "post-upgrade-hook-failed", before: lines("install web CHARTS/plain"), run: "upgrade web CHARTS/post-upgrade-fails"},
 	{name: "pre-delete-hook-failed", before: lines("install web CHARTS/pre-delete-fails"), run: "uninstall web"},
 	{name: "post-delete-hook-failed", before: lines("install web CHARTS/post-delete-fails"), run: "uninstall web"},
 	{name: "not-gone", before: lines("install web CHARTS/lingers --wait"), run: "uninstall web --wait --cascade=foreground --timeout=2s"},
@@ -99,6 +101,7 @@ var scenes = []scene{
 	{name: "foreign-object", object: `configmaps {"metadata":{"name":"plain"}}`, run: "install web CHARTS/plain"},
 	{name: "annotation-too-long", run: "install web CHARTS/long-annotation"},
 	{name: "record-too-long", run: "install web CHARTS/huge"},
+	{name: "quota", object: `resourcequotas {"metadata":{"name":"none"},"spec":{"hard":{"count/configmaps":"0"}}}`, run: "install web CHARTS/plain"},
 	{name: "webhook-unreachable", before: lines("install hook CHARTS/webhook"), run: "install web CHARTS/plain"},
 	{name: "no-chart-yaml", run: "install web CHARTS"},
 	{name: "path-not-found", run: "install web ./nosuch"},

@@ -1,0 +1,179 @@
+package helmtest
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/manifest"
+)
+
+// Blocker is a pod that does not get ready. The zero value is one whose readiness probe does not pass.
+type Blocker struct {
+	Pod       string // its name; default is that of the release with a number
+	Container string // default "main"
+	// Reason is as Kubernetes words it: "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"; "Unschedulable" is
+	// about the whole pod. Default is a container that runs and is not ready.
+	Reason, Message string
+	Restarts        int
+}
+
+type object = map[string]any
+
+// pod is the pod as "helm status" prints it.
+func (b Blocker) pod(namespace string) object {
+	container := object{"name": cmp.Or(b.Container, "main"), "ready": false, "restartCount": b.Restarts, "state": object{"running": object{}}}
+	conditions := []object{{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}}
+	status := object{"phase": "Pending", "conditions": conditions, "containerStatuses": []object{container}}
+	switch b.Reason {
+	case "":
+		status["phase"] = "Running"
+	case "Unschedulable":
+		status["conditions"] = []object{{"type": "PodScheduled", "status": "False", "reason": b.Reason, "message": b.Message}}
+		delete(status, "containerStatuses")
+	default:
+		container["state"] = object{"waiting": object{"reason": b.Reason, "message": b.Message}}
+	}
+	return object{"apiVersion": "v1", "kind": "Pod", "metadata": object{"name": b.Pod, "namespace": namespace}, "status": status}
+}
+
+// showPods lets "status" show the pods of a release from now on.
+func (f *Fake) showPods(c Call, blockers []Blocker) {
+	if len(blockers) == 0 {
+		blockers = []Blocker{{}}
+	}
+	var pods []object
+	for i, b := range blockers {
+		b.Pod = cmp.Or(b.Pod, fmt.Sprintf("%s-%d", c.Arg(0), i))
+		pods = append(pods, b.pod(c.namespace()))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.store.pods == nil {
+		f.store.pods = map[string][]object{}
+	}
+	f.store.pods[c.key()] = pods
+}
+
+// resources are the objects of a release as "helm status" prints them.
+func (f *Fake) resources(key string) object {
+	if pods := f.store.pods[key]; len(pods) > 0 {
+		return object{"v1/Pod(related)": pods}
+	}
+	return object{}
+}
+
+// stay lets objects of a release stay in the cluster from now on: some, or all of its manifest.
+func (f *Fake) stay(r Release, some []manifest.ObjectRef) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(some) == 0 {
+		some = r.objects()
+	}
+	f.store.left = append(f.store.left, some...)
+}
+
+// objects are the objects in the manifest of a release.
+func (r Release) objects() []manifest.ObjectRef {
+	var refs []manifest.ObjectRef
+	all, _ := manifest.Manifest(r.Manifest).Objects()
+	for _, o := range all {
+		m, _ := o["metadata"].(object)
+		ref := manifest.ObjectRef{}
+		ref.Kind, _ = o["kind"].(string)
+		ref.Name, _ = m["name"].(string)
+		if ref.Namespace, _ = m["namespace"].(string); ref.Namespace == "" {
+			ref.Namespace = r.Namespace
+		}
+		refs = append(refs, ref)
+	}
+	return refs
+}
+
+// hook is the number of the first hook of an event, -1 if there is none.
+func (r Release) hook(event string) int {
+	return slices.IndexFunc(r.Hooks, func(h Hook) bool { return slices.Contains(h.Events, event) })
+}
+
+// failHook records that the first hook of an event failed.
+func (r *Release) failHook(event string) {
+	if at := r.hook(event); at >= 0 {
+		r.Hooks = slices.Clone(r.Hooks)
+		r.Hooks[at].Phase = "Failed"
+	}
+}
+
+// isQuestion reports whether a call renders one of the charts in which helmexec asks the cluster for objects. The fake
+// knows the answers without rendering them.
+func (c Call) isQuestion(name string) bool {
+	if c.Flag("--dry-run") != "server" || c.Arg(0) != name {
+		return false
+	}
+	chart, err := chartMetadata(c.Arg(1))
+	return err == nil && chart.Name == name
+}
+
+// look answers which of the objects that helmexec asks for exist: the records and objects of releases, and what a play has
+// left.
+func (f *Fake) look(c Call) Reply {
+	var asked struct {
+		Objects []struct{ Kind, Namespace, Name string }
+	}
+	if err := yaml.Unmarshal([]byte(c.Stdin), &asked); err != nil {
+		return failure("%v", err)
+	}
+	there := slices.Clone(f.store.left)
+	for k := range f.store.releases {
+		r, _ := f.store.latest(k)
+		there = append(there, r.objects()...)
+		there = append(there, manifest.ObjectRef{Kind: "Secret", Namespace: r.Namespace, Name: fmt.Sprintf("sh.helm.release.v1.%s.v%d", r.Name, r.Revision)})
+	}
+	var seen []string
+	for i, o := range asked.Objects {
+		namespace := cmp.Or(o.Namespace, c.namespace())
+		if slices.ContainsFunc(there, func(t manifest.ObjectRef) bool {
+			return t.Kind == o.Kind && t.Name == o.Name && (t.Namespace == "" || t.Namespace == namespace)
+		}) {
+			seen = append(seen, fmt.Sprint(i, " staying owned ", namespace, " ", o.Name))
+		}
+	}
+	return answered(map[string]string{"there": strings.Join(seen, " ")})
+}
+
+// SetNodes gives the cluster nodes, with what of their accelerators is free, for Helm.Nodes. At first there are none.
+func (f *Fake) SetNodes(nodes ...map[string]int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.store.nodes = nodes
+}
+
+// nodes answers which nodes there are.
+func (f *Fake) nodes() Reply {
+	var nodes []string
+	for i, node := range f.store.nodes {
+		has := map[string]string{}
+		for name, amount := range node {
+			has[name] = fmt.Sprint(amount)
+		}
+		text, err := json.Marshal(object{"name": fmt.Sprintf("node-%d", i+1), "has": has})
+		if err != nil {
+			return failure("%v", err)
+		}
+		nodes = append(nodes, base64.StdEncoding.EncodeToString(text))
+	}
+	return answered(map[string]string{"nodes": strings.Join(nodes, " "), "pods": ""})
+}
+
+// answered is the object in which helmexec gets its answers.
+func answered(data map[string]string) Reply {
+	text, err := yaml.Marshal(object{"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{"name": "answers"}, "data": data})
+	if err != nil {
+		return failure("%v", err)
+	}
+	return Reply{Stdout: "---\n" + string(text)}
+}

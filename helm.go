@@ -64,6 +64,9 @@ type Config struct {
 	// GracePeriod is how long helm has, after its SIGTERM at the end of a context, to put its
 	// record in order before its process group is killed. Default 30 s.
 	GracePeriod time.Duration
+	// Keyring is that of every chart that is fetched without another one (SourceOptions.Keyring): only charts that were
+	// signed with one of its keys are then read, rendered and installed.
+	Keyring string
 	// Limits apply to what is fetched from repositories, registries and web servers, and to rendering
 	// charts.
 	Limits Limits
@@ -162,7 +165,7 @@ func New(cfg Config) (*Helm, error) {
 	h.versions = h.home.Kept("versions", home.Bound{Bytes: 64 << 10, Entries: 100})
 	h.kept = h.home.Kept("renders", home.Bound{Bytes: cmp.Or(cfg.KeepRenders, 256<<20), Entries: 4000})
 	h.store = fetch.New(fetch.Config{
-		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env,
+		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env, Keyring: cfg.Keyring,
 		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache},
 	})
 	h.env = newEnvironments(os.Environ(), cfg, h.home.Path())

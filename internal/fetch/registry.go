@@ -44,7 +44,7 @@ func (s *Store) asTagged(ctx context.Context, w want) *Chart {
 	if !ok {
 		return nil
 	}
-	return s.cached(ctx, w.source, p.Digest, w.described)
+	return s.served(ctx, w, p.Digest, digest)
 }
 
 // manifestKey identifies the archive of a manifest, as the address of that manifest does.

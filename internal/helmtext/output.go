@@ -23,14 +23,44 @@ func PushedDigest(said string) string { return pushedDigest().FindString(said) }
 
 var pulledDigest = pattern.New(`(?m)^Digest: (sha256:[0-9a-f]{64})\r?$`)
 
-// PulledDigest is the digest of the manifest that helm prints for what it pulled from a registry, "" if there is none,
-// or more than one.
+// PulledDigest is the digest of the manifest that helm prints for what it pulled from a registry, once for an archive and
+// once more for its provenance. It is "" if there is none, or not the same each time.
 func PulledDigest(said string) string {
-	found := pulledDigest().FindAllStringSubmatch(said, 2)
-	if len(found) != 1 {
-		return ""
+	digest := ""
+	for _, found := range pulledDigest().FindAllStringSubmatch(said, -1) {
+		if digest != "" && digest != found[1] {
+			return ""
+		}
+		digest = found[1]
 	}
-	return found[0][1]
+	return digest
+}
+
+var (
+	verified = pattern.New(`(?m)^Using Key With Fingerprint: ([0-9A-F]{40,64})\r?\nChart Hash Verified: (sha256:[0-9a-f]{64})\r?\n?\z`)
+	signedBy = pattern.New(`(?m)^Signed by: *(.*?)\r?$`)
+	unsigned = pattern.New(`(?m)^WARNING: Verification not found for .*?: (.*?)\r?$`)
+)
+
+// Verified reads what "helm verify" prints: the key's fingerprint, the name of its owner, and the digest of the archive that
+// was signed. All are "" if the end of the text is anything else.
+func Verified(out string) (fingerprint, owner, digest string) {
+	found := verified().FindStringSubmatch(out)
+	if found == nil {
+		return "", "", ""
+	}
+	if by := signedBy().FindStringSubmatch(out); by != nil {
+		owner = by[1]
+	}
+	return found[1], owner, found[2]
+}
+
+// Unsigned is why a pull found no provenance, "" if helm does not say it.
+func Unsigned(said string) string {
+	if found := unsigned().FindStringSubmatch(said); found != nil {
+		return found[1]
+	}
+	return ""
 }
 
 // LintMessage is one finding of lint.

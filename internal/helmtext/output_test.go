@@ -62,16 +62,51 @@ func TestLocalFault(t *testing.T) {
 	}
 }
 
+func TestVerified(t *testing.T) {
+	const fingerprint = "BAF45E858920EB18970FF0C5FEBB1A74AE13DB07"
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	end := "Using Key With Fingerprint: " + fingerprint + "\nChart Hash Verified: " + digest
+	for out, want := range map[string][3]string{
+		"Signed by: Ann <ann@charts.example>\n" + end + "\n":     {fingerprint, "Ann <ann@charts.example>", digest},
+		strings.ReplaceAll("Signed by: Ann\n"+end, "\n", "\r\n"): {fingerprint, "Ann", digest},
+		end: {fingerprint, "", digest},
+		"Signed by: Using Key With Fingerprint: 0\nSigned by: Bob\n" + end: {fingerprint, "Using Key With Fingerprint: 0", digest},
+		end + "\nSigned by: Eve\n":               {},
+		"Chart Hash Verified: " + digest:         {},
+		strings.Replace(end, "sha256", "md5", 1): {},
+		"":                                       {},
+	} {
+		var got [3]string
+		if got[0], got[1], got[2] = Verified(out); got != want {
+			t.Errorf("%q: got %q, want %q", out, got, want)
+		}
+	}
+}
+
+func TestUnsigned(t *testing.T) {
+	for said, want := range map[string]string{
+		"Pulled: x\nWARNING: Verification not found for oci://h:1/web: no layer\n":                  "no layer",
+		"WARNING: Verification not found for u/web: failed to fetch http://h/web.prov : 404 No\r\n": "failed to fetch http://h/web.prov : 404 No",
+		"Verification not found for u/web: x":                                                       "",
+		"":                                                                                          "",
+	} {
+		if got := Unsigned(said); got != want {
+			t.Errorf("%q: got %q, want %q", said, got, want)
+		}
+	}
+}
+
 func TestPulledDigest(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("0a", 32)
 	for said, want := range map[string]string{
 		"Pulled: h:1/web:1.0.0\nDigest: " + digest + "\n":  digest,
 		"level=WARN msg=x\nDigest: " + digest + "\r\nmore": digest,
-		"Digest: " + digest:                         digest,
-		"Digest: " + digest + "\nDigest: " + digest: "",
-		"Pulled: Digest: " + digest:                 "",
-		"Digest: " + digest + "0":                   "",
-		"Digest: sha256:" + strings.Repeat("z", 64): "",
+		"Digest: " + digest: digest,
+		"Digest: " + digest + "\nPulled: h:1/web:1.0.0\nDigest: " + digest:   digest, // with a provenance
+		"Digest: " + digest + "\nDigest: sha256:" + strings.Repeat("0b", 32): "",
+		"Pulled: Digest: " + digest:                                          "",
+		"Digest: " + digest + "0":                                            "",
+		"Digest: sha256:" + strings.Repeat("z", 64):                          "",
 		"": "",
 	} {
 		if got := PulledDigest(said); got != want {

@@ -166,7 +166,7 @@ func New(cfg Config) (*Helm, error) {
 	h.kept = h.home.Kept("renders", home.Bound{Bytes: cmp.Or(cfg.KeepRenders, 256<<20), Entries: 4000})
 	h.store = fetch.New(fetch.Config{
 		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env, Keyring: cfg.Keyring,
-		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache},
+		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache, Time: cfg.Limits.Time},
 	})
 	h.env = newEnvironments(os.Environ(), cfg, h.home.Path())
 	return h, nil

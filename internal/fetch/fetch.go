@@ -36,11 +36,13 @@ type Config struct {
 	Keyring string
 }
 
-// Limits are in bytes.
+// Limits are in bytes, except that on time.
 type Limits struct {
 	Index   int64 // of one repository
 	Archive int64 // of one chart
 	Cache   int64 // of all archives in the cache
+
+	Time time.Duration // for one question or fetch
 }
 
 // Helm runs helm.

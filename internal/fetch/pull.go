@@ -168,7 +168,7 @@ func stageIndex(tmp, repo, config string, entry chart.Version) (env []string, er
 	if err != nil {
 		return nil, err
 	}
-	at := place{config, filepath.Join(tmp, "index", repo+"-index.yaml")}
+	at := place{config: config, index: filepath.Join(tmp, "index", repo+"-index.yaml")}
 	if err := os.Mkdir(filepath.Dir(at.index), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}

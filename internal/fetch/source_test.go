@@ -154,12 +154,16 @@ type fakeHelm struct {
 	calls  atomic.Int64
 	direct []string // the repositories that it was sent to without a relay
 	pull   func(call Call) error
+	env    string // what "helm env" prints
 }
 
 func (h *fakeHelm) UpdateFlags(context.Context) ([]string, error) { return nil, nil }
 
 func (h *fakeHelm) Fetch(ctx context.Context, call Call) ([]byte, error) {
 	h.calls.Add(1)
+	if call.Args[0] == "env" {
+		return []byte(h.env), nil
+	}
 	env := map[string]string{}
 	for _, variable := range call.Env {
 		name, value, _ := strings.Cut(variable, "=")

@@ -2,6 +2,7 @@ package helmtext
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/pattern"
@@ -62,6 +63,37 @@ func Unsigned(said string) string {
 	}
 	return ""
 }
+
+// podLogs is the line before the log of a test: the name of its pod, and on Helm 4 that of its container.
+var podLogs = pattern.New(`(?m)^POD LOGS: ([a-z0-9][-a-z0-9.]*)(?: \(([-a-z0-9]+)\))?\r?\n`)
+
+// TestLogs are the logs that "helm test --logs" printed, by test and container, at most a number of bytes of the end of each. isTest
+// says which names are those of tests: a log can contain a line like that before a log.
+func TestLogs(out []byte, isTest func(string) bool, most int) map[string]map[string]string {
+	all := map[string]map[string]string{}
+	end := len(out)
+	for _, at := range slices.Backward(podLogs().FindAllSubmatchIndex(out, -1)) {
+		name, container := string(out[at[2]:at[3]]), ""
+		if !isTest(name) {
+			continue
+		}
+		if at[4] >= 0 {
+			container = string(out[at[4]:at[5]])
+		}
+		log := bytes.TrimSuffix(out[at[1]:end], []byte("\n")) // which helm adds
+		if all[name] == nil {
+			all[name] = map[string]string{}
+		}
+		all[name][container] = string(log[max(0, len(log)-most):])
+		end = at[0]
+	}
+	return all
+}
+
+var lacksLogs = pattern.New(`(?m)^Error: unable to get (pod logs for|logs for pod|pod) `)
+
+// LacksLogs reports whether helm failed because it could not get the logs of tests.
+func LacksLogs(stderr string) bool { return lacksLogs().MatchString(stderr) }
 
 // LintMessage is one finding of lint.
 type LintMessage struct{ Severity, Path, Text string }

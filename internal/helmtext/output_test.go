@@ -83,6 +83,31 @@ func TestVerified(t *testing.T) {
 	}
 }
 
+func TestTestLogs(t *testing.T) {
+	isTest := func(name string) bool { return name == "a" || name == "b.c" }
+	const status = "NAME: web\nTEST SUITE: a\n\n"
+	for name, test := range map[string]struct {
+		out  string
+		want map[string]map[string]string
+	}{
+		"Helm 3":           {status + "POD LOGS: a\none\ntwo\n\nPOD LOGS: b.c\n\n", map[string]map[string]string{"a": {"": "one\ntwo\n"}, "b.c": {"": ""}}},
+		"Helm 4":           {status + "POD LOGS: a (main)\none\nPOD LOGS: a (side)\n2\n", map[string]map[string]string{"a": {"main": "one", "side": "2"}}},
+		"only the end":     {"POD LOGS: a\n0123456789\n\n", map[string]map[string]string{"a": {"": "23456789\n"}}},
+		"of another":       {"POD LOGS: a\nPOD LOGS: x\n\n", map[string]map[string]string{"a": {"": "S: x\n"}}},
+		"in a line":        {"x POD LOGS: a\ny\n", map[string]map[string]string{}},
+		"none":             {status, map[string]map[string]string{}},
+		"cut in its title": {"POD LOGS: a", map[string]map[string]string{}},
+	} {
+		most := 9
+		if name == "of another" {
+			most = 5
+		}
+		if got := TestLogs([]byte(test.out), isTest, most); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
 func TestUnsigned(t *testing.T) {
 	for said, want := range map[string]string{
 		"Pulled: x\nWARNING: Verification not found for oci://h:1/web: no layer\n":                  "no layer",

@@ -39,7 +39,7 @@ var thirdParty = map[string][]string{
 	"internal/argument": {"github.com/Masterminds/semver/v3"},
 	"internal/fetch": {
 		"github.com/Masterminds/semver/v3", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml",
-		"oras.land/oras-go/v2/registry/remote", "oras.land/oras-go/v2/registry/remote/auth", "oras.land/oras-go/v2/registry/remote/credentials",
+		"oras.land/oras-go/v2/errdef", "oras.land/oras-go/v2/registry/remote", "oras.land/oras-go/v2/registry/remote/auth", "oras.land/oras-go/v2/registry/remote/credentials", "oras.land/oras-go/v2/registry/remote/errcode", "oras.land/oras-go/v2/registry/remote/retry",
 	},
 	"internal/filelock": {"golang.org/x/sys/unix"},
 	"internal/process":  {"golang.org/x/sys/unix"},

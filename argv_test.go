@@ -132,7 +132,7 @@ var argvCases = []struct {
 		return err
 	}},
 	{"test, all options", func(ctx context.Context, h *Helm, in argvInput) error {
-		_, err := h.Test(ctx, "web", TestOptions{Timeout: time.Minute, Names: []string{"smoke", "load"}, Kubeconfig: in.file, KubeContext: "here"})
+		_, err := h.Test(ctx, "web", TestOptions{Timeout: time.Minute, Names: []string{"smoke", "load"}, Logs: true, Kubeconfig: in.file, KubeContext: "here"})
 		return err
 	}},
 	{"uninstall a job", func(ctx context.Context, h *Helm, in argvInput) error {

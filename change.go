@@ -410,7 +410,7 @@ func (c *change) leftBehind(ctx context.Context, rec *record, err error) *Releas
 // belongs to no release.
 func (c *change) gone(ctx context.Context, err error) error {
 	e := c.leftBehind(ctx, nil, cmp.Or(err, errRemovedByAnother))
-	record := recordSecret(c.op.release, c.op.target.namespace, 1, "")
+	record := c.h.recordObject(c.op.release, c.op.target.namespace, 1, "")
 	e.Remains = slices.DeleteFunc(e.Remains, func(r Remain) bool { return r.Kind == record.Kind && r.Name == record.Name })
 	if len(e.Remains) == 0 {
 		e.Kind = nil
@@ -425,7 +425,7 @@ var errRemovedByAnother = fmt.Errorf("%w: somebody removed the release meanwhile
 // writes the record first, so only the record can still arrive.
 func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *ReleaseError {
 	e := c.withRemains(ctx, c.failure(ErrLeftBehind, rec, err))
-	e.Remains = append(e.Remains, recordSecret(c.op.release, c.op.target.namespace, c.latest+1, "may still be on its way"))
+	e.Remains = append(e.Remains, c.h.recordObject(c.op.release, c.op.target.namespace, c.latest+1, "may still be on its way"))
 	return e
 }
 

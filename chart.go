@@ -51,6 +51,11 @@ type SourceOptions struct {
 	PlainHTTP                 bool // an OCI registry without TLS
 	InsecureSkipTLSVerify     bool
 	CAFile, CertFile, KeyFile string
+	// Keyring is a file of public keys, as "gpg --export" writes it. With one, a call that takes a chart takes only
+	// an archive that was signed with one of these keys ("helm package --sign"), and otherwise fails with
+	// ErrUnverified. What is in the cache counts only if it was verified with these keys too. The default is
+	// Config.Keyring. It means nothing for Push and RegistryLogin.
+	Keyring string
 }
 
 // ChartOptions says which version of a chart, and how to reach it.
@@ -79,9 +84,20 @@ type Chart struct {
 	Values   Values // the chart's own values.yaml, without those of its dependencies
 	Schema   []byte // values.schema.json; nil if there is none
 	Digest   string // "sha256:…" of the archive; "" for a folder
+	// ManifestDigest is the "sha256:…" of the chart's manifest in an OCI registry; "" for a chart from elsewhere. The
+	// address Ref + "@" + ManifestDigest means exactly this chart, wherever its tag is moved.
+	ManifestDigest string
+	// Signature says who signed it; nil if no Keyring was given.
+	Signature *Signature
 
 	bringsCRDs   bool // in its folder crds, or in that of a subchart
 	bringsSchema bool // in it or in a subchart
+}
+
+// Signature says who signed a chart. The key is in the Keyring.
+type Signature struct {
+	Fingerprint string // of the key, in hexadecimal digits
+	SignedBy    string // the name of the key's owner, as the keyring has it, in printable text
 }
 
 // Fetch downloads a chart from any address (see Chart2Info for the forms). A repository that is not
@@ -95,7 +111,7 @@ type Chart struct {
 // valid chart archive within Limits.
 //
 // Errors: ErrInvalidArgument, ErrRepoNotFound, ErrUnauthorized, ErrChartNotFound, ErrBadChart,
-// ErrDigestMismatch, ErrOutputTooLarge, ErrFetchTimeout.
+// ErrDigestMismatch, ErrUnverified, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*Chart, error) {
 	return h.fetch(ctx, address, fetch.Options{Version: opts.Version, Refresh: opts.Refresh, Source: fetch.Source(opts.Source)})
 }
@@ -107,6 +123,7 @@ func (h *Helm) fetch(ctx context.Context, address string, opts fetch.Options) (*
 	}
 	return &Chart{
 		Path: ch.Path, Ref: ch.Ref, Repo: ch.Repo, Metadata: ch.Metadata, Values: ch.Values, Schema: ch.Schema, Digest: ch.Digest,
+		ManifestDigest: ch.Manifest, Signature: (*Signature)(ch.Signature),
 		bringsCRDs: ch.HasCRDs(), bringsSchema: ch.HasSchema(),
 	}, nil
 }

@@ -39,7 +39,7 @@ var thirdParty = map[string][]string{
 	"internal/argument": {"github.com/Masterminds/semver/v3"},
 	"internal/fetch": {
 		"github.com/Masterminds/semver/v3", "golang.org/x/sync/errgroup", "sigs.k8s.io/yaml",
-		"oras.land/oras-go/v2/registry/remote", "oras.land/oras-go/v2/registry/remote/auth", "oras.land/oras-go/v2/registry/remote/credentials",
+		"oras.land/oras-go/v2/errdef", "oras.land/oras-go/v2/registry/remote", "oras.land/oras-go/v2/registry/remote/auth", "oras.land/oras-go/v2/registry/remote/credentials", "oras.land/oras-go/v2/registry/remote/errcode", "oras.land/oras-go/v2/registry/remote/retry",
 	},
 	"internal/filelock": {"golang.org/x/sys/unix"},
 	"internal/process":  {"golang.org/x/sys/unix"},
@@ -102,4 +102,21 @@ func TestFloors(t *testing.T) {
 		}
 	}
 	assert.Equal(t, len(floorOf), there, "the picture has packages that are not there")
+}
+
+// Every dependency is there for a reason, which docs/design.md gives.
+func TestDependenciesAreExplained(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	require.NoError(t, err)
+	page, err := os.ReadFile("docs/design.md")
+	require.NoError(t, err)
+	direct, explained := 0, section(t, string(page), "What the library depends on, and why")
+	for line := range strings.Lines(string(mod)) {
+		fields := strings.Fields(line)
+		if strings.HasPrefix(line, "\t") && !strings.Contains(line, "// indirect") {
+			direct++
+			assert.Contains(t, explained, "| `"+fields[0]+"` | ")
+		}
+	}
+	assert.Equal(t, direct, strings.Count(explained, "\n| `"), "what is explained is required")
 }

@@ -1,8 +1,12 @@
 package helmexec
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,8 +16,10 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/filelock"
 	"github.com/sut-bench/helmexec/internal/process"
+	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
 // What helms in a private home get of this program's environment; docs/security.md has the reasons. A '*' at the end
@@ -47,6 +53,9 @@ type environments struct {
 // reaches helm unless PassEnv names it: it could name plugins, a driver or credentials that are meant for something else.
 func newEnvironments(program []string, cfg Config, home string) environments {
 	tuning := childTuning(cfg.Limits.withDefaults())
+	if cfg.MaxHistory != 0 {
+		tuning = append(tuning, "HELM_MAX_HISTORY="+strconv.Itoa(max(0, cfg.MaxHistory)))
+	}
 	if cfg.Home == UserHome {
 		all := slices.Concat(tuning, program, assignments(cfg.Env, nil))
 		return environments{all, all}
@@ -136,6 +145,98 @@ func (e environments) value(name string) string {
 		}
 	}
 	return ""
+}
+
+// checkDriver refuses the places for release records in which nothing could be found again.
+func (e environments) checkDriver() error {
+	switch driver := e.value("HELM_DRIVER"); strings.ToLower(driver) {
+	case "memory":
+		return errdef.Invalidf("HELM_DRIVER=memory: helm would forget each release when it ends; use secret or configmap")
+	case "sql":
+		return errdef.Invalidf("HELM_DRIVER=sql: the clean-up after a failure finds release records only in the cluster; use secret or configmap")
+	}
+	return nil
+}
+
+// recordKind is the kind of the objects that are release records.
+func (e environments) recordKind() string {
+	if strings.HasPrefix(strings.ToLower(e.value("HELM_DRIVER")), "configmap") {
+		return "ConfigMap"
+	}
+	return "Secret"
+}
+
+// login is what a Config has in memory for a cluster.
+type login struct {
+	kubeconfig []byte
+	name       string   // what the kubeconfig is called where another has its path; "" for none
+	token      []string // the variable
+	secrets    []string // kept out of logs and errors
+}
+
+const inMemory = "in memory, " // no path that a caller gives begins so: a digest follows
+
+// isInMemory reports whether a kubeconfig is the name of one in memory.
+func isInMemory(kubeconfig string) bool {
+	digest, found := strings.CutPrefix(kubeconfig, inMemory)
+	return found && argument.IsDigest(digest)
+}
+
+func newLogin(cfg Config) (login, error) {
+	var l login
+	if cfg.KubeToken != "" {
+		if strings.ContainsFunc(cfg.KubeToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			return l, errdef.Invalidf("config: KubeToken has a character that a bearer token cannot have, such as a line break at its end")
+		}
+		l.token, l.secrets = []string{"HELM_KUBETOKEN=" + cfg.KubeToken}, []string{cfg.KubeToken}
+	}
+	if cfg.KubeconfigData == nil {
+		return l, nil
+	}
+	if cfg.Kubeconfig != "" {
+		return l, errdef.Invalidf("config: give either Kubeconfig or KubeconfigData")
+	}
+	var content struct {
+		Clusters []any
+		Users    []struct {
+			User struct {
+				Token, Password string
+				Key             string `json:"client-key-data"`
+			}
+		}
+	}
+	// The parser's error could quote a secret.
+	if err := safeyaml.Unmarshal("KubeconfigData", cfg.KubeconfigData, &content); err != nil || len(content.Clusters) == 0 {
+		return l, errdef.Invalidf("config: KubeconfigData is not the text of a kubeconfig with a cluster")
+	}
+	for _, u := range content.Users {
+		l.secrets = append(l.secrets, u.User.Token, u.User.Password, u.User.Key)
+	}
+	l.kubeconfig = bytes.Clone(cfg.KubeconfigData)
+	l.name = fmt.Sprintf("%ssha256:%x", inMemory, sha256.Sum256(l.kubeconfig))
+	return l, nil
+}
+
+// file writes the kubeconfig for one helm, if it needs that, and adds its path to the arguments. done removes it.
+func (l login) file(dir string, args []string) (with []string, done func(), err error) {
+	before := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "-") })
+	if l.kubeconfig == nil || slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--kubeconfig=") }) {
+		return args, func() {}, nil
+	}
+	f, err := os.CreateTemp(dir, "kubeconfig-") // with mode 0600
+	if err != nil {
+		return nil, nil, err
+	}
+	done = func() { os.Remove(f.Name()) }
+	_, err = f.Write(l.kubeconfig)
+	if err = errors.Join(err, f.Close()); err != nil {
+		done()
+		return nil, nil, err
+	}
+	if before < 0 {
+		before = len(args)
+	}
+	return slices.Insert(slices.Clone(args), before, "--kubeconfig="+f.Name()), done, nil
 }
 
 // childTuning makes helm, which is short-lived, collect garbage less often: 15 to 30 % less CPU for

@@ -111,7 +111,7 @@ func TestEnvironmentOfPlans(t *testing.T) {
 // Config.Env goes over everything, but log-ins stay with the helms that log in.
 func TestConfiguredEnvironment(t *testing.T) {
 	h, fake := withFake(t, Config{PassEnv: []string{"TEAM_*"}, Env: map[string]string{
-		"HELM_DRIVER": "memory", "EDITOR": "ed", "HOME": "/mine", "HELM_PLUGINS": "/plugins", "AWS_PROFILE": canary, "TEAM_TOKEN": canary,
+		"HELM_DRIVER": "configmap", "EDITOR": "ed", "HOME": "/mine", "HELM_PLUGINS": "/plugins", "AWS_PROFILE": canary, "TEAM_TOKEN": canary,
 		"HELM_DRIVER_SQL_CONNECTION_STRING": canary,
 	}})
 	_, err := h.Version(t.Context())
@@ -127,7 +127,7 @@ func TestConfiguredEnvironment(t *testing.T) {
 			assert.Equal(t, value, c.env[name], name)
 		}
 	}
-	assert.Equal(t, "memory", calls[1].Env["HELM_DRIVER"])
+	assert.Equal(t, "configmap", calls[1].Env["HELM_DRIVER"])
 }
 
 // Where the system takes names of variables without regard to case, the lists do too.

@@ -73,6 +73,9 @@ var (
 	ErrLintFailed = errdef.ErrLintFailed
 	// ErrDigestMismatch: an archive is not the one that the repository's index names.
 	ErrDigestMismatch = errdef.ErrDigestMismatch
+	// ErrUnverified: a Keyring was given, and the chart has no signature, or none of a key in the keyring, or is not what
+	// was signed.
+	ErrUnverified = errdef.ErrUnverified
 	// ErrFetchTimeout: a repository, registry or web server took longer than Config.Limits.Time.
 	ErrFetchTimeout = errdef.ErrFetchTimeout
 	// ErrOutputTooLarge: something read from outside is larger than its cap.

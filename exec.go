@@ -105,6 +105,9 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		inv.starts()
 	}
 
+	if inv.cluster {
+		inv.secrets = slices.Concat(inv.secrets, h.login.secrets)
+	}
 	safe := inv.redactor()
 	shown := make([]string, len(inv.args))
 	for i, a := range inv.args {
@@ -114,12 +117,18 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 		shown[i] = redact.Abridged(safe(a))
 	}
 
-	env := h.env.local
+	env, arguments := h.env.local, inv.args
 	if inv.cluster {
-		env = h.env.cluster
+		env = slices.Concat(h.env.cluster, h.login.token)
+		with, done, err := h.login.file(h.home.Path("tmp"), arguments)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		arguments = with
 	}
 	c := process.Command{
-		Path: h.binary, Args: inv.args, Env: slices.Concat(env, inv.env), Inherit: inv.inherit,
+		Path: h.binary, Args: arguments, Env: slices.Concat(env, inv.env), Inherit: inv.inherit,
 		Grace: h.cfg.GracePeriod, AtMost: inv.atMost, Late: inv.late,
 		MaxStdout: h.maxStdout, MaxStderr: maxStderr, CutMark: helmtext.CutMark,
 	}

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
@@ -29,6 +31,9 @@ type Hook struct {
 	// Phase is how its last run went: "" (never ran), Unknown, Running, Succeeded or Failed.
 	Phase    string
 	Manifest Manifest
+	// Logs are those of a test that is a pod, by container, if TestOptions.Logs asked for them: the last MiB of each, as the container
+	// wrote them. Helm 3 prints only pods with one container and does not name it; its name is "" then.
+	Logs map[string]string
 }
 
 // ValuesOptions is for GetValues. Revision 0 is the latest.
@@ -143,7 +148,10 @@ type TestOptions struct {
 	// Timeout is how long helm waits for each test. 0 is Helm's default, 5 minutes.
 	Timeout time.Duration
 	// Names limits the run to these tests, by the names of their hooks.
-	Names                   []string
+	Names []string
+	// Logs fetches what the pods of the tests have written, also after a test that failed. A pod that is gone, by the delete
+	// policy of its hook for example, has none, and with Helm 3 neither have the tests after it. Helm 3 cannot give those of a Job.
+	Logs                    bool
 	ExtraArgs               []string // as in InstallOptions
 	Kubeconfig, KubeContext string
 }
@@ -152,7 +160,7 @@ type TestOptions struct {
 // Starts two helm processes. It is not retried: a test may have effects.
 //
 // Errors: ErrTestFailed with the hooks, if a test failed or did not end in time;
-// ErrReleaseNotFound.
+// ErrReleaseNotFound. That logs cannot be fetched is none.
 func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Hook, error) {
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
@@ -163,6 +171,7 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Ho
 	}
 	a := append(args{"test"}, opts.ExtraArgs...)
 	a.duration("--timeout", opts.Timeout)
+	a.is("--logs", opts.Logs)
 	for _, name := range opts.Names {
 		if err := argument.Hook(name); err != nil {
 			return nil, err
@@ -171,7 +180,7 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Ho
 	}
 	a.add(t.flags()...)
 	a.add("--", release)
-	_, testErr := h.run(ctx, invocation{args: a, cluster: true, mutates: true, waits: true})
+	out, testErr := h.run(ctx, invocation{args: a, cluster: true, mutates: true, waits: true})
 	if testErr != nil && (errors.Is(testErr, ErrReleaseNotFound) || errors.Is(testErr, ErrClusterUnreachable)) {
 		return nil, testErr
 	}
@@ -182,20 +191,41 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Ho
 		return nil, errors.Join(testErr, err)
 	}
 	var tests []Hook
-	failed := false
+	failed, passed := false, true
 	for _, hk := range rec.hooks() {
 		for _, event := range hk.Events {
 			if event == "test" || event == "test-success" {
 				tests = append(tests, hk)
 				failed = failed || hk.Phase == "Failed" || hk.Phase == "Running"
+				passed = passed && (hk.Phase == "Succeeded" || len(opts.Names) > 0 && !slices.Contains(opts.Names, hk.Name))
 				break
 			}
+		}
+	}
+	if opts.Logs {
+		addLogs(tests, out)
+		var e *Error
+		if passed && errors.As(testErr, &e) && helmtext.LacksLogs(e.Stderr) {
+			testErr = nil // helm fails because it cannot get the logs
 		}
 	}
 	if testErr != nil && failed && ctx.Err() == nil {
 		return tests, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrTestFailed, Status: rec.Status, Blockers: testBlockers(tests), Err: testErr}
 	}
 	return tests, testErr
+}
+
+// maxTestLog is how much of the end of one container's log is kept.
+const maxTestLog = 1 << 20
+
+// addLogs adds to the tests what helm printed of their logs.
+func addLogs(tests []Hook, out []byte) {
+	logs := helmtext.TestLogs(out, func(name string) bool {
+		return slices.ContainsFunc(tests, func(t Hook) bool { return t.Name == name })
+	}, maxTestLog)
+	for i, t := range tests {
+		tests[i].Logs = logs[t.Name]
+	}
 }
 
 func testBlockers(tests []Hook) Blockers {

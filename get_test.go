@@ -75,3 +75,42 @@ func TestParseRecordWithoutHooks(t *testing.T) {
 	assert.True(t, rec.hasHook("test"))
 	assert.Equal(t, []Hook{{Name: "a", Events: []string{"test"}, DeletePolicies: []string{}, Manifest: Manifest{}}}, rec.hooks())
 }
+
+// Logs belong to the tests, whether they pass or fail. That there are none fails no test that passed.
+func TestLogsOfTests(t *testing.T) {
+	const said = "NAME: web\n\nPOD LOGS: smoke (main)\nall is well\n\nPOD LOGS: load\nslow\n\n"
+	logs := map[string]map[string]string{"smoke": {"main": "all is well\n"}, "load": {"": "slow\n"}}
+	for name, test := range map[string]struct {
+		phase string
+		reply helmtest.Reply
+		want  error
+		logs  map[string]map[string]string
+	}{
+		"passed":              {"Succeeded", helmtest.Reply{Stdout: said}, nil, logs},
+		"failed":              {"Failed", helmtest.Reply{Stdout: said, Stderr: "Error: 1 error occurred:\n\t* job failed\n", Exit: 1}, ErrTestFailed, logs},
+		"passed without logs": {"Succeeded", helmtest.Reply{Stdout: "NAME: web\n", Stderr: "Error: unable to get pod logs for smoke: pods \"smoke\" not found\n", Exit: 1}, nil, map[string]map[string]string{}},
+		"failed without logs": {"Failed", helmtest.Reply{Stderr: "Error: unable to get pod smoke: pods \"smoke\" not found\n", Exit: 1}, ErrTestFailed, map[string]map[string]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(helmtest.Release{Name: "web", Hooks: []helmtest.Hook{
+				{Kind: "Pod", Name: "smoke", Phase: test.phase, Events: []string{"test"}},
+				{Kind: "Pod", Name: "load", Phase: "Succeeded", Events: []string{"test"}},
+				{Kind: "Job", Name: "init", Phase: "Succeeded", Events: []string{"pre-install"}},
+			}})
+			fake.On("test", test.reply)
+			tests, err := h.Test(t.Context(), "web", TestOptions{Logs: true})
+			require.ErrorIs(t, err, test.want)
+			require.Len(t, tests, 2)
+			for _, hook := range tests {
+				assert.Equal(t, test.logs[hook.Name], hook.Logs, hook.Name)
+			}
+		})
+	}
+	// A failure that has nothing to do with logs stays one.
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(helmtest.Release{Name: "web", Hooks: []helmtest.Hook{{Kind: "Pod", Name: "smoke", Phase: "Succeeded", Events: []string{"test"}}}})
+	fake.On("test", helmtest.Reply{Stderr: "Error: something else\n", Exit: 1})
+	_, err := h.Test(t.Context(), "web", TestOptions{Logs: true})
+	require.ErrorContains(t, err, "something else")
+}

@@ -122,7 +122,7 @@ type vigil struct {
 func (w *vigil) keep() (why error) {
 	q := question{objects: w.rec.inventory().objectsToGo("")}
 	q.first = len(q.objects)
-	if slices.Contains([]string{"", "secret", "secrets"}, w.h.env.value("HELM_DRIVER")) {
+	if w.h.env.recordKind() == "Secret" {
 		q.record = w.rec
 	}
 	began := w.h.host.now()

@@ -119,6 +119,13 @@ type Config struct {
 	Kubeconfig string
 	// KubeContext names a context of the kubeconfig.
 	KubeContext string
+	// KubeconfigData is the text of a kubeconfig, for a program that has no file of it. Paths in it must be absolute.
+	// Each helm that talks to a cluster gets it as a file of mode 0600 in the home, which is removed when helm ends. It excludes
+	// Kubeconfig here; the Kubeconfig of a call replaces it.
+	KubeconfigData []byte
+	// KubeToken is a bearer token for the API server, over that of the kubeconfig. Helms that talk to a cluster get it
+	// by their environment, never as an argument. It does not replace a client certificate.
+	KubeToken string
 	// Namespace is used by every call that names none.
 	Namespace string
 	// Env is added to helm's environment, over everything else. Log-ins to a cluster, such as AWS_* and
@@ -137,9 +144,15 @@ type Config struct {
 	// GracePeriod is how long helm has, after its SIGTERM at the end of a context, to put its
 	// record in order before its process group is killed. Default 30 s.
 	GracePeriod time.Duration
+	// Keyring is that of every chart that is fetched without another one (SourceOptions.Keyring): only charts that were
+	// signed with one of its keys are then read, rendered and installed.
+	Keyring string
 	// Limits apply to what is fetched from repositories, registries and web servers, and to rendering
 	// charts.
 	Limits Limits
+	// MaxHistory is how many revisions of a release helm keeps at an upgrade or rollback. 0 is Helm's default, 10; -1 keeps all.
+	// Helm never removes the deployed revision, so at least two are left after an upgrade.
+	MaxHistory int
 	// RememberRenders is how many bytes of rendered manifests Inspect, Chart2Images and Chart2GPUs
 	// keep in memory, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none,
 	// and then none is kept in the home either.
@@ -162,6 +175,7 @@ type Helm struct {
 	binary  string        // absolute path
 	home    *home.Home    // what this package writes
 	env     environments  // of its processes
+	login   login         // to a cluster, from memory
 	slots   chan struct{} // one for each helm process
 	waiting chan struct{} // one for each helm process that may wait for long
 
@@ -191,6 +205,10 @@ func New(cfg Config) (*Helm, error) {
 	if err := checkEnvironment(cfg); err != nil {
 		return nil, err
 	}
+	login, err := newLogin(cfg)
+	if err != nil {
+		return nil, err
+	}
 	oldest, err := parseOldest(cfg.MinVersion)
 	if err != nil {
 		return nil, err
@@ -216,6 +234,7 @@ func New(cfg Config) (*Helm, error) {
 	h := &Helm{
 		cfg:     cfg,
 		binary:  binary,
+		login:   login,
 		slots:   make(chan struct{}, cfg.MaxProcesses),
 		waiting: make(chan struct{}, cfg.MaxProcesses-min(8, cfg.MaxProcesses/4)),
 		version: newOnce[identified](),
@@ -235,11 +254,11 @@ func New(cfg Config) (*Helm, error) {
 	h.versions = h.home.Kept("versions", home.Bound{Bytes: 64 << 10, Entries: 100})
 	h.kept = h.home.Kept("renders", home.Bound{Bytes: cmp.Or(cfg.KeepRenders, 256<<20), Entries: 4000})
 	h.store = fetch.New(fetch.Config{
-		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env,
-		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache},
+		Home: h.home, Helm: sources{h}, UserRepositories: cfg.Home == UserHome, Env: cfg.Env, Keyring: cfg.Keyring,
+		Limits: fetch.Limits{Index: cfg.Limits.Index, Archive: cfg.Limits.Archive, Cache: cfg.Limits.Cache, Time: cfg.Limits.Time},
 	})
 	h.env = newEnvironments(os.Environ(), cfg, h.home.Path())
-	return h, nil
+	return h, h.env.checkDriver()
 }
 
 // once is a value that is found when it is first needed; after a failure it is looked for again.
@@ -300,19 +319,27 @@ func (h *Helm) target(namespace, kubeconfig, kubeContext string) (target, error)
 		t.namespace = h.cfg.Namespace
 	}
 	if t.kubeconfig == "" {
-		t.kubeconfig = h.cfg.Kubeconfig
+		t.kubeconfig = cmp.Or(h.cfg.Kubeconfig, h.login.name)
 	}
 	if t.context == "" {
 		t.context = h.cfg.KubeContext
 	}
-	return t, validateTarget(t.namespace, t.kubeconfig, t.context)
+	file := t.kubeconfig
+	if file == h.login.name {
+		file = ""
+	} else if isInMemory(file) {
+		return t, errdef.Invalidf("kubeconfig: %q is in the memory of another Helm", file)
+	}
+	return t, validateTarget(t.namespace, file, t.context)
 }
 
-// flags are the global flags that say where a command goes.
+// flags are the global flags that say where a command goes. For a kubeconfig in memory, run adds that of its file.
 func (t target) flags() []string {
 	var a args
 	a.str("--namespace", t.namespace)
-	a.str("--kubeconfig", t.kubeconfig)
+	if !isInMemory(t.kubeconfig) {
+		a.str("--kubeconfig", t.kubeconfig)
+	}
 	a.str("--kube-context", t.context)
 	return a
 }

@@ -169,7 +169,7 @@ func (h *Helm) sight(ctx context.Context, t target, release string, q question) 
 		about["count"], about["builtIn"], limits = true, builtIn, &countLimits
 	}
 	if q.record != nil {
-		of := func(revision int) string { return recordSecret(release, "", revision, "").Name }
+		of := func(revision int) string { return h.recordObject(release, "", revision, "").Name }
 		about["record"] = map[string]any{"namespace": q.record.Namespace, "name": of(q.record.Revision), "later": of(q.record.Revision + 1)}
 	}
 	said, err := h.ask(ctx, t, about, limits)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/plan"
 )
@@ -441,6 +442,6 @@ func (h *Helm) literal(ctx context.Context, p *Plan) (ch *Chart, done func(), er
 	if err := errors.Join(p.WriteChart(f), f.Close()); err != nil {
 		return nil, nil, err
 	}
-	ch, err = h.Fetch(ctx, path, ChartOptions{})
+	ch, err = h.fetch(ctx, path, fetch.Options{Ours: true})
 	return ch, done, err
 }

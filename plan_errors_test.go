@@ -60,3 +60,47 @@ func TestWhatErrorsOfPlanSay(t *testing.T) {
 		})
 	}
 }
+
+// A keyring holds charts of others. The chart that is made of a plan is nobody's.
+func TestKeyringAndPlans(t *testing.T) {
+	keyring := filepath.Join(t.TempDir(), "keys.gpg")
+	require.NoError(t, os.WriteFile(keyring, []byte("keys"), 0o600))
+	h, fake := withFake(t, Config{})
+	strict := drive(t, fake, Config{Keyring: keyring})
+	folder := plannedChart(t)
+	p, err := h.Plan(t.Context(), "web", folder, PlanOptions{})
+	require.NoError(t, err)
+	_, err = strict.Apply(t.Context(), p, ApplyOptions{})
+	require.NoError(t, err)
+
+	calls := map[string]func(*Helm, SourceOptions) error{
+		"Plan": func(h *Helm, from SourceOptions) error {
+			_, err := h.Plan(t.Context(), "job-1", folder, PlanOptions{Source: from})
+			return err
+		},
+		"Install": func(h *Helm, from SourceOptions) error {
+			_, err := h.Install(t.Context(), "job-1", folder, InstallOptions{Source: from})
+			return err
+		},
+		"Upgrade": func(h *Helm, from SourceOptions) error {
+			_, err := h.Upgrade(t.Context(), "web", folder, UpgradeOptions{Source: from})
+			return err
+		},
+		"Template": func(h *Helm, from SourceOptions) error {
+			_, err := h.Template(t.Context(), folder, TemplateOptions{Source: from})
+			return err
+		},
+		"Chart2Images": func(h *Helm, from SourceOptions) error {
+			_, err := h.Chart2Images(t.Context(), folder, TemplateOptions{Source: from}, ImageOptions{})
+			return err
+		},
+		"Pull": func(h *Helm, from SourceOptions) error {
+			_, err := h.Pull(t.Context(), folder, t.TempDir(), ChartOptions{Source: from})
+			return err
+		},
+	}
+	for name, call := range calls {
+		require.ErrorIs(t, call(strict, SourceOptions{}), ErrUnverified, name)
+		require.ErrorIs(t, call(h, SourceOptions{Keyring: keyring}), ErrUnverified, name)
+	}
+}

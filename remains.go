@@ -102,10 +102,10 @@ func (i *inventory) objectsToGo(why string) []Remain {
 	})
 }
 
-// recordSecret is where Helm stores a revision, with its default driver.
-func recordSecret(release, namespace string, revision int, why string) Remain {
+// recordObject is where Helm stores a revision.
+func (h *Helm) recordObject(release, namespace string, revision int, why string) Remain {
 	return Remain{
-		ObjectRef: ObjectRef{Version: "v1", Kind: "Secret", Namespace: namespace, Name: fmt.Sprintf("sh.helm.release.v1.%s.v%d", release, revision)},
+		ObjectRef: ObjectRef{Version: "v1", Kind: h.env.recordKind(), Namespace: namespace, Name: fmt.Sprintf("sh.helm.release.v1.%s.v%d", release, revision)},
 		Cause:     RemainRecord, State: RemainUnknown,
 		Why: strings.TrimSuffix("the release record, "+why, ", "),
 	}
@@ -316,10 +316,10 @@ func (c *change) remainsOf(ctx context.Context, rec *record) []Remain {
 		}
 		var err error
 		if made, err = c.rendered(ctx); err != nil {
-			return []Remain{recordSecret(c.op.release, c.op.target.namespace, 1, "")}
+			return []Remain{c.h.recordObject(c.op.release, c.op.target.namespace, 1, "")}
 		}
 	}
-	all := append(made.keptByDesign(false, false), recordSecret(made.name, made.namespace, made.revision, ""))
+	all := append(made.keptByDesign(false, false), c.h.recordObject(made.name, made.namespace, made.revision, ""))
 	return append(all, made.objects("")...)
 }
 

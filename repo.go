@@ -85,19 +85,24 @@ func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
 
 // ChartVersionsOptions is for ChartVersions.
 type ChartVersionsOptions struct {
-	Refresh bool // fetch the repository's index first, whole
+	Refresh bool          // fetch the repository's index first, whole; a registry is always asked
+	Source  SourceOptions // for a registry
 }
 
-// ChartVersions lists the versions of a chart that its repository has, the newest first. The address is
-// repo/chart or the URL of a repository followed by the chart, as for Chart2Info; a repository that is not
+// ChartVersions lists the versions of a chart that its repository or registry has, the newest first. The address is
+// repo/chart, the URL of a repository followed by the chart, or an oci:// address, as for Chart2Info; a repository that is not
 // known yet is added. With a version or a constraint in the address it lists only matching versions. It reads
 // the local index, which may be old, unless Refresh is set. If the repository is known, it starts no helm
 // process, or one with Refresh.
 //
-// Errors: ErrInvalidArgument for an address that is not in a repository, ErrRepoNotFound,
-// ErrChartNotFound, ErrUnauthorized.
+// This program, not helm, asks a registry for its tags, with the log-ins of RegistryLogin, and with the proxies and certificates of its
+// own environment. Tags that are not versions are left out; in a tag "_" stands for "+". Only Name, Version and URLs
+// of the versions are set. A registry with more than 20,000 versions, or more than 32 pages of tags, is an ErrOutputTooLarge.
+//
+// Errors: ErrInvalidArgument for an address that is in no repository or registry, ErrRepoNotFound,
+// ErrChartNotFound, ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) ChartVersions(ctx context.Context, address string, opts ChartVersionsOptions) ([]ChartVersion, error) {
-	return h.store.Versions(ctx, address, opts.Refresh)
+	return h.store.Versions(ctx, address, opts.Refresh, fetch.Source(opts.Source))
 }
 
 // RegistryOptions is for RegistryLogin.

@@ -12,6 +12,9 @@ type ChartInfo struct {
 	// Archive is the chart on this machine, an archive or a folder, which Install takes too. It exists as long
 	// as Chart.Path. Digest is the "sha256:…" of an archive, "" for a folder.
 	Archive, Digest string
+	// ManifestDigest and Signature are as in Chart.
+	ManifestDigest string
+	Signature      *Signature
 }
 
 // Chart2Info resolves the address of a chart to its name, version and values. An address is one of
@@ -37,6 +40,7 @@ func (ch *Chart) info() *ChartInfo {
 	return &ChartInfo{
 		Name: ch.Metadata.Name, Version: ch.Metadata.Version, Values: ch.Values, Metadata: ch.Metadata,
 		Ref: ch.Ref, Repo: ch.Repo, Archive: ch.Path, Digest: ch.Digest,
+		ManifestDigest: ch.ManifestDigest, Signature: ch.Signature,
 	}
 }
 

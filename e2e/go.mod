@@ -15,8 +15,11 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
+require github.com/cloudflare/circl v1.6.3 // indirect
+
 require (
 	github.com/Masterminds/semver/v3 v3.5.0 // indirect
+	github.com/ProtonMail/go-crypto v1.5.2
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.0 // indirect

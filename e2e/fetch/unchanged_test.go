@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/sut-bench/helmexec"
@@ -102,11 +103,23 @@ func TestUnmovedTag(t *testing.T) {
 				b.processes.take()
 				asks(opts, maker)
 			}
+			versions, err := b.h.ChartVersions(b.ctx, address, helmexec.ChartVersionsOptions{Source: plain})
+			b.Must(err)
+			var listed []string
+			for _, v := range versions {
+				listed = append(listed, v.Version)
+			}
+			if want := []string{"2.0.0-rc.1", "1.2.0+build.7", "1.1.0", "1.0.0", "0.9.0"}; !slices.Equal(listed, want) {
+				b.Errorf("listed %q, want %q", listed, want)
+			}
+			b.wantProcesses()
 			asks(helmexec.ChartOptions{Version: "1.2.0+build.7"}, "1.2.0+build.7", "pull")
 			asks(helmexec.ChartOptions{Version: "1.2.0+build.7", Refresh: true}, "1.2.0+build.7")
 		}
 		b.Must(b.h.RegistryLogout(b.ctx, locked.Address))
 		address := "oci://" + locked.Address + "/charts/web"
+		_, err := b.h.ChartVersions(b.ctx, address, helmexec.ChartVersionsOptions{Source: plain})
+		b.wantErr(err, helmexec.ErrUnauthorized)
 		for _, opts := range []helmexec.ChartOptions{{Source: plain}, {Source: plain, Version: "1.0.0", Refresh: true}} {
 			_, err := b.h.Fetch(b.ctx, address, opts)
 			b.wantErr(err, helmexec.ErrUnauthorized)

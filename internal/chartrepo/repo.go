@@ -60,6 +60,13 @@ func (r *Repo) Add(archives ...Archive) error {
 	return nil
 }
 
+// AddProvenance publishes the provenance file of an archive.
+func (r *Repo) AddProvenance(archive Archive, text []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.archives[archive.Filename()+".prov"] = Archive{Data: text}
+}
+
 // AddDir publishes the chart in the folder dir, or every chart in a folder of dir.
 func (r *Repo) AddDir(dir string) error {
 	paths := []string{filepath.Join(dir, "Chart.yaml")}

@@ -36,6 +36,7 @@ var (
 	ErrBadPlan            = errors.New("not a valid plan")
 	ErrLintFailed         = errors.New("chart does not pass lint")
 	ErrDigestMismatch     = errors.New("chart digest mismatch")
+	ErrUnverified         = errors.New("chart is not signed with a trusted key")
 	ErrFetchTimeout       = errors.New("fetch timed out")
 	ErrOutputTooLarge     = errors.New("output too large")
 	ErrBadManifest        = errors.New("bad manifest")

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,6 +36,7 @@ type want struct {
 	opts  Source
 	from  repository    // fromRepo: its repository when the call began
 	entry chart.Version // fromRepo: what the index says about it, once that was read
+	keys  *keyring      // it must be signed with one of these, unless nil
 	since time.Time     // if the index has no digest, what the source gave earlier does not count
 
 	described bool // that is enough
@@ -56,8 +58,9 @@ func (w want) String() string {
 
 // pin remembers which archive a source gave.
 type pin struct {
-	Digest string
-	At     time.Time // when the pull began
+	Digest   string
+	At       time.Time // when the pull began
+	Manifest string    `json:",omitempty"` // the digest of its manifest in a registry
 }
 
 func (s *Store) pinFile(key string) string {
@@ -105,7 +108,17 @@ func (s *Store) lookUp(ctx context.Context, w want) *Chart {
 	if !ok {
 		return nil
 	}
-	return s.cached(ctx, w.source, p.Digest, w.described)
+	return s.served(ctx, w, p.Digest, p.Manifest)
+}
+
+// served is a wanted archive of the cache; nil if it is not there, or has no signature that is wanted.
+func (s *Store) served(ctx context.Context, w want, digest, manifest string) *Chart {
+	ch := s.cached(ctx, w.source, digest, w.described)
+	if ch == nil || !s.vouched(ctx, w, ch) {
+		return nil
+	}
+	ch.Manifest = cmp.Or(w.source.digest, manifest)
+	return ch
 }
 
 // cached opens an archive of the cache and marks it as used. It is nil if the archive is missing or
@@ -148,7 +161,7 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 	}
 	began := time.Now()
 	if ch := s.asTagged(ctx, w); ch != nil {
-		s.writePin(w.key(), pin{ch.Digest, began})
+		s.writePin(w.key(), pin{ch.Digest, began, ch.Manifest})
 		return ch, nil
 	}
 	tmp, err := s.home.MkdirTemp("pull-")
@@ -156,23 +169,33 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	pulled, manifest, err := s.pull(ctx, w, tmp)
+	got, err := s.pull(ctx, w, tmp)
 	if err != nil {
 		return nil, err
 	}
-	ch, err := s.open(w.source, pulled)
+	ch, err := s.open(w.source, got.archive)
 	if err != nil {
 		return nil, err
 	}
 	if digest := digestOf(w.entry); digest != "" && ch.Digest != digest {
 		return nil, fmt.Errorf("%w: chart %s: the index says %s but the archive is %s", errdef.ErrDigestMismatch, w, digest, ch.Digest)
 	}
+	if w.keys != nil {
+		if got.provenance == nil {
+			return nil, unsigned(w, got.unsigned)
+		}
+		if err := s.verify(ctx, w, ch, got.provenance); err != nil {
+			return nil, err
+		}
+	}
+	signature := ch.Signature
 	if ch, err = s.keep(ctx, w.source, ch); err != nil {
 		return nil, err
 	}
-	s.writePin(w.key(), pin{ch.Digest, began})
-	if manifest != "" {
-		s.writePin(w.manifestKey(manifest), pin{ch.Digest, began})
+	ch.Signature, ch.Manifest = signature, cmp.Or(w.source.digest, got.manifest)
+	s.writePin(w.key(), pin{ch.Digest, began, ch.Manifest})
+	if ch.Manifest != "" {
+		s.writePin(w.manifestKey(ch.Manifest), pin{ch.Digest, began, ch.Manifest})
 	}
 	return ch, nil
 }

@@ -117,7 +117,7 @@ func TestSweepOfWhatNobodyUses(t *testing.T) {
 func TestOldPins(t *testing.T) {
 	s := newStore(t, Config{})
 	for age, want := range map[time.Duration]bool{-time.Hour: false, time.Hour: true, keptPins - time.Hour: true, keptPins + time.Hour: false} {
-		text, err := json.Marshal(pin{"sha256:" + strings.Repeat("0", 64), time.Now().Add(-age)})
+		text, err := json.Marshal(pin{Digest: "sha256:" + strings.Repeat("0", 64), At: time.Now().Add(-age)})
 		if err == nil {
 			err = home.WriteFile(s.pinFile("x"), text)
 		}

@@ -5,6 +5,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,13 +32,17 @@ type Config struct {
 	UserRepositories bool
 	// Env is what the caller adds to the environment of helm.
 	Env map[string]string
+	// Keyring is that of every source that names none.
+	Keyring string
 }
 
-// Limits are in bytes.
+// Limits are in bytes, except that on time.
 type Limits struct {
 	Index   int64 // of one repository
 	Archive int64 // of one chart
 	Cache   int64 // of all archives in the cache
+
+	Time time.Duration // for one question or fetch
 }
 
 // Helm runs helm.
@@ -87,12 +92,15 @@ type Store struct {
 	failures sync.Map // repository name → the refresh that failed last
 	patience time.Duration
 
-	described *home.Kept // what was read of archives, by their digests
+	described  *home.Kept // what was read of archives, by their digests
+	signatures *home.Kept // what helm found out about their signatures, and their provenance files
+	keyring    string
 }
 
 // New makes a Store.
 func New(cfg Config) *Store {
-	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories, patience: patience, described: cfg.Home.Kept("described", describedBound)}
+	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories, patience: patience, keyring: cfg.Keyring,
+		described: cfg.Home.Kept("described", describedBound), signatures: cfg.Home.Kept("signatures", signaturesBound)}
 }
 
 // Source says how to reach a registry or the host of an archive.
@@ -100,9 +108,10 @@ type Source struct {
 	PlainHTTP                 bool
 	InsecureSkipTLSVerify     bool
 	CAFile, CertFile, KeyFile string
+	Keyring                   string
 }
 
-// Flags returns the flags for helm.
+// Flags returns the flags for helm that say how to reach it.
 func (s Source) Flags() []string {
 	var f flags
 	f.is("--plain-http", s.PlainHTTP)
@@ -136,6 +145,8 @@ type Options struct {
 	// Described says that a description of the chart is enough: its Values may be missing, and nobody looks whether its
 	// archive in the cache is still what it was. IsIntact does that.
 	Described bool
+	// Ours says that this library made the chart at the path, so that nobody signed it.
+	Ours bool
 }
 
 // Chart is a chart on this machine.
@@ -143,6 +154,9 @@ type Chart struct {
 	Path string
 	Ref  string // without version and secrets: "repo/chart", "oci://…", a URL or the path
 	Repo string // the name of its repository, "" for none
+
+	Manifest  string     // the digest of its manifest in a registry, "" for none
+	Signature *Signature // if one was wanted
 	*chart.Chart
 }
 
@@ -160,9 +174,22 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 	}
 	src.shown = redact.Address(src.ref)
 	w := want{source: src, opts: opts.Source, described: opts.Described}
+	if !opts.Ours {
+		if w.keys, err = readKeyring(cmp.Or(opts.Source.Keyring, s.keyring)); err != nil {
+			return nil, err
+		}
+	}
+	w.opts.Keyring = "" // so that only how to reach it is left
 	switch src.kind {
 	case fromDisk:
-		return s.openPath(ctx, src, opts.Described)
+		ch, err := s.openPath(ctx, src, opts.Described)
+		if err == nil {
+			err = s.verifyLocal(ctx, w, ch)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return ch, nil
 	case fromRepo:
 		if err := s.identify(ctx, &w); err != nil {
 			return nil, err

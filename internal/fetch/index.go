@@ -24,20 +24,44 @@ import (
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
-// Versions lists the versions of a chart in its repository, the newest first; if the address has a version or
-// constraint, only those that match it.
-func (s *Store) Versions(ctx context.Context, address string, fresh bool) (_ []chart.Version, err error) {
+// Versions lists the versions of a chart in its repository or registry, the newest first; if the address has a version or
+// constraint, only those that match it. from says how to reach a registry, which is always asked.
+func (s *Store) Versions(ctx context.Context, address string, fresh bool, from Source) (_ []chart.Version, err error) {
 	defer func() { err = redact.Legible(err) }()
 	asked := time.Now()
 	src, err := parseAddress(address)
 	if err != nil {
 		return nil, err
 	}
-	if src.kind != fromRepo {
-		return nil, errdef.Invalidf("%s: only a chart of a repository has versions that can be listed", named(address))
+	from.Keyring = ""
+	w := want{source: src, opts: from}
+	w.shown = redact.Address(w.ref)
+	var versions []chart.Version
+	switch src.kind {
+	case fromOCI:
+		if versions, err = s.tagged(ctx, w); err == nil && len(versions) == 0 {
+			err = fmt.Errorf("%w: %s has no tag that is a version", errdef.ErrChartNotFound, w.shown)
+		}
+	case fromRepo:
+		versions, err = s.indexed(ctx, &w, asked, fresh)
+	default:
+		err = errdef.Invalidf("%s: only a chart of a repository or registry has versions that can be listed", named(address))
 	}
-	w := want{source: src}
-	if err := s.identify(ctx, &w); err != nil {
+	if err == nil && w.version != "" {
+		versions = slices.DeleteFunc(versions, func(v chart.Version) bool {
+			_, ok := pickVersion([]chart.Version{v}, w.version)
+			return !ok
+		})
+		if len(versions) == 0 {
+			err = fmt.Errorf("%w: chart %s has no version %s", errdef.ErrChartNotFound, w.shown, w.version)
+		}
+	}
+	return versions, err
+}
+
+// indexed lists the versions of a chart that the index of its repository has.
+func (s *Store) indexed(ctx context.Context, w *want, asked time.Time, fresh bool) ([]chart.Version, error) {
+	if err := s.identify(ctx, w); err != nil {
 		return nil, err
 	}
 	if fresh {
@@ -48,15 +72,6 @@ func (s *Store) Versions(ctx context.Context, address string, fresh bool) (_ []c
 	versions, err := s.versions(ctx, w.repo, w.chart)
 	if err == nil && len(versions) == 0 {
 		err = s.noChart(ctx, w.repo, w.chart)
-	}
-	if err == nil && w.version != "" {
-		versions = slices.DeleteFunc(versions, func(v chart.Version) bool {
-			_, ok := pickVersion([]chart.Version{v}, w.version)
-			return !ok
-		})
-		if len(versions) == 0 {
-			err = fmt.Errorf("%w: chart %s has no version %s", errdef.ErrChartNotFound, w.shown, w.version)
-		}
 	}
 	return versions, err
 }

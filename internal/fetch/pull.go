@@ -10,25 +10,34 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// pull lets helm pull a wanted archive into an empty folder in tmp and returns its path, and for a registry the digest
-// of its manifest, if helm prints that.
-func (s *Store) pull(ctx context.Context, w want, tmp string) (path, manifest string, err error) {
+// pulled is what helm has pulled.
+type pulled struct {
+	archive    string // its path
+	manifest   string // in a registry, the digest of the manifest, if helm prints that
+	provenance []byte // if a signature is wanted, and the source has one
+	unsigned   string // why there is none, if helm prints that
+}
+
+// pull lets helm pull a wanted archive into an empty folder in tmp.
+func (s *Store) pull(ctx context.Context, w want, tmp string) (got pulled, err error) {
 	dest := filepath.Join(tmp, "archive")
 	if err := os.Mkdir(dest, 0o700); err != nil {
-		return "", "", err
+		return got, err
 	}
 	call, err := s.pullCall(ctx, w, dest)
 	defer call.Via.Stop()
 	if err != nil {
-		return "", "", fmt.Errorf("chart %s: %w", w, err)
+		return got, fmt.Errorf("chart %s: %w", w, err)
 	}
 	// Helm's own chart caches are shared by file name or by an unproven digest: none is used.
 	call.Env = append(call.Env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
@@ -37,30 +46,38 @@ func (s *Store) pull(ctx context.Context, w want, tmp string) (path, manifest st
 	call.Stderr = &said
 	out, err := s.helm.Fetch(ctx, call)
 	if err != nil {
-		return "", "", err
+		return got, err
 	}
 	files, err := os.ReadDir(dest)
 	if err != nil {
-		return "", "", err
+		return got, err
 	}
 	var names []string
+	regular := true
 	for _, f := range files {
 		names = append(names, f.Name())
+		regular = regular && f.Type().IsRegular()
 	}
-	if len(files) != 1 || !files[0].Type().IsRegular() {
-		return "", "", fmt.Errorf("helm pull %s: want one archive, got %d files: %q", w, len(names), names)
+	if signed := w.keys != nil && len(names) == 2 && names[1] == names[0]+".prov"; !regular || len(names) != 1 && !signed {
+		return got, fmt.Errorf("helm pull %s: want one archive, got %d files: %q", w, len(names), names)
+	} else if signed {
+		if got.provenance, err = readAtMost(filepath.Join(dest, names[1]), maxProvenance); err != nil {
+			return got, err
+		}
 	}
+	said = string(out) + "\n" + said // on stdout or stderr, as the version of helm has it
 	if w.kind == fromOCI {
-		manifest = helmtext.PulledDigest(string(out) + "\n" + said) // on stdout or stderr, as the version of helm has it
+		got.manifest = helmtext.PulledDigest(said)
 	}
-	return filepath.Join(dest, names[0]), manifest, nil
+	got.archive, got.unsigned = filepath.Join(dest, names[0]), redact.Redactor(call.Secrets)(call.Via.Speak(helmtext.Unsigned(said)))
+	return got, nil
 }
 
 // pullCall is how helm pulls a wanted archive into dest.
 func (s *Store) pullCall(ctx context.Context, w want, dest string) (Call, error) {
 	switch w.kind {
 	case fromOCI:
-		return Call{Args: pullArgs(w.ref, w.version, w.source.digest, dest, w.opts)}, nil
+		return Call{Args: w.pullArgs(w.ref, w.version, w.source.digest, dest, w.opts)}, nil
 	case fromArchive:
 		return s.pullURL(w, dest)
 	}
@@ -73,7 +90,7 @@ func (s *Store) pullCall(ctx context.Context, w want, dest string) (Call, error)
 		return Call{}, err
 	}
 	w.entry.Name = w.chart
-	return s.pullEntry(from, w.entry, dest)
+	return s.pullEntry(w, from, w.entry, dest)
 }
 
 // pullURL pulls one archive by its URL, as the only chart of a repository that we make up.
@@ -91,22 +108,26 @@ func (s *Store) pullURL(w want, dest string) (Call, error) {
 	}
 	from.Password, _ = u.User.Password()
 	u.User = nil
-	call, err := s.pullEntry(from, chart.Version{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}}, dest)
+	call, err := s.pullEntry(w, from, chart.Version{Name: "archive", Version: "0.0.0", URLs: []string{u.String()}}, dest)
 	call.Secrets = append(call.Secrets, w.secrets()...)
 	return call, err
 }
 
 // pullEntry pulls one archive of a repository, from an index of this one entry: helm would parse the whole
-// index otherwise. Helm gets no credentials of the repository.
-func (s *Store) pullEntry(from repository, entry chart.Version, dest string) (call Call, err error) {
+// index otherwise. Helm gets no credentials of the repository. It looks for a provenance at the end of the whole URL, also
+// behind a query, so it does not get such a URL either.
+func (s *Store) pullEntry(w want, from repository, entry chart.Version, dest string) (call Call, err error) {
 	tmp := filepath.Dir(dest)
 	asked := from
 	asked.Username, asked.Password, asked.Token = "", "", ""
 	call.Secrets = from.secrets()
-	if target := from.archiveURL(entry); from.authorization() != "" && target != "" {
-		call.Login = LoginWithheld
-		if from.PassCredentialsAll || from.isHost(target) {
-			call.Login = LoginGiven
+	login := from.authorization() != ""
+	if target := from.archiveURL(entry); target != "" && (login || w.keys != nil && strings.Contains(target, "?")) {
+		if login {
+			call.Login = LoginWithheld
+			if from.PassCredentialsAll || from.isHost(target) {
+				call.Login = LoginGiven
+			}
 		}
 		name := "archive.tgz"
 		if m := archiveName.FindStringSubmatch(target); m != nil {
@@ -119,7 +140,7 @@ func (s *Store) pullEntry(from repository, entry chart.Version, dest string) (ca
 	}
 	// The only option of a repository that helm's pull does not read from its configuration.
 	opts := Source{InsecureSkipTLSVerify: asked.InsecureSkipTLSVerify}
-	call.Args = pullArgs(from.Name+"/"+entry.Name, entry.Version, "", dest, opts)
+	call.Args = w.pullArgs(from.Name+"/"+entry.Name, entry.Version, "", dest, opts)
 	config := filepath.Join(tmp, "repositories.yaml")
 	if err := writeRepositories(config, asked); err != nil {
 		return call, err
@@ -128,8 +149,9 @@ func (s *Store) pullEntry(from repository, entry chart.Version, dest string) (ca
 	return call, err
 }
 
-func pullArgs(ref, version, digest, dir string, opts Source) []string {
+func (w want) pullArgs(ref, version, digest, dir string, opts Source) []string {
 	f := flags{"pull", "--destination=" + dir}
+	f.is("--prov", w.keys != nil)
 	if digest != "" {
 		ref += "@" + digest
 	} else {
@@ -146,7 +168,7 @@ func stageIndex(tmp, repo, config string, entry chart.Version) (env []string, er
 	if err != nil {
 		return nil, err
 	}
-	at := place{config, filepath.Join(tmp, "index", repo+"-index.yaml")}
+	at := place{config: config, index: filepath.Join(tmp, "index", repo+"-index.yaml")}
 	if err := os.Mkdir(filepath.Dir(at.index), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func (s *Store) refetch(ctx context.Context, name string, last refreshed, whole 
 		return next, err
 	}
 	defer os.RemoveAll(staged)
-	fresh := place{at.config, filepath.Join(staged, filepath.Base(at.index))}
+	fresh := place{config: at.config, index: filepath.Join(staged, filepath.Base(at.index))}
 	if err := s.fetchIndex(ctx, known, via, fresh, staged); err != nil {
 		return next, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -13,18 +14,24 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+	orasdef "oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+	"oras.land/oras-go/v2/registry/remote/retry"
 
+	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// A list of tags that is longer is left to helm.
+// A fetch leaves a list of tags that is longer to helm.
 const (
 	maxTagPages     = 32
 	maxTagPageBytes = 1 << 20
+	maxVersions     = 20_000
+	tagsPerPage     = 1000
 )
 
 // asTagged asks a registry which manifest a wanted chart is now, and finds that in the cache. It is nil if the cache
@@ -44,7 +51,7 @@ func (s *Store) asTagged(ctx context.Context, w want) *Chart {
 	if !ok {
 		return nil
 	}
-	return s.cached(ctx, w.source, p.Digest, w.described)
+	return s.served(ctx, w, p.Digest, digest)
 }
 
 // manifestKey identifies the archive of a manifest, as the address of that manifest does.
@@ -54,30 +61,17 @@ func (w want) manifestKey(digest string) string {
 
 // manifest asks a registry for the digest of a wanted chart's manifest, with the log-ins that helm has.
 func (s *Store) manifest(ctx context.Context, w want) (string, error) {
-	if w.opts.PlainHTTP && w.opts != (Source{PlainHTTP: true}) {
-		return "", errdef.Invalidf("PlainHTTP with options of TLS: Helm 3 and 4 differ there")
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
-	registry, err := remote.NewRepository(strings.TrimPrefix(w.ref, "oci://"))
-	if err != nil {
-		return "", err
-	}
-	transport, err := s.transport(w.opts.access())
-	if err != nil {
-		return "", err
-	}
-	defer transport.CloseIdleConnections()
 	logIn, err := s.registryLogIns()
 	if err != nil {
 		return "", err
 	}
-	registry.PlainHTTP = w.opts.PlainHTTP
-	registry.TagListMaxPages, registry.MaxMetadataBytes = maxTagPages, maxTagPageBytes
-	registry.Client = &auth.Client{
-		Client: &http.Client{Transport: transport}, Header: http.Header{"User-Agent": {userAgent}},
-		Credential: logIn, Cache: auth.NewCache(),
+	registry, done, err := s.registry(w, logIn, func(direct http.RoundTripper) http.RoundTripper { return direct })
+	if err != nil {
+		return "", err
 	}
+	defer done()
 	reference := w.source.digest
 	if reference == "" {
 		if reference, err = tagOf(ctx, registry, w.version); err != nil {
@@ -91,44 +85,153 @@ func (s *Store) manifest(ctx context.Context, w want) (string, error) {
 	return found.Digest.String(), err
 }
 
+// registry is where a wanted chart is, reached as helm reaches it.
+func (s *Store) registry(w want, logIn auth.CredentialFunc, through func(http.RoundTripper) http.RoundTripper) (registry *remote.Repository, done func(), err error) {
+	if w.opts.PlainHTTP && w.opts != (Source{PlainHTTP: true}) {
+		return nil, nil, errdef.Invalidf("PlainHTTP with options of TLS: Helm 3 and 4 differ there")
+	}
+	if registry, err = remote.NewRepository(strings.TrimPrefix(w.ref, "oci://")); err != nil {
+		return nil, nil, err
+	}
+	transport, err := s.transport(w.opts.access())
+	if err != nil {
+		return nil, nil, err
+	}
+	registry.PlainHTTP = w.opts.PlainHTTP
+	registry.TagListMaxPages, registry.MaxMetadataBytes = maxTagPages, maxTagPageBytes
+	registry.Client = &auth.Client{
+		Client: &http.Client{Transport: through(transport)}, Header: http.Header{"User-Agent": {userAgent}},
+		Credential: logIn, Cache: auth.NewCache(),
+	}
+	return registry, transport.CloseIdleConnections, nil
+}
+
+// semverTags are the versions that a registry has as tags, as helm reads them: a tag has "_" for "+", and what is no
+// version is left out.
+func semverTags(ctx context.Context, registry *remote.Repository) ([]*semver.Version, error) {
+	var all []*semver.Version
+	err := registry.Tags(ctx, "", func(tags []string) error {
+		for _, tag := range tags {
+			if v, err := semver.StrictNewVersion(strings.ReplaceAll(tag, "_", "+")); err == nil {
+				all = append(all, v)
+			}
+		}
+		if len(all) > maxVersions {
+			return errdef.TooLarge("the list of tags", int64(len(all)), maxVersions, "versions")
+		}
+		return nil
+	})
+	sort.Sort(sort.Reverse(semver.Collection(all)))
+	return all, err
+}
+
+func tagOfVersion(version string) string { return strings.ReplaceAll(version, "+", "_") }
+
 // tagOf is the tag of a version or constraint, as helm chooses it: a version is the tag itself, and of the tags that
-// are versions the highest that fits a constraint. A tag has "_" for "+".
+// are versions the highest that fits a constraint.
 func tagOf(ctx context.Context, registry *remote.Repository, version string) (string, error) {
-	if _, err := semver.NewVersion(version); err != nil {
-		var all []*semver.Version
-		err := registry.Tags(ctx, "", func(tags []string) error {
-			for _, tag := range tags {
-				if v, err := semver.StrictNewVersion(strings.ReplaceAll(tag, "_", "+")); err == nil {
-					all = append(all, v)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return "", err
-		}
-		sort.Sort(sort.Reverse(semver.Collection(all)))
-		constraint, err := semver.NewConstraint(cmp.Or(version, "*"))
-		if err != nil {
-			return "", err
-		}
-		version = ""
-		for _, v := range all {
-			if constraint.Check(v) {
-				version = v.String()
-				break
-			}
-		}
-		if version == "" {
-			return "", errdef.ErrChartNotFound
+	if _, err := semver.NewVersion(version); err == nil {
+		return tagOfVersion(version), nil
+	}
+	all, err := semverTags(ctx, registry)
+	if err != nil {
+		return "", err
+	}
+	constraint, err := semver.NewConstraint(cmp.Or(version, "*"))
+	if err != nil {
+		return "", err
+	}
+	for _, v := range all {
+		if constraint.Check(v) {
+			return tagOfVersion(v.String()), nil
 		}
 	}
-	return strings.ReplaceAll(version, "+", "_"), nil
+	return "", errdef.ErrChartNotFound
+}
+
+// tagged lists the versions of a chart in a registry, the newest first. Helm has no command for it, so this program asks,
+// with the log-ins, certificates and proxies that helm has.
+func (s *Store) tagged(ctx context.Context, w want) ([]chart.Version, error) {
+	if w.source.digest != "" {
+		return nil, errdef.Invalidf("%s: a digest is one chart; leave it out to list versions", w)
+	}
+	logIn, err := s.allLogIns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	registry, done, err := s.registry(w, logIn, func(direct http.RoundTripper) http.RoundTripper { return retry.NewTransport(direct) })
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	registry.TagListPageSize = tagsPerPage
+	limited, cancel := context.WithTimeoutCause(ctx, s.limits.Time, fmt.Errorf("%w: over %v", errdef.ErrFetchTimeout, s.limits.Time))
+	defer cancel()
+	tags, err := semverTags(limited, registry)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", w, tagsError(ctx, limited, err))
+	}
+	var all []chart.Version
+	for _, v := range tags {
+		all = append(all, chart.Version{Name: w.chart, Version: v.String(), URLs: []string{w.ref + ":" + tagOfVersion(v.String())}})
+	}
+	return all, nil
+}
+
+// tagsError is the kind of a failure to list tags; limited is ctx with the limit on the time.
+func tagsError(ctx, limited context.Context, err error) error {
+	answer := (*errcode.ErrorResponse)(nil)
+	switch {
+	case ctx.Err() != nil:
+		return errdef.ContextError(ctx)
+	case limited.Err() != nil:
+		return context.Cause(limited)
+	case errors.Is(err, errdef.ErrOutputTooLarge):
+		return err
+	case errors.Is(err, orasdef.ErrTooManyPages), errors.Is(err, orasdef.ErrSizeExceedsLimit):
+		return fmt.Errorf("%w: %w", errdef.ErrOutputTooLarge, err)
+	case errors.Is(err, auth.ErrBasicCredentialNotFound), errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
+		return fmt.Errorf("%w: %w; log in with RegistryLogin", errdef.ErrUnauthorized, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: the list of tags ends too early, or a page of it has more than %d bytes: %w", errdef.ErrRepoNotFound, maxTagPageBytes, err)
+	case answer != nil && answer.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("%w: %w", errdef.ErrChartNotFound, err)
+	}
+	return fmt.Errorf("%w: %w", errdef.ErrRepoNotFound, err)
+}
+
+// allLogIns are those that helm has, also those that a program keeps.
+func (s *Store) allLogIns(ctx context.Context) (auth.CredentialFunc, error) {
+	file := s.registryConfig()
+	if !s.private {
+		at, err := s.usersPlace(ctx)
+		if err != nil {
+			return nil, err
+		}
+		file = at.registry
+	}
+	store, err := credentials.NewStore(file, credentials.StoreOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("log-ins of registries: %w", err)
+	}
+	if s.private {
+		return credentials.Credential(store), nil
+	}
+	docker, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("log-ins of registries: %w", err)
+	}
+	return credentials.Credential(credentials.NewStoreWithFallbacks(store, docker)), nil // as helm looks for them
+}
+
+// registryConfig is the file of log-ins in a private home.
+func (s *Store) registryConfig() string {
+	return cmp.Or(s.env["HELM_REGISTRY_CONFIG"], s.home.Path("registry.json"))
 }
 
 // registryLogIns are those that "helm registry login" wrote into a file. A log-in that a program keeps is left to helm.
 func (s *Store) registryLogIns() (auth.CredentialFunc, error) {
-	file := cmp.Or(s.env["HELM_REGISTRY_CONFIG"], s.home.Path("registry.json"))
+	file := s.registryConfig()
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

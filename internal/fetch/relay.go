@@ -20,7 +20,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
-// Relay fetches one file for helm. It is needed for a source that wants credentials: helm would send a user
+// Relay fetches one file for helm, and its provenance. It is needed for a source that wants credentials: helm would send a user
 // name and password along with a redirect to another port of the host, and from https to http; it cannot send
 // a bearer token at all. And it sees the headers of an index, which helm does not show. The relay listens on
 // the loopback, at a URL that nobody else can guess.
@@ -55,6 +55,10 @@ func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
+	provenance, err := provenanceOf(target)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -69,16 +73,19 @@ func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 		transport,
 		r.authorization(),
 		func(to *url.URL) bool {
-			return via.login && (r.PassCredentialsAll && to.String() == target || r.isHost(to.String()))
+			return via.login && (r.PassCredentialsAll && (to.String() == target || to.String() == provenance) || r.isHost(to.String()))
 		},
 	}}
 	via.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, asked *http.Request) {
-			if "http://"+asked.Host+asked.URL.Path != via.served {
+			switch "http://" + asked.Host + asked.URL.Path {
+			case via.served:
+				via.serve(w, asked, target)
+			case via.served + provenanceSuffix:
+				via.serve(w, asked, provenance)
+			default:
 				http.NotFound(w, asked)
-				return
 			}
-			via.serve(w, asked)
 		}),
 		ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
 	}
@@ -86,9 +93,25 @@ func (s *Store) relay(r repository, target, name string) (*Relay, error) {
 	return via, nil
 }
 
-// ask requests the target.
-func (via *Relay) ask(ctx context.Context, header http.Header) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, via.target, nil)
+// provenanceSuffix makes the path of a provenance from that of its archive.
+const provenanceSuffix = ".prov"
+
+// provenanceOf is where the provenance of an archive is.
+func provenanceOf(archive string) (string, error) {
+	u, err := url.Parse(archive)
+	if err != nil {
+		return "", err
+	}
+	u.Path += provenanceSuffix
+	if u.RawPath != "" {
+		u.RawPath += provenanceSuffix
+	}
+	return u.String(), nil
+}
+
+// ask requests the target, or its provenance.
+func (via *Relay) ask(ctx context.Context, target string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +127,7 @@ func (via *Relay) unchanged(ctx context.Context, have validators) bool {
 	}
 	ctx, end := context.WithCancel(ctx)
 	late := time.AfterFunc(via.patience, end)
-	answer, err := via.ask(ctx, have.conditions())
+	answer, err := via.ask(ctx, via.target, have.conditions())
 	if err != nil {
 		late.Stop()
 		end()
@@ -121,8 +144,8 @@ func (via *Relay) unchanged(ctx context.Context, have validators) bool {
 	return have.confirmed(answer)
 }
 
-// serve passes the target's answer to helm, byte for byte.
-func (via *Relay) serve(w http.ResponseWriter, asked *http.Request) {
+// serve passes the answer of the target, or of its provenance, to helm, byte for byte.
+func (via *Relay) serve(w http.ResponseWriter, asked *http.Request, target string) {
 	via.serving.Lock()
 	defer via.serving.Unlock()
 	via.failed.Store("")
@@ -132,7 +155,7 @@ func (via *Relay) serve(w http.ResponseWriter, asked *http.Request) {
 	defer done()
 	if answer == nil {
 		var err error
-		if answer, err = via.ask(asked.Context(), asked.Header); err != nil {
+		if answer, err = via.ask(asked.Context(), target, asked.Header); err != nil {
 			if e := (*url.Error)(nil); errors.As(err, &e) {
 				err = e.Err // without the address, which may be that of a redirect and have secrets
 			}

@@ -35,8 +35,8 @@ func (s *Store) place(ctx context.Context, name string) (place, error) {
 	return p, err
 }
 
-// usersPlace asks helm, once, where the user's repositories are: their config and the folder of
-// their indexes.
+// usersPlace asks helm, once, where the user's repositories are: their config, the folder of
+// their indexes and their log-ins at registries.
 func (s *Store) usersPlace(ctx context.Context) (p place, err error) {
 	leave, err := s.home.Turn(ctx, "the folders of helm")
 	if err != nil {
@@ -58,6 +58,8 @@ func (s *Store) usersPlace(ctx context.Context) (p place, err error) {
 			p.config = value
 		case "HELM_REPOSITORY_CACHE":
 			p.index = value
+		case "HELM_REGISTRY_CONFIG":
+			p.registry = value
 		}
 	}
 	s.users = &p

@@ -160,11 +160,14 @@ func (r repository) archiveURL(entry chart.Version) string {
 }
 
 // place is where the entry and the index of a repository are.
-type place struct{ config, index string }
+type place struct {
+	config, index string
+	registry      string // the user's log-ins at registries
+}
 
 // placeIn is the place of a repository in its own folder.
 func placeIn(folder, name string) place {
-	return place{filepath.Join(folder, "repositories.yaml"), filepath.Join(folder, "index", name+"-index.yaml")}
+	return place{config: filepath.Join(folder, "repositories.yaml"), index: filepath.Join(folder, "index", name+"-index.yaml")}
 }
 
 // env points helm at a repository.

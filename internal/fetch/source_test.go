@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,8 @@ type bench struct {
 	headers func(version int) http.Header // of the index; version counts its changes
 	odd     http.HandlerFunc              // answers conditional requests
 	unasked http.HandlerFunc              // answers all others
+
+	provenance func(w http.ResponseWriter) // answers requests for one
 
 	mu       sync.Mutex
 	archives map[string]chartrepo.Archive
@@ -76,6 +79,8 @@ func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Unlock()
 	conditional := r.Header.Get("If-None-Match")+r.Header.Get("If-Modified-Since") != ""
 	switch {
+	case strings.HasSuffix(r.URL.Path, ".prov") && b.provenance != nil:
+		b.provenance(w)
 	case isArchive:
 		_, _ = w.Write(archive.Data)
 	case !strings.HasSuffix(r.URL.Path, "/index.yaml"):
@@ -149,12 +154,16 @@ type fakeHelm struct {
 	calls  atomic.Int64
 	direct []string // the repositories that it was sent to without a relay
 	pull   func(call Call) error
+	env    string // what "helm env" prints
 }
 
 func (h *fakeHelm) UpdateFlags(context.Context) ([]string, error) { return nil, nil }
 
 func (h *fakeHelm) Fetch(ctx context.Context, call Call) ([]byte, error) {
 	h.calls.Add(1)
+	if call.Args[0] == "env" {
+		return []byte(h.env), nil
+	}
 	env := map[string]string{}
 	for _, variable := range call.Env {
 		name, value, _ := strings.Cut(variable, "=")
@@ -168,6 +177,9 @@ func (h *fakeHelm) Fetch(ctx context.Context, call Call) ([]byte, error) {
 		}
 	}
 	chartName := ""
+	if call.Args[0] == "verify" {
+		return verifyAsHelm(call)
+	}
 	if call.Args[0] == "pull" {
 		if h.pull != nil {
 			return nil, h.pull(call)
@@ -190,7 +202,14 @@ func (h *fakeHelm) Fetch(ctx context.Context, call Call) ([]byte, error) {
 		return nil, err
 	}
 	to := strings.TrimPrefix(call.Args[1], "--destination=")
-	return nil, h.download(ctx, known[0].archiveURL(versions[0]), filepath.Join(to, "chart.tgz"))
+	archive := known[0].archiveURL(versions[0])
+	if err := h.download(ctx, archive, filepath.Join(to, "chart.tgz")); err != nil || !slices.Contains(call.Args, "--prov") {
+		return nil, err
+	}
+	if err := h.download(ctx, archive+".prov", filepath.Join(to, "chart.tgz.prov")); err != nil {
+		return []byte("WARNING: Verification not found for " + name + "/" + chartName + ": " + err.Error() + "\n"), nil
+	}
+	return nil, nil
 }
 
 func (h *fakeHelm) download(ctx context.Context, url, file string) error {

@@ -10,6 +10,9 @@ func TestGrowthOfMessages(t *testing.T) {
 	growth.Check(t, []growth.Reader{
 		{Name: "messages", Read: func(text string) {
 			_, _ = KindOf(text, true)
+			_ = TestLogs([]byte(text), func(string) bool { return true }, len(text))
+			_, _ = PulledDigest(text), Unsigned(text)
+			_, _, _ = Verified(text)
 			_, _, _ = RecordedNothing(text), NotReadyInTime(text), SawNothing(text)
 			_ = Advice(Failure{Args: []string{"pull"}, Stderr: text})
 		}},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -26,15 +27,76 @@ func PushedDigest(said string) string { return pushedDigest().FindString(said) }
 
 var pulledDigest = pattern.New(`(?m)^Digest: (sha256:[0-9a-f]{64})\r?$`)
 
-// PulledDigest is the digest of the manifest that helm prints for what it pulled from a registry, "" if there is none,
-// or more than one.
+// PulledDigest is the digest of the manifest that helm prints for what it pulled from a registry, once for an archive and
+// once more for its provenance. It is "" if there is none, or not the same each time.
 func PulledDigest(said string) string {
-	found := pulledDigest().FindAllStringSubmatch(said, 2)
-	if len(found) != 1 {
-		return ""
+	digest := ""
+	for _, found := range pulledDigest().FindAllStringSubmatch(said, -1) {
+		if digest != "" && digest != found[1] {
+			return ""
+		}
+		digest = found[1]
 	}
-	return found[0][1]
+	return digest
 }
+
+var (
+	verified = pattern.New(`(?m)^Using Key With Fingerprint: ([0-9A-F]{40,64})\r?\nChart Hash Verified: (sha256:[0-9a-f]{64})\r?\n?\z`)
+	signedBy = pattern.New(`(?m)^Signed by: *(.*?)\r?$`)
+	unsigned = pattern.New(`(?m)^WARNING: Verification not found for .*?: (.*?)\r?$`)
+)
+
+// Verified reads what "helm verify" prints: the key's fingerprint, the name of its owner, and the digest of the archive that
+// was signed. All are "" if the end of the text is anything else.
+func Verified(out string) (fingerprint, owner, digest string) {
+	found := verified().FindStringSubmatch(out)
+	if found == nil {
+		return "", "", ""
+	}
+	if by := signedBy().FindStringSubmatch(out); by != nil {
+		owner = by[1]
+	}
+	return found[1], owner, found[2]
+}
+
+// Unsigned is why a pull found no provenance, "" if helm does not say it.
+func Unsigned(said string) string {
+	if found := unsigned().FindStringSubmatch(said); found != nil {
+		return found[1]
+	}
+	return ""
+}
+
+// podLogs is the line before the log of a test: the name of its pod, and on Helm 4 that of its container.
+var podLogs = pattern.New(`(?m)^POD LOGS: ([a-z0-9][-a-z0-9.]*)(?: \(([-a-z0-9]+)\))?\r?\n`)
+
+// TestLogs are the logs that "helm test --logs" printed, by test and container, at most a number of bytes of the end of each. isTest
+// says which names are those of tests: a log can contain a line like that before a log.
+func TestLogs(out []byte, isTest func(string) bool, most int) map[string]map[string]string {
+	all := map[string]map[string]string{}
+	end := len(out)
+	for _, at := range slices.Backward(podLogs().FindAllSubmatchIndex(out, -1)) {
+		name, container := string(out[at[2]:at[3]]), ""
+		if !isTest(name) {
+			continue
+		}
+		if at[4] >= 0 {
+			container = string(out[at[4]:at[5]])
+		}
+		log := bytes.TrimSuffix(out[at[1]:end], []byte("\n")) // which helm adds
+		if all[name] == nil {
+			all[name] = map[string]string{}
+		}
+		all[name][container] = string(log[max(0, len(log)-most):])
+		end = at[0]
+	}
+	return all
+}
+
+var lacksLogs = pattern.New(`(?m)^Error: unable to get (pod logs for|logs for pod|pod) `)
+
+// LacksLogs reports whether helm failed because it could not get the logs of tests.
+func LacksLogs(stderr string) bool { return lacksLogs().MatchString(stderr) }
 
 // LintMessage is one finding of lint.
 type LintMessage struct{ Severity, Path, Text string }

@@ -62,16 +62,76 @@ func TestLocalFault(t *testing.T) {
 	}
 }
 
+func TestVerified(t *testing.T) {
+	const fingerprint = "BAF45E858920EB18970FF0C5FEBB1A74AE13DB07"
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	end := "Using Key With Fingerprint: " + fingerprint + "\nChart Hash Verified: " + digest
+	for out, want := range map[string][3]string{
+		"Signed by: Ann <ann@charts.example>\n" + end + "\n":     {fingerprint, "Ann <ann@charts.example>", digest},
+		strings.ReplaceAll("Signed by: Ann\n"+end, "\n", "\r\n"): {fingerprint, "Ann", digest},
+		end: {fingerprint, "", digest},
+		"Signed by: Using Key With Fingerprint: 0\nSigned by: Bob\n" + end: {fingerprint, "Using Key With Fingerprint: 0", digest},
+		end + "\nSigned by: Eve\n":               {},
+		"Chart Hash Verified: " + digest:         {},
+		strings.Replace(end, "sha256", "md5", 1): {},
+		"":                                       {},
+	} {
+		var got [3]string
+		if got[0], got[1], got[2] = Verified(out); got != want {
+			t.Errorf("%q: got %q, want %q", out, got, want)
+		}
+	}
+}
+
+func TestTestLogs(t *testing.T) {
+	isTest := func(name string) bool { return name == "a" || name == "b.c" }
+	const status = "NAME: web\nTEST SUITE: a\n\n"
+	for name, test := range map[string]struct {
+		out  string
+		want map[string]map[string]string
+	}{
+		"Helm 3":           {status + "POD LOGS: a\none\ntwo\n\nPOD LOGS: b.c\n\n", map[string]map[string]string{"a": {"": "one\ntwo\n"}, "b.c": {"": ""}}},
+		"Helm 4":           {status + "POD LOGS: a (main)\none\nPOD LOGS: a (side)\n2\n", map[string]map[string]string{"a": {"main": "one", "side": "2"}}},
+		"only the end":     {"POD LOGS: a\n0123456789\n\n", map[string]map[string]string{"a": {"": "23456789\n"}}},
+		"of another":       {"POD LOGS: a\nPOD LOGS: x\n\n", map[string]map[string]string{"a": {"": "S: x\n"}}},
+		"in a line":        {"x POD LOGS: a\ny\n", map[string]map[string]string{}},
+		"none":             {status, map[string]map[string]string{}},
+		"cut in its title": {"POD LOGS: a", map[string]map[string]string{}},
+	} {
+		most := 9
+		if name == "of another" {
+			most = 5
+		}
+		if got := TestLogs([]byte(test.out), isTest, most); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestUnsigned(t *testing.T) {
+	for said, want := range map[string]string{
+		"Pulled: x\nWARNING: Verification not found for oci://h:1/web: no layer\n":                  "no layer",
+		"WARNING: Verification not found for u/web: failed to fetch http://h/web.prov : 404 No\r\n": "failed to fetch http://h/web.prov : 404 No",
+		"Verification not found for u/web: x":                                                       "",
+		"":                                                                                          "",
+	} {
+		if got := Unsigned(said); got != want {
+			t.Errorf("%q: got %q, want %q", said, got, want)
+		}
+	}
+}
+
 func TestPulledDigest(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("0a", 32)
 	for said, want := range map[string]string{
 		"Pulled: h:1/web:1.0.0\nDigest: " + digest + "\n":  digest,
 		"level=WARN msg=x\nDigest: " + digest + "\r\nmore": digest,
-		"Digest: " + digest:                         digest,
-		"Digest: " + digest + "\nDigest: " + digest: "",
-		"Pulled: Digest: " + digest:                 "",
-		"Digest: " + digest + "0":                   "",
-		"Digest: sha256:" + strings.Repeat("z", 64): "",
+		"Digest: " + digest: digest,
+		"Digest: " + digest + "\nPulled: h:1/web:1.0.0\nDigest: " + digest:   digest, // with a provenance
+		"Digest: " + digest + "\nDigest: sha256:" + strings.Repeat("0b", 32): "",
+		"Pulled: Digest: " + digest:                                          "",
+		"Digest: " + digest + "0":                                            "",
+		"Digest: sha256:" + strings.Repeat("z", 64):                          "",
 		"": "",
 	} {
 		if got := PulledDigest(said); got != want {

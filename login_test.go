@@ -1,0 +1,144 @@
+package helmexec
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+const memoryKubeconfig = `apiVersion: v1
+kind: Config
+clusters: [{name: lab, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: me, user: {token: canary-of-the-kubeconfig}}]
+`
+
+// A log-in from memory goes to helms that talk to a cluster, in no argument, and leaves nothing behind.
+func TestLogInFromMemory(t *testing.T) {
+	var log bytes.Buffer
+	h, fake := withFake(t, Config{
+		Namespace: "team", KubeToken: canary, KubeconfigData: []byte(memoryKubeconfig), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	type seen struct {
+		text string
+		mode os.FileMode
+	}
+	files := map[string]seen{}
+	fake.Handle("list", func(c helmtest.Call) helmtest.Reply {
+		info, statErr := os.Stat(c.Flag("--kubeconfig"))
+		text, err := os.ReadFile(c.Flag("--kubeconfig"))
+		if err := errors.Join(statErr, err); err != nil {
+			return helmtest.Reply{Stderr: err.Error(), Exit: 1}
+		}
+		files[c.Flag("--kubeconfig")] = seen{string(text), info.Mode().Perm()}
+		return helmtest.Reply{Stderr: "Error: the token " + canary + " and canary-of-the-kubeconfig\n", Exit: 1}
+	})
+	for range 2 {
+		_, err := h.List(t.Context(), ListOptions{})
+		require.ErrorContains(t, err, "the token ")
+		assert.NotContains(t, err.Error(), "canary")
+	}
+	assert.Len(t, files, 2)
+	for path, file := range files {
+		assert.Equal(t, memoryKubeconfig, file.text)
+		assert.Equal(t, os.FileMode(0o600), file.mode)
+		assert.Equal(t, h.home.Path("tmp"), filepath.Dir(path))
+	}
+	before := len(fake.Calls())
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{})
+	require.NoError(t, err)
+	_, err = h.Template(t.Context(), chartFolder(t, "web", "1.2.3"), TemplateOptions{})
+	require.NoError(t, err)
+	for _, c := range fake.Calls()[before:] {
+		cluster := c.Command() != "template"
+		assert.Equal(t, cluster, c.Env["HELM_KUBETOKEN"] == canary, c.Args)
+		assert.Equal(t, cluster, c.Flag("--kubeconfig") != "", c.Args)
+		assert.NotContains(t, strings.Join(c.Args, " "), "canary")
+	}
+	other := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(other, nil, 0o600))
+	_, err = h.Status(t.Context(), "web", StatusOptions{Kubeconfig: other})
+	require.NoError(t, err)
+	assert.Equal(t, other, fake.Calls()[len(fake.Calls())-1].Flag("--kubeconfig"))
+
+	left, err := os.ReadDir(h.home.Path("tmp"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+	assert.NotContains(t, log.String(), "canary")
+}
+
+// A job is found again by a Helm with the same kubeconfig in memory, and by no other.
+func TestKubeconfigsInMemoryAreToldApart(t *testing.T) {
+	name := func(data string) string {
+		l, err := newLogin(Config{KubeconfigData: []byte(data)})
+		require.NoError(t, err)
+		require.True(t, isInMemory(l.name))
+		return l.name
+	}
+	assert.Equal(t, name(memoryKubeconfig), name(memoryKubeconfig))
+	assert.NotEqual(t, name(memoryKubeconfig), name(memoryKubeconfig+"# another\n"))
+	h, _ := withFake(t, Config{KubeconfigData: []byte(memoryKubeconfig)})
+	at, err := h.target("", "", "")
+	require.NoError(t, err)
+	assert.Equal(t, " of kubeconfig "+name(memoryKubeconfig), at.where())
+	_, err = h.target("", name(memoryKubeconfig+"# another\n"), "")
+	require.ErrorIs(t, err, ErrInvalidArgument)
+}
+
+func TestLogInsThatAreRefused(t *testing.T) {
+	for says, cfg := range map[string]Config{
+		"line break":           {KubeToken: "token\n"},
+		"not the text of a":    {KubeconfigData: []byte("/root/.kube/config")},
+		"kubeconfig with a cl": {KubeconfigData: []byte("users: [{name: me, user: {token: canary}}]")},
+		"is not the text":      {KubeconfigData: []byte("users: canary: {")},
+		"give either":          {KubeconfigData: []byte(memoryKubeconfig), Kubeconfig: "x"},
+		"HELM_DRIVER=memory":   {Env: map[string]string{"HELM_DRIVER": "memory"}},
+		"HELM_DRIVER=sql":      {Env: map[string]string{"HELM_DRIVER": "SQL"}},
+	} {
+		self, err := os.Executable()
+		require.NoError(t, err)
+		if cfg.Kubeconfig != "" {
+			cfg.Kubeconfig = self
+		}
+		cfg.Binary, cfg.Home = self, t.TempDir()
+		_, err = New(cfg)
+		require.ErrorIs(t, err, ErrInvalidArgument, says)
+		assert.ErrorContains(t, err, says)
+		assert.NotContains(t, err.Error(), "canary")
+	}
+	t.Setenv("HELM_DRIVER", "memory")
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, cfg := range []Config{{Home: UserHome}, {Home: t.TempDir(), PassEnv: []string{"HELM_DRIVER"}}} {
+		t.Setenv("XDG_CACHE_HOME", t.TempDir())
+		cfg.Binary = self
+		_, err = New(cfg)
+		require.ErrorIs(t, err, ErrInvalidArgument)
+	}
+}
+
+func TestMaxHistory(t *testing.T) {
+	for most, want := range map[int]string{0: "", 1: "1", 30: "30", -1: "0"} {
+		env := newEnvironments(nil, Config{MaxHistory: most}, t.TempDir())
+		set := slices.ContainsFunc(env.cluster, func(v string) bool { return strings.HasPrefix(v, "HELM_MAX_HISTORY=") })
+		assert.Equal(t, want != "", set)
+		assert.Equal(t, want, env.value("HELM_MAX_HISTORY"))
+	}
+}
+
+// What is left of a record is where the driver puts it.
+func TestRecordsOfTheDriver(t *testing.T) {
+	for driver, want := range map[string]string{"": "Secret", "secret": "Secret", "configmap": "ConfigMap", "configmaps": "ConfigMap"} {
+		h, _ := withFake(t, Config{Env: map[string]string{"HELM_DRIVER": driver}})
+		assert.Equal(t, want, h.recordObject("web", "team", 1, "").Kind, driver)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"os"
 	"slices"
@@ -49,10 +48,11 @@ type invocation struct {
 	stderr *string // set to the end of stderr if helm succeeds
 	starts func()  // called when helm is about to start, after the wait for its turn
 	// subject replaces the first positional in errors, if that is a name that we made up.
-	subject string
-	task    string       // what helm runs for, in words: replaces its command in errors, if that is ours and not the caller's
-	via     *fetch.Relay // between helm and a repository
-	login   fetch.Login  // how the credentials for its source are used
+	subject   string
+	fetchedTo string       // the file or folder in which helm leaves what it fetches
+	task      string       // what helm runs for, in words: replaces its command in errors, if that is ours and not the caller's
+	via       *fetch.Relay // between helm and a repository
+	login     fetch.Login  // how the credentials for its source are used
 
 	// mutates marks a command that changes the cluster. It is not killed for its output: what
 	// exceeds the cap is dropped, and the process goes on.
@@ -76,7 +76,7 @@ func (inv invocation) redactor() func(string) string {
 
 // run runs every helm process and returns its stdout. If the process was started, the error is an
 // *Error.
-func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
+func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
@@ -89,15 +89,6 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if err := h.enforced(ctx, inv.args[0]); err != nil {
 		return nil, err
 	}
-	release, err := h.acquire(ctx, inv.waits)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	if inv.starts != nil {
-		inv.starts()
-	}
-
 	safe := inv.redactor()
 	shown := make([]string, len(inv.args))
 	for i, a := range inv.args {
@@ -105,6 +96,17 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 			a = "--username=***" // it may be a token
 		}
 		shown[i] = redact.Abridged(safe(a))
+	}
+	seen := h.enterProcess(ctx, inv, shown)
+	defer seen.end(&err)
+	release, err := h.acquire(ctx, inv.waits)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	seen.starts()
+	if inv.starts != nil {
+		inv.starts()
 	}
 
 	env := h.env.local
@@ -140,7 +142,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if result.Err != nil {
 		failure = inv.failure(ctx, result, shown, safe)
 	}
-	h.log(ctx, shown, result.Took, result.ExitCode, failure)
+	seen.ran(result)
 	if failure != nil {
 		return result.Stdout, failure
 	}
@@ -206,19 +208,6 @@ func (h *Helm) inputFile(content []byte) (f *os.File, done func(), err error) {
 	return f, done, err
 }
 
-// log writes the log line of a helm process.
-func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code int, failure *Error) {
-	attrs := []slog.Attr{
-		slog.Any("args", shown), slog.Duration("duration", took.Round(time.Microsecond)), slog.Int("exit", code),
-	}
-	level := slog.LevelInfo
-	if failure != nil {
-		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("error", failure.why()))
-	}
-	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
-}
-
 // contextError is the end of ctx as an error; it says that the caller's context has ended unless we ended this one.
 func contextError(ctx context.Context) error {
 	if cause := context.Cause(ctx); isHopeless(cause) {
@@ -268,10 +257,7 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 	h := s.h
 	inv := invocation{
 		args: call.Args, env: call.Env, stdin: call.Stdin, secrets: call.Secrets, subject: call.Subject,
-		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr,
-	}
-	if call.Args[0] == "repo" && call.Subject != "" {
-		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"
+		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr, fetchedTo: call.FetchedTo,
 	}
 	if call.Args[0] == "repo" && call.Subject != "" {
 		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"
@@ -279,9 +265,12 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 	if call.Dir == "" {
 		return h.run(ctx, inv)
 	}
+	if call.Args[0] == "pull" {
+		note(ctx, func(s *Span) { s.Cache = CacheMiss })
+	}
 	inv.limits = h.fetchingInto(call.Dir, call.MaxBytes)
 	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
-	err = h.retry(ctx, func() error {
+	err = h.retry(ctx, func(ctx context.Context) error {
 		out, err = h.run(ctx, inv)
 		return err
 	})
@@ -339,12 +328,14 @@ func (h *Helm) retryable(err error) bool {
 }
 
 // retry calls op until it succeeds, fails for good, the tries are used up or ctx ends. If the
-// context ends between two tries, its error is joined with the last real error.
-func (h *Helm) retry(ctx context.Context, op func() error) error {
+// context ends between two tries, its error is joined with the last real error. The context of op says which try it is.
+func (h *Helm) retry(ctx context.Context, op func(context.Context) error) error {
 	var last error
+	try := 0
 	pauses := backoff.WithContext(backoff.WithMaxRetries(h.cfg.Retry.BackOff(), uint64(h.cfg.Retry.Tries-1)), ctx)
 	err := backoff.Retry(func() error {
-		last = op()
+		try++
+		last = op(withTry(ctx, try))
 		if last != nil && !h.retryable(last) {
 			return backoff.Permanent(last)
 		}
@@ -366,17 +357,18 @@ func lastError(ctx context.Context, last error) error {
 
 // tries counts the tries of one call.
 type tries struct {
+	nth   int // of the one under way, from 1
 	left  int
 	pause backoff.BackOff
 }
 
 func (h *Helm) tries() *tries {
-	return &tries{left: h.cfg.Retry.Tries, pause: h.cfg.Retry.BackOff()}
+	return &tries{nth: 1, left: h.cfg.Retry.Tries, pause: h.cfg.Retry.BackOff()}
 }
 
 // another pauses and reports whether there is another try.
 func (t *tries) another(ctx context.Context) bool {
-	t.left--
+	t.nth, t.left = t.nth+1, t.left-1
 	d := t.pause.NextBackOff()
 	return t.left > 0 && d != backoff.Stop && sleep(ctx, d)
 }

@@ -77,9 +77,11 @@ type Config struct {
 	// makes up. The files have mode 0600 and stay until more recently used ones need the room, or until somebody
 	// removes the folder, which is safe at any time.
 	KeepRenders int64
-	// Logger gets one line for each helm process: arguments without secrets, duration, exit code.
-	// Nil logs nothing.
+	// Logger gets one line for each helm process: arguments without secrets, duration, exit code. One that failed is a
+	// warning unless that was expected (Process.Expected). The context has the values that Observer gave it. Nil logs nothing.
 	Logger *slog.Logger
+	// Observer sees every operation and every helm process begin and end, for traces and metrics. Nil costs nothing.
+	Observer Observer
 }
 
 // Helm drives one helm binary. New makes it; it does not change afterwards, and any number of
@@ -94,6 +96,7 @@ type Helm struct {
 
 	maxStdout int // bytes kept of what one process prints
 	host      host
+	observer  Observer // nil for none
 
 	store *fetch.Store // repositories and archives, in the home
 
@@ -131,9 +134,6 @@ func New(cfg Config) (*Helm, error) {
 	if cfg.MaxProcesses == 0 {
 		cfg.MaxProcesses = processesThatFit()
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
 	cfg.Retry, cfg.Limits = cfg.Retry.withDefaults(), cfg.Limits.withDefaults()
 
 	binary, err := lookBinary(cfg.Binary)
@@ -150,6 +150,7 @@ func New(cfg Config) (*Helm, error) {
 
 		maxStdout: maxStdout,
 		host:      thisHost(),
+		observer:  observersOf(cfg),
 	}
 	h.renders.limit = cmp.Or(cfg.RememberRenders, 64<<20)
 	dir := cfg.Home

@@ -134,7 +134,7 @@ func (h *Helm) ask(ctx context.Context, t target, about Values) (map[string]stri
 	}
 	a := templateArgs(d, t, TemplateOptions{FromCluster: true}, true)
 	var out []byte
-	err = h.retry(ctx, func() (err error) {
+	err = h.retry(ctx, func(ctx context.Context) (err error) {
 		out, err = h.run(ctx, invocation{args: append(a, "--", "look", chart), cluster: true, stdin: values, task: "look into the cluster" + t.where()})
 		return err
 	})

@@ -46,6 +46,7 @@ type operation struct {
 func (h *Helm) begin(ctx context.Context, release string, t target, label, id, job string) (*operation, error) {
 	if id == "" {
 		id = h.host.newID()
+		note(ctx, func(s *Span) { s.OperationID = cmp.Or(s.OperationID, id) })
 	}
 	op := &operation{host: h.host, release: release, target: t, label: label, id: labelValueOf(id), locks: h.locks()}
 	var err error

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,8 +80,9 @@ const (
 
 // Process is what only the Span of a helm process has.
 type Process struct {
-	Path string   // of the binary
-	Args []string // as in Error.Args; not to be changed
+	Path    string   // of the binary
+	Args    []string // as in Error.Args; not to be changed
+	Command string   // their first words, as "registry login"
 	// Try counts from 1. A try above 1 follows one that failed, of this command or of the step of its operation.
 	Try int
 	// Poll marks a look at a release while another helm changes it. The next look follows whatever it says.
@@ -331,7 +333,7 @@ func (h *Helm) enterProcess(ctx context.Context, inv invocation, shown []string)
 	p.span = p.scope.in.now()
 	p.span.Cache, p.span.FetchedBytes, p.span.Recovered = "", 0, false // of the operation alone
 	p.span.Begun = h.host.now()
-	p.span.Process = &Process{Path: h.binary, Args: shown, Try: max(p.scope.try, 1), Poll: p.scope.poll}
+	p.span.Process = &Process{Path: h.binary, Args: shown, Command: strings.Join(commandOf(shown), " "), Try: max(p.scope.try, 1), Poll: p.scope.poll}
 	p.own = h.observer.Begin(ctx, p.span)
 	ended := *p.span.Process // the observer may keep the one that it got
 	ended.ExitCode = -1

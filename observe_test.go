@@ -73,7 +73,7 @@ func (o *spans) tree(t *testing.T) string {
 		}
 		name := s.Operation
 		if p := s.Process; p != nil {
-			name = fmt.Sprintf("helm %s, try %d", p.Args[0], p.Try)
+			name = fmt.Sprintf("helm %s, try %d", p.Command, p.Try)
 		}
 		text.WriteString(name)
 		if s.Err != nil {
@@ -89,7 +89,7 @@ func (o *spans) one(t *testing.T, name string) *seenSpan {
 	t.Helper()
 	var found *seenSpan
 	for _, s := range o.all(t) {
-		if s.Process == nil && s.Operation == name || s.Process != nil && s.Process.Args[0] == name {
+		if s.Process == nil && s.Operation == name || s.Process != nil && s.Process.Command == name {
 			require.Nil(t, found, "one %s", name)
 			found = s
 		}
@@ -118,11 +118,11 @@ func TestSpansOfAnInstall(t *testing.T) {
 	assert.False(t, release.Recovered)
 	assert.Equal(t, `Install
   Fetch
-    helm repo, try 1
+    helm repo add, try 1
     helm pull, try 1
   helm install, try 1: ClusterUnreachable
   helm install, try 2
-  helm get, try 1
+  helm get all, try 1
 `, seen.tree(t))
 
 	install := seen.one(t, "Install")
@@ -204,16 +204,16 @@ func TestSpansOfOtherOperations(t *testing.T) {
   helm install, try 1
 Apply
   helm install, try 1
-  helm get, try 1
+  helm get all, try 1
 `},
 		{"an upgrade", func() error {
 			_, err := h.Upgrade(t.Context(), "job-42-sut-a", folder, UpgradeOptions{JobID: "42"})
 			return err
 		}, `Upgrade
   Fetch
-  helm get, try 1
+  helm get all, try 1
   helm upgrade, try 1
-  helm get, try 1
+  helm get all, try 1
 `},
 		{"a rollback", func() error {
 			_, err := h.Rollback(t.Context(), "job-42-sut-a", RollbackOptions{})
@@ -232,14 +232,14 @@ Apply
   List
     helm list, try 1
   Uninstall
-    helm get, try 1
+    helm get all, try 1
     helm uninstall, try 1
 `},
 		{"an uninstall of nothing", func() error {
 			_, err := h.Uninstall(t.Context(), "web", UninstallOptions{IgnoreNotFound: true})
 			return err
 		}, `Uninstall
-  helm get, try 1: ReleaseNotFound
+  helm get all, try 1: ReleaseNotFound
 `},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -264,7 +264,7 @@ Apply
 			}
 		})
 	}
-	assert.True(t, seen.one(t, "get").Process.Expected, "the answer that there is no such release")
+	assert.True(t, seen.one(t, "get all").Process.Expected, "the answer that there is no such release")
 }
 
 func TestSpansOfARememberedRender(t *testing.T) {
@@ -300,7 +300,7 @@ func TestSpansOfPolls(t *testing.T) {
 		if s.Process == nil {
 			continue
 		}
-		assert.Equal(t, s.Process.Args[0] == "status", s.Process.Poll)
+		assert.Equal(t, s.Process.Command == "status", s.Process.Poll)
 		if s.Process.Poll {
 			polls++
 			assert.Error(t, s.Err)

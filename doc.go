@@ -47,6 +47,12 @@
 // charts of another. A home that other users of the host can change is refused. At most
 // [Config].MaxProcesses helms run at once; a waiting caller gives up when its context ends.
 //
+// # Observing
+//
+// [Config].Observer sees every operation and every helm process begin and end, for traces and metrics; [Config].Logger
+// gets a line for each process. The module otelhelm gives them to OpenTelemetry. The file docs/observability.md of the
+// source has the details.
+//
 // # Plans
 //
 // What a chart renders to can be another thing at each render, and another thing to each reader.

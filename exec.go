@@ -48,11 +48,10 @@ type invocation struct {
 	stderr *string // set to the end of stderr if helm succeeds
 	starts func()  // called when helm is about to start, after the wait for its turn
 	// subject replaces the first positional in errors, if that is a name that we made up.
-	subject   string
-	fetchedTo string       // the file or folder in which helm leaves what it fetches
-	task      string       // what helm runs for, in words: replaces its command in errors, if that is ours and not the caller's
-	via       *fetch.Relay // between helm and a repository
-	login     fetch.Login  // how the credentials for its source are used
+	subject string
+	task    string       // what helm runs for, in words: replaces its command in errors, if that is ours and not the caller's
+	via     *fetch.Relay // between helm and a repository
+	login   fetch.Login  // how the credentials for its source are used
 
 	// mutates marks a command that changes the cluster. It is not killed for its output: what
 	// exceeds the cap is dropped, and the process goes on.
@@ -61,6 +60,8 @@ type invocation struct {
 	waits bool
 	// reports marks a command that prints its failure on stdout.
 	reports bool
+	// fetchedTo is the file or folder in which helm leaves what it fetches.
+	fetchedTo string
 }
 
 // source reports whether helm contacts a source of charts and renders no chart.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -238,6 +239,19 @@ func packed(t *testing.T, folder string) []byte {
 	made, err := chartrepo.PackageDir(folder, "")
 	require.NoError(t, err)
 	return made.Data
+}
+
+// The page lists every attribute and every metric.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/observability.md")
+	require.NoError(t, err)
+	code, err := os.ReadFile("otelhelm.go")
+	require.NoError(t, err)
+	names := regexp.MustCompile(`"(helmexec\.[a-z_.]+)"`).FindAllStringSubmatch(string(code), -1)
+	assert.Len(t, names, 24)
+	for _, name := range names {
+		assert.Contains(t, string(page), "`"+name[1]+"`")
+	}
 }
 
 // Without providers the global ones count, which do nothing at first.

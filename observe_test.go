@@ -276,6 +276,9 @@ func TestSpansOfARememberedRender(t *testing.T) {
 		_, err := h.Chart2Images(t.Context(), path, TemplateOptions{}, ImageOptions{})
 		require.NoError(t, err)
 		assert.Equal(t, want, seen.one(t, "Chart2Images").Cache)
+		if want == CacheMiss {
+			assert.Equal(t, "web", seen.one(t, "template").first.ChartName)
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ func (c *change) carryOut(ctx context.Context) (*Release, error) {
 		// on the record is that of one try: before it, waiting for a helm elsewhere may take as long.
 		longest := c.longest()
 		limited, free := context.WithTimeoutCause(ctx, longest, fmt.Errorf("%w: over %v", errOverlong, longest))
-		err := c.try(limited)
+		err := c.try(withTry(limited, c.tries.nth))
 		c.ended = limited.Err() != nil
 		free()
 		// The grace period begins here: a helm that had to be killed has used up its own.
@@ -159,6 +159,7 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 	case nextDone:
 		rel := o.rec.release()
 		rel.Recovered = o.err != nil
+		note(ctx, func(s *Span) { s.Recovered = rel.Recovered })
 		return rel, false, nil
 	case nextWait:
 		why := o.lookErr
@@ -258,6 +259,7 @@ func (c *change) try(ctx context.Context) error {
 // recorded reports whether the running try has recorded the release; also true if that cannot be
 // found out now.
 func (c *change) recorded(ctx context.Context) bool {
+	ctx = polling(ctx)
 	rec, err := c.h.record(ctx, c.op.target, c.op.release, 0)
 	if err == nil {
 		rec, err = c.ours(ctx, rec)
@@ -271,7 +273,7 @@ func (c *change) recorded(ctx context.Context) bool {
 // lookUp finds what is recorded under the name, and who made it.
 func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 	var rec *record
-	err := c.h.retry(ctx, func() (err error) {
+	err := c.h.retry(ctx, func(ctx context.Context) (err error) {
 		rec, err = c.h.record(ctx, c.op.target, c.op.release, 0)
 		return err
 	})
@@ -316,7 +318,7 @@ func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
 			return nil, nil
 		}
 		var before *record
-		err := c.h.retry(ctx, func() (err error) {
+		err := c.h.retry(ctx, func(ctx context.Context) (err error) {
 			before, err = c.h.record(ctx, c.op.target, c.op.release, rec.Revision-1)
 			return err
 		})

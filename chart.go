@@ -116,7 +116,21 @@ func (h *Helm) Fetch(ctx context.Context, address string, opts ChartOptions) (*C
 	return h.fetch(ctx, address, fetch.Options{Version: opts.Version, Refresh: opts.Refresh, Source: fetch.Source(opts.Source)})
 }
 
-func (h *Helm) fetch(ctx context.Context, address string, opts fetch.Options) (*Chart, error) {
+func (h *Helm) fetch(ctx context.Context, address string, opts fetch.Options) (ch *Chart, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Fetch", Address: address})
+	defer end(&err)
+	if ch, err = h.open(ctx, address, opts); err != nil {
+		return nil, err
+	}
+	noteChart(ctx, ch)
+	if h.store.Owns(ch.Path, ch.Digest) {
+		note(ctx, func(s *Span) { s.Cache = cmp.Or(s.Cache, CacheHit) })
+	}
+	return ch, nil
+}
+
+// open is fetch without an operation that an Observer sees.
+func (h *Helm) open(ctx context.Context, address string, opts fetch.Options) (*Chart, error) {
 	ch, err := h.store.Fetch(ctx, address, opts)
 	if err != nil {
 		return nil, err
@@ -134,6 +148,8 @@ func (h *Helm) fetch(ctx context.Context, address string, opts fetch.Options) (*
 //
 // Errors: as Fetch.
 func (h *Helm) Pull(ctx context.Context, chart, dir string, opts ChartOptions) (path string, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Pull", Address: chart})
+	defer end(&err)
 	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
 		return "", errdef.Invalidf("pull: %q is not a folder", dir)
 	}
@@ -151,7 +167,9 @@ func (h *Helm) Pull(ctx context.Context, chart, dir string, opts ChartOptions) (
 // ShowChart returns a chart's metadata, its Chart.yaml. Starts only the processes of Fetch.
 //
 // Errors: as Fetch.
-func (h *Helm) ShowChart(ctx context.Context, chart string, opts ChartOptions) (*Metadata, error) {
+func (h *Helm) ShowChart(ctx context.Context, chart string, opts ChartOptions) (_ *Metadata, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "ShowChart", Address: chart})
+	defer end(&err)
 	ch, err := h.Fetch(ctx, chart, opts)
 	if err != nil {
 		return nil, err
@@ -163,7 +181,9 @@ func (h *Helm) ShowChart(ctx context.Context, chart string, opts ChartOptions) (
 // its dependencies. Starts only the processes of Fetch.
 //
 // Errors: as Fetch.
-func (h *Helm) ShowValues(ctx context.Context, chart string, opts ChartOptions) (Values, error) {
+func (h *Helm) ShowValues(ctx context.Context, chart string, opts ChartOptions) (_ Values, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "ShowValues", Address: chart})
+	defer end(&err)
 	ch, err := h.Fetch(ctx, chart, opts)
 	if err != nil {
 		return nil, err
@@ -182,6 +202,8 @@ type PackageOptions struct {
 //
 // Errors: ErrInvalidArgument, ErrChartNotFound, or helm's own.
 func (h *Helm) Package(ctx context.Context, chart, dir string, opts PackageOptions) (path string, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Package", Address: chart})
+	defer end(&err)
 	if err := argument.Version("Version", opts.Version); err != nil {
 		return "", err
 	}
@@ -233,7 +255,9 @@ type LintMessage struct {
 // not render, which Template shows. Starts one helm process.
 //
 // Errors: ErrLintFailed, with the messages; ErrBadChart; ErrRenderTooLarge, ErrRenderTimeout.
-func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) ([]LintMessage, error) {
+func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) (_ []LintMessage, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Lint", Address: path})
+	defer end(&err)
 	if err := cmp.Or(argument.KubeVersion(opts.KubeVersion), argument.Extra(opts.ExtraArgs)); err != nil {
 		return nil, err
 	}
@@ -280,12 +304,13 @@ func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) ([]LintM
 //
 // Errors: ErrInvalidArgument for a repository with a token, ErrChartNotFound, ErrBadChart,
 // ErrRepoNotFound, ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
-func (h *Helm) DependencyBuild(ctx context.Context, folder string) error {
+func (h *Helm) DependencyBuild(ctx context.Context, folder string) (err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "DependencyBuild", Address: folder})
+	defer end(&err)
 	if fi, err := os.Stat(folder); err != nil || !fi.IsDir() {
 		return fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, folder)
 	}
-	folder, err := filepath.Abs(folder)
-	if err != nil {
+	if folder, err = filepath.Abs(folder); err != nil {
 		return err
 	}
 	var named []string

@@ -110,19 +110,21 @@ func (e *Error) Error() string {
 
 // command is the command of the process, and what it was about.
 func (e *Error) command() string {
-	words := []string{"helm"}
-	for _, word := range e.Args {
-		if strings.HasPrefix(word, "-") {
-			break
-		}
-		words = append(words, word)
-	}
+	words := append([]string{"helm"}, commandOf(e.Args)...)
 	if at := slices.Index(e.Args, "--"); e.subject != "" {
 		words = append(words, e.subject)
 	} else if at > 0 && at+1 < len(e.Args) {
 		words = append(words, e.Args[at+1])
 	}
 	return strings.Join(words, " ")
+}
+
+// commandOf are the words of a command line before its first flag.
+func commandOf(args []string) []string {
+	if at := slices.IndexFunc(args, func(word string) bool { return strings.HasPrefix(word, "-") }); at >= 0 {
+		return args[:at]
+	}
+	return args
 }
 
 // why is what ended the process, and what helm said about it.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"os"
 	"slices"
@@ -68,6 +67,8 @@ type invocation struct {
 	waits bool
 	// reports marks a command that prints its failure on stdout.
 	reports bool
+	// fetchedTo is the file or folder in which helm leaves what it fetches.
+	fetchedTo string
 }
 
 // source reports whether helm contacts a source of charts and renders no chart.
@@ -83,7 +84,7 @@ func (inv invocation) redactor() func(string) string {
 
 // run runs every helm process and returns its stdout. If the process was started, the error is an
 // *Error.
-func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
+func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
@@ -96,15 +97,6 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if err := h.enforced(ctx, inv.args[0]); err != nil {
 		return nil, err
 	}
-	release, err := h.acquire(ctx, inv.waits, inv.patience)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	if inv.starts != nil {
-		inv.starts()
-	}
-
 	if inv.cluster {
 		inv.secrets = slices.Concat(inv.secrets, h.login.secrets)
 	}
@@ -115,6 +107,17 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 			a = "--username=***" // it may be a token
 		}
 		shown[i] = redact.Abridged(safe(a))
+	}
+	seen := h.enterProcess(ctx, inv, shown)
+	defer seen.end(&err)
+	release, err := h.acquire(ctx, inv.waits, inv.patience)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	seen.starts()
+	if inv.starts != nil {
+		inv.starts()
 	}
 
 	env, arguments := h.env.local, inv.args
@@ -159,7 +162,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) ([]byte, error) {
 	if result.Err != nil {
 		failure = inv.failure(ctx, result, shown, safe)
 	}
-	h.log(ctx, shown, result.Took, result.ExitCode, failure)
+	seen.ran(result)
 	if failure != nil {
 		return result.Stdout, failure
 	}
@@ -228,23 +231,6 @@ func (h *Helm) inputFile(content []byte) (f *os.File, done func(), err error) {
 	return f, done, err
 }
 
-// log writes the log line of a helm process.
-func (h *Helm) log(ctx context.Context, shown []string, took time.Duration, code int, failure *Error) {
-	attrs := []slog.Attr{
-		slog.Any("args", shown), slog.Duration("duration", took.Round(time.Microsecond)), slog.Int("exit", code),
-	}
-	level := slog.LevelInfo
-	switch {
-	case failure == nil:
-	case errors.Is(failure, errEnough):
-		attrs = append(attrs, slog.String("ended", failure.why()))
-	default:
-		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("error", failure.why()))
-	}
-	h.cfg.Logger.LogAttrs(ctx, level, "helm", attrs...)
-}
-
 // contextError is the end of ctx as an error; it says that the caller's context has ended unless we ended this one.
 func contextError(ctx context.Context) error {
 	if cause := context.Cause(ctx); isHopeless(cause) {
@@ -294,17 +280,17 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 	h := s.h
 	inv := invocation{
 		args: call.Args, env: call.Env, stdin: call.Stdin, secrets: call.Secrets, subject: call.Subject,
-		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr,
-	}
-	if call.Args[0] == "repo" && call.Subject != "" {
-		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"
+		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr, fetchedTo: call.FetchedTo,
 	}
 	if call.Dir == "" {
 		return h.run(ctx, inv)
 	}
+	if call.Args[0] == "pull" {
+		note(ctx, func(s *Span) { s.Cache = CacheMiss })
+	}
 	inv.limits = h.fetchingInto(call.Dir, call.MaxBytes)
 	inv.atMost, inv.late = h.cfg.Limits.Time, fmt.Errorf("%w: over %v", ErrFetchTimeout, h.cfg.Limits.Time)
-	err = h.retry(ctx, func() error {
+	err = h.retry(ctx, func(ctx context.Context) error {
 		out, err = h.run(ctx, inv)
 		return err
 	})
@@ -362,12 +348,14 @@ func (h *Helm) retryable(err error) bool {
 }
 
 // retry calls op until it succeeds, fails for good, the tries are used up or ctx ends. If the
-// context ends between two tries, its error is joined with the last real error.
-func (h *Helm) retry(ctx context.Context, op func() error) error {
+// context ends between two tries, its error is joined with the last real error. The context of op says which try it is.
+func (h *Helm) retry(ctx context.Context, op func(context.Context) error) error {
 	var last error
+	try := 0
 	pauses := backoff.WithContext(backoff.WithMaxRetries(h.cfg.Retry.BackOff(), uint64(h.cfg.Retry.Tries-1)), ctx)
 	err := backoff.Retry(func() error {
-		last = op()
+		try++
+		last = op(withTry(ctx, try))
 		if last != nil && !h.retryable(last) {
 			return backoff.Permanent(last)
 		}
@@ -389,17 +377,18 @@ func lastError(ctx context.Context, last error) error {
 
 // tries counts the tries of one call.
 type tries struct {
+	nth   int // of the one under way, from 1
 	left  int
 	pause backoff.BackOff
 }
 
 func (h *Helm) tries() *tries {
-	return &tries{left: h.cfg.Retry.Tries, pause: h.cfg.Retry.BackOff()}
+	return &tries{nth: 1, left: h.cfg.Retry.Tries, pause: h.cfg.Retry.BackOff()}
 }
 
 // another pauses and reports whether there is another try.
 func (t *tries) another(ctx context.Context) bool {
-	t.left--
+	t.nth, t.left = t.nth+1, t.left-1
 	d := t.pause.NextBackOff()
 	return t.left > 0 && d != backoff.Stop && sleep(ctx, d)
 }

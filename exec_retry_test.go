@@ -96,7 +96,10 @@ func TestRetryEndsWithTheContext(t *testing.T) {
 					}
 				})}})
 				tries := 0
-				err := h.retry(ctx, func() error { tries++; return transientError("connection refused, the last real error") })
+				err := h.retry(ctx, func(ctx context.Context) error {
+					tries++
+					return transientError("connection refused, the last real error")
+				})
 				require.ErrorIs(t, err, is)
 				var e *Error
 				require.ErrorAs(t, err, &e, "the last real error stays reachable")

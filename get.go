@@ -49,7 +49,9 @@ type ValuesOptions struct {
 // empty values, not nil. Starts one helm process.
 //
 // Errors: ErrReleaseNotFound.
-func (h *Helm) GetValues(ctx context.Context, release string, opts ValuesOptions) (Values, error) {
+func (h *Helm) GetValues(ctx context.Context, release string, opts ValuesOptions) (_ Values, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "GetValues", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err
@@ -87,7 +89,9 @@ func parseGetValues(out []byte) (Values, error) {
 // process.
 //
 // Errors: ErrReleaseNotFound.
-func (h *Helm) GetManifest(ctx context.Context, release string, opts GetOptions) (Manifest, error) {
+func (h *Helm) GetManifest(ctx context.Context, release string, opts GetOptions) (_ Manifest, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "GetManifest", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
 	rec, err := h.get(ctx, release, opts)
 	if err != nil {
 		return nil, err
@@ -99,7 +103,9 @@ func (h *Helm) GetManifest(ctx context.Context, release string, opts GetOptions)
 // process.
 //
 // Errors: ErrReleaseNotFound.
-func (h *Helm) GetNotes(ctx context.Context, release string, opts GetOptions) (string, error) {
+func (h *Helm) GetNotes(ctx context.Context, release string, opts GetOptions) (_ string, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "GetNotes", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
 	rec, err := h.get(ctx, release, opts)
 	if err != nil {
 		return "", err
@@ -110,7 +116,9 @@ func (h *Helm) GetNotes(ctx context.Context, release string, opts GetOptions) (s
 // GetHooks returns the hooks of a release, including tests. Starts one helm process.
 //
 // Errors: ErrReleaseNotFound.
-func (h *Helm) GetHooks(ctx context.Context, release string, opts GetOptions) ([]Hook, error) {
+func (h *Helm) GetHooks(ctx context.Context, release string, opts GetOptions) (_ []Hook, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "GetHooks", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
 	rec, err := h.get(ctx, release, opts)
 	if err != nil {
 		return nil, err
@@ -161,7 +169,9 @@ type TestOptions struct {
 //
 // Errors: ErrTestFailed with the hooks, if a test failed or did not end in time;
 // ErrReleaseNotFound. That logs cannot be fetched is none.
-func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) ([]Hook, error) {
+func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) (_ []Hook, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Test", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err

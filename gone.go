@@ -46,7 +46,7 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 	}
 	first, endFirst := context.WithCancelCause(ctx)
 	defer endFirst(nil)
-	looks, endLooks := context.WithCancelCause(first)
+	looks, endLooks := context.WithCancelCause(polling(first))
 	w := &vigil{removal: r, dialect: d, first: first, looks: looks}
 	var looking sync.WaitGroup
 	var overdue *time.Timer

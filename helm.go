@@ -47,6 +47,12 @@
 // charts of another. A home that other users of the host can change is refused. At most
 // [Config].MaxProcesses helms run at once; a waiting caller gives up when its context ends.
 //
+// # Observing
+//
+// [Config].Observer sees every operation and every helm process begin and end, for traces and metrics; [Config].Logger
+// gets a line for each process. The module otelhelm gives them to OpenTelemetry. The file docs/observability.md of the
+// source has the details.
+//
 // # Plans
 //
 // What a chart renders to can be another thing at each render, and another thing to each reader.
@@ -61,8 +67,7 @@
 // render. They read the rendered manifest as YAML, including Argo workflows and other custom
 // resources that make pods. [Manifest.ImageReport] gives the place of each image, and
 // [Manifest.Retag] rewrites images in place. [GPUReport.Fits] says whether given nodes can hold the
-// pods, and [Helm.Nodes] what the nodes of a cluster have free. All that reads manifests is in package
-// manifest, which needs no helm; its names are repeated here.
+// pods. All of this is in package manifest, which needs no helm; its names are repeated here.
 //
 // # Errors
 //
@@ -163,9 +168,11 @@ type Config struct {
 	// makes up. The files have mode 0600 and stay until more recently used ones need the room, or until somebody
 	// removes the folder, which is safe at any time.
 	KeepRenders int64
-	// Logger gets one line for each helm process: arguments without secrets, duration, exit code.
-	// Nil logs nothing.
+	// Logger gets one line for each helm process: arguments without secrets, duration, exit code. One that failed is a
+	// warning unless that was expected (Process.Expected). The context has the values that Observer gave it. Nil logs nothing.
 	Logger *slog.Logger
+	// Observer sees every operation and every helm process begin and end, for traces and metrics. Nil costs nothing.
+	Observer Observer
 }
 
 // Helm drives one helm binary. New makes it; it does not change afterwards, and any number of
@@ -181,6 +188,7 @@ type Helm struct {
 
 	maxStdout int // bytes kept of what one process prints
 	host      host
+	observer  Observer // nil for none
 
 	store *fetch.Store // repositories and archives, in the home
 
@@ -222,9 +230,6 @@ func New(cfg Config) (*Helm, error) {
 	if cfg.MaxProcesses == 0 {
 		cfg.MaxProcesses = processesThatFit()
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
 	cfg.Retry, cfg.Limits = cfg.Retry.withDefaults(), cfg.Limits.withDefaults()
 
 	binary, err := lookBinary(cfg.Binary)
@@ -242,6 +247,7 @@ func New(cfg Config) (*Helm, error) {
 
 		maxStdout: maxStdout,
 		host:      thisHost(),
+		observer:  observersOf(cfg),
 	}
 	h.renders.limit = cmp.Or(cfg.RememberRenders, 64<<20)
 	dir := cfg.Home

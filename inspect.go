@@ -41,7 +41,9 @@ type Inspection struct {
 //
 // Errors: as Template; if a document of the manifest is bad, the result of the others and one error
 // for the document; the context's, also if it ends while the manifest is read.
-func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (*Inspection, error) {
+func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (_ *Inspection, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Inspect", Address: chart})
+	defer end(&err)
 	ch, m, err := h.rendered(ctx, chart, opts.Render, false)
 	if err != nil {
 		return nil, err
@@ -128,7 +130,9 @@ func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions,
 		return nil, nil, err
 	}
 	key, shared := h.renderKey(helm, ch, inv, opts), h.isShared(helm, ch, opts)
+	found := func(result CacheResult) { note(ctx, func(s *Span) { s.Cache = result }) }
 	if m, ok := h.remembered(key, shared); ok {
+		found(CacheHit)
 		return ch, m, nil
 	}
 	leave, err := h.renderTurn(ctx, key, shared)
@@ -137,8 +141,10 @@ func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions,
 	}
 	defer leave()
 	if m, ok := h.remembered(key, shared); ok {
+		found(CacheHit)
 		return ch, m, nil // somebody rendered it while we waited
 	}
+	found(CacheMiss)
 	m, err := render()
 	if err == nil && h.renderKey(helm, ch, inv, opts) == key { // the same chart still
 		h.renders.put(key, m)

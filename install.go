@@ -94,7 +94,9 @@ type InstallOptions struct {
 // ErrNamespaceNotFound; ErrNotRecorded; ErrReleaseBusy; ErrClusterUnreachable; the error of ctx; or only
 // helm's own *Error if it failed for good. Before the install is started, and not as a *ReleaseError:
 // ErrInvalidArgument, ErrBadChart also for its schema, the errors of Fetch, and with Transform those of Plan.
-func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (*Release, error) {
+func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (_ *Release, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Install", Release: release, Namespace: opts.Namespace, JobID: opts.JobID, OperationID: opts.OperationID, Address: chart})
+	defer end(&err)
 	if _, _, err := h.installInput(release, &opts); err != nil {
 		return nil, err
 	}

@@ -39,7 +39,9 @@ type JobOptions struct {
 // The error joins a *ReleaseError, as of Uninstall, for each release that could not be removed; or
 // it is the error of List, and nothing was removed. An empty id is no job (ErrInvalidArgument), although Install accepts
 // an empty JobID and SUTHelmName makes a name for it.
-func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) ([]*UninstallResult, error) {
+func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) (_ []*UninstallResult, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "UninstallJob", JobID: jobID, Namespace: opts.Namespace})
+	defer end(&err)
 	if jobID == "" {
 		return nil, errdef.Invalidf("uninstall job: the job id is empty")
 	}
@@ -74,7 +76,9 @@ func jobQueries(jobID string) (named, labelled ListOptions) {
 // Overdue lists the releases whose InstallOptions.Deadline has passed. Starts one helm process.
 //
 // Errors: as List.
-func (h *Helm) Overdue(ctx context.Context, opts JobOptions) ([]Release, error) {
+func (h *Helm) Overdue(ctx context.Context, opts JobOptions) (_ []Release, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Overdue", Namespace: opts.Namespace})
+	defer end(&err)
 	return h.list(ctx, opts, ListOptions{Selector: labelDeadline + "<" + unixLabel(h.host.now())})
 }
 
@@ -82,7 +86,7 @@ func (h *Helm) Overdue(ctx context.Context, opts JobOptions) ([]Release, error) 
 func (h *Helm) list(ctx context.Context, opts JobOptions, which ListOptions) (releases []Release, err error) {
 	which.Namespace, which.AllNamespaces = opts.Namespace, opts.AllNamespaces
 	which.Kubeconfig, which.KubeContext = opts.Kubeconfig, opts.KubeContext
-	err = h.retry(ctx, func() (err error) {
+	err = h.retry(ctx, func(ctx context.Context) (err error) {
 		releases, err = h.List(ctx, which)
 		return err
 	})
@@ -92,7 +96,9 @@ func (h *Helm) list(ctx context.Context, opts JobOptions, which ListOptions) (re
 // UninstallOverdue removes the releases that Overdue lists, as UninstallJob does.
 //
 // Errors: as UninstallJob.
-func (h *Helm) UninstallOverdue(ctx context.Context, opts JobOptions) ([]*UninstallResult, error) {
+func (h *Helm) UninstallOverdue(ctx context.Context, opts JobOptions) (_ []*UninstallResult, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "UninstallOverdue", Namespace: opts.Namespace})
+	defer end(&err)
 	releases, err := h.Overdue(ctx, opts)
 	if err != nil {
 		return nil, err

@@ -240,7 +240,7 @@ func (h *Helm) answers(ctx context.Context, t target, name string, files map[str
 	inv.args = slices.Concat(templateArgs(d, t, TemplateOptions{FromCluster: true}, inv.stdin != nil), inv.args, args{"--", name, chart})
 	inv.cluster = true
 	var out []byte
-	err = h.retry(ctx, func() (err error) {
+	err = h.retry(ctx, func(ctx context.Context) (err error) {
 		out, err = h.run(ctx, inv)
 		return err
 	})

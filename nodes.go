@@ -64,7 +64,9 @@ data:
 // Errors: ErrForbidden, which names the right, if the user may not list nodes, or pods in all namespaces;
 // ErrOutputTooLarge for a cluster with more pods than fit into Limits.RenderMemory (1 GiB), RenderTime or RenderOutput;
 // ErrClusterUnreachable.
-func (h *Helm) Nodes(ctx context.Context, opts ClusterOptions) ([]map[string]int64, error) {
+func (h *Helm) Nodes(ctx context.Context, opts ClusterOptions) (_ []map[string]int64, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Nodes"})
+	defer end(&err)
 	t, err := h.target("", opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err

@@ -64,7 +64,9 @@ type PlanOptions struct {
 // Errors: as Template; ErrBadManifest for what cannot be applied as it reads, and for an object twice or one in the
 // chart's crds that is no CustomResourceDefinition; ErrOutputTooLarge if the release record would not fit into the
 // cluster; for an upgrade ErrReleaseNotFound, and ErrReleaseBusy while something changes the release.
-func (h *Helm) Plan(ctx context.Context, release, address string, opts PlanOptions) (*Plan, error) {
+func (h *Helm) Plan(ctx context.Context, release, address string, opts PlanOptions) (_ *Plan, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Plan", Release: release, Namespace: opts.Namespace, Address: address})
+	defer end(&err)
 	switch {
 	case !opts.Upgrade && (opts.ReuseValues || opts.ResetThenReuseValues) || opts.ReuseValues && opts.ResetThenReuseValues:
 		return nil, errdef.Invalidf("plan: ReuseValues and ResetThenReuseValues are for an Upgrade, and exclude each other")
@@ -335,7 +337,7 @@ func (p *planner) run(ctx context.Context, a args, on site) (out []byte, err err
 	a.is("--skip-schema-validation", p.opts.SkipSchema)
 	a.add(on.flags()...)
 	a.add("--", p.release, p.chart.Path)
-	err = p.h.retry(ctx, func() (err error) {
+	err = p.h.retry(ctx, func(ctx context.Context) (err error) {
 		out, err = p.h.run(ctx, invocation{args: a, cluster: on.cluster, env: on.env, stdin: p.stdin, limits: p.h.rendering(), task: p.task()})
 		return err
 	})
@@ -386,7 +388,14 @@ type ApplyOptions struct {
 // for, if the chart asks for the version or APIs of the cluster and they have changed, or if the release of an upgrade
 // has another revision than it was planned over. An operation that applied another plan is somebody else's:
 // ErrReleaseExists for an install, ErrPlanStale for an upgrade.
-func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (*Release, error) {
+func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Release, err error) {
+	span := Span{Operation: "Apply", JobID: opts.JobID, OperationID: opts.OperationID}
+	if p != nil {
+		span.Release, span.Namespace = p.Release, p.Namespace
+		span.ChartName, span.ChartVersion, span.ChartDigest = p.Chart.Name, p.Chart.Version, p.ChartDigest
+	}
+	ctx, end := h.enter(ctx, span)
+	defer end(&err)
 	if p == nil {
 		return nil, errdef.Invalidf("apply: no plan")
 	}
@@ -442,6 +451,6 @@ func (h *Helm) literal(ctx context.Context, p *Plan) (ch *Chart, done func(), er
 	if err := errors.Join(p.WriteChart(f), f.Close()); err != nil {
 		return nil, nil, err
 	}
-	ch, err = h.fetch(ctx, path, fetch.Options{Ours: true})
+	ch, err = h.open(ctx, path, fetch.Options{Ours: true})
 	return ch, done, err
 }

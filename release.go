@@ -76,7 +76,9 @@ type ListOptions struct {
 // sorted by name, without a limit on their number. Starts one helm process.
 //
 // Errors: ErrInvalidArgument, ErrClusterUnreachable.
-func (h *Helm) List(ctx context.Context, opts ListOptions) ([]Release, error) {
+func (h *Helm) List(ctx context.Context, opts ListOptions) (_ []Release, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "List", Namespace: opts.Namespace})
+	defer end(&err)
 	if _, err := regexp.Compile(opts.Filter); err != nil {
 		return nil, errdef.Invalidf("list filter: %v", err)
 	}
@@ -153,7 +155,9 @@ type StatusOptions = GetOptions
 // does not grow with the number of releases.
 //
 // Errors: ErrReleaseNotFound, ErrClusterUnreachable.
-func (h *Helm) Status(ctx context.Context, release string, opts StatusOptions) (*Release, error) {
+func (h *Helm) Status(ctx context.Context, release string, opts StatusOptions) (_ *Release, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Status", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err
@@ -187,7 +191,9 @@ type HistoryOptions struct {
 // namespace of the kubeconfig; Status returns that one.
 //
 // Errors: ErrReleaseNotFound.
-func (h *Helm) History(ctx context.Context, release string, opts HistoryOptions) ([]Release, error) {
+func (h *Helm) History(ctx context.Context, release string, opts HistoryOptions) (_ []Release, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "History", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err

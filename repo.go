@@ -43,6 +43,8 @@ type RepoOptions struct {
 //
 // Errors: ErrInvalidArgument; ErrUnauthorized; ErrRepoNotFound if url serves no repository.
 func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name string, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "AddRepo", Address: url})
+	defer end(&err)
 	return h.store.AddRepo(ctx, url, opts.Name, fetch.Access{
 		Username: opts.Username, Password: opts.Password, Token: opts.Token,
 		CAFile: opts.CAFile, CertFile: opts.CertFile, KeyFile: opts.KeyFile,
@@ -52,7 +54,9 @@ func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name 
 
 // Repos lists the known repositories by name. It reads Helm's files and starts no process, except
 // once in a UserHome, to ask helm where they are.
-func (h *Helm) Repos(ctx context.Context) ([]Repo, error) {
+func (h *Helm) Repos(ctx context.Context) (_ []Repo, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Repos"})
+	defer end(&err)
 	known, err := h.store.Repos(ctx)
 	repos := make([]Repo, 0, len(known))
 	for _, r := range known {
@@ -64,7 +68,9 @@ func (h *Helm) Repos(ctx context.Context) ([]Repo, error) {
 // RemoveRepo forgets a repository and its index.
 //
 // Errors: ErrRepoNotFound.
-func (h *Helm) RemoveRepo(ctx context.Context, name string) error {
+func (h *Helm) RemoveRepo(ctx context.Context, name string) (err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "RemoveRepo", Address: name})
+	defer end(&err)
 	return h.store.RemoveRepo(ctx, name)
 }
 
@@ -79,7 +85,9 @@ type UpdateReposOptions struct {
 //
 // Errors: ErrRepoNotFound for a name that is not known, and for a repository that does not answer;
 // ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
-func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) error {
+func (h *Helm) UpdateRepos(ctx context.Context, opts UpdateReposOptions) (err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "UpdateRepos"})
+	defer end(&err)
 	return h.store.UpdateRepos(ctx, opts.Names)
 }
 
@@ -101,7 +109,9 @@ type ChartVersionsOptions struct {
 //
 // Errors: ErrInvalidArgument for an address that is in no repository or registry, ErrRepoNotFound,
 // ErrChartNotFound, ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
-func (h *Helm) ChartVersions(ctx context.Context, address string, opts ChartVersionsOptions) ([]ChartVersion, error) {
+func (h *Helm) ChartVersions(ctx context.Context, address string, opts ChartVersionsOptions) (_ []ChartVersion, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "ChartVersions", Address: address})
+	defer end(&err)
 	return h.store.Versions(ctx, address, opts.Refresh, fetch.Source(opts.Source))
 }
 
@@ -117,7 +127,9 @@ type RegistryOptions struct {
 // moment. Starts one helm process.
 //
 // Errors: ErrInvalidArgument, ErrUnauthorized, or helm's own.
-func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) error {
+func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOptions) (err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "RegistryLogin", Address: host})
+	defer end(&err)
 	if err := argument.RegistryHost(host, redact.Address(host)); err != nil {
 		return err
 	}
@@ -137,7 +149,7 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 		a.add(flag)
 	}
 	a.add("--", host)
-	return h.retry(ctx, func() error {
+	return h.retry(ctx, func(ctx context.Context) error {
 		_, err := h.run(ctx, invocation{args: a, stdin: []byte(opts.Password), secrets: []string{opts.Password}, login: fetch.LoginGiven})
 		return err
 	})
@@ -146,7 +158,9 @@ func (h *Helm) RegistryLogin(ctx context.Context, host string, opts RegistryOpti
 // RegistryLogout forgets the credentials of an OCI registry. Starts one helm process.
 //
 // Errors: ErrInvalidArgument, or helm's own.
-func (h *Helm) RegistryLogout(ctx context.Context, host string) error {
+func (h *Helm) RegistryLogout(ctx context.Context, host string) (err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "RegistryLogout", Address: host})
+	defer end(&err)
 	if err := argument.RegistryHost(host, redact.Address(host)); err != nil {
 		return err
 	}
@@ -170,7 +184,9 @@ type PushResult struct {
 //
 // Errors: ErrInvalidArgument, ErrChartNotFound and ErrBadChart of the archive, ErrUnauthorized, or
 // helm's own.
-func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOptions) (*PushResult, error) {
+func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOptions) (_ *PushResult, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Push", Address: registry})
+	defer end(&err)
 	if err := argument.Registry(registry, redact.Address(registry)); err != nil {
 		return nil, err
 	}
@@ -185,7 +201,7 @@ func (h *Helm) Push(ctx context.Context, archive, registry string, opts SourceOp
 	a.add(fetch.Source(opts).Flags()...)
 	a.add("--", archive, registry)
 	var said string
-	err = h.retry(ctx, func() error {
+	err = h.retry(ctx, func(ctx context.Context) error {
 		out, err := h.run(ctx, invocation{args: a, mutates: true, stderr: &said})
 		said += string(out)
 		return err

@@ -38,7 +38,9 @@ type RollbackOptions struct {
 // ErrReleaseBusy if somebody else changed the release meanwhile; ErrNotReady with the reasons;
 // ErrLeftBehind if the release stays pending, or the outcome could not be found out; ErrNotRecorded; the
 // error of ctx; or helm's own.
-func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOptions) (*Release, error) {
+func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOptions) (_ *Release, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Rollback", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 		return nil, err
 	}
 	for tries := h.tries(); ; {
-		_, err := h.run(ctx, invocation{args: rollbackArgs(t, release, r.to, r.opts), cluster: true, mutates: true, waits: true, inherit: r.inherit})
+		_, err := h.run(withTry(ctx, tries.nth), invocation{args: rollbackArgs(t, release, r.to, r.opts), cluster: true, mutates: true, waits: true, inherit: r.inherit})
 		later, cancel := graceContext(ctx, h.cfg.GracePeriod)
 		defer cancel()
 		o := r.observe(later, err)
@@ -67,6 +69,7 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 		switch {
 		case next == nextDone:
 			r.made.Recovered = err != nil
+			note(ctx, func(s *Span) { s.Recovered = r.made.Recovered })
 			return r.made, nil
 		case next == nextClearFail:
 			return nil, r.end(later, o)
@@ -89,7 +92,7 @@ type rollback struct {
 
 // history reads all revisions.
 func (r *rollback) history(ctx context.Context) (revisions []Release, err error) {
-	err = r.h.retry(ctx, func() (err error) {
+	err = r.h.retry(ctx, func(ctx context.Context) (err error) {
 		revisions, err = r.h.history(ctx, r.target, r.release, 0)
 		return err
 	})
@@ -211,7 +214,7 @@ func rollbackArgs(t target, release string, revision int, opts RollbackOptions) 
 
 // rollBackPending rolls back over a failed or pending revision.
 func (h *Helm) rollBackPending(ctx context.Context, op *operation, rec *record) error {
-	return h.retry(ctx, func() error {
+	return h.retry(ctx, func(ctx context.Context) error {
 		revisions, err := h.history(ctx, op.target, rec.Name, 0)
 		if err != nil {
 			return err

@@ -28,7 +28,9 @@ type ChartInfo struct {
 // Starts only the processes of Fetch.
 //
 // Errors: ErrInvalidArgument for an address of another form, and as Fetch.
-func (h *Helm) Chart2Info(ctx context.Context, address string, opts ChartOptions) (*ChartInfo, error) {
+func (h *Helm) Chart2Info(ctx context.Context, address string, opts ChartOptions) (_ *ChartInfo, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Chart2Info", Address: address})
+	defer end(&err)
 	ch, err := h.Fetch(ctx, address, opts)
 	if err != nil {
 		return nil, err
@@ -51,7 +53,9 @@ func (ch *Chart) info() *ChartInfo {
 //
 // Errors: as Template; if a document of the manifest is bad, the images of the others and an error;
 // the context's, also if it ends while the manifest is read.
-func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOptions, opts ImageOptions) ([]string, error) {
+func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOptions, opts ImageOptions) (_ []string, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Chart2Images", Address: chart})
+	defer end(&err)
 	_, m, err := h.rendered(ctx, chart, render, true)
 	if err != nil {
 		return nil, err
@@ -64,7 +68,9 @@ func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOp
 //
 // Errors: as Template; if a document of the manifest is bad, the result of the others and an error;
 // the context's, also if it ends while the manifest is read.
-func (h *Helm) Chart2GPUs(ctx context.Context, chart string, render TemplateOptions, opts GPUOptions) (*GPUReport, error) {
+func (h *Helm) Chart2GPUs(ctx context.Context, chart string, render TemplateOptions, opts GPUOptions) (_ *GPUReport, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Chart2GPUs", Address: chart})
+	defer end(&err)
 	_, m, err := h.rendered(ctx, chart, render, true)
 	if err != nil {
 		return nil, err

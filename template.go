@@ -35,7 +35,9 @@ type ClusterOptions struct{ Kubeconfig, KubeContext string }
 
 // Cluster asks a cluster what a chart can learn about it. PlanOptions takes the answer, on a machine that cannot
 // reach the cluster too. Starts one helm process, and another one if the caller may not read the namespace kube-system.
-func (h *Helm) Cluster(ctx context.Context, opts ClusterOptions) (*Cluster, error) {
+func (h *Helm) Cluster(ctx context.Context, opts ClusterOptions) (_ *Cluster, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Cluster"})
+	defer end(&err)
 	t, err := h.target("", opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err
@@ -127,12 +129,12 @@ func (h *Helm) capabilities(ctx context.Context, inv invocation) (*Cluster, stri
 	inv.args = append(inv.args, "--disable-openapi-validation", "--", "helmexec-capabilities", dir)
 	inv.env, inv.limits = []string{kubeCacheBelow(filepath.Join(dir, "Chart.yaml"))}, h.rendering()
 	var out []byte
-	run := func() (err error) {
+	run := func(ctx context.Context) (err error) {
 		out, err = h.run(ctx, inv)
 		return err
 	}
 	if inv.starts != nil {
-		err = run()
+		err = run(ctx)
 	} else {
 		err = h.retry(ctx, run)
 	}
@@ -234,7 +236,9 @@ type TemplateOptions struct {
 // SkipTests is set. Starts one helm process in addition to those of Fetch.
 //
 // Errors: as Fetch; ErrRenderFailed, ErrRenderTooLarge, ErrRenderTimeout.
-func (h *Helm) Template(ctx context.Context, chart string, opts TemplateOptions) (Manifest, error) {
+func (h *Helm) Template(ctx context.Context, chart string, opts TemplateOptions) (_ Manifest, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Template", Address: chart})
+	defer end(&err)
 	inv, err := h.templateInvocation(ctx, opts)
 	if err != nil {
 		return nil, err

@@ -64,7 +64,9 @@ func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOpti
 }
 
 // uninstall is Uninstall with the settings of r.
-func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOptions, r removal) (*UninstallResult, error) {
+func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOptions, r removal) (_ *UninstallResult, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Uninstall", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
 		return nil, err
@@ -82,7 +84,7 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 	defer free()
 	r.target, r.release, r.opts, r.inherit, r.waits = t, release, opts, files, opts.Wait
 	var rec *record
-	err = h.retry(ctx, func() (err error) {
+	err = h.retry(ctx, func(ctx context.Context) (err error) {
 		if rec, err = h.record(ctx, t, release, 0); errors.Is(err, errSilent) {
 			rec, err = unseen(t, release, nil), nil
 		}
@@ -144,7 +146,7 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 		r.late = r.onItsWay(ctx)
 	}
 	for tries := h.tries(); ; {
-		how, err := r.try(ctx, d)
+		how, err := r.try(withTry(ctx, tries.nth), d)
 		later, cancel := graceContext(ctx, h.cfg.GracePeriod)
 		defer cancel()
 		o := r.observe(later, how, err)
@@ -257,7 +259,7 @@ func (r *removal) observe(ctx context.Context, how tried, err error) observation
 		return o
 	}
 	var now *record
-	o.lookErr = r.h.retry(ctx, func() (err error) {
+	o.lookErr = r.h.retry(ctx, func(ctx context.Context) (err error) {
 		now, err = r.h.record(ctx, r.target, r.release, 0)
 		return err
 	})

@@ -71,7 +71,9 @@ func (o UpgradeOptions) install() InstallOptions {
 // the release; ErrNotReady with the reasons; ErrRenderFailed, ErrRenderTooLarge and ErrRenderTimeout;
 // ErrNamespaceNotFound; ErrNotRecorded; ErrLeftBehind if the outcome could not be found out or the release
 // is left pending; the error of ctx; or only helm's own *Error. Before the upgrade is started, as Install.
-func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (*Release, error) {
+func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (_ *Release, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Upgrade", Release: release, Namespace: opts.Namespace, JobID: opts.JobID, OperationID: opts.OperationID, Address: chart})
+	defer end(&err)
 	if _, _, err := h.upgradeInput(release, opts); err != nil {
 		return nil, err
 	}
@@ -118,6 +120,7 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 	case found == foundDeployed:
 		rel := rec.release()
 		rel.Recovered = true
+		note(ctx, func(s *Span) { s.Recovered = true })
 		return rel, nil
 	case opts.Install && (found == foundNothing || rec.labels()[labelInstall] == op.id):
 		install := opts.install()

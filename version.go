@@ -30,7 +30,7 @@ type Version struct {
 func (v Version) String() string { return v.Text }
 
 func (h *Helm) dialect(ctx context.Context) (helmtext.Dialect, error) {
-	v, err := h.Version(ctx)
+	v, err := h.identified(ctx)
 	if err != nil {
 		return helmtext.Dialect{}, err
 	}
@@ -47,7 +47,9 @@ var errNoAnswer = fmt.Errorf("no answer within %v", probeTime)
 // begin with "helm": what such a program starts can be another helm each time.
 //
 // Errors: ErrUnsupportedVersion for Helm 2 and for versions under v3.14 or Config.MinVersion.
-func (h *Helm) Version(ctx context.Context) (Version, error) {
+func (h *Helm) Version(ctx context.Context) (_ Version, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Version"})
+	defer end(&err)
 	helm, err := h.identified(ctx)
 	return helm.Version, err
 }
@@ -129,7 +131,7 @@ func (h *Helm) enforced(ctx context.Context, command string) error {
 	if len(h.oldest) == 0 || command == "version" {
 		return nil
 	}
-	_, err := h.Version(ctx)
+	_, err := h.identified(ctx)
 	return err
 }
 

@@ -113,7 +113,7 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 	if interval == 0 {
 		interval = progressInterval
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(polling(ctx))
 	w := &wait{change: c, begun: c.h.host.now(), since: map[symptom]time.Time{}}
 	if c.op.label == labelUpgrade && len(c.opts.FailFast) > 0 {
 		w.remember(ctx)

@@ -70,6 +70,8 @@ type Call struct {
 	Reports  bool    // it prints its failure on stdout
 	Kind     error   // of a failure without another kind
 	Stderr   *string // set to its end if helm succeeds, unless nil
+
+	FetchedTo string // the file or folder below Dir that then has what it fetched; "" if nobody knows
 }
 
 // Login says whether a source of charts gets credentials.

@@ -41,7 +41,7 @@ func (s *Store) pull(ctx context.Context, w want, tmp string) (got pulled, err e
 	}
 	// Helm's own chart caches are shared by file name or by an unproven digest: none is used.
 	call.Env = append(call.Env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
-	call.Subject, call.Dir, call.MaxBytes, call.Kind = w.String(), tmp, s.limits.Archive, errdef.ErrRepoNotFound
+	call.Subject, call.Dir, call.FetchedTo, call.MaxBytes, call.Kind = w.String(), tmp, dest, s.limits.Archive, errdef.ErrRepoNotFound
 	var said string
 	call.Stderr = &said
 	out, err := s.helm.Fetch(ctx, call)

@@ -185,7 +185,7 @@ func (s *Store) fetchIndex(ctx context.Context, from repository, via *Relay, at 
 	call := Call{
 		Args:    slices.Concat([]string{"repo", "update"}, strict, []string{"--", from.Name}),
 		Secrets: from.secrets(), Subject: from.shown(), Via: via,
-		Dir: tmp, MaxBytes: s.limits.Index, Reports: true, Kind: errdef.ErrRepoNotFound,
+		Dir: tmp, FetchedTo: at.index, MaxBytes: s.limits.Index, Reports: true, Kind: errdef.ErrRepoNotFound,
 	}
 	if from.authorization() != "" {
 		call.Login = LoginGiven

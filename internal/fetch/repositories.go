@@ -244,7 +244,7 @@ func (s *Store) add(ctx context.Context, r repository) error {
 			call.Stdin = []byte(r.Password)
 		}
 		if s.private {
-			call.Env = staged.env()
+			call.Env, call.FetchedTo = staged.env(), staged.index
 		}
 		if _, err := s.helm.Fetch(ctx, call); err != nil {
 			return err

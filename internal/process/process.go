@@ -49,6 +49,7 @@ type Command struct {
 type Result struct {
 	Stdout   []byte
 	Stderr   string
+	PID      int    // 0 if it never started
 	ExitCode int    // -1 when a signal ended the process or it never started
 	Signal   string // the signal that ended it, "" if it exited by itself
 	Stopped  bool   // the context ended or a limit was exceeded before it ended
@@ -123,7 +124,7 @@ func Run(ctx context.Context, c Command) Result {
 		Stdout: stdout.buf.Bytes(), Stderr: stderr.String(), ExitCode: -1, Signal: signalOf(cmd.ProcessState), Took: time.Since(start),
 	}
 	if cmd.ProcessState != nil {
-		r.ExitCode = cmd.ProcessState.ExitCode()
+		r.PID, r.ExitCode = cmd.ProcessState.Pid(), cmd.ProcessState.ExitCode()
 	}
 	if over := (exceeded{}); errors.As(context.Cause(ctx), &over) {
 		r.Exceeded = over.error

@@ -414,8 +414,12 @@ func (c *change) gone(ctx context.Context, err error) error {
 	e := c.leftBehind(ctx, nil, cmp.Or(err, errRemovedByAnother))
 	record := c.h.recordObject(c.op.release, c.op.target.namespace, 1, "")
 	e.Remains = slices.DeleteFunc(e.Remains, func(r Remain) bool { return r.Kind == record.Kind && r.Name == record.Name })
-	if len(e.Remains) == 0 {
-		e.Kind = nil
+	var kind error
+	if c.h.howItEnded(err) == triedNotReady {
+		kind = ErrNotReady
+	}
+	if e.also = kind; len(e.Remains) == 0 {
+		e.Kind, e.also = kind, nil
 	}
 	return e
 }

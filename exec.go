@@ -282,6 +282,9 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 		args: call.Args, env: call.Env, stdin: call.Stdin, secrets: call.Secrets, subject: call.Subject,
 		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr, fetchedTo: call.FetchedTo,
 	}
+	if call.Args[0] == "repo" && call.Subject != "" {
+		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"
+	}
 	if call.Dir == "" {
 		return h.run(ctx, inv)
 	}

@@ -223,6 +223,12 @@ func TestInstall(t *testing.T) {
 			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind}, says: []string{"Pod web-1"},
 		},
 		{
+			name:     "not ready in time, and somebody has removed it",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "", tooLate)); sees(f) },
+			commands: "install, get all, template, template",
+			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind},
+		},
+		{
 			name:     "not ready in time, kept",
 			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "failed", tooLate)) },
 			opts:     InstallOptions{KeepFailed: true},

@@ -131,7 +131,7 @@ var errorKinds = []struct {
 	{"NotReady", ErrNotReady}, {"TestFailed", ErrTestFailed}, {"NotRecorded", ErrNotRecorded}, {"PlanStale", ErrPlanStale}, {"BadPlan", ErrBadPlan},
 	{"RenderTooLarge", ErrRenderTooLarge}, {"RenderTimeout", ErrRenderTimeout}, {"RenderFailed", ErrRenderFailed},
 	{"LintFailed", ErrLintFailed}, {"DigestMismatch", ErrDigestMismatch}, {"FetchTimeout", ErrFetchTimeout}, {"OutputTooLarge", ErrOutputTooLarge},
-	{"BadManifest", ErrBadManifest}, {"BadChart", ErrBadChart}, {"Unauthorized", ErrUnauthorized},
+	{"BadManifest", ErrBadManifest}, {"Unverified", ErrUnverified}, {"BadChart", ErrBadChart}, {"Unauthorized", ErrUnauthorized}, {"Forbidden", ErrForbidden},
 	{"ChartNotFound", ErrChartNotFound}, {"RepoNotFound", ErrRepoNotFound}, {"ReleaseNotFound", ErrReleaseNotFound}, {"NamespaceNotFound", ErrNamespaceNotFound},
 	{"ClusterUnreachable", ErrClusterUnreachable}, {"HelmNotFound", ErrHelmNotFound}, {"UnsupportedVersion", ErrUnsupportedVersion}, {"InvalidArgument", ErrInvalidArgument},
 	{"Canceled", context.Canceled}, {"DeadlineExceeded", context.DeadlineExceeded},

@@ -314,7 +314,12 @@ func TestSpansOfPolls(t *testing.T) {
 
 	h, fake, seen = observed(t, Config{})
 	inTurn(fake, "install", installed(fake, "pending-install", helmtest.Reply{Until: helmtest.Forever}))
-	fake.On("status", helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[` + podThat("web-5f5-1", waitingFor("InvalidImageName", 0)) + `]}}}`})
+	fake.Handle("status", func(c helmtest.Call) helmtest.Reply {
+		if _, recorded := fake.Release("", "web"); !recorded {
+			return fake.Perform(c)
+		}
+		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[` + podThat("web-5f5-1", waitingFor("InvalidImageName", 0)) + `]}}}`}
+	})
 	waits.FailFast = FailFastRules()
 	_, err = h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), waits)
 	require.ErrorIs(t, err, ErrNotReady)

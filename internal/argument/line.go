@@ -47,7 +47,7 @@ var ours = []string{
 	"api-versions", "atomic", "ca-file", "cascade", "cert-file", "content-cache", "create-namespace", "debug",
 	"dependency-update", "description", "devel", "dry-run", "filter", "generate-name", "help", "hide-secret", "ignore-not-found",
 	"include-crds", "insecure-skip-tls-verify", "install", "is-upgrade", "keep-history", "key-file", "keyring", "kube-*",
-	"kubeconfig", "labels", "name-template", "namespace", "no-hooks", "output", "output-dir", "pass-credentials",
+	"kubeconfig", "labels", "logs", "name-template", "namespace", "no-hooks", "output", "output-dir", "pass-credentials",
 	"password", "plain-http", "post-renderer*", "registry-config", "release-name", "replace", "repo", "repository-*",
 	"reset-*", "reuse-values", "revision", "rollback-on-failure", "set", "set-*", "skip-*", "strict", "timeout",
 	"username", "validate", "values", "verify", "version", "wait*",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,6 +41,7 @@ type bench struct {
 	stdin string
 
 	colour, terminal bool
+	hears            func(string) // gets what is written to stderr
 }
 
 func newBench(t *testing.T) *bench {
@@ -64,9 +66,19 @@ func (b *bench) runUntil(ctx context.Context, args ...string) outcome {
 		args = append(given, args...)
 	}
 	code := Run(ctx, args, Streams{
-		Stdin: strings.NewReader(b.stdin), Stdout: &stdout, Stderr: &stderr, Colour: b.colour, Terminal: b.terminal, Width: 100,
+		Stdin: strings.NewReader(b.stdin), Stdout: &stdout, Stderr: io.MultiWriter(&stderr, ear(b.hears)), Colour: b.colour, Terminal: b.terminal, Width: 100,
 	}, func() {})
 	return outcome{code, b.named(stdout.String()), b.named(stderr.String())}
+}
+
+// ear is a writer that may be nil.
+type ear func(string)
+
+func (e ear) Write(text []byte) (int, error) {
+	if e != nil {
+		e(string(text))
+	}
+	return len(text), nil
 }
 
 var (

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"sync"
 	"time"
 )
@@ -37,7 +36,8 @@ func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult) error {
 	}))
 }
 
-// benchmark runs the command and says its output line by line.
+// benchmark runs the command and says its output line by line. When ctx ends, its process group gets a SIGTERM, and is
+// killed if it has not ended 30 seconds later.
 func (r *Runner) benchmark(ctx context.Context, sut SUT) error {
 	cmd := exec.CommandContext(ctx, r.spec.Benchmark[0], r.spec.Benchmark[1:]...)
 	cmd.Env = append(os.Environ(),
@@ -45,11 +45,12 @@ func (r *Runner) benchmark(ctx context.Context, sut SUT) error {
 		"HELMEXEC_NAMESPACE="+r.Namespace, "HELMEXEC_KUBECONFIG="+r.Kubeconfig)
 	said := &lines{say: func(line string) { r.Say(sut.Name, "benchmark: %s", line) }}
 	cmd.Stdout, cmd.Stderr = said, said
-	if runtime.GOOS != "windows" {
-		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	}
-	cmd.WaitDelay = 30 * time.Second
+	stop, kill := inGroup(cmd)
+	cmd.Cancel, cmd.WaitDelay = stop, 30*time.Second
 	err := cmd.Run()
+	if ctx.Err() != nil && cmd.Process != nil {
+		_ = kill() // what it started and did not wait for
+	}
 	said.end()
 	return err
 }

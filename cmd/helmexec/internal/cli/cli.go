@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -37,8 +38,13 @@ func Main() int {
 	_, shows := terminalOf(os.Stdout)
 	return Run(ctx, os.Args[1:], Streams{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal, Width: width,
-		Colour: shows && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+		Colour: shows && wantsColour(os.Getenv),
 	}, stop)
+}
+
+// wantsColour follows no-color.org.
+func wantsColour(getenv func(string) string) bool {
+	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
 // Run runs the command and returns its exit code. interrupted is called when ctx has ended.
@@ -54,7 +60,7 @@ func Run(ctx context.Context, args []string, s Streams, interrupted func()) int 
 	root.SetErr(s.Stderr)
 	defer context.AfterFunc(ctx, func() {
 		interrupted()
-		if a.started {
+		if a.started.Load() {
 			a.out.Say("helmexec: stopping, and removing what is half made; interrupt again to leave it")
 		}
 	})()
@@ -63,7 +69,7 @@ func Run(ctx context.Context, args []string, s Streams, interrupted func()) int 
 	if err == nil {
 		return 0
 	}
-	if !a.started {
+	if !a.started.Load() {
 		err = usageError{err}
 	}
 	return a.fail(err)
@@ -73,7 +79,7 @@ func Run(ctx context.Context, args []string, s Streams, interrupted func()) int 
 type app struct {
 	out     *out.Printer
 	stdin   io.Reader
-	started bool // the command line is understood
+	started atomic.Bool // the command line is understood
 
 	cfg      helmexec.Config
 	userHome bool
@@ -133,7 +139,7 @@ func (a *app) start(cmd *cobra.Command) error {
 	if a.verbose {
 		a.cfg.Logger = slog.New(slog.NewTextHandler(sayer{a.out}, nil))
 	}
-	a.started = true
+	a.started.Store(true)
 	return nil
 }
 

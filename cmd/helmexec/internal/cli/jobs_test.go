@@ -46,7 +46,7 @@ job: "42"
 timeout: 3m
 deadline: 4h
 policy: {registries: [registry.example]}
-benchmark: [sh, -c, "echo \"$HELMEXEC_SUT is $HELMEXEC_RELEASE\"; printf '\\033[31mred'; [ $HELMEXEC_SUT != slow ]"]
+benchmark: [sh, -c, "echo \"$HELMEXEC_SUT is $HELMEXEC_RELEASE in $HELMEXEC_NAMESPACE\"; printf '\\033[31mred'; [ $HELMEXEC_SUT != slow ]"]
 suts:
 - {name: good, chart: CHARTS/plain, values: {replicas: 2}}
 - {name: slow, chart: CHARTS/plain}
@@ -55,7 +55,7 @@ suts:
 `)
 	got := b.run("job", "run", jobs)
 	assert.Equal(t, 14, got.code)
-	assert.Contains(t, got.stderr, "good: benchmark: good is job-42-sut-good\n")
+	assert.Contains(t, got.stderr, "good: benchmark: good is job-42-sut-good in default\n")
 	assert.Contains(t, got.stderr, `good: benchmark: \x1b[31mred`)
 	r := b.results(results)
 	states := map[string]string{}

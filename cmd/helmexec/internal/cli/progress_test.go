@@ -57,6 +57,20 @@ func TestColour(t *testing.T) {
 	assert.NotContains(t, b.run("list", "-o", "json").stdout, "\x1b")
 }
 
+func TestNoColour(t *testing.T) {
+	for _, test := range []struct {
+		name, value string
+		want        bool
+	}{{"NO_COLOR", "", true}, {"NO_COLOR", "0", false}, {"TERM", "dumb", false}, {"TERM", "xterm", true}} {
+		assert.Equal(t, test.want, wantsColour(func(name string) string {
+			if name == test.name {
+				return test.value
+			}
+			return ""
+		}), "%s=%s", test.name, test.value)
+	}
+}
+
 func TestVerbose(t *testing.T) {
 	b := newBench(t)
 	got := b.run("list", "-v")

@@ -17,7 +17,7 @@ func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult) error {
 		return r.update(func() { s.State = Measured })
 	}
 	began := time.Now()
-	err := r.benchmark(ctx, sut)
+	err := r.benchmark(ctx, sut, s.Namespace)
 	if ctx.Err() != nil {
 		return errors.Join(fmt.Errorf("benchmark: %w", context.Cause(ctx)), err)
 	}
@@ -38,11 +38,11 @@ func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult) error {
 
 // benchmark runs the command and says its output line by line. When ctx ends, its process group gets a SIGTERM, and is
 // killed if it has not ended 30 seconds later.
-func (r *Runner) benchmark(ctx context.Context, sut SUT) error {
+func (r *Runner) benchmark(ctx context.Context, sut SUT, namespace string) error {
 	cmd := exec.CommandContext(ctx, r.spec.Benchmark[0], r.spec.Benchmark[1:]...)
 	cmd.Env = append(os.Environ(),
 		"HELMEXEC_JOB="+r.spec.Job, "HELMEXEC_ATTEMPT="+r.spec.Attempt, "HELMEXEC_SUT="+sut.Name, "HELMEXEC_RELEASE="+sut.release,
-		"HELMEXEC_NAMESPACE="+r.Namespace, "HELMEXEC_KUBECONFIG="+r.Kubeconfig)
+		"HELMEXEC_NAMESPACE="+namespace, "HELMEXEC_KUBECONFIG="+r.Kubeconfig)
 	said := &lines{say: func(line string) { r.Say(sut.Name, "benchmark: %s", line) }}
 	cmd.Stdout, cmd.Stderr = said, said
 	stop, kill := inGroup(cmd)

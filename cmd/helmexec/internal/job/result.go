@@ -40,6 +40,7 @@ type Result struct {
 type SUTResult struct {
 	Name             string            `json:"name" doc:"name of the SUT"`
 	Release          string            `json:"release" doc:"name of its release"`
+	Namespace        string            `json:"namespace,omitempty" doc:"where it is installed"`
 	State            string            `json:"state" doc:"waiting, installing, ready, measured, interrupted; at the end done, failed or refused"`
 	Chart            view.PlannedChart `json:"chart" doc:"what was rendered"`
 	Plan             string            `json:"plan,omitempty" doc:"digest of its plan"`

@@ -26,9 +26,9 @@ const cleanUp = 2 * time.Minute
 
 // Runner runs one job.
 type Runner struct {
-	Helm                  *helmexec.Helm
-	Namespace, Kubeconfig string // what Helm uses, for the benchmark command
-	Results               string // the result file; what is under way is in a folder beside it
+	Helm       *helmexec.Helm
+	Kubeconfig string // what Helm uses, for the benchmark command
+	Results    string // the result file; what is under way is in a folder beside it
 	// Kind is the name and exit code of an error.
 	Kind func(error) (string, int)
 	// Say prints what happened to a SUT, Live how far all of them are. Both are called from several goroutines.
@@ -181,7 +181,7 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 	refused := !verdict.Allowed && !r.spec.Trusted
 	err = r.update(func() {
 		s.Error = nil
-		s.Chart, s.Plan = view.CheckOf(p, verdict).Chart, p.Digest()
+		s.Chart, s.Plan, s.Namespace = view.CheckOf(p, verdict).Chart, p.Digest(), p.Namespace
 		s.Images, s.GPUs = view.ImagesOf(p.Images).Images, view.GPUsOf(p.GPUs).Totals
 		s.Findings, s.Misfits = verdict.Findings, verdict.Misfits
 		if s.State = Installing; refused {
@@ -258,7 +258,7 @@ func (r *Runner) remove(ctx context.Context, sut SUT, s *SUTResult) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout+cleanUp)
 	defer cancel()
-	removed, err := r.Helm.Uninstall(ctx, sut.release, helmexec.UninstallOptions{Wait: true, Timeout: timeout, IgnoreNotFound: true})
+	removed, err := r.Helm.Uninstall(ctx, sut.release, helmexec.UninstallOptions{Namespace: s.Namespace, Wait: true, Timeout: timeout, IgnoreNotFound: true})
 	if err != nil {
 		return err
 	}

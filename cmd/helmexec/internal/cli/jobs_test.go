@@ -142,6 +142,20 @@ func TestJobThatLeavesSomething(t *testing.T) {
 	assert.Contains(t, s.Error.Message, "failed to delete release")
 }
 
+// What a killed command has installed is removed, also if the job refuses it now, or cannot render it any more.
+func TestJobThatRefusesWhatIsThere(t *testing.T) {
+	for state, chart := range map[string]string{job.Refused: "CHARTS/web", job.Failed: "CHARTS/nothing"} {
+		b := newBench(t)
+		b.fake.SetRelease(helmtest.Release{Name: "job-j-sut-a", Chart: "plain", ChartVersion: "0.1.0"})
+		jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: " + chart + "}]\n")
+		require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "1", "suts": [{"name": "a", "release": "job-j-sut-a", "state": "ready"}]}`), 0o600))
+		assert.Equal(t, 14, b.run("job", "run", jobs).code)
+		assert.Equal(t, state, b.results(results).SUTs[0].State)
+		_, there := b.fake.Release("", "job-j-sut-a")
+		assert.False(t, there, state)
+	}
+}
+
 func TestJobRefused(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"no job":       {"suts: [{name: a, chart: ./a}]", "job is missing"},

@@ -119,20 +119,18 @@ func (r *Runner) update(change func()) error {
 // take takes one SUT to a final state. Its error is one of the result file; why the SUT failed is in s.
 func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 	began := time.Now()
+	known := s.mayBeThere() // a killed command has installed it, or was about to
 	var err error
 	if s.State != Measured {
 		err = r.install(ctx, sut, s)
-		if err == nil && s.State == Refused {
-			return r.update(func() { s.Seconds += time.Since(began).Seconds() })
-		}
-		if err == nil {
+		if err == nil && s.State == Ready {
 			err = r.measure(ctx, sut, s)
 		}
 	} else if s.BenchmarkExit != nil && *s.BenchmarkExit != 0 {
 		err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
 	}
 	there := errors.Is(err, helmexec.ErrLeftBehind)
-	if s.State == Ready || s.State == Measured {
+	if known || s.State == Ready || s.State == Measured {
 		// It is removed whatever happened, because it holds accelerators.
 		removal := r.remove(ctx, sut, s)
 		there = removal != nil
@@ -143,6 +141,8 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 	}
 	state := Done
 	switch {
+	case err == nil && s.State == Refused:
+		state = Refused
 	case err != nil && ctx.Err() != nil && s.State != Measured:
 		state = Interrupted
 	case err != nil:
@@ -189,8 +189,8 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 		}
 	})
 	if refused {
-		r.Say(sut.Name, "refused: %d findings, %d workloads that do not fit", len(verdict.Findings), len(verdict.Misfits))
-		return errors.Join(err, ignoreNotExist(os.Remove(r.planOf(sut))))
+		r.Say(sut.Name, "%d findings, %d workloads that do not fit", len(verdict.Findings), len(verdict.Misfits))
+		return err
 	}
 	if err = errors.Join(err, p.Save(r.planOf(sut))); err != nil {
 		return err

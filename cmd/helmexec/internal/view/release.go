@@ -116,13 +116,13 @@ func RemovedOf(r *helmexec.UninstallResult) Removed {
 
 // Cleaned is what a clean-up found and removed.
 type Cleaned struct {
-	Overdue []Release `json:"overdue,omitempty" doc:"releases whose deadline has passed"`
+	Overdue []Release `json:"overdue" doc:"releases whose deadline has passed, without --remove"`
 	Removed []Removed `json:"removed" doc:"releases that were removed"`
 }
 
 // CleanedOf shows what was removed.
 func CleanedOf(removed []*helmexec.UninstallResult) Cleaned {
-	c := Cleaned{Removed: []Removed{}}
+	c := Cleaned{Overdue: []Release{}, Removed: []Removed{}}
 	for _, r := range removed {
 		c.Removed = append(c.Removed, RemovedOf(r))
 	}

@@ -152,7 +152,7 @@ func (s *schema) rest() {
 // commandsOf are the commands that do something.
 func commandsOf(cmd *cobra.Command) []*cobra.Command {
 	var all []*cobra.Command
-	if cmd.Runnable() {
+	if cmd.Runnable() && !cmd.HasSubCommands() {
 		all = append(all, cmd)
 	}
 	for _, below := range cmd.Commands() {

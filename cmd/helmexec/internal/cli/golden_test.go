@@ -125,6 +125,7 @@ var commands = []struct {
 	{"version-json", []string{"version", "-o", "json"}, nil, ""},
 
 	{"no-such-command", []string{"instal"}, nil, ""},
+	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
 	{"too-few-arguments", []string{"install", "web"}, nil, ""},
 	{"no-such-output", []string{"list", "-o", "xml"}, nil, ""},

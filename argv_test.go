@@ -107,6 +107,10 @@ var argvCases = []struct {
 		_, err := h.Status(ctx, "web", StatusOptions{Revision: 1, Kubeconfig: in.file, KubeContext: "here"})
 		return err
 	}},
+	{"readiness", func(ctx context.Context, h *Helm, in argvInput) error {
+		_, err := h.Readiness(ctx, "web", ReadinessOptions{Namespace: "default", Kubeconfig: in.file, KubeContext: "here"})
+		return err
+	}},
 	{"live objects", func(ctx context.Context, h *Helm, in argvInput) error {
 		_, err := h.liveObjects(ctx, target{namespace: "default"}, "web")
 		return err
@@ -320,6 +324,7 @@ func TestNothingFromOutsideBecomesAFlag(t *testing.T) {
 		"release of upgrade":   func() error { _, err := h.Upgrade(t.Context(), evil, chart, UpgradeOptions{}); return err },
 		"release of uninstall": func() error { _, err := h.Uninstall(t.Context(), evil, UninstallOptions{}); return err },
 		"release of status":    func() error { _, err := h.Status(t.Context(), evil, StatusOptions{}); return err },
+		"release of readiness": func() error { _, err := h.Readiness(t.Context(), evil, ReadinessOptions{}); return err },
 		"release of history":   func() error { _, err := h.History(t.Context(), evil, HistoryOptions{}); return err },
 		"release of rollback":  func() error { _, err := h.Rollback(t.Context(), evil, RollbackOptions{}); return err },
 		"release of values":    func() error { _, err := h.GetValues(t.Context(), evil, ValuesOptions{All: true}); return err },

@@ -146,6 +146,44 @@ func (e *ReleaseError) Unwrap() []error {
 	return errs
 }
 
+// Readiness is how far a release is, and what keeps it from being ready.
+type Readiness struct {
+	Release      *Release
+	Ready, Total int // pods
+	Blockers     Blockers
+}
+
+// ReadinessOptions is for Readiness.
+type ReadinessOptions struct {
+	Namespace               string
+	Kubeconfig, KubeContext string
+}
+
+// Readiness looks at a release as it is now, whoever installed it. Without Blockers nothing is known to be in the way, which
+// is no promise: what a release is ready by is for its chart to say. Starts two helm processes, and a third one if something
+// is in the way.
+//
+// Errors: ErrReleaseNotFound, ErrClusterUnreachable.
+func (h *Helm) Readiness(ctx context.Context, release string, opts ReadinessOptions) (_ *Readiness, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Readiness", Release: release, Namespace: opts.Namespace})
+	defer end(&err)
+	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := h.record(ctx, t, release, 0)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := h.liveObjects(ctx, t, release)
+	if err != nil {
+		return nil, err
+	}
+	seen.hooks, t.namespace = rec.Hooks, rec.Namespace
+	p := progressOf(seen.objects)
+	return &Readiness{rec.release(), p.Ready, p.Total, h.explained(ctx, t, seen, func(Blocker) bool { return true })}, nil
+}
+
 // blockers finds why a release is not ready, by what "helm status" shows and by the warnings of Kubernetes. It is empty if
 // the cluster does not answer.
 func (h *Helm) blockers(ctx context.Context, t target, rec *record) Blockers {

@@ -177,3 +177,26 @@ func TestBlockersOfWarnings(t *testing.T) {
 	assert.Equal(t, "Job seed: HookRunning: the pre-install hook did not complete in time: FailedCreate: no right; "+
 		"StatefulSet db: FailedCreate: exceeded quota", h.blockers(t.Context(), target{}, rec).String())
 }
+
+func TestReadiness(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	_, err := h.Readiness(t.Context(), "web", ReadinessOptions{})
+	require.ErrorIs(t, err, ErrReleaseNotFound)
+
+	fake.SetRelease(helmtest.Release{Name: "web", Chart: "web", ChartVersion: "1.2.3"})
+	fake.Handle("status", func(helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[
+			{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1"},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}},
+			{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-2"},"status":{"phase":"Pending","containerStatuses":[
+				{"name":"main","state":{"waiting":{"reason":"ImagePullBackOff","message":"not found"}}}]}}]}}}`}
+	})
+	now, err := h.Readiness(t.Context(), "web", ReadinessOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "web 1.2.3", now.Release.ChartName+" "+now.Release.ChartVersion)
+	assert.Equal(t, "1 of 2", fmt.Sprintf("%d of %d", now.Ready, now.Total))
+	assert.Equal(t, "Pod web-2, container main: ImagePullBackOff: not found", now.Blockers.String())
+
+	fake.On("status", helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1})
+	_, err = h.Readiness(t.Context(), "web", ReadinessOptions{})
+	require.ErrorIs(t, err, ErrClusterUnreachable)
+}

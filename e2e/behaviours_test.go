@@ -102,6 +102,11 @@ var behaviours = []struct {
 	{"not ready: hook never ends", notReady(notReadyHookNeverEnds)},
 	{"fails fast", failsFast},
 	{"slow, and not failed fast", slowAndNotFailedFast},
+
+	{"command: values", commandValues},
+	{"command: a life", commandLife},
+	{"command: why and interrupt", commandWhy},
+	{"command: job", commandJob},
 }
 
 func TestBehaviours(t *testing.T) {

@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+const web, plain, hostile = "./testdata/web", "./testdata/plain", "./testdata/hostile"
+
+// notReady is what the cluster shows of a release that waits.
+func notReady(b *bench) {
+	someReleases(b)
+	b.fake.Handle("status", func(helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[
+			{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1"},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}},
+			{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-2"},"status":{"phase":"Pending","containerStatuses":[
+				{"name":"main","restartCount":2,"state":{"waiting":{"reason":"ImagePullBackOff","message":"no such \u001b[31mimage"}}}]}}]}}}`}
+	})
+}
+
+// overdue are releases whose deadline has passed.
+func overdue(b *bench) {
+	b.fake.SetRelease(helmtest.Release{Name: "late", Chart: "web", ChartVersion: "1.2.3", Labels: map[string]string{"helmexec/deadline": "1000"}})
+	b.fake.SetRelease(helmtest.Release{Name: "early", Chart: "web", ChartVersion: "1.2.3", Labels: map[string]string{"helmexec/deadline": "9000000000"}})
+}
+
+// saved has a plan in a file.
+func saved(b *bench) {
+	require.Zero(b, b.run("plan", "job-42-sut-web", web, "--save", b.dir+"/plan.json").code)
+}
+
+// known has a repository.
+func known(b *bench) {
+	b.fake.AddArchive("web-1.2.3.tgz", packed(b.T, web))
+	_, err := b.helm().AddRepo(b.Context(), "https://known.example/charts", helmexec.RepoOptions{Name: "known"})
+	require.NoError(b, err)
+}
+
+var commands = []struct {
+	name  string
+	args  []string // DIR is the folder of the test
+	setup func(*bench)
+	stdin string
+}{
+	{"info", []string{"info", web}, nil, ""},
+	{"info-json", []string{"info", web, "-o", "json"}, nil, ""},
+	{"info-hostile", []string{"info", hostile}, nil, ""},
+	{"info-hostile-json", []string{"info", hostile, "-o", "json"}, nil, ""},
+	{"info-hostile-yaml", []string{"info", hostile, "-o", "yaml"}, nil, ""},
+	{"values", []string{"values", web}, nil, ""},
+	{"values-set", []string{"values", web, "-f", "-", "--set", "image.tag=2,list={a,b}", "--set-string", "replicas=5", "--set-file", "file=testdata/plain/Chart.yaml"}, nil, "gpus: null\n"},
+	{"values-inexact", []string{"values", web, "--set", "id=12345678"}, nil, ""},
+	{"values-json", []string{"values", web, "-o", "json"}, nil, ""},
+	{"images", []string{"images", web}, nil, ""},
+	{"images-all", []string{"images", web, "--all", "--full-names"}, nil, ""},
+	{"images-why", []string{"images", web, "--why"}, nil, ""},
+	{"images-json", []string{"images", plain, "-o", "json"}, nil, ""},
+	{"images-yaml", []string{"images", plain, "-o", "yaml"}, nil, ""},
+	{"images-hostile-why", []string{"images", hostile, "--why"}, nil, ""},
+	{"gpus", []string{"gpus", web, "--set", "gpus=4"}, nil, ""},
+	{"gpus-json", []string{"gpus", web, "-o", "json"}, nil, ""},
+	{"gpus-none", []string{"gpus", plain}, nil, ""},
+	{"retag", []string{"retag", web, "--mirror", "registry.example=mirror.lab/suts", "--mirror", "*=mirror.lab/other"}, nil, ""},
+	{"retag-json", []string{"retag", web, "--mirror", "*=mirror.lab", "-o", "json"}, nil, ""},
+	{"retag-without-mirror", []string{"retag", web}, nil, ""},
+
+	{"plan", []string{"plan", "job-42-sut-web", web, "--registry", "registry.example"}, nil, ""},
+	{"plan-json", []string{"plan", "plain", plain, "--offline", "--set", "a=1", "-o", "json"}, nil, ""},
+	{"plan-html", []string{"plan", "job-42-sut-web", web, "--offline", "--set", "password=<x>", "-o", "html"}, nil, ""},
+	{"plan-hostile-html", []string{"plan", "hostile", hostile, "--offline", "--set", `x=</pre><script>alert(9)</script>`, "-o", "html"}, nil, ""},
+	{"plan-from", []string{"plan", "--from", "DIR/plan.json", "-o", "yaml"}, saved, ""},
+	{"plan-from-nothing", []string{"plan", "--from", "DIR/plan.json"}, nil, ""},
+	{"check-refused", []string{"check", web, "--offline", "--node", "nvidia.com/gpu=1"}, nil, ""},
+	{"check-allowed", []string{"check", plain, "--offline", "--registry", "registry.example"}, nil, ""},
+	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
+		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
+	}, ""},
+	{"check-bad-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registry: x\n") }, ""},
+	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
+	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},
+	{"diff-new", []string{"diff", "web", web}, nil, ""},
+	{"diff-same", []string{"diff", "plain", plain, "--exit-code"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
+	{"diff-full", []string{"diff", "web", web, "--set", "replicas=3", "--full", "--exit-code"}, func(b *bench) { b.run("install", "web", web) }, ""},
+
+	{"install", []string{"install", "web", web, "--wait"}, nil, ""},
+	{"install-json", []string{"install", "web", plain, "-o", "json"}, nil, ""},
+	{"install-taken", []string{"install", "job-42-sut-web", plain, "-o", "json"}, someReleases, ""},
+	{"list", []string{"list"}, someReleases, ""},
+	{"list-job-json", []string{"list", "--job", "7", "-o", "json"}, someReleases, ""},
+	{"list-none", []string{"list", "-o", "json"}, nil, ""},
+	{"why", []string{"why", "job-42-sut-web"}, notReady, ""},
+	{"why-json", []string{"why", "job-42-sut-web", "-o", "json"}, notReady, ""},
+	{"uninstall", []string{"uninstall", "job-42-sut-web"}, someReleases, ""},
+	{"uninstall-not-found", []string{"uninstall", "nothing"}, nil, ""},
+	{"uninstall-not-found-yaml", []string{"uninstall", "nothing", "-o", "yaml"}, nil, ""},
+	{"uninstall-ignored", []string{"uninstall", "nothing", "--ignore-not-found"}, nil, ""},
+	{"name", []string{"name", "42", "My web app"}, nil, ""},
+	{"name-json", []string{"name", "42", "My web app", "-o", "json"}, nil, ""},
+	{"name-prune", []string{"name", "My_Model v1.2"}, nil, ""},
+	{"name-parse", []string{"name", "--parse", "job-42-sut-web"}, nil, ""},
+	{"name-parse-other", []string{"name", "--parse", "web\x1b[31m"}, nil, ""},
+
+	{"job-clean", []string{"job", "clean", "42"}, someReleases, ""},
+	{"job-clean-nothing", []string{"job", "clean", "1", "-o", "json"}, someReleases, ""},
+	{"overdue", []string{"overdue"}, overdue, ""},
+	{"overdue-remove", []string{"overdue", "--remove", "-o", "json"}, overdue, ""},
+	{"doctor", []string{"doctor"}, func(b *bench) { b.fake.SetVersion("v3.18.0") }, ""},
+	{"doctor-offline-json", []string{"doctor", "--offline", "-o", "json"}, func(b *bench) { known(b); b.fake.SetVersion("v4.3.1") }, ""},
+	{"doctor-no-cluster", []string{"doctor"}, func(b *bench) {
+		b.fake.Handle("list", func(helmtest.Call) helmtest.Reply {
+			return helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
+		})
+	}, ""},
+	{"doctor-no-helm", []string{"doctor", "--helm", "DIR/helm"}, nil, ""},
+	{"no-helm", []string{"list", "--helm", "DIR/helm", "-o", "json"}, nil, ""},
+	{"version", []string{"version"}, nil, ""},
+	{"version-json", []string{"version", "-o", "json"}, nil, ""},
+
+	{"no-such-command", []string{"instal"}, nil, ""},
+	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
+	{"no-such-flag", []string{"list", "--al"}, nil, ""},
+	{"too-few-arguments", []string{"install", "web"}, nil, ""},
+	{"no-such-output", []string{"list", "-o", "xml"}, nil, ""},
+	{"html-of-another", []string{"list", "-o", "html"}, nil, ""},
+	{"bad-set", []string{"images", web, "--set", "a"}, nil, ""},
+	{"no-such-chart", []string{"images", "./testdata/nothing", "-o", "json"}, nil, ""},
+	{"bad-release-name", []string{"install", "Web\x1b[31m", web}, nil, ""},
+
+	{"complete-commands", []string{"__complete", "un"}, nil, ""},
+	{"complete-releases", []string{"__complete", "uninstall", "job-4"}, someReleases, ""},
+	{"complete-repositories", []string{"__complete", "images", "kn"}, known, ""},
+	{"complete-chart-versions", []string{"__complete", "images", "known/web", "--version", ""}, known, ""},
+	{"complete-versions-of-address", []string{"__complete", "images", "known/web:1"}, known, ""},
+	{"complete-output", []string{"__complete", "list", "-o", ""}, nil, ""},
+}
+
+func TestCommands(t *testing.T) {
+	for _, test := range commands {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t)
+			if test.setup != nil {
+				test.setup(b)
+			}
+			b.stdin = test.stdin
+			args := make([]string, len(test.args))
+			for i, a := range test.args {
+				args[i] = strings.ReplaceAll(a, "DIR", b.dir)
+			}
+			got := b.run(args...)
+			golden(t, test.name+".txt", fmt.Sprintf("$ helmexec %q\nexit %d\n--- stdout\n%s--- stderr\n%s", test.args, got.code, got.stdout, got.stderr))
+			for _, text := range []string{got.stdout, got.stderr} {
+				assert.NotRegexp(t, "[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\U000E0000-\U000E007F]", text)
+			}
+		})
+	}
+}
+
+// Each golden file is of a test.
+func TestGoldenFiles(t *testing.T) {
+	var want []string
+	for _, test := range commands {
+		want = append(want, test.name+".txt")
+	}
+	entries, err := os.ReadDir("testdata/golden")
+	require.NoError(t, err)
+	var there []string
+	for _, e := range entries {
+		there = append(there, e.Name())
+	}
+	assert.ElementsMatch(t, want, there)
+}

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/job"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
+)
+
+func (a *app) jobCommands() []*cobra.Command {
+	jobs := &cobra.Command{
+		Use: "job", Short: "Run a benchmark job, or clean up after one", GroupID: "job",
+		// Without these a misspelt command below it would be a success.
+		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	jobs.AddCommand(a.jobRunCommand(), a.jobCleanCommand())
+	overdue := a.overdueCommand()
+	overdue.GroupID = "job"
+	return []*cobra.Command{jobs, overdue}
+}
+
+func (a *app) jobRunCommand() *cobra.Command {
+	var results string
+	cmd := &cobra.Command{
+		Use:   "run JOBS.yaml",
+		Short: "Take systems under test through a job: check, install, measure, remove",
+		Long: `Take every system under test of a file through the whole job, several at once: plan, check, install, wait, run the
+benchmark command, remove. The results are in a file that is always whole. Started again after a kill, with the same job
+and attempt, it continues: what is done stays done, and what was half installed is taken over.
+
+Exit code 14 says that a system under test failed; the file says which and why.`,
+		Example: `  helmexec job run jobs.yaml
+  helmexec job run jobs.yaml --results /data/42.json -o json | jq '.suts[] | select(.state != "done")'`,
+		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return []cobra.Completion{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec, err := job.Load(args[0])
+			if err != nil {
+				return err
+			}
+			if spec.Namespace != "" && a.cfg.Namespace == "" {
+				a.cfg.Namespace = spec.Namespace
+			}
+			h, err := a.helm()
+			if err != nil {
+				return err
+			}
+			if results == "" {
+				results = strings.TrimSuffix(args[0], filepath.Ext(args[0])) + ".results.json"
+			}
+			began := time.Now()
+			runner := job.Runner{
+				Helm: h, Kubeconfig: a.cfg.Kubeconfig, Results: results, Kind: kindOf,
+				Say:  func(sut, format string, args ...any) { a.out.Say("%s: %s", sut, fmt.Sprintf(format, args...)) },
+				Live: func(text string) { a.out.Live(time.Since(began), "%s", text) },
+			}
+			result, err := runner.Run(cmd.Context(), spec)
+			a.out.Done()
+			if result == nil {
+				return err
+			}
+			if printErr := a.out.Print(result, func(p *out.Page) { jobPage(p, *result) }); printErr != nil {
+				return printErr
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&results, "results", "", "`file` of the results (default beside JOBS.yaml, with the ending .results.json)")
+	return cmd
+}
+
+func jobPage(p *out.Page, r job.Result) {
+	p.Head("SUT", "RELEASE", "STATE", "CHART", "SECONDS", "WHY")
+	for _, s := range r.SUTs {
+		state := out.Warn.In(s.State)
+		switch s.State {
+		case job.Done:
+			state = out.Good.In(s.State)
+		case job.Failed, job.Refused:
+			state = out.Bad.In(s.State)
+		}
+		why := ""
+		switch {
+		case s.Error != nil:
+			why = s.Error.Message
+		case len(s.Findings) > 0:
+			why = fmt.Sprintf("%d findings, the first: %s: %s", len(s.Findings), s.Findings[0].Object, s.Findings[0].Text)
+		}
+		p.Row(s.Name, s.Release, state, strings.TrimSpace(s.Chart.Name+" "+s.Chart.Version), fmt.Sprintf("%.1f", s.Seconds), why)
+	}
+}
+
+// jobFlags are those of the commands that remove many releases.
+type jobFlags struct{ helmexec.JobOptions }
+
+func (j *jobFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVarP(&j.AllNamespaces, "all-namespaces", "A", false, "search every namespace")
+	f.BoolVar(&j.Wait, "wait", false, "wait until the objects are gone")
+	f.DurationVar(&j.Timeout, "timeout", 0, "how long to wait for each release (default 5m)")
+	f.IntVar(&j.Parallel, "parallel", 0, "`releases` that are removed at once (default 8)")
+}
+
+func (a *app) jobCleanCommand() *cobra.Command {
+	var flags jobFlags
+	cmd := &cobra.Command{
+		Use:   "clean ID",
+		Short: "Remove every release of a job",
+		Long:  "Remove every release that was installed for a job, or whose name says that it is of the job. Nothing to remove is a success.",
+		Example: `  helmexec job clean 42 --wait
+  helmexec job clean 42 -A -o json | jq '.removed[].remains[]'`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
+			removed, err := h.UninstallJob(ctx, args[0], flags.JobOptions)
+			return a.printCleaned(view.CleanedOf(removed), err)
+		}),
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+// printCleaned prints what was removed. With an error it goes to Stderr, since the result is the error then.
+func (a *app) printCleaned(c view.Cleaned, err error) error {
+	if err != nil {
+		for _, r := range c.Removed {
+			if r.Release != nil {
+				a.out.Say("%s is removed", r.Release.Name)
+			}
+		}
+		return err
+	}
+	return a.out.Print(c, func(p *out.Page) {
+		if len(c.Removed) == 0 {
+			p.Line("nothing to remove")
+		}
+		for _, r := range c.Removed {
+			removedPage(p, r)
+		}
+	})
+}
+
+func (a *app) overdueCommand() *cobra.Command {
+	var flags jobFlags
+	var remove bool
+	cmd := &cobra.Command{
+		Use:   "overdue",
+		Short: "List the releases whose deadline has passed, or remove them",
+		Example: `  helmexec overdue -A
+  helmexec overdue -A --remove --wait    # each night`,
+		Args: cobra.NoArgs,
+		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, _ []string) error {
+			if remove {
+				removed, err := h.UninstallOverdue(ctx, flags.JobOptions)
+				return a.printCleaned(view.CleanedOf(removed), err)
+			}
+			releases, err := h.Overdue(ctx, flags.JobOptions)
+			if err != nil {
+				return err
+			}
+			shown := view.Cleaned{Overdue: view.ReleasesOf(releases).Releases, Removed: []view.Removed{}}
+			return a.out.Print(shown, func(p *out.Page) {
+				if len(shown.Overdue) == 0 {
+					p.Line("nothing is overdue")
+					return
+				}
+				releasesTable(p, shown.Overdue)
+			})
+		}),
+	}
+	flags.add(cmd)
+	cmd.Flags().BoolVar(&remove, "remove", false, "remove them")
+	return cmd
+}

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/gofrs/flock"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/job"
+	"github.com/sut-bench/helmexec/helmtest"
+)
+
+// jobOf writes a job, and gives its path and that of its results.
+func (b *bench) jobOf(text string) (jobs, results string) {
+	jobs = b.write("jobs.yaml", strings.ReplaceAll(text, "CHARTS", filepath.ToSlash(testdata(b.T))))
+	return jobs, strings.TrimSuffix(jobs, ".yaml") + ".results.json"
+}
+
+func (b *bench) results(path string) job.Result {
+	text, err := os.ReadFile(path)
+	require.NoError(b, err)
+	var r job.Result
+	require.NoError(b, json.Unmarshal(text, &r))
+	return r
+}
+
+// shell skips a test where there is no shell for the benchmark.
+func shell(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the benchmark of this test is a shell script")
+	}
+}
+
+func TestJob(t *testing.T) {
+	shell(t)
+	b := newBench(t)
+	jobs, results := b.jobOf(`
+job: "42"
+timeout: 3m
+deadline: 4h
+policy: {registries: [registry.example]}
+benchmark: [sh, -c, "echo \"$HELMEXEC_SUT is $HELMEXEC_RELEASE in $HELMEXEC_NAMESPACE\"; printf '\\033[31mred'; [ $HELMEXEC_SUT != slow ]"]
+suts:
+- {name: good, chart: CHARTS/plain, values: {replicas: 2}}
+- {name: slow, chart: CHARTS/plain}
+- {name: refused, chart: CHARTS/web}
+- {name: missing, chart: CHARTS/nothing}
+`)
+	got := b.run("job", "run", jobs)
+	assert.Equal(t, 14, got.code)
+	assert.Contains(t, got.stderr, "good: benchmark: good is job-42-sut-good in default\n")
+	assert.Contains(t, got.stderr, `good: benchmark: \x1b[31mred`)
+	r := b.results(results)
+	states := map[string]string{}
+	for _, s := range r.SUTs {
+		states[s.Name] = s.State
+	}
+	assert.Equal(t, map[string]string{"good": job.Done, "slow": job.Failed, "refused": job.Refused, "missing": job.Failed}, states)
+	good, slow, refused, missing := r.SUTs[0], r.SUTs[1], r.SUTs[2], r.SUTs[3]
+	assert.Equal(t, []string{"registry.example/plain:1"}, good.Images)
+	assert.Equal(t, 0, *good.BenchmarkExit)
+	assert.Equal(t, "plain 0.1.0", good.Chart.Name+" "+good.Chart.Version)
+	assert.Regexp(t, "^sha256:", good.Plan)
+	assert.Equal(t, 1, *slow.BenchmarkExit)
+	assert.Contains(t, slow.Error.Message, "benchmark: exit status 1")
+	assert.NotEmpty(t, refused.Findings)
+	assert.Equal(t, "chart-not-found", missing.Error.Kind)
+	assert.NotEmpty(t, r.Ended)
+
+	installs := b.fake.Calls("install")
+	require.Len(t, installs, 2)
+	assert.Equal(t, "3m0s", installs[0].Flag("--timeout"))
+	assert.Contains(t, installs[0].Flag("--labels"), "helmexec/deadline=")
+	for _, name := range []string{"good", "slow"} {
+		_, there := b.fake.Release("", "job-42-sut-"+name)
+		assert.False(t, there, name)
+	}
+	left, err := filepath.Glob(results + ".d/*.json")
+	require.NoError(t, err)
+	assert.Empty(t, left, "plans have Secrets")
+
+	require.NoError(t, os.WriteFile(jobs, []byte(strings.Replace(read(t, jobs), "timeout:", "attempt: 2\ntimeout:", 1)), 0o600))
+	again := b.run("job", "run", jobs, "-o", "json")
+	assert.Equal(t, 14, again.code)
+	assert.Len(t, b.fake.Calls("install"), 4, "a new attempt begins anew")
+	var printed job.Result
+	require.NoError(t, json.Unmarshal([]byte(again.stdout), &printed))
+	assert.Equal(t, "2", printed.Attempt)
+}
+
+func read(t *testing.T, path string) string {
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// A job that is interrupted while it measures removes what it installed, and continues when it is started again.
+func TestJobInterrupted(t *testing.T) {
+	shell(t)
+	b := newBench(t)
+	jobs, results := b.jobOf("job: j\nparallel: 1\nbenchmark: [sh, -c, 'test -e " + b.dir + "/go || { echo begun; sleep 600; }']\n" +
+		"suts: [{name: a, chart: CHARTS/plain}, {name: b, chart: CHARTS/plain}]\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	b.hears = func(text string) {
+		if strings.Contains(text, "benchmark: begun") {
+			cancel()
+		}
+	}
+	got := b.runUntil(ctx, "job", "run", jobs)
+	assert.Equal(t, 130, got.code, got.stderr)
+	for _, s := range b.results(results).SUTs {
+		assert.Contains(t, []string{job.Interrupted, job.Waiting}, s.State)
+		_, there := b.fake.Release("", s.Release)
+		assert.False(t, there, s.Name)
+	}
+	b.write("go", "")
+	got = b.run("job", "run", jobs)
+	assert.Equal(t, 0, got.code, got.stderr)
+	for _, s := range b.results(results).SUTs {
+		assert.Equal(t, job.Done, s.State)
+		assert.Nil(t, s.Error)
+	}
+}
+
+// A release that cannot be removed is in the results, and the error is.
+func TestJobThatLeavesSomething(t *testing.T) {
+	b := newBench(t)
+	b.fake.Handle("uninstall", func(helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stderr: "Error: failed to delete release: job-j-sut-a\n", Exit: 1}
+	})
+	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	assert.Equal(t, 14, b.run("job", "run", jobs).code)
+	s := b.results(results).SUTs[0]
+	assert.Equal(t, job.Failed, s.State)
+	assert.Contains(t, s.Error.Message, "failed to delete release")
+}
+
+// What a killed command has installed is removed, also if the job refuses it now, or cannot render it any more.
+func TestJobThatRefusesWhatIsThere(t *testing.T) {
+	for state, chart := range map[string]string{job.Refused: "CHARTS/web", job.Failed: "CHARTS/nothing"} {
+		b := newBench(t)
+		b.fake.SetRelease(helmtest.Release{Name: "job-j-sut-a", Chart: "plain", ChartVersion: "0.1.0"})
+		jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: " + chart + "}]\n")
+		require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "1", "suts": [{"name": "a", "release": "job-j-sut-a", "state": "ready"}]}`), 0o600))
+		assert.Equal(t, 14, b.run("job", "run", jobs).code)
+		assert.Equal(t, state, b.results(results).SUTs[0].State)
+		_, there := b.fake.Release("", "job-j-sut-a")
+		assert.False(t, there, state)
+	}
+}
+
+func TestJobRefused(t *testing.T) {
+	for name, test := range map[string]struct{ text, want string }{
+		"no job":       {"suts: [{name: a, chart: ./a}]", "job is missing"},
+		"no suts":      {"job: a", "suts is missing"},
+		"no chart":     {"job: a\nsuts: [{name: a}]", "no chart"},
+		"same release": {"job: a\nsuts: [{name: My_a, chart: ./a}, {name: my-a, chart: ./a}]", "rename one of them"},
+		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `unknown field "sut"`},
+		"timeout":      {"job: a\ntimeout: 5\nsuts: [{name: a, chart: ./a}]", "not a time such as 10m"},
+		"no yaml":      {"\t", "jobs.yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			jobs, _ := b.jobOf(test.text)
+			got := b.run("job", "run", jobs)
+			assert.Equal(t, 2, got.code)
+			assert.Contains(t, got.stderr, test.want)
+		})
+	}
+	b := newBench(t)
+	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	require.NoError(t, os.WriteFile(results, []byte(`{"job": "other"}`), 0o600))
+	got := b.run("job", "run", jobs)
+	assert.Equal(t, 2, got.code)
+	assert.Contains(t, got.stderr, `has the results of job "other"`)
+	require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "0", "suts": [{"name": "a", "release": "job-j-sut-a", "state": "ready"}]}`), 0o600))
+	assert.Contains(t, b.run("job", "run", jobs).stderr, "let that attempt end")
+
+	lock := flock.New(filepath.Join(results+".d", "lock"))
+	held, err := lock.TryLock()
+	require.NoError(t, err)
+	require.True(t, held)
+	defer lock.Unlock()
+	assert.Contains(t, b.run("job", "run", jobs).stderr, "another helmexec is running this job")
+	assert.Empty(t, b.fake.Commands())
+}

@@ -1,0 +1,371 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/page"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
+	"github.com/sut-bench/helmexec/plan"
+)
+
+func (a *app) planCommands() []*cobra.Command {
+	all := []*cobra.Command{a.planCommand(), a.checkCommand(), a.diffCommand(), a.applyCommand()}
+	for _, cmd := range all {
+		cmd.GroupID = "plan"
+	}
+	return all
+}
+
+// planFlags say what is planned. from names a saved plan instead.
+type planFlags struct {
+	chartFlags
+	valueFlags
+	from                                 string
+	upgrade, reuse, reset, lookups       bool
+	skipCRDs, skipSchema, withoutCluster bool
+	kubeVersion                          string
+	apis                                 []string
+}
+
+func (p *planFlags) add(a *app, cmd *cobra.Command) {
+	p.chartFlags.add(a, cmd)
+	p.valueFlags.add(cmd)
+	f := cmd.Flags()
+	f.StringVar(&p.from, "from", "", "take the plan that plan --save wrote to this `file`")
+	f.BoolVar(&p.lookups, "lookups", false, "let the chart read from the cluster what you may read, Secrets among it")
+	f.BoolVar(&p.skipCRDs, "skip-crds", false, "leave out the custom resource definitions that the chart brings")
+	f.BoolVar(&p.skipSchema, "skip-schema", false, "do not check values by the chart's schema")
+	f.BoolVar(&p.withoutCluster, "offline", false, "ask no cluster; --kube-version and --api-versions do so, too")
+	f.StringVar(&p.kubeVersion, "kube-version", "", "`version` of Kubernetes that is planned for, without a cluster")
+	f.StringSliceVar(&p.apis, "api-versions", nil, "`APIs` that are served there (default those that helm knows)")
+	cmd.MarkFlagsMutuallyExclusive("lookups", "offline")
+}
+
+func (p *planFlags) addUpgrade(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&p.reuse, "reuse-values", false, "for an upgrade: keep the values of the last revision below those given")
+	f.BoolVar(&p.reset, "reset-then-reuse-values", false, "for an upgrade: the same, over the new chart's defaults")
+}
+
+// plan makes the plan, or reads it.
+func (p *planFlags) plan(ctx context.Context, a *app, release, address string) (*helmexec.Plan, error) {
+	if p.from != "" {
+		return plan.Load(ctx, p.from)
+	}
+	values, err := p.values(a)
+	if err != nil {
+		return nil, err
+	}
+	h, err := a.helm()
+	if err != nil {
+		return nil, err
+	}
+	opts := helmexec.PlanOptions{
+		Upgrade: p.upgrade, Version: p.version, Source: p.source, Values: values, ReuseValues: p.reuse, ResetThenReuseValues: p.reset,
+		SkipCRDs: p.skipCRDs, SkipSchema: p.skipSchema, Lookups: p.lookups,
+	}
+	if p.withoutCluster || p.kubeVersion != "" || len(p.apis) > 0 {
+		opts.Cluster = &helmexec.Cluster{KubeVersion: p.kubeVersion, APIVersions: p.apis}
+		if p.kubeVersion == "" {
+			opts.Cluster.KubeVersion = helmexec.DefaultKubeVersion
+		}
+	}
+	return h.Plan(ctx, release, address, opts)
+}
+
+// args checks that there are so many arguments, or none with --from.
+func (p *planFlags) args(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if p.from != "" {
+			n = 0
+		}
+		return cobra.ExactArgs(n)(cmd, args)
+	}
+}
+
+func verdictOf(p *helmexec.Plan, rules gate.Policy) view.Verdict {
+	findings, misfits := rules.Check(p)
+	return view.VerdictOf(findings, misfits)
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var flags planFlags
+	var rules policyFlags
+	var save string
+	cmd := &cobra.Command{
+		Use:   "plan RELEASE CHART",
+		Short: "Show exactly what an install would apply",
+		Long: `Render a chart once and show all that would run: images, accelerators, objects, hooks, CRDs, and what the rules for
+charts of strangers have against it. --save keeps the plan for apply, with every Secret of the chart. -o html writes one
+page for a reviewer.`,
+		Example: `  helmexec plan job-42-sut-web ./web --save plan.json
+  helmexec plan job-42-sut-web oci://registry.example/suts/web:1.2.3 --offline --registry registry.example -o html > review.html
+  helmexec plan --from plan.json -o json`,
+		Args:              flags.args(2),
+		ValidArgsFunction: a.completeCharts(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			policy, err := rules.policy()
+			if err != nil {
+				return err
+			}
+			p, err := flags.plan(cmd.Context(), a, at(args, 0), at(args, 1))
+			if err != nil {
+				return err
+			}
+			if save != "" {
+				if err := p.Save(save); err != nil {
+					return err
+				}
+			}
+			shown := view.PlanOf(p, verdictOf(p, policy))
+			if a.out.Format == "html" {
+				text, err := page.Plan(shown)
+				if err != nil {
+					return err
+				}
+				return a.out.Write(text)
+			}
+			return a.out.Print(shown, func(p *out.Page) { planPage(p, shown) })
+		},
+	}
+	flags.add(a, cmd)
+	flags.addUpgrade(cmd)
+	rules.add(cmd)
+	cmd.Flags().BoolVar(&flags.upgrade, "upgrade", false, "plan an upgrade of a release that exists")
+	cmd.Flags().StringVar(&save, "save", "", "write the plan to this `file`, which only you can read")
+	return cmd
+}
+
+func at(args []string, i int) string {
+	if i < len(args) {
+		return args[i]
+	}
+	return ""
+}
+
+func planPage(p *out.Page, shown view.Plan) {
+	what := "install"
+	if shown.Upgrade {
+		what = fmt.Sprintf("upgrade of revision %d", shown.Base)
+	}
+	fields(p, "release", shown.Release, "namespace", shown.Namespace, "plan", what, "chart", shown.Chart.Name+" "+shown.Chart.Version,
+		"archive", shown.Chart.Digest, "digest", shown.Digest, "accelerators", amounts(shown.GPUs.Totals))
+	if len(shown.Images.Uses) > 0 {
+		p.Head("REGISTRY", "IMAGE")
+		for _, registry := range shown.Images.ByRegistry() {
+			for _, image := range registry.Images {
+				p.Row(registry.Name, image)
+			}
+		}
+	}
+	if doubts := append(shown.Images.Invalid, shown.Images.Unresolved...); len(doubts) > 0 {
+		usesTable(p, "NOT KNOWN", doubts)
+	}
+	p.Head("OBJECT", "RUNS")
+	for _, o := range shown.CRDs {
+		p.Row(o.Object, "before everything else")
+	}
+	for _, o := range shown.Objects {
+		p.Row(o.Object, "")
+	}
+	for _, o := range shown.Hooks {
+		p.Row(o.Object, strings.Join(o.Hooks, ", "))
+	}
+	verdictPage(p, shown.Verdict)
+}
+
+func verdictPage(p *out.Page, v view.Verdict) {
+	if len(v.Findings) > 0 {
+		p.Head("RULE", "OBJECT", "FIELD", "WHAT IS WRONG")
+		for _, f := range v.Findings {
+			text := f.Text
+			if f.Value != "" {
+				text += ": " + f.Value
+			}
+			p.Row(out.Bad.In(f.Rule), f.Object, f.Path, text)
+		}
+	}
+	if len(v.Misfits) > 0 {
+		p.Head("DOES NOT FIT", "PODS LEFT", "WHY")
+		for _, m := range v.Misfits {
+			p.Row(out.Bad.In(m.Object.String()), m.Unplaced, m.Reason)
+		}
+	}
+	p.Line("")
+	if v.Allowed {
+		p.Line("%s", out.Good.In("allowed: no rule has anything against it"))
+		return
+	}
+	p.Line("%s", out.Bad.In(fmt.Sprintf("refused: %d findings, %d workloads that do not fit", len(v.Findings), len(v.Misfits))))
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var flags planFlags
+	var rules policyFlags
+	release := "check"
+	cmd := &cobra.Command{
+		Use:   "check CHART",
+		Short: "Decide whether a chart may run: a gate for CI",
+		Long: `Plan a chart and hold it against the rules for charts of strangers (policy.Tenant), the registries that images may come
+from, and the accelerators of the nodes. The exit code is 0 if it may run and 3 if not. Without --node no accelerator is
+allowed; everything else that is allowed stands in --policy.`,
+		Example: `  helmexec check ./web --offline --registry registry.example
+  helmexec check ./inference --policy lab.yaml --node nvidia.com/gpu=8 --node nvidia.com/gpu=8
+  helmexec check --from plan.json --policy lab.yaml -o json`,
+		Args:              flags.args(1),
+		ValidArgsFunction: a.completeCharts(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			policy, err := rules.policy()
+			if err != nil {
+				return err
+			}
+			p, err := flags.plan(cmd.Context(), a, release, at(args, 0))
+			if err != nil {
+				return err
+			}
+			shown := view.CheckOf(p, verdictOf(p, policy))
+			err = a.out.Print(shown, func(page *out.Page) {
+				fields(page, "chart", shown.Chart.Name+" "+shown.Chart.Version, "digest", shown.Digest)
+				verdictPage(page, shown.Verdict)
+			})
+			if err == nil && !shown.Allowed {
+				err = errNo
+			}
+			return err
+		},
+	}
+	flags.add(a, cmd)
+	rules.add(cmd)
+	cmd.Flags().StringVar(&release, "release", release, "`name` of the release that is planned")
+	return cmd
+}
+
+func (a *app) applyCommand() *cobra.Command {
+	var flags changeFlags
+	var digest string
+	cmd := &cobra.Command{
+		Use:   "apply PLAN",
+		Short: "Install or upgrade exactly what a saved plan shows",
+		Long: `Apply the plan that plan --save wrote. Give --digest the digest that was approved: a file proves nothing about who wrote
+it. What fails is removed again, unless --keep-failed is set.`,
+		Example: `  helmexec apply plan.json --digest sha256:… --wait --timeout 10m --job 42 --operation-id 42/1`,
+		Args:    cobra.ExactArgs(1),
+		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
+			p, err := plan.Load(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			release, err := h.Apply(ctx, p, helmexec.ApplyOptions{
+				Digest: digest, CreateNamespace: flags.createNamespace, Wait: flags.wait, WaitForJobs: flags.waitForJobs, Timeout: flags.timeout,
+				KeepFailed: flags.keepFailed, NoHooks: flags.noHooks, Labels: flags.labels, Description: flags.description,
+				OperationID: flags.operation, JobID: flags.job, Deadline: flags.until(), Progress: a.progress(p.Release),
+				ProgressInterval: flags.every, FailFast: flags.rules(),
+			})
+			if err != nil {
+				return err
+			}
+			return a.printRelease(release)
+		}),
+	}
+	flags.add(cmd)
+	cmd.Flags().StringVar(&digest, "digest", "", "refuse a plan that has another `digest` than this one")
+	return cmd
+}
+
+func (a *app) printRelease(release *helmexec.Release) error {
+	shown := view.ReleaseOf(*release)
+	return a.out.Print(shown, func(p *out.Page) {
+		p.Line("%s is %s, revision %d", shown.Name, statusOf(shown.Status), shown.Revision)
+	})
+}
+
+func statusOf(status string) out.Styled {
+	switch helmexec.Status(status) {
+	case helmexec.StatusDeployed:
+		return out.Good.In(status)
+	case helmexec.StatusFailed:
+		return out.Bad.In(status)
+	case helmexec.StatusSuperseded, helmexec.StatusUninstalled:
+		return out.Styled{Text: status}
+	}
+	return out.Warn.In(status)
+}
+
+func (a *app) diffCommand() *cobra.Command {
+	var flags planFlags
+	var full, secrets, asks bool
+	cmd := &cobra.Command{
+		Use:   "diff RELEASE CHART",
+		Short: "Show what a chart would change in a release",
+		Long: `Plan a chart as an upgrade of a release, or as an install if there is none, and list the objects that would be added,
+changed or dropped. --full shows their lines; the content of Secrets stays hidden.`,
+		Example: `  helmexec diff web ./web --reuse-values --set replicas=3
+  helmexec diff web ./web --full
+  helmexec diff --from plan.json --exit-code`,
+		Args:              flags.args(2),
+		ValidArgsFunction: a.completeReleases,
+		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
+			flags.upgrade = true
+			p, err := flags.plan(ctx, a, at(args, 0), at(args, 1))
+			if errors.Is(err, helmexec.ErrReleaseNotFound) {
+				flags.upgrade, flags.reuse, flags.reset = false, false, false
+				p, err = flags.plan(ctx, a, at(args, 0), at(args, 1))
+			}
+			if err != nil {
+				return err
+			}
+			var before helmexec.Manifest
+			opts := helmexec.GetOptions{Namespace: p.Namespace}
+			before, err = h.GetManifest(ctx, p.Release, opts)
+			if err == nil {
+				var hooks []helmexec.Hook
+				hooks, err = h.GetHooks(ctx, p.Release, opts)
+				for _, hook := range hooks {
+					before = append(append(before, "\n---\n"...), hook.Manifest...)
+				}
+			}
+			if err != nil && !errors.Is(err, helmexec.ErrReleaseNotFound) {
+				return err
+			}
+			differences, err := p.Diff(ctx, before)
+			if err != nil {
+				return err
+			}
+			shown := view.Diff{Release: p.Release, Digest: p.Digest(), Changes: changesOf(differences, full, secrets)}
+			err = a.out.Print(shown, func(page *out.Page) { diffPage(page, shown) })
+			if err == nil && asks && len(shown.Changes) > 0 {
+				err = errNo
+			}
+			return err
+		}),
+	}
+	flags.add(a, cmd)
+	flags.addUpgrade(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&full, "full", false, "show the lines that differ")
+	f.BoolVar(&secrets, "show-secrets", false, "with --full: show those of Secrets, too")
+	f.BoolVar(&asks, "exit-code", false, "exit with 3 if something differs")
+	return cmd
+}
+
+func diffPage(p *out.Page, d view.Diff) {
+	if len(d.Changes) == 0 {
+		p.Line("%s: nothing changes", d.Release)
+	}
+	for _, c := range d.Changes {
+		sign := map[string]out.Styled{"added": out.Good.In("+ "), "dropped": out.Bad.In("- "), "changed": out.Warn.In("~ ")}[c.Change]
+		p.Line("%s%s", sign, c.Object)
+		for _, line := range c.Lines {
+			style := map[byte]out.Style{'+': out.Good, '-': out.Bad}[line[0]]
+			p.Line("    %s", style.In(line))
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package gate
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/manifest"
+	"github.com/sut-bench/helmexec/plan"
+)
+
+func TestParseNode(t *testing.T) {
+	node, err := ParseNode("nvidia.com/gpu=8,amd.com/gpu=2")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int64{"nvidia.com/gpu": 8, "amd.com/gpu": 2}, node)
+	for _, bad := range []string{"", "nvidia.com/gpu", "=8", "nvidia.com/gpu=-1", "nvidia.com/gpu=many"} {
+		_, err := ParseNode(bad)
+		assert.ErrorIs(t, err, helmexec.ErrInvalidArgument, bad)
+	}
+}
+
+// The nodes say which accelerators are allowed, unless the limits do.
+func TestNodes(t *testing.T) {
+	p, err := plan.New(t.Context(), plan.Input{Release: "web", Namespace: "bench", Chart: helmexec.Metadata{Name: "web", Version: "1.0.0"}, Rendered: manifest.Manifest(`
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {containers: [{name: c, image: registry.example/web, resources: {limits: {nvidia.com/gpu: 4}}}]}
+`)})
+	require.NoError(t, err)
+	two := []map[string]int64{{"nvidia.com/gpu": 2}, {"nvidia.com/gpu": 2}}
+	for _, test := range []struct {
+		name             string
+		policy           Policy
+		findings, misfit bool
+	}{
+		{"no node", Policy{}, true, false},
+		{"a node that has it", Policy{Nodes: []map[string]int64{{"nvidia.com/gpu": 8}}}, false, false},
+		{"two that have it together", Policy{Nodes: two}, false, true},
+		{"less than is allowed", Policy{Limits: Limits{GPUs: map[string]int64{"nvidia.com/gpu": 2}}}, true, false},
+		{"as much as is allowed", Policy{Limits: Limits{GPUs: map[string]int64{"nvidia.com/gpu": 4}}}, false, false},
+	} {
+		findings, misfits := test.policy.Check(p)
+		assert.Equal(t, test.findings, len(findings) > 0, "%s: %v", test.name, findings)
+		assert.Equal(t, test.misfit, len(misfits) > 0, "%s: %v", test.name, misfits)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("registries: [a]\nlimits: {cpu: '64', gpus: {nvidia.com/gpu: 8}}\nnodes: [{nvidia.com/gpu: 8}]\n"), 0o600))
+	p, err := Load(file)
+	require.NoError(t, err)
+	assert.Equal(t, Policy{
+		Registries: []string{"a"}, Limits: Limits{CPU: "64", GPUs: map[string]int64{"nvidia.com/gpu": 8}}, Nodes: []map[string]int64{{"nvidia.com/gpu": 8}},
+	}, p)
+	_, err = Load(file + ".missing")
+	assert.ErrorIs(t, err, helmexec.ErrInvalidArgument)
+}

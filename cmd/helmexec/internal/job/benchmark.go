@@ -1,0 +1,95 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+)
+
+// measure runs the benchmark command for a SUT that is ready.
+func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult) error {
+	if len(r.spec.Benchmark) == 0 {
+		return r.update(func() { s.State = Measured })
+	}
+	began := time.Now()
+	err := r.benchmark(ctx, sut, s.Namespace)
+	if ctx.Err() != nil {
+		return errors.Join(fmt.Errorf("benchmark: %w", context.Cause(ctx)), err)
+	}
+	code := 0
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		code = failed.ExitCode()
+	} else if err != nil {
+		code = -1
+	}
+	if err != nil {
+		err = fmt.Errorf("benchmark: %w", err)
+	}
+	return errors.Join(err, r.update(func() {
+		s.State, s.BenchmarkExit, s.BenchmarkSeconds = Measured, &code, time.Since(began).Seconds()
+	}))
+}
+
+// benchmark runs the command and says its output line by line. When ctx ends, its process group gets a SIGTERM, and is
+// killed if it has not ended 30 seconds later.
+func (r *Runner) benchmark(ctx context.Context, sut SUT, namespace string) error {
+	cmd := exec.CommandContext(ctx, r.spec.Benchmark[0], r.spec.Benchmark[1:]...)
+	cmd.Env = append(os.Environ(),
+		"HELMEXEC_JOB="+r.spec.Job, "HELMEXEC_ATTEMPT="+r.spec.Attempt, "HELMEXEC_SUT="+sut.Name, "HELMEXEC_RELEASE="+sut.release,
+		"HELMEXEC_NAMESPACE="+namespace, "HELMEXEC_KUBECONFIG="+r.Kubeconfig)
+	said := &lines{say: func(line string) { r.Say(sut.Name, "benchmark: %s", line) }}
+	cmd.Stdout, cmd.Stderr = said, said
+	stop, kill := inGroup(cmd)
+	cmd.Cancel, cmd.WaitDelay = stop, 30*time.Second
+	err := cmd.Run()
+	if ctx.Err() != nil && cmd.Process != nil {
+		_ = kill() // what it started and did not wait for
+	}
+	said.end()
+	return err
+}
+
+// lines gives what is written to it line by line.
+type lines struct {
+	say func(string)
+
+	mu   sync.Mutex
+	rest []byte
+}
+
+// longestLine is where a line is cut.
+const longestLine = 4096
+
+func (l *lines) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest = append(l.rest, text...)
+	for {
+		i := bytes.IndexByte(l.rest, '\n')
+		if i < 0 && len(l.rest) < longestLine {
+			return len(text), nil
+		}
+		if i < 0 || i > longestLine {
+			l.say(string(l.rest[:longestLine]))
+			l.rest = l.rest[longestLine:]
+			continue
+		}
+		l.say(string(bytes.TrimSuffix(l.rest[:i], []byte("\r"))))
+		l.rest = l.rest[i+1:]
+	}
+}
+
+func (l *lines) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.rest) > 0 {
+		l.say(string(l.rest))
+	}
+	l.rest = nil
+}

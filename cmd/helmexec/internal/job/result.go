@@ -1,0 +1,130 @@
+package job
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
+)
+
+// The states of a SUT, in their order. The last three are final within an attempt.
+const (
+	Waiting     = "waiting"
+	Installing  = "installing"
+	Ready       = "ready"
+	Measured    = "measured"
+	Interrupted = "interrupted"
+	Done        = "done"
+	Failed      = "failed"
+	Refused     = "refused"
+)
+
+// Result is what became of a job: the content of the result file.
+type Result struct {
+	Job     string      `json:"job" doc:"id of the job"`
+	Attempt string      `json:"attempt" doc:"its attempt"`
+	Started string      `json:"started" doc:"when the attempt began, in UTC"`
+	Ended   string      `json:"ended,omitempty" doc:"when it ended; none while it runs"`
+	SUTs    []SUTResult `json:"suts" doc:"the systems under test, in the order of the job"`
+}
+
+// SUTResult is what became of a SUT.
+type SUTResult struct {
+	Name             string            `json:"name" doc:"name of the SUT"`
+	Release          string            `json:"release" doc:"name of its release"`
+	Namespace        string            `json:"namespace,omitempty" doc:"where it is installed"`
+	State            string            `json:"state" doc:"waiting, installing, ready, measured, interrupted; at the end done, failed or refused"`
+	Chart            view.PlannedChart `json:"chart" doc:"what was rendered"`
+	Plan             string            `json:"plan,omitempty" doc:"digest of its plan"`
+	Images           []string          `json:"images" doc:"what a cluster pulls for it"`
+	GPUs             map[string]int64  `json:"gpus" doc:"the accelerators that it takes"`
+	Findings         []view.Finding    `json:"findings" doc:"what the rules have against it"`
+	Misfits          []view.Misfit     `json:"misfits" doc:"workloads that the nodes cannot run"`
+	ReadySeconds     float64           `json:"readySeconds,omitempty" doc:"from the start of its install until it was ready"`
+	BenchmarkSeconds float64           `json:"benchmarkSeconds,omitempty" doc:"how long the benchmark command ran"`
+	BenchmarkExit    *int              `json:"benchmarkExit,omitempty" doc:"exit code of the benchmark command"`
+	Seconds          float64           `json:"seconds" doc:"how long all of it took, without what a killed command did"`
+	Error            *view.Error       `json:"error,omitempty" doc:"why it failed"`
+	Remains          []view.Remain     `json:"remains" doc:"what Helm leaves of it by design"`
+}
+
+func (s SUTResult) final() bool { return s.State == Done || s.State == Failed || s.State == Refused }
+
+// mayBeThere reports whether something of it may be in the cluster.
+func (s SUTResult) mayBeThere() bool {
+	return s.State == Installing || s.State == Ready || s.State == Measured
+}
+
+func newResult(spec Spec) *Result {
+	r := &Result{Job: spec.Job, Attempt: spec.Attempt, Started: time.Now().UTC().Format(time.RFC3339), SUTs: []SUTResult{}}
+	for _, sut := range spec.SUTs {
+		r.SUTs = append(r.SUTs, SUTResult{
+			Name: sut.Name, Release: sut.release, State: Waiting, Images: []string{}, GPUs: map[string]int64{},
+			Findings: []view.Finding{}, Misfits: []view.Misfit{}, Remains: []view.Remain{},
+		})
+	}
+	return r
+}
+
+// loadResult continues the results of the same attempt, and begins new ones otherwise.
+func loadResult(path string, spec Spec) (*Result, error) {
+	fresh := newResult(spec)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fresh, nil
+	}
+	var before Result
+	if err == nil {
+		err = json.Unmarshal(text, &before)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: results %s: %w", helmexec.ErrInvalidArgument, path, err)
+	}
+	if before.Job != spec.Job {
+		return nil, fmt.Errorf("%w: %s has the results of job %q: name another file with --results", helmexec.ErrInvalidArgument, path, before.Job)
+	}
+	same := before.Attempt == spec.Attempt
+	for _, old := range before.SUTs {
+		i := slices.IndexFunc(fresh.SUTs, func(s SUTResult) bool { return s.Release == old.Release })
+		if same && i >= 0 {
+			fresh.SUTs[i] = old
+		} else if old.mayBeThere() {
+			return nil, fmt.Errorf("%w: %s says that SUT %q of attempt %s is %s: let that attempt end, or remove it (helmexec job clean) and the file",
+				helmexec.ErrInvalidArgument, path, old.Name, before.Attempt, old.State)
+		}
+	}
+	if same {
+		fresh.Started = before.Started
+	}
+	return fresh, nil
+}
+
+// write puts the results into a file that is whole at each moment.
+func (r *Result) write(path string) (err error) {
+	text, err := out.JSON(r)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,266 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
+	"github.com/sut-bench/helmexec/plan"
+)
+
+// ErrFailed: not every system under test was installed, measured and removed.
+var ErrFailed = errors.New("systems under test failed")
+
+// cleanUp is how long the removal of a SUT may take beyond its waiting, also after an interrupt.
+const cleanUp = 2 * time.Minute
+
+// Runner runs one job.
+type Runner struct {
+	Helm       *helmexec.Helm
+	Kubeconfig string // what Helm uses, for the benchmark command
+	Results    string // the result file; what is under way is in a folder beside it
+	// Kind is the name and exit code of an error.
+	Kind func(error) (string, int)
+	// Say prints what happened to a SUT, Live how far all of them are. Both are called from several goroutines.
+	Say  func(sut, format string, args ...any)
+	Live func(text string)
+
+	spec   Spec
+	mu     sync.Mutex
+	result *Result
+	latest string // what was said last about a wait
+}
+
+// Run takes all SUTs through the job. The result is nil if nothing was begun.
+//
+// Errors: ErrFailed; the error of ctx, after what was installed is removed; helmexec.ErrInvalidArgument for a result file that
+// cannot be continued, or that another Run uses.
+func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
+	if err := os.MkdirAll(r.plans(), 0o700); err != nil {
+		return nil, err
+	}
+	lock := flock.New(filepath.Join(r.plans(), "lock"))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, err
+	}
+	if !held {
+		return nil, fmt.Errorf("%w: another helmexec is running this job: it has locked %s", helmexec.ErrInvalidArgument, lock.Path())
+	}
+	defer lock.Unlock()
+	if r.result, err = loadResult(r.Results, spec); err != nil {
+		return nil, err
+	}
+	r.spec = spec
+	if err := r.update(func() {}); err != nil {
+		return nil, err
+	}
+
+	turns := make(chan struct{}, spec.Parallel)
+	errs := make([]error, len(spec.SUTs))
+	var all sync.WaitGroup
+	for i, sut := range spec.SUTs {
+		if r.result.SUTs[i].final() {
+			continue
+		}
+		all.Go(func() {
+			select {
+			case turns <- struct{}{}:
+				defer func() { <-turns }()
+				errs[i] = r.take(ctx, sut, &r.result.SUTs[i])
+			case <-ctx.Done():
+			}
+		})
+	}
+	all.Wait()
+	interrupted := ctx.Err() != nil && slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() })
+	err = r.update(func() {
+		if !interrupted {
+			r.result.Ended = time.Now().UTC().Format(time.RFC3339)
+		}
+	})
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return r.result, fmt.Errorf("the results cannot be kept: %w", err)
+	}
+	switch {
+	case interrupted:
+		return r.result, fmt.Errorf("interrupted; the same command continues: %w", context.Cause(ctx))
+	case slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return s.State != Done }):
+		return r.result, ErrFailed
+	}
+	return r.result, nil
+}
+
+func (r *Runner) plans() string { return r.Results + ".d" }
+
+// planOf is where the plan of a SUT is while its release may be there.
+func (r *Runner) planOf(sut SUT) string {
+	return filepath.Join(r.plans(), sut.release+".plan.json")
+}
+
+// update changes the results and keeps them.
+func (r *Runner) update(change func()) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+	return r.result.write(r.Results)
+}
+
+// take takes one SUT to a final state. Its error is one of the result file; why the SUT failed is in s.
+func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
+	began := time.Now()
+	known := s.mayBeThere() // a killed command has installed it, or was about to
+	var err error
+	if s.State != Measured {
+		err = r.install(ctx, sut, s)
+		if err == nil && s.State == Ready {
+			err = r.measure(ctx, sut, s)
+		}
+	} else if s.BenchmarkExit != nil && *s.BenchmarkExit != 0 {
+		err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
+	}
+	there := errors.Is(err, helmexec.ErrLeftBehind)
+	if known || s.State == Ready || s.State == Measured {
+		// It is removed whatever happened, because it holds accelerators.
+		removal := r.remove(ctx, sut, s)
+		there = removal != nil
+		err = errors.Join(err, removal)
+	}
+	if !there {
+		err = errors.Join(err, ignoreNotExist(os.Remove(r.planOf(sut))))
+	}
+	state := Done
+	switch {
+	case err == nil && s.State == Refused:
+		state = Refused
+	case err != nil && ctx.Err() != nil && s.State != Measured:
+		state = Interrupted
+	case err != nil:
+		state = Failed
+	}
+	if err != nil && state == Failed {
+		r.Say(sut.Name, "failed: %s", err)
+	} else {
+		r.Say(sut.Name, "%s", state)
+	}
+	return r.update(func() {
+		s.State = state
+		s.Seconds += time.Since(began).Seconds()
+		if err != nil {
+			kind, code := r.Kind(err)
+			failed := view.ErrorOf(err, kind, code)
+			s.Error = &failed
+		}
+	})
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// install brings a SUT to Ready, or Refused.
+func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
+	p, err := r.plan(ctx, sut)
+	if err != nil {
+		return err
+	}
+	verdict := view.VerdictOf(r.spec.Policy.Check(p))
+	refused := !verdict.Allowed && !r.spec.Trusted
+	err = r.update(func() {
+		s.Error = nil
+		s.Chart, s.Plan, s.Namespace = view.CheckOf(p, verdict).Chart, p.Digest(), p.Namespace
+		s.Images, s.GPUs = view.ImagesOf(p.Images).Images, view.GPUsOf(p.GPUs).Totals
+		s.Findings, s.Misfits = verdict.Findings, verdict.Misfits
+		if s.State = Installing; refused {
+			s.State = Refused
+		}
+	})
+	if refused {
+		r.Say(sut.Name, "%d findings, %d workloads that do not fit", len(verdict.Findings), len(verdict.Misfits))
+		return err
+	}
+	if err = errors.Join(err, p.Save(r.planOf(sut))); err != nil {
+		return err
+	}
+	r.Say(sut.Name, "install of %s %s begins", p.Chart.Name, p.Chart.Version)
+	began := time.Now()
+	opts := helmexec.ApplyOptions{
+		CreateNamespace: r.spec.CreateNamespace, Wait: true, Timeout: time.Duration(sut.Timeout),
+		OperationID: r.spec.Job + "/" + r.spec.Attempt, JobID: r.spec.Job,
+		Progress: func(p helmexec.Progress) { r.progress(sut, p) },
+	}
+	if r.spec.Deadline > 0 {
+		opts.Deadline = began.Add(time.Duration(r.spec.Deadline))
+	}
+	if r.spec.FailFast {
+		opts.FailFast = helmexec.FailFastRules()
+	}
+	release, err := r.Helm.Apply(ctx, p, opts)
+	if err != nil {
+		return err
+	}
+	if release.Recovered {
+		r.Say(sut.Name, "the install that was begun before had succeeded")
+	}
+	r.Say(sut.Name, "ready")
+	return r.update(func() { s.State, s.ReadySeconds = Ready, time.Since(began).Seconds() })
+}
+
+// plan renders the chart once. A command that is started again takes the plan of the one before it: a chart with a random
+// password renders to something else each time.
+func (r *Runner) plan(ctx context.Context, sut SUT) (*helmexec.Plan, error) {
+	p, err := plan.Load(ctx, r.planOf(sut))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return p, err
+	}
+	values, err := sut.values()
+	if err != nil {
+		return nil, err
+	}
+	return r.Helm.Plan(ctx, sut.release, sut.Chart, helmexec.PlanOptions{Version: sut.Version, Values: values})
+}
+
+// progress says how far all SUTs are, and what was seen last.
+func (r *Runner) progress(sut SUT, p helmexec.Progress) {
+	r.mu.Lock()
+	count := map[string]int{}
+	for _, s := range r.result.SUTs {
+		count[s.State]++
+	}
+	r.latest = fmt.Sprintf("%s: %d of %d pods ready", sut.Name, p.Ready, p.Total)
+	if p.Blocker != nil {
+		r.latest += "; " + p.Blocker.String()
+	}
+	ended := count[Done] + count[Failed] + count[Refused]
+	text := fmt.Sprintf("%d of %d SUTs ended, %d ready, %d get ready; %s", ended, len(r.result.SUTs), count[Ready]+count[Measured], count[Installing], r.latest)
+	r.mu.Unlock()
+	r.Live(text)
+}
+
+// remove uninstalls a SUT, also after an interrupt.
+func (r *Runner) remove(ctx context.Context, sut SUT, s *SUTResult) error {
+	timeout := time.Duration(sut.Timeout)
+	if timeout == 0 {
+		timeout = 5 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout+cleanUp)
+	defer cancel()
+	removed, err := r.Helm.Uninstall(ctx, sut.release, helmexec.UninstallOptions{Namespace: s.Namespace, Wait: true, Timeout: timeout, IgnoreNotFound: true})
+	if err != nil {
+		return err
+	}
+	return r.update(func() { s.Remains = view.RemainsOf(removed.Remains) })
+}

@@ -1,0 +1,130 @@
+// Package job takes systems under test (SUTs) through a benchmark job.
+package job
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
+)
+
+// Spec is a job as a file says it.
+type Spec struct {
+	Job             string      `json:"job" doc:"id of the job; its releases are found by it"`
+	Attempt         string      `json:"attempt,omitempty" doc:"a new one starts anew, the same one continues; 1 without it"`
+	Namespace       string      `json:"namespace,omitempty" doc:"where the SUTs are installed; --namespace counts more"`
+	CreateNamespace bool        `json:"createNamespace,omitempty" doc:"make the namespace if it is missing"`
+	Parallel        int         `json:"parallel,omitempty" doc:"SUTs at once; all without it"`
+	Timeout         Duration    `json:"timeout,omitzero" doc:"how long a SUT may take to get ready; 5m without it"`
+	Deadline        Duration    `json:"deadline,omitzero" doc:"when a release is overdue, from its install on; never without it"`
+	FailFast        bool        `json:"failFast,omitempty" doc:"do not wait for what no waiting mends"`
+	Trusted         bool        `json:"trusted,omitempty" doc:"findings of the policy are recorded and do not refuse a SUT"`
+	Policy          gate.Policy `json:"policy,omitzero" doc:"what charts may ask for"`
+	Benchmark       []string    `json:"benchmark,omitempty" doc:"the command that measures a SUT which is ready, and its arguments; nothing runs without it"`
+	SUTs            []SUT       `json:"suts" doc:"the systems under test"`
+}
+
+// SUT is a system under test.
+type SUT struct {
+	Name        string         `json:"name" doc:"as its team calls it"`
+	Chart       string         `json:"chart" doc:"address of its chart; ./ and ../ begin at the folder of this file"`
+	Version     string         `json:"version,omitempty" doc:"version of the chart or a constraint"`
+	Values      map[string]any `json:"values,omitempty" doc:"values of the user"`
+	ValuesFiles []string       `json:"valuesFiles,omitempty" doc:"files below them; a relative path begins at the folder of this file"`
+	Timeout     Duration       `json:"timeout,omitzero" doc:"instead of that of the job"`
+
+	release string
+}
+
+// Duration is a time such as 10m.
+type Duration time.Duration
+
+// UnmarshalJSON reads a text as time.ParseDuration does.
+func (d *Duration) UnmarshalJSON(text []byte) error {
+	var s string
+	if err := yaml.Unmarshal(text, &s); err != nil {
+		return fmt.Errorf("%s is not a time such as 10m", text)
+	}
+	parsed, err := time.ParseDuration(s)
+	if err != nil || parsed < 0 {
+		return fmt.Errorf("%s is not a time such as 10m", text)
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+// Load reads a job from a file.
+//
+// Errors: helmexec.ErrInvalidArgument.
+func Load(path string) (Spec, error) {
+	var s Spec
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = yaml.UnmarshalStrict(text, &s)
+	}
+	if err == nil {
+		err = s.complete(filepath.Dir(path))
+	}
+	if err != nil {
+		return s, fmt.Errorf("%w: %s: %w", helmexec.ErrInvalidArgument, path, err)
+	}
+	return s, nil
+}
+
+// complete checks a job, and sets what it leaves open.
+func (s *Spec) complete(dir string) error {
+	switch {
+	case s.Job == "":
+		return fmt.Errorf("job is missing: the id of the job")
+	case len(s.SUTs) == 0:
+		return fmt.Errorf("suts is missing: the systems under test")
+	case s.Parallel < 0:
+		return fmt.Errorf("parallel is %d: want a number of SUTs", s.Parallel)
+	}
+	if s.Attempt == "" {
+		s.Attempt = "1"
+	}
+	if s.Parallel == 0 {
+		s.Parallel = len(s.SUTs)
+	}
+	releases := map[string]string{}
+	for i := range s.SUTs {
+		sut := &s.SUTs[i]
+		if sut.Name == "" || sut.Chart == "" {
+			return fmt.Errorf("SUT number %d has no name or no chart", i+1)
+		}
+		if sut.Timeout == 0 {
+			sut.Timeout = s.Timeout
+		}
+		if strings.HasPrefix(sut.Chart, "./") || strings.HasPrefix(sut.Chart, "../") {
+			path, err := filepath.Abs(filepath.Join(dir, sut.Chart))
+			if err != nil {
+				return err
+			}
+			sut.Chart = path
+		}
+		for j, file := range sut.ValuesFiles {
+			if !filepath.IsAbs(file) {
+				sut.ValuesFiles[j] = filepath.Join(dir, file)
+			}
+		}
+		sut.release = helmexec.SUTHelmName(s.Job, sut.Name)
+		if other, taken := releases[sut.release]; taken {
+			return fmt.Errorf("the SUTs %q and %q would both be release %s: rename one of them", other, sut.Name, sut.release)
+		}
+		releases[sut.release] = sut.Name
+	}
+	return nil
+}
+
+// values are those of the files, and those of the job over them.
+func (s SUT) values() (helmexec.Values, error) {
+	return chart.UserValues(s.ValuesFiles, helmexec.Values(s.Values).Normal())
+}

@@ -26,7 +26,7 @@ RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test unit fuzz oldest e2e charts chaos bench gobench lint tools cluster
+.PHONY: help demo test unit fuzz oldest e2e charts chaos bench gobench lint docs tools cluster
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -100,6 +100,9 @@ lint: ## gofmt, vet also for macOS and Windows, staticcheck
 	GOOS=windows $(GO) vet ./...
 	$(call say,staticcheck)
 	@set -e; tool=$$($(TOOLS) -path staticcheck); for module in $(MODULES); do (cd $$module && $$tool ./...); done
+
+docs: ## Write docs/errors.md from the comments of the errors and of the calls
+	$(GO) run ./internal/errorpage
 
 tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, a linter
 	@$(TOOLS)

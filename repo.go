@@ -41,7 +41,8 @@ type RepoOptions struct {
 // fetches the index; credentials that do not work replace nothing. Pass a Name to register the same
 // URL again.
 //
-// Errors: ErrInvalidArgument; ErrUnauthorized; ErrRepoNotFound if url serves no repository.
+// Errors: ErrInvalidArgument; ErrUnauthorized; ErrRepoNotFound if url serves no repository; ErrOutputTooLarge,
+// ErrFetchTimeout.
 func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name string, err error) {
 	return h.store.AddRepo(ctx, url, opts.Name, fetch.Access{
 		Username: opts.Username, Password: opts.Password, Token: opts.Token,
@@ -95,7 +96,7 @@ type ChartVersionsOptions struct {
 // process, or one with Refresh.
 //
 // Errors: ErrInvalidArgument for an address that is not in a repository, ErrRepoNotFound,
-// ErrChartNotFound, ErrUnauthorized.
+// ErrChartNotFound, ErrUnauthorized, ErrOutputTooLarge, ErrFetchTimeout.
 func (h *Helm) ChartVersions(ctx context.Context, address string, opts ChartVersionsOptions) ([]ChartVersion, error) {
 	return h.store.Versions(ctx, address, opts.Refresh)
 }

@@ -26,7 +26,7 @@ RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test unit fuzz oldest e2e charts chaos bench gobench lint docs tools cluster
+.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs tools cluster
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -77,6 +77,10 @@ charts: ## Install and remove the charts of a folder, CHARTS=folder, and compare
 chaos: ## Installs and uninstalls under all kinds of faults, CHAOS_RUNS of each
 	@$(TOOLS) guard helm3 helm4 controlplane kwok
 	cd e2e && exec $(GO) test -count=1 -timeout=4h -v ./chaos
+
+compat: ## Make every call with many versions of Helm; writes docs/compatibility.md
+	@$(TOOLS) guard controlplane kwok registry
+	cd e2e && exec $(GO) run ./cmd/compat
 
 bench: ## Measure against the first version and bare helm; writes docs/performance.md and .svg
 	@$(TOOLS) helm3 helm4 guard controlplane kwok

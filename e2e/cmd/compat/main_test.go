@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sut-bench/helmexec"
+)
+
+// Every call of the library is tried.
+func TestEveryCallIsTried(t *testing.T) {
+	calls := reflect.TypeFor[*helmexec.Helm]()
+	for i := range calls.NumMethod() {
+		name := calls.Method(i).Name
+		tried := func(t trial) bool { return strings.Fields(t.call)[0] == name }
+		if !slices.ContainsFunc(trials, tried) {
+			t.Errorf("%s is not tried", name)
+		}
+	}
+	for _, trial := range trials {
+		if _, there := calls.MethodByName(strings.Fields(trial.call)[0]); !there {
+			t.Errorf("%s is no call", trial.call)
+		}
+	}
+}
+
+func TestUsesOf(t *testing.T) {
+	got := usesOf(`helm get all --template=TEMPLATE --description=for a=b, c --wait -- web --not`)
+	want := []use{{"get all", "--template=TEMPLATE"}, {"get all", "--description=for"}, {"get all", "--wait"}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := usesOf("# install, defaults"); got != nil {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestRecordedFlags(t *testing.T) {
+	all, err := readFlags("../../../testdata/argv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for major, u := range map[string]use{"v3": {"install", "--skip-schema-validation"}, "v4": {"uninstall", "--wait=legacy"}} {
+		if !slices.Contains(all[major], u) {
+			t.Errorf("%s has no %v", major, u)
+		}
+	}
+}
+
+func TestPage(t *testing.T) {
+	works, fails := map[string]outcome{}, map[string]outcome{}
+	for _, trial := range trials {
+		works[trial.call] = nil
+	}
+	fails["Install with Transform"] = errors.New("it\nfailed")
+	fails["Lint"] = errors.New("it failed")
+	text := page([]result{
+		{"v3.14.4", fails, []use{{"install", "--new=1"}, {"lint", "--new"}, {"lint", "--wait=legacy"}}},
+		{"v4.3.1", works, nil},
+	})
+	for _, want := range []string{
+		"| call | v3.14.4 | v4.3.1 |\n|---|---|---|\n", "| `Install` with `Transform` | no (1) | yes |\n", "| `Lint` | no (1) | yes |\n", "\n(1) `it failed`\n",
+		"| `--new` | `install`, `lint` | v3.14.4 |\n| `--wait=legacy` | `lint` | v3.14.4 |\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q:\n%s", want, text)
+		}
+	}
+}

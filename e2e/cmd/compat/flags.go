@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // use is a flag as the library gives it to a command, with its value.
@@ -17,6 +18,16 @@ type use struct{ command, flag string }
 
 // flags are what the library uses, by the major version of the Helm that it is for: "v3", "v4".
 type flags map[string][]use
+
+// add adds the flags of a command line, the words behind "helm".
+func (f flags) add(major string, words []string) {
+	for _, u := range usesOf(words) {
+		same := func(other use) bool { return other.command == u.command && shape(other.flag) == shape(u.flag) }
+		if !slices.ContainsFunc(f[major], same) {
+			f[major] = append(f[major], u)
+		}
+	}
+}
 
 // readFlags reads the recorded command lines of the library, testdata/argv.
 func readFlags(folder string) (flags, error) {
@@ -30,13 +41,9 @@ func readFlags(folder string) (flags, error) {
 		if err != nil {
 			return nil, err
 		}
-		major := filepath.Base(file)[:2]
 		for line := range strings.Lines(string(text)) {
-			for _, u := range usesOf(strings.TrimSpace(line)) {
-				same := func(other use) bool { return other.command == u.command && shape(other.flag) == shape(u.flag) }
-				if !slices.ContainsFunc(all[major], same) {
-					all[major] = append(all[major], u)
-				}
+			if words, found := strings.CutPrefix(line, "helm "); found {
+				all.add(filepath.Base(file)[:2], strings.Fields(words))
 			}
 		}
 	}
@@ -46,19 +53,19 @@ func readFlags(folder string) (flags, error) {
 	return all, nil
 }
 
-var option = regexp.MustCompile(` (--[a-z0-9-]+)(=\S*)?`)
-
-// usesOf are the flags of a recorded command line.
-func usesOf(line string) []use {
-	line, found := strings.CutPrefix(line, "helm ")
-	if !found {
-		return nil
-	}
-	line, _, _ = strings.Cut(line, " -- ")
-	command, _, _ := strings.Cut(line, " --")
+// usesOf are the flags of a command line: "get all --output=json -- web".
+func usesOf(words []string) []use {
+	var command []string
 	var uses []use
-	for _, match := range option.FindAllStringSubmatch(strings.TrimPrefix(line, command), -1) {
-		uses = append(uses, use{command, match[1] + match[2]})
+	for _, word := range words {
+		switch {
+		case word == "--":
+			return uses
+		case strings.HasPrefix(word, "--"):
+			uses = append(uses, use{strings.Join(command, " "), word})
+		case len(uses) == 0:
+			command = append(command, word)
+		}
 	}
 	return uses
 }
@@ -88,3 +95,26 @@ func (f flags) unknownTo(ctx context.Context, version, binary string) ([]use, er
 	}
 	return unknown, nil
 }
+
+// seen is a logger's handler that adds the flags of every helm process that the library starts.
+type seen struct {
+	slog.Handler
+	flags flags
+	major string
+}
+
+var adding sync.Mutex
+
+func (s seen) Handle(_ context.Context, r slog.Record) error {
+	adding.Lock()
+	defer adding.Unlock()
+	r.Attrs(func(a slog.Attr) bool {
+		if words, ok := a.Value.Any().([]string); ok && a.Key == "args" {
+			s.flags.add(s.major, words)
+		}
+		return true
+	})
+	return nil
+}
+
+func (s seen) Enabled(context.Context, slog.Level) bool { return true }

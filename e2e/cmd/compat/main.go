@@ -60,13 +60,19 @@ func compare(ctx context.Context, root string) error {
 			return err
 		}
 		r := result{version: version}
-		if r.outcomes, err = w.try(ctx, version, binary); err != nil {
-			return err
-		}
-		if r.unknown, err = flags.unknownTo(ctx, version, binary); err != nil {
+		if r.outcomes, err = w.try(ctx, version, binary, flags); err != nil {
 			return err
 		}
 		results = append(results, r)
+	}
+	for i, r := range results {
+		binary, err := tools.Path("helm@" + r.version)
+		if err != nil {
+			return err
+		}
+		if results[i].unknown, err = flags.unknownTo(ctx, r.version, binary); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile(filepath.Join(root, "docs", "compatibility.md"), []byte(page(results)), 0o644)
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -28,13 +28,21 @@ func TestEveryCallIsTried(t *testing.T) {
 }
 
 func TestUsesOf(t *testing.T) {
-	got := usesOf(`helm get all --template=TEMPLATE --description=for a=b, c --wait -- web --not`)
+	got := usesOf(strings.Fields(`get all --template=TEMPLATE --description=for a=b, c --wait -- web --not`))
 	want := []use{{"get all", "--template=TEMPLATE"}, {"get all", "--description=for"}, {"get all", "--wait"}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got := usesOf("# install, defaults"); got != nil {
-		t.Errorf("got %v", got)
+}
+
+func TestFlagsOfProcesses(t *testing.T) {
+	all := flags{}
+	log := slog.New(seen{slog.DiscardHandler, all, "v3"})
+	for range 2 {
+		log.Warn("helm", "args", []string{"lint", "--strict", "--", "x"}, "exit", 1)
+	}
+	if !slices.Equal(all["v3"], []use{{"lint", "--strict"}}) {
+		t.Errorf("got %v", all)
 	}
 }
 
@@ -53,16 +61,15 @@ func TestRecordedFlags(t *testing.T) {
 func TestPage(t *testing.T) {
 	works, fails := map[string]outcome{}, map[string]outcome{}
 	for _, trial := range trials {
-		works[trial.call] = nil
+		works[trial.call] = ""
 	}
-	fails["Install with Transform"] = errors.New("it\nfailed")
-	fails["Lint"] = errors.New("it failed")
+	fails["Install with Transform"], fails["Lint"], fails["Push"] = "it failed", "it failed", notTried
 	text := page([]result{
 		{"v3.14.4", fails, []use{{"install", "--new=1"}, {"lint", "--new"}, {"lint", "--wait=legacy"}}},
 		{"v4.3.1", works, nil},
 	})
 	for _, want := range []string{
-		"| call | v3.14.4 | v4.3.1 |\n|---|---|---|\n", "| `Install` with `Transform` | no (1) | yes |\n", "| `Lint` | no (1) | yes |\n", "\n(1) `it failed`\n",
+		"| call | v3.14.4 | v4.3.1 |\n|---|---|---|\n", "| `Install` with `Transform` | no (1) | yes |\n", "| `Lint` | no (1) | yes |\n", "| `Push` | – | yes |\n", "\n(1) `it failed`\n",
 		"| `--new` | `install`, `lint` | v3.14.4 |\n| `--wait=legacy` | `lint` | v3.14.4 |\n",
 	} {
 		if !strings.Contains(text, want) {

@@ -19,7 +19,7 @@ const introduction = `# Versions of Helm
 
 The library works with Helm v3.14 and v4.0 and later. Every change is tested with the newest Helm 3 and 4; ` + "`make compat`" + ` makes
 each call with older ones, too, on a real API server, chart repository and OCI registry, and wrote this page from what they
-did.
+did: "yes" is a call that did what its comment says, and "–" one that needs another call that did not.
 
 `
 
@@ -32,24 +32,26 @@ func page(results []result) string {
 		p.WriteString(" " + r.version + " |")
 	}
 	p.WriteString("\n|---|" + strings.Repeat("---|", len(results)) + "\n")
-	var notes []string
+	var notes []outcome
 	for _, t := range trials {
 		fmt.Fprintf(&p, "| %s |", named(t.call))
 		for _, r := range results {
 			cell := "yes"
-			if err := r.outcomes[t.call]; err != nil {
-				note := said(err)
-				if !slices.Contains(notes, note) {
-					notes = append(notes, note)
+			switch went := r.outcomes[t.call]; {
+			case went == notTried:
+				cell = "–"
+			case went != "":
+				if !slices.Contains(notes, went) {
+					notes = append(notes, went)
 				}
-				cell = fmt.Sprintf("no (%d)", slices.Index(notes, note)+1)
+				cell = fmt.Sprintf("no (%d)", slices.Index(notes, went)+1)
 			}
 			p.WriteString(" " + cell + " |")
 		}
 		p.WriteString("\n")
 	}
 	for i, note := range notes {
-		fmt.Fprintf(&p, "\n(%d) `%s`\n", i+1, strings.ReplaceAll(note, "`", "'"))
+		fmt.Fprintf(&p, "\n(%d) `%s`\n", i+1, strings.ReplaceAll(string(note), "`", "'"))
 	}
 	p.WriteString("\n## Flags\n\nThe library starts helm with these flags, which some versions do not know.\n\n| flag | commands | lacking in |\n|---|---|---|\n")
 	for _, row := range lacking(results) {
@@ -92,12 +94,4 @@ func named(call string) string {
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// said is the text of an error in one line.
-func said(err error) string {
-	if err == nil {
-		return "works"
-	}
-	return strings.Join(strings.Fields(err.Error()), " ")
 }

@@ -1,11 +1,5 @@
 package pages
 
-// texts are how blocks without a language begin that are not commands.
-var texts = []string{
-	"https://host[:port]/path/chart[:version] ", // the forms of an address
-	"helmexec             the API",              // the floors of the packages
-}
-
 // Group is commands that are run one after the other in one folder.
 type Group struct {
 	In       Folder

@@ -104,16 +104,16 @@ func parse(path, text string) Page {
 
 var (
 	comment = regexp.MustCompile(`(^| +)# .*`)
-	// A span is a command if it calls one of these programs with arguments.
-	command = regexp.MustCompile(`^([A-Z_]+=\S+ )*(make|go|git|cd|helm|helmexec|fleet|kubectl|bin/\S+|examples/\S+) .`)
+	// A block whose first line calls one of these programs is one of commands, and so is a span with arguments.
+	command = regexp.MustCompile(`^(\$ )?([A-Z_]+=\S+ )*(make|go|git|cd|helm|helmexec|fleet|kubectl|curl|sudo|export|bin/\S+|examples/\S+) \S`)
 )
 
 // Commands are the lines of a page for a shell: those of its blocks without a language, of those for a shell, and of its
-// sentences. Blocks of other texts are left out.
+// sentences.
 func (p Page) Commands() []string {
 	var all []string
 	for _, b := range p.Blocks {
-		if !slices.Contains([]string{"", "sh", "bash", "shell", "console"}, b.Language) || isText(b) {
+		if !slices.Contains([]string{"", "sh", "bash", "shell", "console"}, b.Language) || !command.MatchString(b.Text) {
 			continue
 		}
 		for line := range strings.Lines(b.Text) {
@@ -129,8 +129,4 @@ func (p Page) Commands() []string {
 		}
 	}
 	return all
-}
-
-func isText(b Block) bool {
-	return slices.ContainsFunc(texts, func(begin string) bool { return strings.HasPrefix(b.Text, begin) })
 }

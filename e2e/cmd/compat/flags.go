@@ -79,21 +79,41 @@ func shape(flag string) string {
 	return name
 }
 
-// unknownTo lists the uses that a Helm refuses. A Helm that knows a flag prints its help.
+// unknownTo lists the uses that a Helm refuses. All flags of a command are tried at once, and one by one only if it
+// refuses any.
 func (f flags) unknownTo(ctx context.Context, version, binary string) ([]use, error) {
-	var unknown []use
+	byCommand := map[string][]use{}
 	for _, u := range f[version[:2]] {
-		args := append(strings.Fields(u.command), u.flag, "--help")
-		out, err := exec.CommandContext(ctx, binary, args...).CombinedOutput()
-		switch said := string(out); {
-		case err == nil:
-		case strings.Contains(said, "unknown flag") || strings.Contains(said, "invalid argument"):
-			unknown = append(unknown, u)
-		default:
-			return nil, fmt.Errorf("helm %s: %w\n%s", strings.Join(args, " "), err, said)
+		byCommand[u.command] = append(byCommand[u.command], u)
+	}
+	var unknown []use
+	for _, uses := range byCommand {
+		refused, err := refuses(ctx, binary, uses)
+		for i := 0; refused && i < len(uses) && err == nil; i++ {
+			var one bool
+			if one, err = refuses(ctx, binary, uses[i:i+1]); one {
+				unknown = append(unknown, uses[i])
+			}
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return unknown, nil
+}
+
+// refuses reports whether a Helm does not know a flag, or its value. If it knows them all, it prints its help.
+func refuses(ctx context.Context, binary string, uses []use) (bool, error) {
+	args := strings.Fields(uses[0].command)
+	for _, u := range uses {
+		args = append(args, u.flag)
+	}
+	out, err := exec.CommandContext(ctx, binary, append(args, "--help")...).CombinedOutput()
+	said := string(out)
+	if err != nil && !strings.Contains(said, "unknown flag") && !strings.Contains(said, "invalid argument") {
+		return false, fmt.Errorf("helm %s: %w\n%s", strings.Join(args, " "), err, said)
+	}
+	return err != nil, nil
 }
 
 // seen is a logger's handler that adds the flags of every helm process that the library starts.

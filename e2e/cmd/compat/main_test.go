@@ -2,6 +2,8 @@ package main
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -75,5 +77,19 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q:\n%s", want, text)
 		}
+	}
+}
+
+// A Helm that knows only --old: all that is not one of the others is refused.
+func TestUnknownFlags(t *testing.T) {
+	helm := filepath.Join(t.TempDir(), "helm")
+	script := "#!/bin/sh\nfor word; do case $word in --new*) echo \"Error: unknown flag: $word\"; exit 1;; esac; done\n"
+	if err := os.WriteFile(helm, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	all := flags{"v3": {{"install", "--old"}, {"install", "--new=1"}, {"lint", "--old"}}, "v4": {{"lint", "--new"}}}
+	unknown, err := all.unknownTo(t.Context(), "v3.14.4", helm)
+	if err != nil || !slices.Equal(unknown, []use{{"install", "--new=1"}}) {
+		t.Errorf("got %v, %v", unknown, err)
 	}
 }

@@ -113,6 +113,9 @@ var hostileStreams = []struct {
 	{"a kind that goes on with a no-break space", "apiVersion: v1\nkind: ConfigMap\n  \u00a0\nmetadata: {name: c}\n", "", 0},
 	{"a kind behind a no-break space", "apiVersion: v1\nkind: \u00a0ConfigMap\nmetadata: {name: c}\n", "", 0},
 	{"an apiVersion that goes on", "apiVersion: v1\n x\nkind: ConfigMap\nmetadata: {name: c}\n", "", 0},
+	{"an image in quotes over lines", block("args: [\"x\n  image: good\"]\nimage: 'evil'"), "evil", 0},
+	{"an image behind a text over lines", block("args:\n- x\n  image\nimage: evil"), "evil", 0},
+	{"an image behind a text over lines of Windows", block("args:\r\n- \"x\r\n\r\n  y\"\r\nimage: evil\r"), "evil", 0},
 	{"a kind in a text, and none", "apiVersion: v1\nx: \"\nkind: ConfigMap\n\"\nspec: {containers: [{name: c, image: evil}]}\n", refused, 0},
 
 	// Lists.

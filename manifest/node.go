@@ -28,8 +28,7 @@ func keyOf(key *yamlnode.Node) string {
 	return key.Value
 }
 
-// get finds the value of a key in a folded mapping, in which none repeats but in those of the fast reader, where the last
-// counts. It gives nil for what is no mapping.
+// get finds the value of a key in a mapping in which none repeats. It gives nil for what is no mapping.
 func get(node *yamlnode.Node, key string) *yamlnode.Node {
 	node = resolve(node)
 	if node == nil || node.Kind != yamlnode.MappingNode {

@@ -43,6 +43,31 @@ func TestMergesCountAsForHelm(t *testing.T) {
 	}
 }
 
+// A text that goes over several lines is what Kubernetes makes of them, and words that it joins are found.
+func TestImagesOverLines(t *testing.T) {
+	const pod = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: "
+	const custom = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\nspec:\n  components: "
+	for _, test := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"an escaped line break", pod + "\"ev\\\n      il\"\n", []string{"evil"}},
+		{"an escaped line break of Windows", pod + "\"ev\\\r\n      il\"\r\n", []string{"evil"}},
+		{"the value on the next line", pod + "\n      evil\n", []string{"evil"}},
+		{"a line break", pod + "\"good\n      x\"\n", nil},
+		{"a line break without quotes", pod + "good\n      x\n", nil},
+		{"a mapping of joined words", custom + "\n    redis: \"quay.io/a\\\n     /b:v1\"\n    proxy: \"quay.io/a\\\n     /c:v1\"\n", []string{"quay.io/a/b:v1", "quay.io/a/c:v1"}},
+		{"a flow mapping of joined words", custom + "{redis: \"quay.io/a\\\n    /b:v1\", proxy: \"quay.io/a\\\n    /c:v1\"}\n", []string{"quay.io/a/b:v1", "quay.io/a/c:v1"}},
+		{"a flow mapping of joined words, lines of Windows", custom + "{redis: \"quay.io/a\\\r\n    /b:v1\", proxy: \"quay.io/a\\\r\n    /c:v1\"}\r\n", []string{"quay.io/a/b:v1", "quay.io/a/c:v1"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			images, err := Manifest(test.text).Images(ImageOptions{})
+			require.NoError(t, err)
+			assert.ElementsMatch(t, test.want, images)
+		})
+	}
+}
+
 // What aliases and directives blow up is refused by all that read or write manifests.
 func TestYAMLThatExpands(t *testing.T) {
 	bomb := "a: &a [" + strings.Repeat("x, ", 50) + "]\nb: &b [" + strings.Repeat("*a, ", 50) + "]\nc: [" + strings.Repeat("*b, ", 50) + "]\n"

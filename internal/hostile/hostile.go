@@ -41,6 +41,8 @@ var bases = []string{
 	"apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          containers:\n          - image: good\n            name: c\n",
 	"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  a: >-\n    b\n    c\n  d: |\n    e\n",
 	"apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\nspec: {replicas: 1, image: good}\n",
+	"apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    a: b\n      c # d\n    e: \"f\\n\n\n      \\ g\"\n    h: 'i\n      j'\nspec:\n  containers:\n  - image: good\n    name: c\n" +
+		"    args: [\"k\n      l\", m]\n    command:\n    - n\n\n      o\n",
 }
 
 // splices are pieces that make readers of YAML disagree.
@@ -49,6 +51,7 @@ var splices = []string{
 	"<<: {kind: Pod}\n", "<<:\n  image: evil\n", "<<: {items: [" + FlowPod + "]}\n", "<<: null, ",
 	`! "<<": {image: evil}, `, "!!merge ", "!!str ", "!!int ", "!!float ", "!!bool ", "!!null ", "!!binary ", "!!set ", "! ", "!evil ", "&x ", "*x", "*x : ", "x: &x {image: evil}\n", "image: &x evil, name: *x, ", "b: &x evil\nc: *x\n", "\"image\": evil, ", "? ", "\n? image\n: evil\n",
 	"\r", "\u0085", "\u2028", "\u2029", "\ufeff", "\t", " ", "  ", "\n", "\r\n", "\n\n", "# x\r", " # x", "\n# x\n", "# \u0085", "\\\n", "\u00a0", "\x00", "\xff",
+	"\n          ", "\n\n          ", " \\\n          ", "\\\n          \\ ", "\\ ", "\"a\n          evil\"", "'a \t\n\n          evil'", "a\n          evil", "a # x\n          evil", "\n          # x\n          ", "\"evil\\\n          \"", "\r\n          ",
 	"\n---\n", "\n--- # x\n", "\n--- {kind: Pod}\n", "\n---kind: Pod\n", "\r---\r", "\n...\n", "\n... x\n", "\r...\r", "%YAML 1.1\n", "\ufeff---\n", "---\n", "--- |\n", "--- \u2028\n",
 	"items: []\n", "items:\n- ", "items: [" + FlowPod + "]\n", "items: null\n", "items: {}\n", "items: [{spec: {containers: [{image: evil}]}}]\n", "kind: PodList\n", "kind: List\n", "kind: ConfigMap\n",
 	"kind: Pod\n", "\"kind\": Pod\n", "apiVersion: v1\n", "apiVersion: apps/v1\n", "metadata: {}\n", "metadata: {name: evil, namespace: evil}\n", "kind: ", "Pod", "List", "ConfigMap", "null", "yes",
@@ -58,6 +61,22 @@ var splices = []string{
 	"replicas: 0x3\n", "nvidia.com/gpu: 1_0", "resources: {limits: {nvidia.com/gpu: 2}}", "spec: {containers: [{name: c, image: evil}]}\n", "data: {a: b}\n",
 	"volumes: [{image: {reference: evil}}], ", "ephemeralContainers: [{image: evil}]\n",
 }
+
+// What Scalars puts together.
+var (
+	scalarHeads = []string{
+		"a: ", "a: '", "a: \"", "a: b", "a:\n  ", "a:\n  '", "a:\n  \"", "- ", "- '", "- \"", "- - ", "- a: \"", "a:\n- ", "a:\n- '", "a:\n- \"", "a:\n- b: ",
+		"a:\n  b: ", "a:\n  b: '", "a:\n  b: \"", "a: [", "a: ['", "a: [\"", "a: {b: ", "a: {b: '", "a: {b: \"", "a: {'", "a: {\"", "{\"a\": \"", "", "'", "\"", "? ", "? \"",
+		"a:\n  - b\n  - ", "a:\n  - \"", "é: ", "é: \"é", "a: [é, \"", "a: |\n  ", "a: b # c\nd: ", "a: 1\na: ", "\ufeffa: \"",
+	}
+	scalarWords  = []string{"a", "b c", " ", "\n", "\n  ", "\n    ", "\n\n  ", "\n \n   ", "  \n   ", "\r\n  ", "é", "\\n", "\\ ", "\\\n  ", "\\\n  \\ ", "''", "\\\"", "- ", "\n  - ", "x/y:1", "1", ".inf"}
+	scalarTricks = []string{
+		"'", "\"", "\\", "\t", "\n\t", "\n  \t", " \t\n  ", "\\\t", "\\\r\n  ", "\\ \n  ", "#", " #", "\n  #", "\n  # x\n  ", "\n#\n", ":", ": ", ":\n  ", "\n  b: ", "\nb: ", "'\nb: '", "\"\nb: \"",
+		"\n--- ", "\n---\n", "\n...\n", "\n---x", "\n  --- ", "\r", "\u0085", "\n\u0085  ", "\u2028", "\ufeff", "\n\ufeff  ", "\u00a0", "[", "]", "{", "}", ", ", ",", "\n  ]", "\n  , ",
+		"&x ", "*x", "!t ", "|\n  ", ">\n  ", "? ", "\n  ? ", "%", "@", "`", "<<", "\\x41", "\\u00e9", "\\/", "\\N", "\\0", "\x00", "\xff", "~", "yes", "0x1", "2001-01-01",
+	}
+	scalarTails = []string{"\n", "", "'\n", "\"\n", "\" # c\n", "' # c\n", " # c\n", "\nb: c\n", "\"\nb: c\n", "'\nb: c\n", "\n- c\n", "\"\n- c\n", "]\n", "'}\n", "\"]\n", "\", c]\n", "\"}\n", "\"\n  }\n", "\": c}\n", ": c\n", "\": c\n", "\r\n", "\"\r\nb: c\r\n"}
+)
 
 // Stream makes a stream of a program: the number of a base, of which every other one lacks its last line feed, then for each
 // splice its number and its place. A program may also be a stream itself, behind "raw:".
@@ -102,16 +121,40 @@ func spliced(text, piece string, way byte, at int) string {
 // Cases calls check with streams made at random, most of them with one or two splices. HELMEXEC_CASES says how many they
 // are, n if it is not set. HELMEXEC_SEED repeats those of a run, which logs it.
 func Cases(t *testing.T, n int, check func(stream string)) {
-	n = int(setting("HELMEXEC_CASES", uint64(n)))
-	seed := setting("HELMEXEC_SEED", rand.Uint64N(1e6))
-	t.Logf("repeat with HELMEXEC_SEED=%d HELMEXEC_CASES=%d", seed, n)
-	r := rand.New(rand.NewPCG(seed, 0))
-	for range n {
+	random(t, n, func(r *rand.Rand) {
 		program := make([]byte, 1+3*(1+min(r.IntN(5), r.IntN(5))))
 		for i := range program {
 			program[i] = byte(r.Uint32())
 		}
 		check(Stream(program))
+	})
+}
+
+// Scalars is Cases for small documents with a scalar that may go over several lines.
+func Scalars(t *testing.T, n int, check func(text string)) {
+	random(t, n, func(r *rand.Rand) {
+		var text strings.Builder
+		text.WriteString(scalarHeads[r.IntN(len(scalarHeads))])
+		for range 1 + r.IntN(9) {
+			piece := scalarWords
+			if r.IntN(3) == 0 {
+				piece = scalarTricks
+			}
+			text.WriteString(piece[r.IntN(len(piece))])
+		}
+		text.WriteString(scalarTails[r.IntN(len(scalarTails))])
+		check(text.String())
+	})
+}
+
+// random calls check a number of times, with the source of chance that the seed makes.
+func random(t *testing.T, n int, check func(r *rand.Rand)) {
+	n = int(setting("HELMEXEC_CASES", uint64(n)))
+	seed := setting("HELMEXEC_SEED", rand.Uint64N(1e6))
+	t.Logf("repeat with HELMEXEC_SEED=%d HELMEXEC_CASES=%d", seed, n)
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range n {
+		check(r)
 	}
 }
 

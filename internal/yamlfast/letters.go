@@ -1,6 +1,7 @@
 package yamlfast
 
 import (
+	"bytes"
 	"encoding/binary"
 	"unicode/utf8"
 )
@@ -10,6 +11,15 @@ type letters struct {
 	wide    bool // some take several bytes
 	tabs    bool
 	returns bool // some lines end as on Windows
+}
+
+// withLineFeeds gives a text with lines that end as on Unix, which read the same, and what matters about its characters.
+func withLineFeeds(text []byte) (_ []byte, found letters, ok bool) {
+	found, ok = lettersOf(text)
+	if ok && found.returns {
+		text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	}
+	return text, found, ok
 }
 
 // lettersOf goes through the characters of a text. ok is false if it holds characters that YAML forbids, or that it

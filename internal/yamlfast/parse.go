@@ -14,13 +14,13 @@ import (
 )
 
 // Parse makes the nodes of a document, without comments. Scalars have the tags and values of Resolve. It gives up (ok is
-// false) also where a scalar goes over several lines, but for literal blocks, where lines end as on Windows, where a key
-// is no string or repeats, and where a number is infinite.
+// false) also where a folded block is, where text in quotes goes on in the first column, where a key is no string, and
+// where a number is infinite. Of a key that repeats in a mapping the last entry counts.
 //
 // It gives up when the context ends.
 func Parse(ctx context.Context, text []byte) (root *yaml.Node, ok bool) {
-	letters, ok := lettersOf(text)
-	if !ok || letters.returns {
+	text, letters, ok := withLineFeeds(text)
+	if !ok {
 		return nil, false
 	}
 	p := &parser{ctx: ctx, text: string(text), line: 1, wide: letters.wide}
@@ -44,6 +44,7 @@ type parser struct {
 	lineEnd   int   // in text, once looked up
 	counted   place // the last place whose column was counted
 	wide      bool  // has characters of several bytes, so that columns have to be counted
+	commented bool  // comments stand right before the content that nextContent found
 	failed    bool
 	spare     []yaml.Node
 }
@@ -104,7 +105,7 @@ func (p *parser) nextLine() {
 // nextContent goes on to the next line that has content, unless it is at the start of it already, and gives its
 // indent. Found is false at the end of the text.
 func (p *parser) nextContent() (indent int, found bool) {
-	for p.at < len(p.text) {
+	for p.commented = false; p.at < len(p.text); {
 		start := p.lineStart
 		for start < len(p.text) && p.text[start] == ' ' {
 			start++
@@ -113,7 +114,11 @@ func (p *parser) nextContent() (indent int, found bool) {
 			break
 		}
 		switch p.text[start] {
-		case '\n', '#':
+		case '\n':
+			p.nextLine()
+			continue
+		case '#':
+			p.commented = true
 			p.nextLine()
 			continue
 		case '\t':
@@ -210,13 +215,34 @@ func (p *parser) mapping(indent, depth int) *yaml.Node {
 		p.skipSpaces()
 		mapping.Content = append(mapping.Content, key, p.entry(indent, depth))
 		if next, found := p.nextContent(); !found || next < indent {
-			p.failed = p.failed || repeats(mapping)
+			p.keepLast(mapping)
 			return mapping
 		} else if next > indent {
 			break
 		}
 	}
 	return p.fail()
+}
+
+// keepLast drops what a key that stands in a mapping again had before. The last entry takes the place of the first.
+func (p *parser) keepLast(mapping *yaml.Node) {
+	if !repeats(mapping) {
+		return
+	}
+	places := make(map[string]int)
+	kept := mapping.Content[:0]
+	for i := 0; i < len(mapping.Content); i += 2 {
+		key, value := mapping.Content[i], mapping.Content[i+1]
+		place, found := places[key.Value]
+		if !found {
+			places[key.Value] = len(kept)
+			kept = append(kept, key, value)
+			continue
+		}
+		kept[place], kept[place+1] = key, value
+		p.failed = p.failed || key.Value == "<<" // in quotes a merge for some readers
+	}
+	mapping.Content = kept
 }
 
 // repeats reports a mapping in which a key stands twice.

@@ -62,6 +62,84 @@ func TestParseReadsAsTheGeneralParser(t *testing.T) {
 	assert.Greater(t, accepted, all/2)
 }
 
+// Scalars that go over several lines read as the general parser folds them.
+func TestParseFoldsLines(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"no quotes", "a: b  \n  c\n", "b c"},
+		{"no quotes, blank lines", "a: b\n\n \n  c\n", "b\n\nc"},
+		{"no quotes, on the next line", "a:\n  b\n c\n", "b c"},
+		{"no quotes, in a list", "a:\n- b\n  c\n- d\n", "b c"},
+		{"no quotes, what would begin something else", "a: b\n  - c\n  \"d\n  [e\n  &f\n", `b - c "d [e &f`},
+		{"no quotes, a comment behind", "a: b\n  c#d # e\n", "b c#d"},
+		{"no quotes, a comment below", "a: b\n  c\n  # d\n", "b c"},
+		{"no quotes, lines of numbers", "a: 1\n  2\n", "1 2"},
+		{"no quotes, the end of the text", "a: b\n  c", "b c"},
+		{"no quotes, lines of Windows", "a: b\r\n\r\n  c\r\n", "b\nc"},
+		{"double quotes", "a: \"b \t\n \t c\" # d\n", "b c"},
+		{"double quotes, blank lines", "a: \"b\n\n \t\n  c\"\n", "b\n\nc"},
+		{"double quotes, lines of Windows", "a: \"b\r\n\r\n  c\\\r\n  d\"\r\n", "b\ncd"},
+		{"double quotes, breaks at both ends", "a: \"\n  b\n  \"\n", " b "},
+		{"double quotes, escapes at the ends of lines", "a: \"b\\n\n  \\ c\\t\n  d\\ \n  e\"\n", "b\n  c\t d  e"},
+		{"double quotes, escaped breaks", "a: \"b \\\n  c\\\n\n  d\\\n  \\\n  e\\\n  \"\n", "b c\nde"},
+		{"double quotes, less deep than the key", "a:\n    b: \"c\n d\"\n", "c d"},
+		{"double quotes, in a flow collection", "a: {b: [\"c\n  d\", e]}\n", "c d"},
+		{"double quotes, what is no comment", "a: \"b # c\n  # d\n  e: f\"\n", "b # c # d e: f"},
+		{"single quotes", "a: 'b\\\n  c''\n\n  d'\n", "b\\ c'\nd"},
+
+		{"no quotes, a key on the next line", "a: b\n  c: d\n", ""},
+		{"no quotes, a key", "a\n  b: c\n", ""},
+		{"no quotes, a comment in between", "a: b # c\n  d\n", ""},
+		{"no quotes, a line of comment in between", "a: b\n  # c\n  d\n", ""},
+		{"no quotes, a tab", "a: b\n  \tc\n", ""},
+		{"no quotes, in a flow collection", "a: [b\n  c]\n", ""},
+		{"quotes, a key", "'a\n  b': c\n", ""},
+		{"quotes, a key in a flow collection", "a: {\"b\n  c\": d}\n", ""},
+		{"quotes, the first column", "a: 'b\nc'\n", ""},
+		{"quotes, text behind", "a: 'b\n  c' d\n", ""},
+		{"quotes that nothing ends", "a: \"b\n  c\\", ""},
+		{"quotes, another escape", "a: \"b\n  \\x41\"\n", ""},
+		{"quotes, another line break", "a: 'b\u0085  c'\n", ""},
+		{"quotes, a byte order mark", "a: 'b\n  \ufeffc'\n", ""},
+		{"quotes, a carriage return alone", "a: 'b\r  c'\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root, ok := Parse(t.Context(), []byte(test.text))
+			require.Equal(t, test.want != "", ok)
+			assert.Empty(t, compareParsers([]byte(test.text)))
+			if ok {
+				assert.Equal(t, test.want, firstScalar(root).Value)
+			}
+		})
+	}
+}
+
+// firstScalar goes down the first values to one that is a scalar.
+func firstScalar(node *yaml.Node) *yaml.Node {
+	for len(node.Content) > 0 {
+		first := 0
+		if node.Kind == yaml.MappingNode {
+			first = 1
+		}
+		node = node.Content[first]
+	}
+	return node
+}
+
+func TestParseKeepsTheLastOfEachKey(t *testing.T) {
+	for _, text := range []string{"a: 1\nb: 2\na: 3\n", "{a: 1, 'b': 2, \"a\": 3}\n"} {
+		root, ok := Parse(t.Context(), []byte(text))
+		require.True(t, ok)
+		var content []string
+		for _, node := range root.Content {
+			content = append(content, node.Value)
+		}
+		assert.Equal(t, []string{"a", "3", "b", "2"}, content)
+		assert.Empty(t, compareParsers([]byte(text)))
+	}
+	_, ok := Parse(t.Context(), []byte("'<<': {a: 1}\n'<<': {b: 2}\n"))
+	assert.False(t, ok, "may be a merge, which is for the general parser to tell")
+}
+
 func FuzzParse(f *testing.F) {
 	for _, file := range manifestFiles(f) {
 		stream, err := os.ReadFile(file)
@@ -74,6 +152,9 @@ func FuzzParse(f *testing.F) {
 		"a: |\n\n  x\n   y\n\n  # z\nb:\n- |-\n  c\n- - d\n  -\n    e: f\n- 'g''h'\n- \"i\\\"j\\n\" # k\n",
 		"a: {b: [c, \"d\", 'e'], \"f\":g, h: {}, i: a:b}\nj: []\nk: # l\nm:\n  n: ~\n",
 		"a: <<\nb: '<<'\nc: [<<]\n",
+		"a: b\n  c\n\n  d # e\nf: 'g\n\n  h''\n  '\ni: \"j\\\"\n k \\\n l\\n\n \\ m\"\nn: [\"o\n p\", 'q\n r']\ns:\n- t\n  u\n",
+		"a: b\r\n  c\r\nd: \"e \t\r\n\r\n  f\\\r\n  g\"\r\na: |\r\n  h\r\n",
+		"a\n b: c\n", "'a\n b': c\n", "{\"a\n b\": c, d: 'e\n f': g}\n", "? a\n  b\n: c\n", "a: b\n  # c\n  d\n", "a: 'b\u0085  c'\n", "a: 'b\n  \ufeffc'\n", "a: \"b\n---\n  c\"\n", "a: \"b\nc\"\n",
 		"a: [0x2, 1_0, 0b10, 010, 1e3, .5, -0, 1.0, yes, Off, n, ~, 2001-01-01, 0o7, 0b-1, 18446744073709551615]\ntrue: 1\n",
 		"a: 0x2\nb: 1_0\nc: 0644\nd: on\ne: .inf\nf: +.5\ng: 1.10\nh: -.INF\n",
 		"a:\n- b\n- c: d\n  e:\n  - f\ng: -1\nh: :8080\ni: ?x\nj: a#b\nk: a #b\n",
@@ -165,6 +246,9 @@ func compareDecoded(n *yaml.Node, value any) string {
 func compareTrees(fast, general *yaml.Node) string {
 	const styles = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 	isNull := general.Tag == "!!null"
+	if general.Kind == yaml.MappingNode {
+		general.Content = keepLast(general.Content)
+	}
 	switch {
 	case fast.Kind != general.Kind, fast.Value != general.Value && (fast.Tag == "!!str" || fast.Style&styles != 0), fast.Style&styles != general.Style&styles,
 		(fast.Tag == "!!null") != isNull, general.Anchor != "", len(fast.Content) != len(general.Content),
@@ -177,4 +261,19 @@ func compareTrees(fast, general *yaml.Node) string {
 		}
 	}
 	return ""
+}
+
+// keepLast gives the entries of a mapping of which each key stands once: the last entry, in the place of the first.
+func keepLast(entries []*yaml.Node) (kept []*yaml.Node) {
+next:
+	for i := 0; i < len(entries); i += 2 {
+		for j := 0; j < len(kept); j += 2 {
+			if kept[j].Value == entries[i].Value {
+				kept[j], kept[j+1] = entries[i], entries[i+1]
+				continue next
+			}
+		}
+		kept = append(kept, entries[i], entries[i+1])
+	}
+	return kept
 }

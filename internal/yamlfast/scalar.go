@@ -17,7 +17,7 @@ func (p *parser) value(indent, depth int) *yaml.Node {
 	case '{', '[':
 		n = p.flow(depth)
 	default:
-		n = p.plain(rest)
+		return p.plain(indent)
 	}
 	if !p.failed {
 		p.endLine(indent)
@@ -25,54 +25,128 @@ func (p *parser) value(indent, depth int) *yaml.Node {
 	return n
 }
 
-// plain reads a scalar without quotes, up to a comment or the end of the line.
-func (p *parser) plain(rest string) *yaml.Node {
-	if comment := strings.Index(rest, " #"); comment >= 0 {
-		rest = rest[:comment]
-	}
-	if !isPlainStart(rest) || strings.Contains(rest, ": ") || rest[len(rest)-1] == ':' || strings.IndexByte(rest, '\t') >= 0 {
+// plain reads a scalar without quotes, with the lines that continue it: those that are indented deeper than the
+// collection that it is in.
+func (p *parser) plain(indent int) *yaml.Node {
+	if !isPlainStart(p.rest()) {
 		return p.fail()
 	}
 	n := p.node(yaml.ScalarNode, p.at)
-	p.at += len(rest)
-	p.setPlain(n, strings.TrimRight(rest, " "))
+	text := p.plainLine()
+	var before []byte // the lines before the one in text
+	for !p.failed {
+		ended, line := p.peek() != '\n', p.line
+		p.nextLine()
+		if next, found := p.nextContent(); !found || next <= indent {
+			break
+		}
+		if ended || p.commented {
+			return p.fail()
+		}
+		before = appendBreaks(append(before, text...), p.line-line)
+		text = p.plainLine()
+	}
+	if before != nil {
+		text = string(append(before, text...))
+	}
+	p.setPlain(n, text)
 	return n
 }
 
-// escapes are the escapes that are read here; the general parser knows more.
-var escapes = map[byte]byte{'"': '"', '\\': '\\', 'n': '\n', 't': '\t'}
-
-// quoted reads a scalar in quotes that ends on this line.
-func (p *parser) quoted() *yaml.Node {
+// plainLine reads a scalar without quotes up to a comment or the end of the line.
+func (p *parser) plainLine() string {
 	rest := p.rest()
+	if comment := strings.Index(rest, " #"); comment >= 0 {
+		rest = rest[:comment]
+	} else {
+		p.at += len(rest)
+	}
+	if strings.Contains(rest, ": ") || rest[len(rest)-1] == ':' || strings.IndexByte(rest, '\t') >= 0 {
+		p.failed = true
+	}
+	return strings.TrimRight(rest, " ")
+}
+
+// appendBreaks adds what a number of line breaks in a scalar means: one is a space, the first of several nothing.
+func appendBreaks(value []byte, breaks int) []byte {
+	if breaks == 1 {
+		return append(value, ' ')
+	}
+	for ; breaks > 1; breaks-- {
+		value = append(value, '\n')
+	}
+	return value
+}
+
+// escapes are the escapes that are read here; the general parser knows more.
+var escapes = [256]byte{'"': '"', '\\': '\\', 'n': '\n', 't': '\t', ' ': ' '}
+
+// quoted reads a scalar in quotes. It may go over several lines, but for the first column.
+func (p *parser) quoted() *yaml.Node {
+	quote := p.text[p.at]
 	n := p.node(yaml.ScalarNode, p.at)
-	n.Tag, n.Style = "!!str", quoteStyle(rest[0])
-	var unescaped []byte
-	from := 1 // of what is not in unescaped yet
-	for i := 1; i < len(rest); i++ {
-		switch {
-		case rest[i] == '\\' && rest[0] == '"':
-			if i+1 == len(rest) || escapes[rest[i+1]] == 0 {
-				return p.fail()
+	n.Tag, n.Style = "!!str", quoteStyle(quote)
+	var value []byte // of what stands before p.at
+	p.at++
+	for i := p.at; i < len(p.text) && !p.failed; {
+		switch c := p.text[i]; {
+		case c == quote && quote == '\'' && strings.HasPrefix(p.text[i:], "''"):
+			value = append(value, p.text[p.at:i+1]...)
+			p.at = i + 2
+			i = p.at
+		case c == quote:
+			n.Value = p.text[p.at:i]
+			if value != nil {
+				n.Value = string(append(value, n.Value...))
 			}
-			unescaped = append(append(unescaped, rest[from:i]...), escapes[rest[i+1]])
-			i++
-			from = i + 1
-		case rest[i] != rest[0]:
-		case rest[0] == '\'' && i+1 < len(rest) && rest[i+1] == '\'':
-			i++
-			unescaped = append(unescaped, rest[from:i]...)
-			from = i + 1
-		default:
-			n.Value = rest[from:i]
-			if unescaped != nil {
-				n.Value = string(append(unescaped, rest[from:i]...))
-			}
-			p.at += i + 1
+			p.at = i + 1
 			return n
+		case c == '\n':
+			value = append(value, strings.TrimRight(p.text[p.at:i], " \t")...)
+			p.at = i
+			value = appendBreaks(value, p.skipBreaks())
+			i = p.at
+		case c == '\\' && quote == '"':
+			value = append(value, p.text[p.at:i]...)
+			p.at = i + 1
+			value = p.escape(value)
+			i = p.at
+		default:
+			i++
 		}
 	}
 	return p.fail()
+}
+
+// escape adds what stands behind a backslash to a value. A line break there is nothing.
+func (p *parser) escape(value []byte) []byte {
+	if p.peek() == '\n' {
+		if breaks := p.skipBreaks(); breaks > 1 {
+			value = appendBreaks(value, breaks)
+		}
+		return value
+	}
+	letter := escapes[p.peek()]
+	p.failed = p.failed || letter == 0
+	p.at++
+	return append(value, letter)
+}
+
+// skipBreaks goes on to the next text inside of quotes, and gives the number of line breaks on the way.
+func (p *parser) skipBreaks() (breaks int) {
+	for ; p.at < len(p.text); p.at++ {
+		switch p.text[p.at] {
+		case '\n':
+			breaks++
+			p.line++
+			p.lineStart = p.at + 1
+		case ' ', '\t':
+		default:
+			p.failed = p.failed || p.at == p.lineStart
+			return breaks
+		}
+	}
+	return breaks
 }
 
 // literal reads a block scalar: the lines that are indented at least as deep as its first one.
@@ -138,7 +212,7 @@ func literalLines(text string, indent int) (lines string, depth int) {
 	return text[:end], depth
 }
 
-// flow reads a flow collection. It may go over several lines, each entry's key and scalar being on one.
+// flow reads a flow collection. It may go over several lines, but none of its keys and of its scalars without quotes may.
 func (p *parser) flow(depth int) *yaml.Node {
 	if depth > maxDepth {
 		return p.fail()
@@ -168,7 +242,9 @@ func (p *parser) flow(depth int) *yaml.Node {
 		switch next := p.peek(); {
 		case next == closing:
 			p.at++
-			p.failed = p.failed || kind == yaml.MappingNode && repeats(n)
+			if kind == yaml.MappingNode {
+				p.keepLast(n)
+			}
 			return n
 		case next != ',':
 			return p.fail()
@@ -196,6 +272,7 @@ func (p *parser) peek() byte {
 	return p.text[p.at]
 }
 
+// flowKey reads a key, with the colon behind it. A key with an escape is none, nor is one over several lines.
 func (p *parser) flowKey() *yaml.Node {
 	var key *yaml.Node
 	start := p.at
@@ -207,7 +284,7 @@ func (p *parser) flowKey() *yaml.Node {
 		key, text = p.flowPlain()
 		p.setPlainKey(key, text)
 	}
-	if p.peek() != ':' || p.at-start > maxKey {
+	if p.peek() != ':' || p.at-start > maxKey || strings.ContainsAny(p.text[start:p.at], "\\\n") {
 		return p.fail()
 	}
 	p.at++

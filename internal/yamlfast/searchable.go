@@ -8,12 +8,12 @@ import (
 
 // Searchable reports whether a document is a well-formed mapping in block style whose keys are spelled as they read, so
 // that a search of its bytes finds them. It makes no nodes, and takes a fraction of the time of Parse. It gives up also
-// where a text has anchors, aliases, tags or merges, where a value goes on in the first column, where a key is no text, and
-// where a number is infinite.
+// where a text has anchors, aliases, tags or merges, where an escape hides letters or joins what stands on two lines, where a
+// value goes on in the first column, where a key is no text, and where a number is infinite.
 //
 // It gives up when the context ends in the midst of a long flow collection.
 func Searchable(ctx context.Context, text []byte) bool {
-	letters, ok := lettersOf(text)
+	text, letters, ok := withLineFeeds(text)
 	s := skimmer{ctx: ctx, text: text, tabs: letters.tabs, open: true}
 	return ok && s.mapping()
 }
@@ -60,9 +60,6 @@ func (s *skimmer) setLine(at int) {
 	s.start, s.end, s.next = at, len(s.text), len(s.text)
 	if i := bytes.IndexByte(s.text[at:], '\n'); i >= 0 {
 		s.end, s.next = at+i, at+i+1
-		if i > 0 && s.text[s.end-1] == '\r' {
-			s.end--
-		}
 	}
 }
 
@@ -262,7 +259,7 @@ func (s *skimmer) endValue(at int) bool {
 			if i == 0 {
 				break
 			}
-			if value = value[i:]; len(value) == 0 || strings.IndexByte(" \r\n", value[0]) < 0 {
+			if value = value[i:]; len(value) == 0 || strings.IndexByte(" \n", value[0]) < 0 {
 				return false
 			}
 		}
@@ -314,5 +311,6 @@ func (s *skimmer) flow(at int) bool {
 	}
 	s.flows.at = at
 	s.flows.flow(s.depth)
-	return !s.flows.failed && s.endValue(s.flows.at)
+	hidden := bytes.Contains(s.text[at:s.flows.at], []byte("\\\n")) // a line break in the midst of a word
+	return !s.flows.failed && !hidden && s.endValue(s.flows.at)
 }

@@ -35,6 +35,7 @@ func TestSearchable(t *testing.T) {
 		{"a value that goes on in the first column", "a: 'b\nc: d'\n", false},
 		{"a flow mapping that goes on in the first column", "a: {b: c,\nd: e}\n", false},
 		{"an infinite number", "a: .inf\n", false},
+		{"an infinite number before the end of a line of Windows", "a: [.inf\r\n  ]\n", false},
 		{"no infinite number", "a: .5\nb: -.5 # c\n", true},
 		{"a key of null", "a: {b: c}\n~: d\n", false},
 		{"a number for a key", "a: {b: c}\n1: d\n", false},
@@ -59,7 +60,12 @@ func TestSearchable(t *testing.T) {
 		{"a tag", "a: !b c\n", false},
 		{"a directive", "%YAML 1.1\n---\na: b\n", false},
 		{"an escape that hides letters", "a: \"\\x62\"\n", false},
+		{"a space that an escape keeps", "a: \"b\\n\n  \\ c\"\n", true},
+		{"a line break in the midst of a word", "a: \"b\\\n  c\"\n", false},
+		{"a line break in the midst of a word in a list", "a: [\"b\\\n  c\"]\n", false},
+		{"a text over lines in a list", "a: [\"b\n  c\", 'd\n\n  e']\n", true},
 		{"a key with an escape", "\"\\x61\": b\n", false},
+		{"a key with an escape in a flow collection", "a: {\"\\nb\": c}\n", false},
 		{"a block scalar less deep than a line before", "a: |\n    \n  b\n", false},
 		{"a control character", "a: \x01\n", false},
 		{"another line break", "a: b\u2028c: d\n", false},
@@ -93,8 +99,13 @@ func TestManifestsAreSearchable(t *testing.T) {
 
 // The fuzz tests look for texts that reach new code; these are made at random, several times as many in the same time.
 func TestHostileStreams(t *testing.T) {
+	t.Run("streams", func(t *testing.T) { checkAtRandom(t, hostile.Cases) })
+	t.Run("scalars", func(t *testing.T) { checkAtRandom(t, hostile.Scalars) })
+}
+
+func checkAtRandom(t *testing.T, makeCases func(*testing.T, int, func(string))) {
 	parsed, searched := 0, 0
-	hostile.Cases(t, 5_000, func(stream string) {
+	makeCases(t, 5_000, func(stream string) {
 		for _, text := range documentsOf([]byte(stream)) {
 			if difference := compareParsers(text); difference != "" {
 				t.Fatalf("%s\n%q", difference, text)
@@ -126,6 +137,7 @@ func FuzzSearchable(f *testing.F) {
 		"a: b\n  c\n\n  d # e\nf: 'g\n\n  h'\ni: \"j\\\"\n k\"\n",
 		"a:\n- b\n- - c\n  -\n    d: e\n    f:\n    - g\n- h: |\n    i\n\n  j: >+\n\n   k\nl:\n  m\n",
 		"a: {b: [c, \"d\", 'e'], \"f\":g}\r\nh: []\r\ni: |-\r\n   j\r\n",
+		"a: [\"b\n c\", 'd\n\n e']\nf: \"g\\n\n \\ h\\\n i\"\nj: {k: \"l\\\n m/n:1\"}\n",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -196,6 +208,9 @@ func findHidden(text []byte, node *yaml.Node) string {
 	if node.Kind == yaml.AliasNode || node.Anchor != "" {
 		return fmt.Sprintf("accepted with an alias: %+v", node)
 	}
+	if isWord(node.Value) && node.Tag == "!!str" && !bytes.Contains(text, []byte(node.Value)) {
+		return fmt.Sprintf("accepted with a text that does not read as it is spelled: %q", node.Value)
+	}
 	for i, child := range node.Content {
 		if node.Kind == yaml.MappingNode && i%2 == 0 {
 			if child.Tag == "!!merge" {
@@ -210,4 +225,9 @@ func findHidden(text []byte, node *yaml.Node) string {
 		}
 	}
 	return ""
+}
+
+// isWord reports a text like an image, for which somebody may search.
+func isWord(text string) bool {
+	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789./:@_-") == ""
 }

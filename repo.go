@@ -101,7 +101,7 @@ func (h *Helm) ChartVersions(ctx context.Context, address string, opts ChartVers
 	return h.store.Versions(ctx, address, opts.Refresh)
 }
 
-// RegistryOptions is for RegistryLogin. PlainHTTP of its Source needs a newer Helm than v3.14 (docs/compatibility.md of the source).
+// RegistryOptions is for RegistryLogin. PlainHTTP of its Source needs a newer Helm 3 than v3.17 (docs/compatibility.md).
 type RegistryOptions struct {
 	Username, Password string
 	Source             SourceOptions

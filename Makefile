@@ -26,7 +26,7 @@ RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test unit fuzz oldest e2e charts chaos bench gobench lint tools cluster
+.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs tools cluster
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -81,6 +81,10 @@ chaos: ## Installs and uninstalls under all kinds of faults, CHAOS_RUNS of each
 	@$(TOOLS) guard helm3 helm4 controlplane kwok
 	cd e2e && exec $(GO) test -count=1 -timeout=4h -v ./chaos
 
+compat: ## Make every call with many versions of Helm; writes docs/compatibility.md
+	@$(TOOLS) guard controlplane kwok registry
+	cd e2e && exec $(GO) run ./cmd/compat
+
 bench: ## Measure against the first version and bare helm; writes docs/performance.md and .svg
 	@$(TOOLS) helm3 helm4 guard controlplane kwok
 	@cd bench/sdk && $(GO) build -o ../../bin/helm-sdk .
@@ -104,6 +108,9 @@ lint: ## gofmt, vet also for macOS and Windows, staticcheck
 	GOOS=windows $(GO) vet ./...
 	$(call say,staticcheck)
 	@set -e; tool=$$($(TOOLS) -path staticcheck); for module in $(MODULES); do (cd $$module && $$tool ./...); done
+
+docs: ## Write docs/errors.md from the comments of the errors and of the calls
+	$(GO) run ./internal/errorpage
 
 tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, a linter
 	@$(TOOLS)

@@ -35,8 +35,9 @@ type (
 // ArchiveValues reads the values of a chart, an archive (.tgz) or a folder, without a helm process. They are
 // the content of the chart's own values.yaml, as "helm show values" prints it, without the defaults of its
 // dependencies. A chart without the file has no values, which is not an error. The chart need not be trusted;
-// [chart.Read] says what is refused (ErrBadChart), and [chart.Limits] what is too much (ErrOutputTooLarge).
-// ErrChartNotFound: there is nothing at the path, or no chart.
+// [chart.Read] says what is refused, and [chart.Limits] what is too much.
+//
+// Errors: ErrChartNotFound, ErrBadChart, ErrOutputTooLarge.
 func ArchiveValues(path string) (Values, error) {
 	content, err := chart.Read(path, chart.Options{})
 	if err != nil {
@@ -254,7 +255,8 @@ type LintMessage struct {
 // Lint examines a chart folder or archive on this machine, as helm lint does: a chart that passes may still
 // not render, which Template shows. Starts one helm process.
 //
-// Errors: ErrLintFailed, with the messages; ErrBadChart; ErrRenderTooLarge, ErrRenderTimeout.
+// Errors: ErrLintFailed, with the messages; ErrChartNotFound, ErrBadChart; ErrRenderTooLarge and ErrRenderTimeout, both also an
+// ErrRenderFailed.
 func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) (_ []LintMessage, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Lint", Address: path})
 	defer end(&err)

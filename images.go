@@ -70,8 +70,9 @@ type RegistryMap = manifest.RegistryMap
 type ImageExport = manifest.ImageExport
 
 // ExportImages makes an ImageExport from a chart's rendered manifest and its values. Rewrite returns the mirror
-// of an image. If opts.Exclude is nil, it leaves out nothing, as Manifest.Retag. The error is that of
-// Manifest.Images.
+// of an image. If opts.Exclude is nil, it leaves out nothing, as Manifest.Retag.
+//
+// Errors: ErrBadManifest, as Manifest.Images.
 func ExportImages(m Manifest, values Values, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
 	return manifest.ExportImages(m, values, rewrite, opts)
 }

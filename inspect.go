@@ -39,7 +39,7 @@ type Inspection struct {
 // objects. Starts one helm process in addition to those of Fetch, or none if the render is
 // remembered.
 //
-// Errors: as Template; if a document of the manifest is bad, the result of the others and one error
+// Errors: as Template; if a document of the manifest is bad, the result of the others and one ErrBadManifest
 // for the document; the context's, also if it ends while the manifest is read.
 func (h *Helm) Inspect(ctx context.Context, chart string, opts InspectOptions) (_ *Inspection, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Inspect", Address: chart})

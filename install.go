@@ -89,11 +89,13 @@ type InstallOptions struct {
 //
 // Errors, each a *ReleaseError: ErrReleaseExists if the name belongs to a release of another
 // operation, which is not touched; ErrNotReady if the objects did not become ready in time, with
-// the reasons; ErrLeftBehind, beside the cause, if what was made could not be removed;
+// the reasons; ErrLeftBehind, beside the cause, if what was made could not be removed, and also ErrNotGone
+// if only its record could;
 // ErrRenderFailed, ErrRenderTooLarge and ErrRenderTimeout, after which the chart is not tried again;
 // ErrNamespaceNotFound; ErrNotRecorded; ErrReleaseBusy; ErrClusterUnreachable; the error of ctx; or only
 // helm's own *Error if it failed for good. Before the install is started, and not as a *ReleaseError:
-// ErrInvalidArgument, ErrBadChart also for its schema, the errors of Fetch, and with Transform those of Plan.
+// ErrInvalidArgument, ErrBadChart also for its schema, the errors of Fetch, and with Transform those of Plan,
+// and ErrPlanStale if the cluster changes meanwhile.
 func (h *Helm) Install(ctx context.Context, release, chart string, opts InstallOptions) (_ *Release, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Install", Release: release, Namespace: opts.Namespace, JobID: opts.JobID, OperationID: opts.OperationID, Address: chart})
 	defer end(&err)

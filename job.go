@@ -36,9 +36,9 @@ type JobOptions struct {
 // what it has removed. Nothing to remove is a success, also in a namespace that does not exist, and what
 // somebody else removes at the same time is not in the result.
 //
-// The error joins a *ReleaseError, as of Uninstall, for each release that could not be removed; or
-// it is the error of List, and nothing was removed. An empty id is no job (ErrInvalidArgument), although Install accepts
-// an empty JobID and SUTHelmName makes a name for it.
+// Errors: as List, and nothing was removed; or a *ReleaseError for each release that could not be removed, joined:
+// ErrNotGone and ErrReleaseBusy, as for a single one. An empty id is no job (ErrInvalidArgument), although an install
+// accepts an empty JobID.
 func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) (_ []*UninstallResult, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "UninstallJob", JobID: jobID, Namespace: opts.Namespace})
 	defer end(&err)

@@ -384,7 +384,9 @@ type ApplyOptions struct {
 // recorded. Helm gets a chart whose templates only print the plan's documents, so a try after a lost one, and a runner
 // that takes over from a killed one, apply the same. Otherwise it is Install or Upgrade.
 //
-// Errors: as Install or Upgrade; ErrPlanStale if Digest is another plan's, if this is another cluster than it was planned
+// Errors, each a *ReleaseError: ErrReleaseExists, ErrReleaseNotFound, ErrReleaseBusy, ErrNamespaceNotFound, ErrNotReady,
+// ErrRenderFailed, ErrRenderTooLarge, ErrRenderTimeout, ErrNotRecorded, ErrLeftBehind and ErrNotGone, as of an install or
+// upgrade; ErrPlanStale if Digest is another plan's, if this is another cluster than it was planned
 // for, if the chart asks for the version or APIs of the cluster and they have changed, or if the release of an upgrade
 // has another revision than it was planned over. An operation that applied another plan is somebody else's:
 // ErrReleaseExists for an install, ErrPlanStale for an upgrade.

@@ -41,7 +41,8 @@ type RepoOptions struct {
 // fetches the index; credentials that do not work replace nothing. Pass a Name to register the same
 // URL again.
 //
-// Errors: ErrInvalidArgument; ErrUnauthorized; ErrRepoNotFound if url serves no repository.
+// Errors: ErrInvalidArgument; ErrUnauthorized; ErrRepoNotFound if url serves no repository; ErrOutputTooLarge,
+// ErrFetchTimeout.
 func (h *Helm) AddRepo(ctx context.Context, url string, opts RepoOptions) (name string, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "AddRepo", Address: url})
 	defer end(&err)
@@ -115,7 +116,7 @@ func (h *Helm) ChartVersions(ctx context.Context, address string, opts ChartVers
 	return h.store.Versions(ctx, address, opts.Refresh, fetch.Source(opts.Source))
 }
 
-// RegistryOptions is for RegistryLogin.
+// RegistryOptions is for RegistryLogin. PlainHTTP of its Source needs a newer Helm 3 than v3.17 (docs/compatibility.md).
 type RegistryOptions struct {
 	Username, Password string
 	Source             SourceOptions

@@ -51,7 +51,7 @@ func (ch *Chart) info() *ChartInfo {
 // rendered once, by one helm process in addition to those of Fetch, or none if the render is
 // remembered.
 //
-// Errors: as Template; if a document of the manifest is bad, the images of the others and an error;
+// Errors: as Template; if a document of the manifest is bad, the images of the others and an ErrBadManifest;
 // the context's, also if it ends while the manifest is read.
 func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOptions, opts ImageOptions) (_ []string, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Chart2Images", Address: chart})
@@ -66,7 +66,7 @@ func (h *Helm) Chart2Images(ctx context.Context, chart string, render TemplateOp
 // Chart2GPUs lists the accelerators that a chart asks for. The chart is rendered once, by one helm
 // process in addition to those of Fetch, or none if the render is remembered.
 //
-// Errors: as Template; if a document of the manifest is bad, the result of the others and an error;
+// Errors: as Template; if a document of the manifest is bad, the result of the others and an ErrBadManifest;
 // the context's, also if it ends while the manifest is read.
 func (h *Helm) Chart2GPUs(ctx context.Context, chart string, render TemplateOptions, opts GPUOptions) (_ *GPUReport, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Chart2GPUs", Address: chart})

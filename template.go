@@ -35,6 +35,8 @@ type ClusterOptions struct{ Kubeconfig, KubeContext string }
 
 // Cluster asks a cluster what a chart can learn about it. PlanOptions takes the answer, on a machine that cannot
 // reach the cluster too. Starts one helm process, and another one if the caller may not read the namespace kube-system.
+//
+// Errors: ErrClusterUnreachable, or helm's own.
 func (h *Helm) Cluster(ctx context.Context, opts ClusterOptions) (_ *Cluster, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Cluster"})
 	defer end(&err)
@@ -235,7 +237,7 @@ type TemplateOptions struct {
 // Template renders a chart without installing it. The manifest includes hooks, and tests unless
 // SkipTests is set. Starts one helm process in addition to those of Fetch.
 //
-// Errors: as Fetch; ErrRenderFailed, ErrRenderTooLarge, ErrRenderTimeout.
+// Errors: as Fetch; ErrRenderFailed, ErrRenderTooLarge, ErrRenderTimeout; with Transform also ErrBadManifest.
 func (h *Helm) Template(ctx context.Context, chart string, opts TemplateOptions) (_ Manifest, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Template", Address: chart})
 	defer end(&err)

@@ -70,7 +70,8 @@ func (o UpgradeOptions) install() InstallOptions {
 // Errors, each a *ReleaseError: ErrReleaseNotFound; ErrReleaseBusy if another operation is working on
 // the release; ErrNotReady with the reasons; ErrRenderFailed, ErrRenderTooLarge and ErrRenderTimeout;
 // ErrNamespaceNotFound; ErrNotRecorded; ErrLeftBehind if the outcome could not be found out or the release
-// is left pending; the error of ctx; or only helm's own *Error. Before the upgrade is started, as Install.
+// is left pending; with Install and Transform those of Install; the error of ctx; or only helm's own *Error.
+// Before the upgrade is started, as Install.
 func (h *Helm) Upgrade(ctx context.Context, release, chart string, opts UpgradeOptions) (_ *Release, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Upgrade", Release: release, Namespace: opts.Namespace, JobID: opts.JobID, OperationID: opts.OperationID, Address: chart})
 	defer end(&err)

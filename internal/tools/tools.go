@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -41,16 +42,8 @@ const (
 // All returns every tool.
 func All() []Tool {
 	return []Tool{
-		{
-			Name: "helm3", Version: helm3Version, Cold: 150 * time.Second,
-			binary: "helm", pkg: "helm.sh/helm/v3/cmd/helm",
-			ldflags: "-X helm.sh/helm/v3/internal/version.version=" + helm3Version,
-		},
-		{
-			Name: "helm4", Version: helm4Version, Cold: 150 * time.Second,
-			binary: "helm", pkg: "helm.sh/helm/v4/cmd/helm",
-			ldflags: "-X helm.sh/helm/v4/internal/version.version=" + helm4Version,
-		},
+		helm("helm3", helm3Version),
+		helm("helm4", helm4Version),
 		{
 			Name: "controlplane", Version: kubernetesVersion, Cold: 6 * time.Minute,
 			binary: "controlplane", dir: "e2e/controlplane",
@@ -78,6 +71,19 @@ func All() []Tool {
 	}
 }
 
+// helm is the helm of a version, by the module of its major version.
+func helm(name, version string) Tool {
+	module := "helm.sh/helm/" + version[:2]
+	return Tool{
+		Name: name, Version: version, Cold: 150 * time.Second,
+		binary: "helm", pkg: module + "/cmd/helm",
+		ldflags: "-X " + module + "/internal/version.version=" + version,
+	}
+}
+
+// helmVersion is the name of a tool that is a helm of any version, such as helm@v3.14.4.
+var helmVersion = regexp.MustCompile(`^helm@(v[34]\.\d+\.\d+)$`)
+
 // ErrNotBuilt: the tool is known but was not built on this machine.
 var ErrNotBuilt = errors.New("not built")
 
@@ -93,7 +99,7 @@ func Path(name string) (string, error) {
 		return "", err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s %s is %w: run `go run ./internal/tools/cmd/tools %s`", tool.Name, tool.Version, ErrNotBuilt, tool.Name)
+		return "", fmt.Errorf("%s %s is %w: run `go run ./internal/tools/cmd/tools %s`", tool.Name, tool.Version, ErrNotBuilt, name)
 	}
 	return path, nil
 }
@@ -106,7 +112,16 @@ func find(name string) (Tool, error) {
 		}
 		names = append(names, tool.Name)
 	}
-	return Tool{}, fmt.Errorf("unknown tool %q (known: %s)", name, strings.Join(names, ", "))
+	switch match := helmVersion.FindStringSubmatch(name); {
+	case match == nil:
+		return Tool{}, fmt.Errorf("unknown tool %q (known: %s, helm@VERSION)", name, strings.Join(names, ", "))
+	case match[1] == helm3Version:
+		return find("helm3")
+	case match[1] == helm4Version:
+		return find("helm4")
+	default:
+		return helm("helm", match[1]), nil
+	}
 }
 
 func (t Tool) path() (string, error) {

@@ -42,6 +42,28 @@ func TestPath(t *testing.T) {
 	}
 }
 
+func TestHelmsOfAnyVersion(t *testing.T) {
+	for name, want := range map[string]Tool{
+		"helm@v3.14.4":         helm("helm", "v3.14.4"),
+		"helm@v4.0.5":          helm("helm", "v4.0.5"),
+		"helm@" + helm3Version: helm("helm3", helm3Version),
+		"helm@" + helm4Version: helm("helm4", helm4Version),
+	} {
+		if got, err := find(name); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"helm", "helm@3.14.4", "helm@v5.0.0", "helm@v3.14", "helm@v3.14.4/../x"} {
+		if got, err := find(name); err == nil {
+			t.Errorf("%s is %+v", name, got)
+		}
+	}
+	emptyCache(t)
+	if _, err := Path("helm@v3.14.4"); err == nil || !strings.Contains(err.Error(), "cmd/tools helm@v3.14.4") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestBuildOnceByTwo(t *testing.T) {
 	emptyCache(t)
 	var logs [2]bytes.Buffer

@@ -20,6 +20,7 @@ func main() {
 		for _, tool := range tools.All() {
 			fmt.Fprintf(flag.CommandLine.Output(), "  %-13s %s\n", tool.Name, tool.Version)
 		}
+		fmt.Fprintln(flag.CommandLine.Output(), "and helm@VERSION, such as helm@v3.14.4")
 	}
 	flag.Parse()
 	names := flag.Args()

@@ -1,0 +1,85 @@
+package pages
+
+// Group is commands that are run one after the other in one folder.
+type Group struct {
+	In       Folder
+	Commands []string
+}
+
+// Folder says what a group of commands finds.
+type Folder int
+
+const (
+	// Source is the top folder of the source.
+	Source Folder = iota
+	// Inside is the same with a program of a reader in it, mine.
+	Inside
+	// Beside is a module of a reader, mine, beside this source, helmexec.
+	Beside
+)
+
+// Unit are the commands that the tests of this package run.
+var Unit = []Group{
+	{Source, []string{"make help"}},
+	{Source, []string{"go build -o bin/ ./examples/jobrunner"}},
+	{Source, []string{"cd bench && go run ./cmd/corpus -rounds 15 folder"}},
+}
+
+// Cluster are the commands that the tests of e2e/pages run, since they start a cluster or a real helm.
+var Cluster = []Group{
+	{Source, []string{"make demo"}},
+	{Source, []string{"make cluster"}},
+	{Source, []string{"go run ./internal/tools/cmd/tools -path helm4"}},
+	{Source, []string{
+		"go build -o bin/ ./examples/jobrunner",
+		`bin/cluster -- bin/jobrunner -helm "$(go run ./internal/tools/cmd/tools -path helm4)" -node nvidia.com/gpu=8 ./testdata/charts/webapp`,
+	}},
+	{Inside, []string{"bin/cluster -- go run ./mine"}},
+	{Beside, []string{"go mod edit -replace github.com/sut-bench/helmexec=../helmexec", "go mod tidy", "cd ../mine && ../helmexec/bin/cluster -- go run ."}},
+	{Source, []string{"helm list -l helmexec/job=42 -A"}},
+}
+
+const (
+	long     = "runs for minutes or hours, or is a part of CI itself"
+	named    = "is what the library runs, and no advice"
+	writes   = "changes files of the source"
+	network  = "needs a module that is published"
+	measures = "measures on a machine that has nothing else to do"
+)
+
+// NotRun are the commands that no test runs, and why. Tests still look whether targets, packages and tests of such a
+// command exist.
+var NotRun = map[string]string{
+	"make test":                      long,
+	"make unit":                      long,
+	"make tools":                     long,
+	"make oldest":                    long,
+	"make fuzz":                      long,
+	"make chaos":                     long,
+	"make chaos CHAOS_SEED=20261127": long,
+	"make chaos CHAOS_SEED=20261127 CHAOS_ONLY=cut/17": long,
+	"make charts":               long,
+	"make charts CHARTS=folder": long,
+	"make compat":               long,
+	"make bench":                measures,
+	"go test ./...":             long,
+	"go test -run Growth ./...": long,
+	"HELMEXEC_GROWTH=16384 go test -timeout=1h -run Growth ./...":                 long,
+	"HELMEXEC_SEED=1 HELMEXEC_CASES=20000 go test -run HostileStreams ./manifest": long,
+	"HELMEXEC_CORPUS=folder go test -bench Tenant ./policy":                       measures,
+	"cd bench && go test -run '^$' -bench Chart2Images -benchtime=25x -count=3":   measures,
+	"go test -run TestArgv -update .":                                             writes,
+	"cd e2e && go run ./cmd/record -only name-of-the-scene":                       writes,
+	"make docs":                                     writes,
+	"go get":                                        network,
+	"go get github.com/sut-bench/helmexec":          network,
+	"helm get all --template":                       named,
+	"helm install --dry-run=server":                 named,
+	"helm upgrade --dry-run=client":                 named,
+	"helm upgrade --dry-run=server":                 named,
+	"helm get values":                               named,
+	"helm get":                                      named,
+	"helm show chart":                               named,
+	"cd bench && go run ./cmd/bench -only installs": measures,
+	"helm template":                                 named,
+}

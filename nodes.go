@@ -62,8 +62,8 @@ data:
 // It starts one helm process, which reads all nodes and all pods of the cluster into memory, within Config.Limits.
 //
 // Errors: ErrForbidden, which names the right, if the user may not list nodes, or pods in all namespaces;
-// ErrOutputTooLarge for a cluster with more pods than fit into Limits.RenderMemory (1 GiB), RenderTime or RenderOutput;
-// ErrClusterUnreachable.
+// ErrOutputTooLarge, with ErrRenderTooLarge or ErrRenderTimeout, for a cluster with more pods than fit into
+// Limits.RenderMemory (1 GiB), RenderTime or RenderOutput; ErrClusterUnreachable.
 func (h *Helm) Nodes(ctx context.Context, opts ClusterOptions) (_ []map[string]int64, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Nodes"})
 	defer end(&err)

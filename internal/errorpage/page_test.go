@@ -41,15 +41,16 @@ var unreachable = []struct {
 }{
 	{
 		"they share the code that fetches archives, and fetch none",
-		[]string{"AddRepo", "ChartVersions", "RemoveRepo", "Repos", "UpdateRepos"}, []string{"ErrBadChart", "ErrChartNotFound", "ErrDigestMismatch"},
+		[]string{"AddRepo", "ChartVersions", "RemoveRepo", "Repos", "UpdateRepos"}, []string{"ErrBadChart", "ErrChartNotFound", "ErrDigestMismatch", "ErrUnverified"},
 	},
 	{
 		"the chart that it applies is made of the plan",
-		[]string{"Apply"}, []string{"ErrBadChart", "ErrBadManifest", "ErrChartNotFound", "ErrDigestMismatch", "ErrFetchTimeout", "ErrRepoNotFound", "ErrUnauthorized"},
+		[]string{"Apply"}, []string{"ErrBadChart", "ErrBadManifest", "ErrChartNotFound", "ErrDigestMismatch", "ErrFetchTimeout", "ErrRepoNotFound", "ErrUnauthorized", "ErrUnverified"},
 	},
+	{"what cannot be read of a cluster's answer is an error of helm's output", []string{"Nodes"}, []string{"ErrBadManifest"}},
 	{"they fetch nothing", []string{"RemoveRepo", "Repos"}, []string{"ErrFetchTimeout", "ErrRepoNotFound"}},
-	{"helm compares what it fetches here", []string{"DependencyBuild"}, []string{"ErrDigestMismatch"}},
-	{"the chart that they render is of this package", []string{"Cluster"}, []string{"ErrRenderFailed", "ErrRenderTooLarge", "ErrRenderTimeout"}},
+	{"helm compares what it fetches here", []string{"DependencyBuild"}, []string{"ErrDigestMismatch", "ErrUnverified"}},
+	{"the chart that they render is of this package", []string{"Cluster", "Nodes"}, []string{"ErrRenderFailed", "ErrRenderTooLarge", "ErrRenderTimeout"}},
 	{
 		"the chart that sweeps what is left is of this package, and a sweep that fails leaves ErrNotGone",
 		[]string{"Uninstall", "UninstallJob", "UninstallOverdue"},
@@ -57,7 +58,7 @@ var unreachable = []struct {
 	},
 	{
 		"what cannot be read of a record is left out",
-		[]string{"Rollback", "Uninstall", "UninstallJob", "UninstallOverdue"}, []string{"ErrBadManifest"},
+		[]string{"Readiness", "Rollback", "Uninstall", "UninstallJob", "UninstallOverdue"}, []string{"ErrBadManifest"},
 	},
 	{"a release that is not there is removed", []string{"UninstallJob", "UninstallOverdue"}, []string{"ErrReleaseNotFound"}},
 }

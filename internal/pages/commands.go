@@ -40,11 +40,13 @@ var Cluster = []Group{
 }
 
 const (
-	long     = "runs for minutes or hours, or is a part of CI itself"
-	named    = "is what the library runs, and no advice"
-	writes   = "changes files of the source"
-	network  = "needs a module that is published"
-	measures = "measures on a machine that has nothing else to do"
+	long      = "runs for minutes or hours, or is a part of CI itself"
+	named     = "is what the library runs, and no advice"
+	writes    = "changes files of the source"
+	network   = "needs a module that is published"
+	measures  = "measures on a machine that has nothing else to do"
+	ofCommand = "is run by the tests of cmd/helmexec, on charts and clusters that they have"
+	aSpan     = "is the name of a span, and no command"
 )
 
 // NotRun are the commands that no test runs, and why. Tests still look whether targets, packages and tests of such a
@@ -82,4 +84,24 @@ var NotRun = map[string]string{
 	"helm show chart":                               named,
 	"cd bench && go run ./cmd/bench -only installs": measures,
 	"helm template":                                 named,
+	"helm get all":                                  named,
+	"helm verify":                                   named,
+	"helm push":                                     "is what the owner of a chart runs",
+	"helm package --sign":                           "is what the owner of a chart runs",
+	"helmexec Install":                              aSpan,
+	"helmexec doctor":                               ofCommand,
+	"helmexec job clean 42 --wait":                  ofCommand,
+	"helmexec why job-42-sut-my-web-app":            ofCommand,
+	"helmexec apply plan.json --digest sha256:… --wait --job 42 --deadline 4h":                                                                           ofCommand,
+	"helmexec plan \"$(helmexec name 42 My_web_app)\" https://charts.example/suts/webapp:0.3.1 --save plan.json --policy lab.yaml -o html > review.html": ofCommand,
+	"go get github.com/sut-bench/helmexec/otelhelm":                                                                                                      network,
+	"go install github.com/sut-bench/helmexec/cmd/helmexec@latest":                                                                                       network,
+	"go test ./cmd/helmexec/internal/cli -update":                                                                                                        writes,
+	"go test -run='^$' -bench=Observer .":                                                                                                                measures,
+	"go test -bench=. .":                                                                                                                                 measures,
+	"cd bench && HELMEXEC_CORPUS=folder go test -run='^$' -bench=YAML .":                                                                                 measures,
+	"/usr/bin/time -f '%U %M' /tmp/jobrunner -h; /usr/bin/time -f '%U %M' /tmp/sdk < /dev/null":                                                          measures,
+	"go build -o /tmp/jobrunner ./examples/jobrunner && (cd bench/sdk && go build -o /tmp/sdk .) && ls -l /tmp/jobrunner /tmp/sdk":                       measures,
+	"go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./examples/jobrunner | sort -u | wc -l":                                                         measures,
+	"cd examples/prometheus && go run . ./chart":                                                                                                         "needs a cluster and a chart of yours, and runs until it is stopped",
 }

@@ -52,6 +52,8 @@ type invocation struct {
 	// without the log, but have the reason why objects were not deleted, which is only there.
 	hears  func(line string)
 	starts func() // called when helm is about to start, after the wait for its turn
+	// races says that another helm does the same: who comes second finds no release, which is no fault.
+	races bool
 	// patience is how long it may wait for its turn, 0 is as long as its context; then the error is errNoPlace.
 	patience time.Duration
 	// subject replaces the first positional in errors, if that is a name that we made up.

@@ -36,7 +36,7 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 	beside := r.looksBeside()
 	inv := invocation{
 		args:    uninstallArgs(d, r.target, r.release, r.opts, "foreground", beside || r.explain),
-		cluster: true, mutates: true, waits: r.waits, inherit: r.inherit,
+		cluster: true, mutates: true, waits: r.waits, inherit: r.inherit, races: beside,
 	}
 	if r.explain {
 		inv.hears = func(string) {}
@@ -188,7 +188,7 @@ func (w *vigil) removeRecord(cascade string, labels map[string]string) (why erro
 	defer cancel()
 	_, err := w.h.run(ctx, invocation{
 		args:    uninstallArgs(w.dialect, w.target, w.release, opts, cascade, false),
-		cluster: true, mutates: true, inherit: w.inherit,
+		cluster: true, mutates: true, inherit: w.inherit, races: true,
 		// The first helm occupies a place. And what was seen may not be true for long.
 		patience: time.Second,
 	})

@@ -192,6 +192,33 @@ func TestUninstallWhoseSecondHelmFails(t *testing.T) {
 	assert.False(t, there)
 }
 
+// Both helms remove the record, and who comes second finds none: that is no fault.
+func TestUninstallWhoseSecondHelmIsSlower(t *testing.T) {
+	for _, stderr := range []string{
+		"Error: uninstall: Release not loaded: web: release: not found\n",
+		"Error: uninstallation completed with 1 error(s): uninstall: Failed to purge the release: release: not found\n",
+	} {
+		h, fake, seen := observed(t, Config{})
+		fake.SetRelease(webRelease)
+		sees(fake)
+		failed := make(chan struct{})
+		inTurn(fake, "uninstall", func(c helmtest.Call) helmtest.Reply {
+			setRecord(fake, func(r *helmtest.Release) { r.Status, r.Manifest = "uninstalling", webRelease.Manifest })
+			return helmtest.Reply{Stderr: awaits["Helm 3"], Until: failed, Then: func() { <-failed; fake.Perform(c) }}
+		}, func(helmtest.Call) helmtest.Reply {
+			return helmtest.Reply{Stderr: stderr, Exit: 1, Then: func() { close(failed) }}
+		})
+		result, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+		require.NoError(t, err)
+		assert.NotNil(t, result.Release)
+		for _, s := range seen.all(t) {
+			if s.Process != nil && s.Err != nil {
+				assert.True(t, s.Process.Expected, s.Err)
+			}
+		}
+	}
+}
+
 func TestCustomGroups(t *testing.T) {
 	for group, custom := range map[string]bool{
 		"": false, "apps": false, "batch": false, "networking.k8s.io": false, "rbac.authorization.k8s.io": false,

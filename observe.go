@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/process"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
@@ -375,6 +376,10 @@ func (p *observedProcess) end(err *error) {
 // expects reports whether a failure is no fault.
 func (p *observedProcess) expects(err error) bool {
 	unneeded := p.scope.in != nil && p.scope.in.caller.Err() == nil && p.ctx.Err() != nil
+	var e *Error
+	if p.inv.races && (errors.Is(err, ErrReleaseNotFound) || errors.As(err, &e) && helmtext.PurgedByAnother(e.Stderr)) {
+		return true
+	}
 	if p.inv.mutates {
 		// It is ended for its time or by a rule of FailFast, too, and those are faults.
 		why := context.Cause(p.ctx)

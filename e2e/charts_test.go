@@ -193,7 +193,7 @@ func chartIsShownRenderedPulled(b *bed) {
 	}
 	values, err := b.h.ShowValues(b.ctx, address, helmexec.ChartOptions{Version: "~0.1"})
 	b.must(err)
-	if keys := slices.Sorted(maps.Keys(values)); len(keys) != 9 || keys[0] != "configMaps" {
+	if keys := slices.Sorted(maps.Keys(values)); len(keys) != 10 || keys[0] != "configMaps" {
 		b.Errorf("values are %v", values)
 	}
 	ch, err := b.h.Fetch(b.ctx, address, helmexec.ChartOptions{Version: "0.1.0"})

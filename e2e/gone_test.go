@@ -99,7 +99,7 @@ func uninstallEndsWithItsPods(b *bed) {
 	if n := count("uninstall"); n > 2 {
 		b.Errorf("%d helms were started to remove the release", n)
 	}
-	if n := count("get"); n > 1 {
+	if n := count("get"); n > 2 { // one more if the helm that waits is quicker than the look
 		b.Errorf("%d helms were started to read the record", n)
 	}
 	if looks := count("template"); looks > 60 {

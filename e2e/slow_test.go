@@ -63,7 +63,7 @@ func (b *bed) newSlowServer(kind string) *slowServer {
 // clean-up of the job finds it.
 func recordThatArrivesLate(b *bed) {
 	s := b.newSlowServer("secrets")
-	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Kubeconfig, cfg.GracePeriod = s.kubeconfig, 3*time.Second })
+	h := b.newHelm(func(cfg *helmexec.Config) { cfg.Kubeconfig, cfg.GracePeriod = s.kubeconfig, 15*time.Second })
 	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
 	go func() { <-s.held; cancel() }()

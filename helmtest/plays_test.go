@@ -240,7 +240,7 @@ var plays = []struct {
 		},
 	},
 	{
-		name: "HookFails, pre-delete", kinds: []error{anError}, says: []string{"status uninstalling"}, left: "uninstalling", scene: "pre-delete-hook-failed",
+		name: "HookFails, pre-delete", kinds: []error{errAny}, says: []string{"status uninstalling"}, left: "uninstalling", scene: "pre-delete-hook-failed",
 		play: func(s *stage) error {
 			s.hook("pre-delete").installed().fake.HookFails("pre-delete")
 			return s.uninstall()
@@ -254,31 +254,31 @@ var plays = []struct {
 		},
 	},
 	{
-		name: "Refuses, NoRights", kinds: []error{anError}, says: []string{`User "nobody" cannot get resource "configmaps"`}, scene: "forbidden-install",
+		name: "Refuses, NoRights", kinds: []error{errAny}, says: []string{`User "nobody" cannot get resource "configmaps"`}, scene: "forbidden-install",
 		play: func(s *stage) error { s.fake.Refuses(helmtest.NoRights); return s.install() },
 	},
 	{
-		name: "Refuses, NoSecrets", kinds: []error{anError}, says: []string{`cannot create resource "secrets"`}, scene: "forbidden-record",
+		name: "Refuses, NoSecrets", kinds: []error{errAny}, says: []string{`cannot create resource "secrets"`}, scene: "forbidden-record",
 		play: func(s *stage) error { s.fake.Refuses(helmtest.NoSecrets); return s.install() },
 	},
 	{
-		name: "Refuses, ForeignObject", kinds: []error{anError}, says: []string{"exists and cannot be imported"}, scene: "foreign-object",
+		name: "Refuses, ForeignObject", kinds: []error{errAny}, says: []string{"exists and cannot be imported"}, scene: "foreign-object",
 		play: func(s *stage) error { s.fake.Refuses(helmtest.ForeignObject); return s.install() },
 	},
 	{
-		name: "Refuses, RecordTooLong", kinds: []error{anError}, says: []string{"Too long"}, scene: "record-too-long",
+		name: "Refuses, RecordTooLong", kinds: []error{errAny}, says: []string{"Too long"}, scene: "record-too-long",
 		play: func(s *stage) error { s.fake.Refuses(helmtest.RecordTooLong); return s.install() },
 	},
 	{
-		name: "Refuses, IllegalObject", kinds: []error{anError}, says: []string{"is invalid"}, scene: "illegal-object",
+		name: "Refuses, IllegalObject", kinds: []error{errAny}, says: []string{"is invalid"}, scene: "illegal-object",
 		play: func(s *stage) error { s.fake.Refuses(helmtest.IllegalObject); return s.install() },
 	},
 	{
-		name: "Refuses, Quota", kinds: []error{anError}, says: []string{"exceeded quota"}, scene: "quota",
+		name: "Refuses, Quota", kinds: []error{errAny}, says: []string{"exceeded quota"}, scene: "quota",
 		play: func(s *stage) error { s.fake.Refuses(helmtest.Quota); return s.install() },
 	},
 	{
-		name: "Refuses, WebhookDown", tries: 1, kinds: []error{anError}, says: []string{"failed calling webhook"}, scene: "webhook-unreachable",
+		name: "Refuses, WebhookDown", tries: 1, kinds: []error{errAny}, says: []string{"failed calling webhook"}, scene: "webhook-unreachable",
 		play: func(s *stage) error { s.fake.Refuses(helmtest.WebhookDown); return s.install() },
 	},
 	{
@@ -342,8 +342,8 @@ var plays = []struct {
 	},
 }
 
-// anError stands for an *Error of helm without a kind.
-var anError = errors.New("helm's own")
+// errAny stands for an *Error of helm without a kind.
+var errAny = errors.New("helm's own")
 
 func TestPlays(t *testing.T) {
 	for _, version := range versions {
@@ -358,7 +358,7 @@ func TestPlays(t *testing.T) {
 					require.NoError(t, err)
 				}
 				for _, kind := range test.kinds {
-					if kind == anError {
+					if kind == errAny {
 						require.ErrorAs(t, err, new(*helmexec.Error))
 						continue
 					}

@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -219,6 +220,44 @@ func TestPulledArchiveIsChecked(t *testing.T) {
 			path, err := h.Pull(t.Context(), repoAddress+"/web:1.0.0", dir, ChartOptions{})
 			require.NoError(t, err, "it is not remembered")
 			assert.Equal(t, filepath.Join(dir, "web-1.0.0.tgz"), path)
+		})
+	}
+}
+
+// A provenance that a busy server did not give may exist, so its chart does not count as unsigned.
+func TestProvenanceOfABusyServer(t *testing.T) {
+	keyring := filepath.Join(t.TempDir(), "keys.gpg")
+	require.NoError(t, os.WriteFile(keyring, []byte("keys"), 0o600))
+	pulled := func(why string) helmtest.Reply {
+		return helmtest.Reply{
+			Files:  map[string][]byte{"${--destination}/web-1.0.0.tgz": packed(t, chartFolder(t, "web", "1.0.0"))},
+			Stderr: "WARNING: Verification not found for repo/web: failed to fetch " + repoAddress + "/web-1.0.0.tgz.prov : " + why + "\n",
+		}
+	}
+	busy, gone := pulled("503 Service Unavailable"), pulled("404 Not Found")
+	for name, test := range map[string]struct {
+		replies []helmtest.Reply
+		kind    error
+		again   bool
+	}{
+		"busy":            {[]helmtest.Reply{busy, busy, busy}, ErrRepoNotFound, true},
+		"busy, then gone": {[]helmtest.Reply{busy, gone}, ErrUnverified, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withArchives(t, "1.0.0")
+			fake.On("pull", test.replies...)
+			before := len(fake.Calls())
+			_, err := h.Pull(t.Context(), repoAddress+"/web:1.0.0", t.TempDir(), ChartOptions{Source: SourceOptions{Keyring: keyring}})
+			require.ErrorIs(t, err, test.kind)
+			assert.Equal(t, test.again, IsTransient(err), err)
+			assert.Equal(t, !test.again, errors.Is(err, ErrUnverified))
+			pulls := 0
+			for _, call := range fake.Calls()[before:] {
+				if call.Args[0] == "pull" {
+					pulls++
+				}
+			}
+			assert.Equal(t, len(test.replies), pulls)
 		})
 	}
 }

@@ -69,6 +69,8 @@ type invocation struct {
 	waits bool
 	// reports marks a command that prints its failure on stdout.
 	reports bool
+	// lacks says what is missing from what a helm that succeeded has fetched, "" for nothing: that is a failure.
+	lacks func(stdout, stderr string) string
 	// fetchedTo is the file or folder in which helm leaves what it fetches.
 	fetchedTo string
 }
@@ -161,7 +163,13 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 	}
 	result := h.host.run(ctx, c)
 	var failure *Error
-	if result.Err != nil {
+	lacks := ""
+	if result.Err == nil && inv.lacks != nil {
+		if lacks = inv.lacks(string(result.Stdout), result.Stderr); lacks != "" {
+			result.Stderr += "\nError: " + lacks
+		}
+	}
+	if result.Err != nil || lacks != "" {
 		failure = inv.failure(ctx, result, shown, safe)
 	}
 	seen.ran(result)
@@ -282,7 +290,7 @@ func (s sources) Fetch(ctx context.Context, call fetch.Call) (out []byte, err er
 	h := s.h
 	inv := invocation{
 		args: call.Args, env: call.Env, stdin: call.Stdin, secrets: call.Secrets, subject: call.Subject,
-		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr, fetchedTo: call.FetchedTo,
+		via: call.Via, login: call.Login, reports: call.Reports, stderr: call.Stderr, lacks: call.Lacks, fetchedTo: call.FetchedTo,
 	}
 	if call.Args[0] == "repo" && call.Subject != "" {
 		inv.task = "repository " + call.Subject // who fetches a chart has called no "repo add" or "repo update"

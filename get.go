@@ -32,7 +32,7 @@ type Hook struct {
 	Phase    string
 	Manifest Manifest
 	// Logs are those of a test that is a pod, by container, if TestOptions.Logs asked for them: the last MiB of each, as the container
-	// wrote them. Helm 3 prints only pods with one container and does not name it; its name is "" then.
+	// wrote them, and of at most 100 containers. Helm 3 prints only pods with one container and does not name it; its name is "" then.
 	Logs map[string]string
 }
 
@@ -159,6 +159,7 @@ type TestOptions struct {
 	Names []string
 	// Logs fetches what the pods of the tests have written, also after a test that failed. A pod that is gone, by the delete
 	// policy of its hook for example, has none, and with Helm 3 neither have the tests after it. Helm 3 cannot give those of a Job.
+	// What helm prints after 64 MiB is dropped without an error: then a log ends early, and those after it are missing.
 	Logs                    bool
 	ExtraArgs               []string // as in InstallOptions
 	Kubeconfig, KubeContext string
@@ -230,9 +231,11 @@ const maxTestLog = 1 << 20
 
 // addLogs adds to the tests what helm printed of their logs.
 func addLogs(tests []Hook, out []byte) {
-	logs := helmtext.TestLogs(out, func(name string) bool {
-		return slices.ContainsFunc(tests, func(t Hook) bool { return t.Name == name })
-	}, maxTestLog)
+	var names []string
+	for _, t := range tests {
+		names = append(names, t.Name)
+	}
+	logs := helmtext.TestLogs(out, names, maxTestLog)
 	for i, t := range tests {
 		tests[i].Logs = logs[t.Name]
 	}

@@ -70,6 +70,8 @@ type Call struct {
 	Reports  bool    // it prints its failure on stdout
 	Kind     error   // of a failure without another kind
 	Stderr   *string // set to its end if helm succeeds, unless nil
+	// Lacks says why a helm that succeeded has to fetch again, "" if it has not. It may be nil.
+	Lacks func(stdout, stderr string) string
 
 	FetchedTo string // the file or folder below Dir that then has what it fetched; "" if nobody knows
 }

@@ -42,6 +42,9 @@ func (s *Store) pull(ctx context.Context, w want, tmp string) (got pulled, err e
 	// Helm's own chart caches are shared by file name or by an unproven digest: none is used.
 	call.Env = append(call.Env, "HELM_CONTENT_CACHE="+filepath.Join(tmp, "content"))
 	call.Subject, call.Dir, call.FetchedTo, call.MaxBytes, call.Kind = w.String(), tmp, dest, s.limits.Archive, errdef.ErrRepoNotFound
+	if w.keys != nil {
+		call.Lacks = lacksProvenance
+	}
 	var said string
 	call.Stderr = &said
 	out, err := s.helm.Fetch(ctx, call)
@@ -71,6 +74,15 @@ func (s *Store) pull(ctx context.Context, w want, tmp string) (got pulled, err e
 	}
 	got.archive, got.unsigned = filepath.Join(dest, names[0]), redact.Redactor(call.Secrets)(call.Via.Speak(helmtext.Unsigned(said)))
 	return got, nil
+}
+
+// lacksProvenance is why helm did not get a provenance, if that may pass: an archive may then be signed, so it is no unsigned one.
+func lacksProvenance(stdout, stderr string) string {
+	why := helmtext.Unsigned(stdout + "\n" + stderr)
+	if _, passes := helmtext.KindOf("Error: "+why, true); !passes {
+		return ""
+	}
+	return "provenance: " + why
 }
 
 // pullCall is how helm pulls a wanted archive into dest.

@@ -10,8 +10,10 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/Masterminds/semver/v3"
 	orasdef "oras.land/oras-go/v2/errdef"
@@ -24,6 +26,7 @@ import (
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/redact"
 )
 
 // A fetch leaves a list of tags that is longer to helm.
@@ -159,7 +162,10 @@ func (s *Store) tagged(ctx context.Context, w want) ([]chart.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	registry, done, err := s.registry(w, logIn, func(direct http.RoundTripper) http.RoundTripper { return retry.NewTransport(direct) })
+	var told secrets
+	registry, done, err := s.registry(w, told.noting(logIn), func(direct http.RoundTripper) http.RoundTripper {
+		return retry.NewTransport(toldTo{direct, &told})
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -169,13 +175,67 @@ func (s *Store) tagged(ctx context.Context, w want) ([]chart.Version, error) {
 	defer cancel()
 	tags, err := semverTags(limited, registry)
 	if err != nil {
-		return nil, fmt.Errorf("chart %s: %w", w, tagsError(ctx, limited, err))
+		return nil, fmt.Errorf("chart %s: %w", w, told.redacted(tagsError(ctx, limited, err)))
 	}
 	var all []chart.Version
 	for _, v := range tags {
 		all = append(all, chart.Version{Name: w.chart, Version: v.String(), URLs: []string{w.ref + ":" + tagOfVersion(v.String())}})
 	}
 	return all, nil
+}
+
+// secrets are those that a registry was told, whose answers can repeat them.
+type secrets struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (s *secrets) add(more ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, secret := range more {
+		if secret != "" && !slices.Contains(s.all, secret) {
+			s.all = append(s.all, secret)
+		}
+	}
+}
+
+// noting notes what a log-in gives.
+func (s *secrets) noting(logIn auth.CredentialFunc) auth.CredentialFunc {
+	return func(ctx context.Context, host string) (auth.Credential, error) {
+		got, err := logIn(ctx, host)
+		s.add(got.Password, got.RefreshToken, got.AccessToken)
+		return got, err
+	}
+}
+
+// redacted is an error with the text of a registry. It has its kinds, and nothing else of what it wraps.
+func (s *secrets) redacted(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.SortFunc(s.all, func(a, b string) int { return len(b) - len(a) }) // one can be a part of another
+	return redactedError{redact.Redactor(s.all)(err.Error()), err}
+}
+
+type redactedError struct {
+	text string
+	is   error
+}
+
+func (e redactedError) Error() string { return e.text }
+
+func (e redactedError) Is(kind error) bool { return errors.Is(e.is, kind) }
+
+// toldTo notes what requests have as their authorization: a token came from a server.
+type toldTo struct {
+	http.RoundTripper
+	told *secrets
+}
+
+func (t toldTo) RoundTrip(req *http.Request) (*http.Response, error) {
+	_, secret, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	t.told.add(secret)
+	return t.RoundTripper.RoundTrip(req)
 }
 
 // tagsError is the kind of a failure to list tags; limited is ctx with the limit on the time.

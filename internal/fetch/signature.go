@@ -63,14 +63,17 @@ func readKeyring(path string) (*keyring, error) {
 }
 
 func readAtMost(path string, limit int64) ([]byte, error) {
+	// Before it is opened: opening a pipe waits for its writer.
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(text)) > limit {
 		err = errdef.TooLarge(path, int64(len(text)), limit, "bytes")

@@ -2,7 +2,9 @@ package fetch
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -93,6 +95,48 @@ func TestVersionsOfOddRegistries(t *testing.T) {
 			versions, err := r.listed(t.Context(), "")
 			require.ErrorIs(t, err, test.kind)
 			assert.Empty(t, versions)
+		})
+	}
+}
+
+// A registry, or its server of tokens, can repeat in an error what it was told.
+func TestVersionsWithoutSecretsInErrors(t *testing.T) {
+	const token = "t0ken"
+	for name, test := range map[string]struct {
+		login, path string
+		secrets     []string
+	}{
+		"a password": {"Basic", "/v2/charts/web/tags/list", []string{"s3cret", base64.StdEncoding.EncodeToString([]byte("ann:s3cret"))}},
+		"a token":    {"Bearer", "/v2/charts/web/tags/list", []string{token}},
+		"its server": {"Bearer", "/token", []string{"s3cret", base64.StdEncoding.EncodeToString([]byte("ann:s3cret"))}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry(t)
+			r.s.limits.Time, r.login = time.Hour, test.login
+			r.logIn("")
+			r.odd = func(w http.ResponseWriter, asked *http.Request) bool {
+				authorization := asked.Header.Get("Authorization")
+				switch {
+				case asked.URL.Path == test.path && authorization != "":
+					_, password, _ := asked.BasicAuth()
+					w.WriteHeader(http.StatusForbidden)
+					fmt.Fprintf(w, `{"errors":[{"code":"DENIED","message":"password <%s>, authorization <%s>"}]}`, password, authorization)
+				case asked.URL.Path == "/token":
+					fmt.Fprintf(w, `{"token":%q}`, token)
+				default:
+					return false
+				}
+				return true
+			}
+			_, err := r.listed(t.Context(), "")
+			require.ErrorIs(t, err, errdef.ErrUnauthorized)
+			assert.ErrorContains(t, err, "password <")
+			assert.ErrorContains(t, err, "***")
+			for ; err != nil; err = errors.Unwrap(err) {
+				for _, secret := range test.secrets {
+					assert.NotContains(t, err.Error(), secret)
+				}
+			}
 		})
 	}
 }

@@ -10,7 +10,7 @@ func TestGrowthOfMessages(t *testing.T) {
 	growth.Check(t, []growth.Reader{
 		{Name: "messages", Read: func(text string) {
 			_, _ = KindOf(text, true)
-			_ = TestLogs([]byte(text), func(string) bool { return true }, len(text))
+			_ = TestLogs([]byte(text), []string{"a"}, len(text))
 			_, _ = PulledDigest(text), Unsigned(text)
 			_, _, _ = Verified(text)
 			_, _, _ = RecordedNothing(text), NotReadyInTime(text), SawNothing(text)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -67,30 +66,62 @@ func Unsigned(said string) string {
 	return ""
 }
 
-// podLogs is the line before the log of a test: the name of its pod, and on Helm 4 that of its container.
-var podLogs = pattern.New(`(?m)^POD LOGS: ([a-z0-9][-a-z0-9.]*)(?: \(([-a-z0-9]+)\))?\r?\n`)
+// maxTestContainers is of how many containers of a test the logs are kept: a log can contain lines that look like the beginning of
+// another.
+const maxTestContainers = 100
 
-// TestLogs are the logs that "helm test --logs" printed, by test and container, at most a number of bytes of the end of each. isTest
-// says which names are those of tests: a log can contain a line like that before a log.
-func TestLogs(out []byte, isTest func(string) bool, most int) map[string]map[string]string {
-	all := map[string]map[string]string{}
-	end := len(out)
-	for _, at := range slices.Backward(podLogs().FindAllSubmatchIndex(out, -1)) {
-		name, container := string(out[at[2]:at[3]]), ""
-		if !isTest(name) {
-			continue
-		}
-		if at[4] >= 0 {
-			container = string(out[at[4]:at[5]])
-		}
-		log := bytes.TrimSuffix(out[at[1]:end], []byte("\n")) // which helm adds
-		if all[name] == nil {
-			all[name] = map[string]string{}
-		}
-		all[name][container] = string(log[max(0, len(log)-most):])
-		end = at[0]
+// TestLogs are the logs that "helm test --logs" printed, by test and container, at most a number of bytes of the end of each. Before
+// each log helm prints one line: the name of the test, and on Helm 4 that of the container. It prints each once, so any further one
+// is a line of a log.
+func TestLogs(out []byte, tests []string, most int) map[string]map[string]string {
+	const mark = "POD LOGS: "
+	isTest := map[string]bool{}
+	for _, name := range tests {
+		isTest[name] = true
 	}
+	all := map[string]map[string]string{}
+	var name, container string
+	start := -1 // of the log that is open
+	end := func(at int) {
+		if start >= 0 {
+			log := bytes.TrimSuffix(out[start:at], []byte("\n")) // which helm adds
+			all[name][container] = string(log[max(0, len(log)-most):])
+		}
+	}
+	for at := 0; at < len(out); {
+		if !bytes.HasPrefix(out[at:], []byte(mark)) {
+			next := bytes.Index(out[at:], []byte("\n"+mark))
+			if next < 0 {
+				break
+			}
+			at += next + 1
+		}
+		title, _, whole := bytes.Cut(out[at:], []byte("\n"))
+		if !whole {
+			break
+		}
+		after := at + len(title) + 1
+		of, in, named := bytes.Cut(bytes.TrimSuffix(title[len(mark):], []byte("\r")), []byte(" ("))
+		in, closed := bytes.CutSuffix(in, []byte(")"))
+		if known := all[string(of)]; isTest[string(of)] && named == closed && len(known) < maxTestContainers && !(named && !isContainer(in)) {
+			if _, again := known[string(in)]; !again {
+				end(at)
+				name, container, start = string(of), string(in), after
+				if known == nil {
+					all[name] = map[string]string{}
+				}
+				all[name][container] = ""
+			}
+		}
+		at = after
+	}
+	end(len(out))
 	return all
+}
+
+// isContainer reports whether a container can have this name.
+func isContainer(name []byte) bool {
+	return len(name) > 0 && len(name) <= 63 && len(bytes.Trim(name, "-abcdefghijklmnopqrstuvwxyz0123456789")) == 0
 }
 
 var lacksLogs = pattern.New(`(?m)^Error: unable to get (pod logs for|logs for pod|pod) `)

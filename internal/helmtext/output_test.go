@@ -1,6 +1,8 @@
 package helmtext
 
 import (
+	"bytes"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -84,7 +86,7 @@ func TestVerified(t *testing.T) {
 }
 
 func TestTestLogs(t *testing.T) {
-	isTest := func(name string) bool { return name == "a" || name == "b.c" }
+	tests := []string{"a", "b.c"}
 	const status = "NAME: web\nTEST SUITE: a\n\n"
 	for name, test := range map[string]struct {
 		out  string
@@ -96,15 +98,31 @@ func TestTestLogs(t *testing.T) {
 		"of another":       {"POD LOGS: a\nPOD LOGS: x\n\n", map[string]map[string]string{"a": {"": "S: x\n"}}},
 		"in a line":        {"x POD LOGS: a\ny\n", map[string]map[string]string{}},
 		"none":             {status, map[string]map[string]string{}},
+		"again":            {"POD LOGS: a\n1\nPOD LOGS: a\n2\n\n", map[string]map[string]string{"a": {"": "OGS: a\n2\n"}}},
+		"odd titles":       {"POD LOGS: a\r\nPOD LOGS: a (M)\nPOD LOGS: a m\nPOD LOGS: a ()\nPOD LOGS: a (m\n9\n", map[string]map[string]string{"a": {"": "S: a (m\n9"}}},
 		"cut in its title": {"POD LOGS: a", map[string]map[string]string{}},
 	} {
 		most := 9
 		if name == "of another" {
 			most = 5
 		}
-		if got := TestLogs([]byte(test.out), isTest, most); !reflect.DeepEqual(got, test.want) {
+		if got := TestLogs([]byte(test.out), tests, most); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
+	}
+}
+
+// A log can consist of nothing but lines that look like the beginning of a log.
+func TestLogsWithManyTitles(t *testing.T) {
+	var out bytes.Buffer
+	out.WriteString("POD LOGS: a (main)\n")
+	for i := range 100_000 {
+		fmt.Fprintf(&out, "POD LOGS: a (m%d)\nPOD LOGS: x\n", i)
+	}
+	logs := map[string]map[string]string{}
+	allocated := testing.AllocsPerRun(1, func() { logs = TestLogs(out.Bytes(), []string{"a"}, 1<<20) })
+	if n := len(logs["a"]); n != maxTestContainers || allocated > 10*maxTestContainers {
+		t.Errorf("got %d logs with %v allocations", n, allocated)
 	}
 }
 

@@ -167,7 +167,7 @@ func (e environments) recordKind() string {
 // login is what a Config has in memory for a cluster.
 type login struct {
 	kubeconfig []byte
-	name       string   // what the kubeconfig is called where another has its path; "" for none
+	name       string   // what the kubeconfig is called where another has its path: by where it leads; "" for none
 	token      []string // the variable
 	secrets    []string // kept out of logs and errors
 }
@@ -194,15 +194,7 @@ func newLogin(cfg Config) (login, error) {
 	if cfg.Kubeconfig != "" {
 		return l, errdef.Invalidf("config: give either Kubeconfig or KubeconfigData")
 	}
-	var content struct {
-		Clusters []any
-		Users    []struct {
-			User struct {
-				Token, Password string
-				Key             string `json:"client-key-data"`
-			}
-		}
-	}
+	var content kubeconfig
 	// The parser's error could quote a secret.
 	if err := safeyaml.Unmarshal("KubeconfigData", cfg.KubeconfigData, &content); err != nil || len(content.Clusters) == 0 {
 		return l, errdef.Invalidf("config: KubeconfigData is not the text of a kubeconfig with a cluster")
@@ -211,8 +203,52 @@ func newLogin(cfg Config) (login, error) {
 		l.secrets = append(l.secrets, u.User.Token, u.User.Password, u.User.Key)
 	}
 	l.kubeconfig = bytes.Clone(cfg.KubeconfigData)
-	l.name = fmt.Sprintf("%ssha256:%x", inMemory, sha256.Sum256(l.kubeconfig))
+	leads := content.leads(cfg.KubeContext)
+	if leads == "" {
+		leads = string(l.kubeconfig)
+	}
+	l.name = fmt.Sprintf("%ssha256:%x", inMemory, sha256.Sum256([]byte(leads)))
 	return l, nil
+}
+
+// kubeconfig is what this package reads of one.
+type kubeconfig struct {
+	Current  string `json:"current-context"`
+	Contexts []struct {
+		Name    string
+		Context struct{ Cluster, Namespace string }
+	}
+	Clusters []struct {
+		Name    string
+		Cluster struct {
+			Server        string
+			Authority     string `json:"certificate-authority-data"`
+			AuthorityFile string `json:"certificate-authority"`
+		}
+	}
+	Users []struct {
+		User struct {
+			Token, Password string
+			Key             string `json:"client-key-data"`
+		}
+	}
+}
+
+// leads says where a context leads, "" is the current one. A renewed log-in does not change it. It is "" if the context or its
+// cluster is missing.
+func (k kubeconfig) leads(context string) string {
+	context = cmp.Or(context, k.Current)
+	for _, by := range k.Contexts {
+		if by.Name != context {
+			continue
+		}
+		for _, to := range k.Clusters {
+			if c := to.Cluster; to.Name == by.Context.Cluster {
+				return fmt.Sprintf("%q %q %q %q", c.Server, c.Authority, c.AuthorityFile, by.Context.Namespace)
+			}
+		}
+	}
+	return ""
 }
 
 // file writes the kubeconfig for one helm, if it needs that, and adds its path to the arguments. done removes it.

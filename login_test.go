@@ -18,6 +18,8 @@ import (
 
 const memoryKubeconfig = `apiVersion: v1
 kind: Config
+current-context: lab
+contexts: [{name: lab, context: {cluster: lab, user: me}}]
 clusters: [{name: lab, cluster: {server: "https://127.0.0.1:1"}}]
 users: [{name: me, user: {token: canary-of-the-kubeconfig}}]
 `
@@ -76,22 +78,65 @@ func TestLogInFromMemory(t *testing.T) {
 	assert.NotContains(t, log.String(), "canary")
 }
 
-// A job is found again by a Helm with the same kubeconfig in memory, and by no other.
+// A job is found again by a Helm whose kubeconfig in memory leads to the same place, whatever its log-in, and by no other.
 func TestKubeconfigsInMemoryAreToldApart(t *testing.T) {
-	name := func(data string) string {
-		l, err := newLogin(Config{KubeconfigData: []byte(data)})
+	name := func(data, context string) string {
+		l, err := newLogin(Config{KubeconfigData: []byte(data), KubeContext: context})
 		require.NoError(t, err)
 		require.True(t, isInMemory(l.name))
 		return l.name
 	}
-	assert.Equal(t, name(memoryKubeconfig), name(memoryKubeconfig))
-	assert.NotEqual(t, name(memoryKubeconfig), name(memoryKubeconfig+"# another\n"))
+	change := func(from, to string) string {
+		require.Contains(t, memoryKubeconfig, from)
+		return strings.Replace(memoryKubeconfig, from, to, 1)
+	}
+	here := name(memoryKubeconfig, "")
+	for what, same := range map[string]string{
+		"renewed token":   change("canary-of", "renewed-of"),
+		"comment":         memoryKubeconfig + "# another\n",
+		"another cluster": change("clusters: [", `clusters: [{name: far, cluster: {server: "https://127.0.0.1:2"}}, `),
+	} {
+		assert.Equal(t, here, name(same, ""), what)
+	}
+	assert.Equal(t, here, name(memoryKubeconfig, "lab"))
+	two := change("contexts: [", "contexts: [{name: far, context: {cluster: far}}, ")
+	two = strings.Replace(two, "clusters: [", `clusters: [{name: far, cluster: {server: "https://127.0.0.1:3"}}, `, 1)
+	elsewhere := change("127.0.0.1:1", "127.0.0.1:2")
+	names := []string{
+		here, name(elsewhere, ""),
+		name(change(`:1"}`, `:1", certificate-authority-data: "YQ=="}`), ""),
+		name(change(`:1"}`, `:1", certificate-authority: /ca.pem}`), ""),
+		name(change("user: me}", "user: me, namespace: b}"), ""),
+		name(two, "far"),
+		// These lead nowhere that can be read.
+		name(memoryKubeconfig, "none"), name(change("cluster: lab,", "cluster: none,"), ""), name(change("current-context: lab", ""), ""),
+	}
+	for i, one := range names {
+		assert.NotContains(t, names[i+1:], one, "the name of number %d", i)
+	}
+
 	h, _ := withFake(t, Config{KubeconfigData: []byte(memoryKubeconfig)})
 	at, err := h.target("", "", "")
 	require.NoError(t, err)
-	assert.Equal(t, " of kubeconfig "+name(memoryKubeconfig), at.where())
-	_, err = h.target("", name(memoryKubeconfig+"# another\n"), "")
+	assert.Equal(t, " of kubeconfig "+here, at.where())
+	_, err = h.target("", name(elsewhere, ""), "")
 	require.ErrorIs(t, err, ErrInvalidArgument)
+}
+
+// A runner that comes back with a renewed token knows what is under way in its home.
+func TestInstallUnderWayWithARenewedToken(t *testing.T) {
+	home, fake := t.TempDir(), helmtest.New(t)
+	first := drive(t, fake, Config{Home: home, Namespace: "team", KubeconfigData: []byte(memoryKubeconfig)})
+	renewed := strings.Replace(memoryKubeconfig, "canary-of", "renewed-of", 1)
+	second := drive(t, fake, Config{Home: home, Namespace: "team", KubeconfigData: []byte(renewed)})
+	at, err := first.target("", "", "")
+	require.NoError(t, err)
+	op, err := first.begin(t.Context(), "web", at, labelInstall, "42/1", "42")
+	require.NoError(t, err)
+	defer op.end()
+	at, err = second.target("", "", "")
+	require.NoError(t, err)
+	assert.Equal(t, []Release{{Name: "web", Namespace: "team"}}, second.inProgress("42", at, false))
 }
 
 func TestLogInsThatAreRefused(t *testing.T) {

@@ -129,7 +129,8 @@ type Config struct {
 	// Kubeconfig here; the Kubeconfig of a call replaces it.
 	KubeconfigData []byte
 	// KubeToken is a bearer token for the API server, over that of the kubeconfig. Helms that talk to a cluster get it
-	// by their environment, never as an argument. It does not replace a client certificate.
+	// by their environment, never as an argument. It does not replace a client certificate. It is for the cluster of this
+	// Config: a call whose Kubeconfig or KubeContext is another one is refused (ErrInvalidArgument) before helm starts.
 	KubeToken string
 	// Namespace is used by every call that names none.
 	Namespace string
@@ -336,7 +337,11 @@ func (h *Helm) target(namespace, kubeconfig, kubeContext string) (target, error)
 	} else if isInMemory(file) {
 		return t, errdef.Invalidf("kubeconfig: %q is in the memory of another Helm", file)
 	}
-	return t, validateTarget(t.namespace, file, t.context)
+	err := validateTarget(t.namespace, file, t.context)
+	if err == nil && h.cfg.KubeToken != "" && (t.kubeconfig != cmp.Or(h.cfg.Kubeconfig, h.login.name) || t.context != h.cfg.KubeContext) {
+		err = errdef.Invalidf("the call goes to the cluster%s, and Config.KubeToken is for that of the Config: make another Helm for this cluster", t.where())
+	}
+	return t, err
 }
 
 // flags are the global flags that say where a command goes. For a kubeconfig in memory, run adds that of its file.

@@ -68,7 +68,8 @@ func TestLogInFromMemory(t *testing.T) {
 	}
 	other := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(other, nil, 0o600))
-	_, err = h.Status(t.Context(), "web", StatusOptions{Kubeconfig: other})
+	without := drive(t, fake, Config{Namespace: "team", KubeconfigData: []byte(memoryKubeconfig)})
+	_, err = without.Status(t.Context(), "web", StatusOptions{Kubeconfig: other})
 	require.NoError(t, err)
 	assert.Equal(t, other, fake.Calls()[len(fake.Calls())-1].Flag("--kubeconfig"))
 
@@ -76,6 +77,39 @@ func TestLogInFromMemory(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, left)
 	assert.NotContains(t, log.String(), "canary")
+}
+
+// The token of the Config is for one cluster: no call can take it to another.
+func TestTokenForOneCluster(t *testing.T) {
+	dir := t.TempDir()
+	mine, other := filepath.Join(dir, "mine"), filepath.Join(dir, "other")
+	for _, file := range []string{mine, other} {
+		require.NoError(t, os.WriteFile(file, []byte(memoryKubeconfig), 0o600))
+	}
+	chart := chartFolder(t, "web", "1.2.3")
+	for name, cfg := range map[string]Config{
+		"default": {}, "file": {Kubeconfig: mine, KubeContext: "lab"}, "memory": {KubeconfigData: []byte(memoryKubeconfig)},
+	} {
+		cfg.Namespace, cfg.KubeToken = "team", canary
+		h, fake := withFake(t, cfg)
+		_, err := h.List(t.Context(), ListOptions{Kubeconfig: cfg.Kubeconfig, KubeContext: cfg.KubeContext})
+		require.NoError(t, err, name)
+		before := len(fake.Calls())
+		for _, to := range []ClusterOptions{{Kubeconfig: other}, {KubeContext: "other"}} {
+			_, list := h.List(t.Context(), ListOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, install := h.Install(t.Context(), "web", chart, InstallOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, uninstall := h.Uninstall(t.Context(), "web", UninstallOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, job := h.UninstallJob(t.Context(), "42", JobOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, plan := h.Plan(t.Context(), "web", chart, PlanOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, nodes := h.Nodes(t.Context(), to)
+			for _, err := range []error{list, install, uninstall, job, plan, nodes} {
+				require.ErrorIs(t, err, ErrInvalidArgument, "%s: %+v", name, to)
+				assert.ErrorContains(t, err, "KubeToken")
+				assert.NotContains(t, err.Error(), canary)
+			}
+		}
+		assert.Len(t, fake.Calls(), before, name)
+	}
 }
 
 // A job is found again by a Helm whose kubeconfig in memory leads to the same place, whatever its log-in, and by no other.

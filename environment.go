@@ -51,24 +51,25 @@ type environments struct {
 // reaches helm unless PassEnv names it: it could name plugins, a driver or credentials that are meant for something else.
 func newEnvironments(program []string, cfg Config, home string) environments {
 	tuning := childTuning(cfg.Limits.withDefaults())
+	var own []string
 	if cfg.MaxHistory != 0 {
-		tuning = append(tuning, "HELM_MAX_HISTORY="+strconv.Itoa(max(0, cfg.MaxHistory)))
+		own = append(own, "HELM_MAX_HISTORY="+strconv.Itoa(max(0, cfg.MaxHistory)))
 	}
 	if cfg.Home == UserHome {
-		all := slices.Concat(tuning, program, assignments(cfg.Env, nil))
+		all := slices.Concat(tuning, program, own, assignments(cfg.Env, nil))
 		return environments{all, all}
 	}
 	in := func(elem ...string) string { return filepath.Join(append([]string{home}, elem...)...) }
-	own := []string{
-		"HELM_CONFIG_HOME=" + in("config"),
-		"HELM_CACHE_HOME=" + in("cache"),
-		"HELM_DATA_HOME=" + in("data"),
-		"HELM_REGISTRY_CONFIG=" + in("registry.json"),
-		"HELM_REPOSITORY_CONFIG=" + in("config", "repositories.yaml"),
-		"HELM_REPOSITORY_CACHE=" + in("cache", "repository"),
+	own = append(own,
+		"HELM_CONFIG_HOME="+in("config"),
+		"HELM_CACHE_HOME="+in("cache"),
+		"HELM_DATA_HOME="+in("data"),
+		"HELM_REGISTRY_CONFIG="+in("registry.json"),
+		"HELM_REPOSITORY_CONFIG="+in("config", "repositories.yaml"),
+		"HELM_REPOSITORY_CACHE="+in("cache", "repository"),
 		// The first keeps helm from looking for commands, the second from looking for everything else that a plugin can be.
-		"HELM_NO_PLUGINS=1", "HELM_PLUGINS=" + os.DevNull,
-	}
+		"HELM_NO_PLUGINS=1", "HELM_PLUGINS="+os.DevNull,
+	)
 	secret := slices.Concat(logIns, cfg.PassEnv)
 	return environments{
 		cluster: slices.Concat(tuning, passed(program, slices.Concat(everyHelm, userOfHelm, secret)), own, assignments(cfg.Env, nil)),

@@ -157,7 +157,8 @@ type Config struct {
 	// charts.
 	Limits Limits
 	// MaxHistory is how many revisions of a release helm keeps at an upgrade or rollback. 0 is Helm's default, 10; -1 keeps all.
-	// Helm never removes the deployed revision, so at least two are left after an upgrade.
+	// Helm never removes the deployed revision, so at least two are left after an upgrade. It is over HELM_MAX_HISTORY in this
+	// program's environment, and below that in Env.
 	MaxHistory int
 	// RememberRenders is how many bytes of rendered manifests Inspect, Chart2Images and Chart2GPUs
 	// keep in memory, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none,
@@ -207,6 +208,9 @@ type Helm struct {
 func New(cfg Config) (*Helm, error) {
 	if cfg.MaxProcesses < 0 || cfg.GracePeriod < 0 || cfg.Retry.Tries < 0 || cfg.Limits.negative() {
 		return nil, errdef.Invalidf("config: MaxProcesses, GracePeriod, Retry.Tries and Limits cannot be negative")
+	}
+	if cfg.MaxHistory < -1 {
+		return nil, errdef.Invalidf("config: MaxHistory is %d: give a number of revisions, 0 for Helm's default, or -1 for all", cfg.MaxHistory)
 	}
 	if err := validateTarget(cfg.Namespace, cfg.Kubeconfig, cfg.KubeContext); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"log/slog"
 	"os"
@@ -181,6 +182,7 @@ func TestLogInsThatAreRefused(t *testing.T) {
 		"is not the text":      {KubeconfigData: []byte("users: canary: {")},
 		"give either":          {KubeconfigData: []byte(memoryKubeconfig), Kubeconfig: "x"},
 		"HELM_DRIVER=memory":   {Env: map[string]string{"HELM_DRIVER": "memory"}},
+		"MaxHistory":           {MaxHistory: -2},
 		"HELM_DRIVER=sql":      {Env: map[string]string{"HELM_DRIVER": "SQL"}},
 	} {
 		self, err := os.Executable()
@@ -211,6 +213,14 @@ func TestMaxHistory(t *testing.T) {
 		set := slices.ContainsFunc(env.cluster, func(v string) bool { return strings.HasPrefix(v, "HELM_MAX_HISTORY=") })
 		assert.Equal(t, want != "", set)
 		assert.Equal(t, want, env.value("HELM_MAX_HISTORY"))
+		// It is over the environment of this program, and below Env as everything is.
+		for _, cfg := range []Config{{Home: UserHome}, {PassEnv: []string{"HELM_*"}}} {
+			cfg.MaxHistory = most
+			program := []string{"HELM_MAX_HISTORY=7"}
+			assert.Equal(t, cmp.Or(want, "7"), newEnvironments(program, cfg, t.TempDir()).value("HELM_MAX_HISTORY"), cfg.PassEnv)
+			cfg.Env = map[string]string{"HELM_MAX_HISTORY": "8"}
+			assert.Equal(t, "8", newEnvironments(program, cfg, t.TempDir()).value("HELM_MAX_HISTORY"), cfg.PassEnv)
+		}
 	}
 }
 

@@ -202,7 +202,7 @@ type Helm struct {
 	clusters clusterMemory
 }
 
-// New looks up the binary and makes the home. It starts no process.
+// New looks up the binary and makes the home, or removes temporary files there that are older than a day. It starts no process.
 //
 // Errors: ErrHelmNotFound, ErrInvalidArgument.
 func New(cfg Config) (*Helm, error) {
@@ -262,6 +262,7 @@ func New(cfg Config) (*Helm, error) {
 	if h.home, err = home.Open(dir); err != nil {
 		return nil, err
 	}
+	h.home.Sweep() // a killed program may have left a log-in there
 	h.versions = h.home.Kept("versions", home.Bound{Bytes: 64 << 10, Entries: 100})
 	h.kept = h.home.Kept("renders", home.Bound{Bytes: cmp.Or(cfg.KeepRenders, 256<<20), Entries: 4000})
 	h.store = fetch.New(fetch.Config{

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -230,4 +231,19 @@ func TestRecordsOfTheDriver(t *testing.T) {
 		h, _ := withFake(t, Config{Env: map[string]string{"HELM_DRIVER": driver}})
 		assert.Equal(t, want, h.recordObject("web", "team", 1, "").Kind, driver)
 	}
+}
+
+// What a killed program left in the home, such as the kubeconfig of its last helm, goes when the next one begins.
+func TestNewSweepsTheHome(t *testing.T) {
+	h := withoutHelm(t)
+	old, young := h.home.Path("tmp", "kubeconfig-1"), h.home.Path("tmp", "kubeconfig-2")
+	for _, file := range []string{old, young} {
+		require.NoError(t, os.WriteFile(file, []byte(memoryKubeconfig), 0o600))
+	}
+	when := time.Now().Add(-25 * time.Hour)
+	require.NoError(t, os.Chtimes(old, when, when))
+	_, err := New(Config{Binary: h.binary, Home: h.home.Path()})
+	require.NoError(t, err)
+	assert.NoFileExists(t, old)
+	assert.FileExists(t, young)
 }

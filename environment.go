@@ -51,24 +51,25 @@ type environments struct {
 // reaches helm unless PassEnv names it: it could name plugins, a driver or credentials that are meant for something else.
 func newEnvironments(program []string, cfg Config, home string) environments {
 	tuning := childTuning(cfg.Limits.withDefaults())
+	var own []string
 	if cfg.MaxHistory != 0 {
-		tuning = append(tuning, "HELM_MAX_HISTORY="+strconv.Itoa(max(0, cfg.MaxHistory)))
+		own = append(own, "HELM_MAX_HISTORY="+strconv.Itoa(max(0, cfg.MaxHistory)))
 	}
 	if cfg.Home == UserHome {
-		all := slices.Concat(tuning, program, assignments(cfg.Env, nil))
+		all := slices.Concat(tuning, program, own, assignments(cfg.Env, nil))
 		return environments{all, all}
 	}
 	in := func(elem ...string) string { return filepath.Join(append([]string{home}, elem...)...) }
-	own := []string{
-		"HELM_CONFIG_HOME=" + in("config"),
-		"HELM_CACHE_HOME=" + in("cache"),
-		"HELM_DATA_HOME=" + in("data"),
-		"HELM_REGISTRY_CONFIG=" + in("registry.json"),
-		"HELM_REPOSITORY_CONFIG=" + in("config", "repositories.yaml"),
-		"HELM_REPOSITORY_CACHE=" + in("cache", "repository"),
+	own = append(own,
+		"HELM_CONFIG_HOME="+in("config"),
+		"HELM_CACHE_HOME="+in("cache"),
+		"HELM_DATA_HOME="+in("data"),
+		"HELM_REGISTRY_CONFIG="+in("registry.json"),
+		"HELM_REPOSITORY_CONFIG="+in("config", "repositories.yaml"),
+		"HELM_REPOSITORY_CACHE="+in("cache", "repository"),
 		// The first keeps helm from looking for commands, the second from looking for everything else that a plugin can be.
-		"HELM_NO_PLUGINS=1", "HELM_PLUGINS=" + os.DevNull,
-	}
+		"HELM_NO_PLUGINS=1", "HELM_PLUGINS="+os.DevNull,
+	)
 	secret := slices.Concat(logIns, cfg.PassEnv)
 	return environments{
 		cluster: slices.Concat(tuning, passed(program, slices.Concat(everyHelm, userOfHelm, secret)), own, assignments(cfg.Env, nil)),
@@ -167,7 +168,7 @@ func (e environments) recordKind() string {
 // login is what a Config has in memory for a cluster.
 type login struct {
 	kubeconfig []byte
-	name       string   // what the kubeconfig is called where another has its path; "" for none
+	name       string   // what the kubeconfig is called where another has its path: by where it leads; "" for none
 	token      []string // the variable
 	secrets    []string // kept out of logs and errors
 }
@@ -194,15 +195,7 @@ func newLogin(cfg Config) (login, error) {
 	if cfg.Kubeconfig != "" {
 		return l, errdef.Invalidf("config: give either Kubeconfig or KubeconfigData")
 	}
-	var content struct {
-		Clusters []any
-		Users    []struct {
-			User struct {
-				Token, Password string
-				Key             string `json:"client-key-data"`
-			}
-		}
-	}
+	var content kubeconfig
 	// The parser's error could quote a secret.
 	if err := safeyaml.Unmarshal("KubeconfigData", cfg.KubeconfigData, &content); err != nil || len(content.Clusters) == 0 {
 		return l, errdef.Invalidf("config: KubeconfigData is not the text of a kubeconfig with a cluster")
@@ -211,8 +204,52 @@ func newLogin(cfg Config) (login, error) {
 		l.secrets = append(l.secrets, u.User.Token, u.User.Password, u.User.Key)
 	}
 	l.kubeconfig = bytes.Clone(cfg.KubeconfigData)
-	l.name = fmt.Sprintf("%ssha256:%x", inMemory, sha256.Sum256(l.kubeconfig))
+	leads := content.leads(cfg.KubeContext)
+	if leads == "" {
+		leads = string(l.kubeconfig)
+	}
+	l.name = fmt.Sprintf("%ssha256:%x", inMemory, sha256.Sum256([]byte(leads)))
 	return l, nil
+}
+
+// kubeconfig is what this package reads of one.
+type kubeconfig struct {
+	Current  string `json:"current-context"`
+	Contexts []struct {
+		Name    string
+		Context struct{ Cluster, Namespace string }
+	}
+	Clusters []struct {
+		Name    string
+		Cluster struct {
+			Server        string
+			Authority     string `json:"certificate-authority-data"`
+			AuthorityFile string `json:"certificate-authority"`
+		}
+	}
+	Users []struct {
+		User struct {
+			Token, Password string
+			Key             string `json:"client-key-data"`
+		}
+	}
+}
+
+// leads says where a context leads, "" is the current one. A renewed log-in does not change it. It is "" if the context or its
+// cluster is missing.
+func (k kubeconfig) leads(context string) string {
+	context = cmp.Or(context, k.Current)
+	for _, by := range k.Contexts {
+		if by.Name != context {
+			continue
+		}
+		for _, to := range k.Clusters {
+			if c := to.Cluster; to.Name == by.Context.Cluster {
+				return fmt.Sprintf("%q %q %q %q", c.Server, c.Authority, c.AuthorityFile, by.Context.Namespace)
+			}
+		}
+	}
+	return ""
 }
 
 // file writes the kubeconfig for one helm, if it needs that, and adds its path to the arguments. done removes it.

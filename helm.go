@@ -129,7 +129,8 @@ type Config struct {
 	// Kubeconfig here; the Kubeconfig of a call replaces it.
 	KubeconfigData []byte
 	// KubeToken is a bearer token for the API server, over that of the kubeconfig. Helms that talk to a cluster get it
-	// by their environment, never as an argument. It does not replace a client certificate.
+	// by their environment, never as an argument. It does not replace a client certificate. It is for the cluster of this
+	// Config: a call whose Kubeconfig or KubeContext is another one is refused (ErrInvalidArgument) before helm starts.
 	KubeToken string
 	// Namespace is used by every call that names none.
 	Namespace string
@@ -156,7 +157,8 @@ type Config struct {
 	// charts.
 	Limits Limits
 	// MaxHistory is how many revisions of a release helm keeps at an upgrade or rollback. 0 is Helm's default, 10; -1 keeps all.
-	// Helm never removes the deployed revision, so at least two are left after an upgrade.
+	// Helm never removes the deployed revision, so at least two are left after an upgrade. It is over HELM_MAX_HISTORY in this
+	// program's environment, and below that in Env.
 	MaxHistory int
 	// RememberRenders is how many bytes of rendered manifests Inspect, Chart2Images and Chart2GPUs
 	// keep in memory, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none,
@@ -200,12 +202,15 @@ type Helm struct {
 	clusters clusterMemory
 }
 
-// New looks up the binary and makes the home. It starts no process.
+// New looks up the binary and makes the home, or removes temporary files there that are older than a day. It starts no process.
 //
 // Errors: ErrHelmNotFound, ErrInvalidArgument.
 func New(cfg Config) (*Helm, error) {
 	if cfg.MaxProcesses < 0 || cfg.GracePeriod < 0 || cfg.Retry.Tries < 0 || cfg.Limits.negative() {
 		return nil, errdef.Invalidf("config: MaxProcesses, GracePeriod, Retry.Tries and Limits cannot be negative")
+	}
+	if cfg.MaxHistory < -1 {
+		return nil, errdef.Invalidf("config: MaxHistory is %d: give a number of revisions, 0 for Helm's default, or -1 for all", cfg.MaxHistory)
 	}
 	if err := validateTarget(cfg.Namespace, cfg.Kubeconfig, cfg.KubeContext); err != nil {
 		return nil, err
@@ -257,6 +262,7 @@ func New(cfg Config) (*Helm, error) {
 	if h.home, err = home.Open(dir); err != nil {
 		return nil, err
 	}
+	h.home.Sweep() // a killed program may have left a log-in there
 	h.versions = h.home.Kept("versions", home.Bound{Bytes: 64 << 10, Entries: 100})
 	h.kept = h.home.Kept("renders", home.Bound{Bytes: cmp.Or(cfg.KeepRenders, 256<<20), Entries: 4000})
 	h.store = fetch.New(fetch.Config{
@@ -336,7 +342,11 @@ func (h *Helm) target(namespace, kubeconfig, kubeContext string) (target, error)
 	} else if isInMemory(file) {
 		return t, errdef.Invalidf("kubeconfig: %q is in the memory of another Helm", file)
 	}
-	return t, validateTarget(t.namespace, file, t.context)
+	err := validateTarget(t.namespace, file, t.context)
+	if err == nil && h.cfg.KubeToken != "" && (t.kubeconfig != cmp.Or(h.cfg.Kubeconfig, h.login.name) || t.context != h.cfg.KubeContext) {
+		err = errdef.Invalidf("the call goes to the cluster%s, and Config.KubeToken is for that of the Config: make another Helm for this cluster", t.where())
+	}
+	return t, err
 }
 
 // flags are the global flags that say where a command goes. For a kubeconfig in memory, run adds that of its file.

@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"log/slog"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,6 +20,8 @@ import (
 
 const memoryKubeconfig = `apiVersion: v1
 kind: Config
+current-context: lab
+contexts: [{name: lab, context: {cluster: lab, user: me}}]
 clusters: [{name: lab, cluster: {server: "https://127.0.0.1:1"}}]
 users: [{name: me, user: {token: canary-of-the-kubeconfig}}]
 `
@@ -66,7 +70,8 @@ func TestLogInFromMemory(t *testing.T) {
 	}
 	other := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(other, nil, 0o600))
-	_, err = h.Status(t.Context(), "web", StatusOptions{Kubeconfig: other})
+	without := drive(t, fake, Config{Namespace: "team", KubeconfigData: []byte(memoryKubeconfig)})
+	_, err = without.Status(t.Context(), "web", StatusOptions{Kubeconfig: other})
 	require.NoError(t, err)
 	assert.Equal(t, other, fake.Calls()[len(fake.Calls())-1].Flag("--kubeconfig"))
 
@@ -76,22 +81,98 @@ func TestLogInFromMemory(t *testing.T) {
 	assert.NotContains(t, log.String(), "canary")
 }
 
-// A job is found again by a Helm with the same kubeconfig in memory, and by no other.
+// The token of the Config is for one cluster: no call can take it to another.
+func TestTokenForOneCluster(t *testing.T) {
+	dir := t.TempDir()
+	mine, other := filepath.Join(dir, "mine"), filepath.Join(dir, "other")
+	for _, file := range []string{mine, other} {
+		require.NoError(t, os.WriteFile(file, []byte(memoryKubeconfig), 0o600))
+	}
+	chart := chartFolder(t, "web", "1.2.3")
+	for name, cfg := range map[string]Config{
+		"default": {}, "file": {Kubeconfig: mine, KubeContext: "lab"}, "memory": {KubeconfigData: []byte(memoryKubeconfig)},
+	} {
+		cfg.Namespace, cfg.KubeToken = "team", canary
+		h, fake := withFake(t, cfg)
+		_, err := h.List(t.Context(), ListOptions{Kubeconfig: cfg.Kubeconfig, KubeContext: cfg.KubeContext})
+		require.NoError(t, err, name)
+		before := len(fake.Calls())
+		for _, to := range []ClusterOptions{{Kubeconfig: other}, {KubeContext: "other"}} {
+			_, list := h.List(t.Context(), ListOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, install := h.Install(t.Context(), "web", chart, InstallOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, uninstall := h.Uninstall(t.Context(), "web", UninstallOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, job := h.UninstallJob(t.Context(), "42", JobOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, plan := h.Plan(t.Context(), "web", chart, PlanOptions{Kubeconfig: to.Kubeconfig, KubeContext: to.KubeContext})
+			_, nodes := h.Nodes(t.Context(), to)
+			for _, err := range []error{list, install, uninstall, job, plan, nodes} {
+				require.ErrorIs(t, err, ErrInvalidArgument, "%s: %+v", name, to)
+				assert.ErrorContains(t, err, "KubeToken")
+				assert.NotContains(t, err.Error(), canary)
+			}
+		}
+		assert.Len(t, fake.Calls(), before, name)
+	}
+}
+
+// A job is found again by a Helm whose kubeconfig in memory leads to the same place, whatever its log-in, and by no other.
 func TestKubeconfigsInMemoryAreToldApart(t *testing.T) {
-	name := func(data string) string {
-		l, err := newLogin(Config{KubeconfigData: []byte(data)})
+	name := func(data, context string) string {
+		l, err := newLogin(Config{KubeconfigData: []byte(data), KubeContext: context})
 		require.NoError(t, err)
 		require.True(t, isInMemory(l.name))
 		return l.name
 	}
-	assert.Equal(t, name(memoryKubeconfig), name(memoryKubeconfig))
-	assert.NotEqual(t, name(memoryKubeconfig), name(memoryKubeconfig+"# another\n"))
+	change := func(from, to string) string {
+		require.Contains(t, memoryKubeconfig, from)
+		return strings.Replace(memoryKubeconfig, from, to, 1)
+	}
+	here := name(memoryKubeconfig, "")
+	for what, same := range map[string]string{
+		"renewed token":   change("canary-of", "renewed-of"),
+		"comment":         memoryKubeconfig + "# another\n",
+		"another cluster": change("clusters: [", `clusters: [{name: far, cluster: {server: "https://127.0.0.1:2"}}, `),
+	} {
+		assert.Equal(t, here, name(same, ""), what)
+	}
+	assert.Equal(t, here, name(memoryKubeconfig, "lab"))
+	two := change("contexts: [", "contexts: [{name: far, context: {cluster: far}}, ")
+	two = strings.Replace(two, "clusters: [", `clusters: [{name: far, cluster: {server: "https://127.0.0.1:3"}}, `, 1)
+	elsewhere := change("127.0.0.1:1", "127.0.0.1:2")
+	names := []string{
+		here, name(elsewhere, ""),
+		name(change(`:1"}`, `:1", certificate-authority-data: "YQ=="}`), ""),
+		name(change(`:1"}`, `:1", certificate-authority: /ca.pem}`), ""),
+		name(change("user: me}", "user: me, namespace: b}"), ""),
+		name(two, "far"),
+		// These lead nowhere that can be read.
+		name(memoryKubeconfig, "none"), name(change("cluster: lab,", "cluster: none,"), ""), name(change("current-context: lab", ""), ""),
+	}
+	for i, one := range names {
+		assert.NotContains(t, names[i+1:], one, "the name of number %d", i)
+	}
+
 	h, _ := withFake(t, Config{KubeconfigData: []byte(memoryKubeconfig)})
 	at, err := h.target("", "", "")
 	require.NoError(t, err)
-	assert.Equal(t, " of kubeconfig "+name(memoryKubeconfig), at.where())
-	_, err = h.target("", name(memoryKubeconfig+"# another\n"), "")
+	assert.Equal(t, " of kubeconfig "+here, at.where())
+	_, err = h.target("", name(elsewhere, ""), "")
 	require.ErrorIs(t, err, ErrInvalidArgument)
+}
+
+// A runner that comes back with a renewed token knows what is under way in its home.
+func TestInstallUnderWayWithARenewedToken(t *testing.T) {
+	home, fake := t.TempDir(), helmtest.New(t)
+	first := drive(t, fake, Config{Home: home, Namespace: "team", KubeconfigData: []byte(memoryKubeconfig)})
+	renewed := strings.Replace(memoryKubeconfig, "canary-of", "renewed-of", 1)
+	second := drive(t, fake, Config{Home: home, Namespace: "team", KubeconfigData: []byte(renewed)})
+	at, err := first.target("", "", "")
+	require.NoError(t, err)
+	op, err := first.begin(t.Context(), "web", at, labelInstall, "42/1", "42")
+	require.NoError(t, err)
+	defer op.end()
+	at, err = second.target("", "", "")
+	require.NoError(t, err)
+	assert.Equal(t, []Release{{Name: "web", Namespace: "team"}}, second.inProgress("42", at, false))
 }
 
 func TestLogInsThatAreRefused(t *testing.T) {
@@ -102,6 +183,7 @@ func TestLogInsThatAreRefused(t *testing.T) {
 		"is not the text":      {KubeconfigData: []byte("users: canary: {")},
 		"give either":          {KubeconfigData: []byte(memoryKubeconfig), Kubeconfig: "x"},
 		"HELM_DRIVER=memory":   {Env: map[string]string{"HELM_DRIVER": "memory"}},
+		"MaxHistory":           {MaxHistory: -2},
 		"HELM_DRIVER=sql":      {Env: map[string]string{"HELM_DRIVER": "SQL"}},
 	} {
 		self, err := os.Executable()
@@ -132,6 +214,14 @@ func TestMaxHistory(t *testing.T) {
 		set := slices.ContainsFunc(env.cluster, func(v string) bool { return strings.HasPrefix(v, "HELM_MAX_HISTORY=") })
 		assert.Equal(t, want != "", set)
 		assert.Equal(t, want, env.value("HELM_MAX_HISTORY"))
+		// It is over the environment of this program, and below Env as everything is.
+		for _, cfg := range []Config{{Home: UserHome}, {PassEnv: []string{"HELM_*"}}} {
+			cfg.MaxHistory = most
+			program := []string{"HELM_MAX_HISTORY=7"}
+			assert.Equal(t, cmp.Or(want, "7"), newEnvironments(program, cfg, t.TempDir()).value("HELM_MAX_HISTORY"), cfg.PassEnv)
+			cfg.Env = map[string]string{"HELM_MAX_HISTORY": "8"}
+			assert.Equal(t, "8", newEnvironments(program, cfg, t.TempDir()).value("HELM_MAX_HISTORY"), cfg.PassEnv)
+		}
 	}
 }
 
@@ -141,4 +231,19 @@ func TestRecordsOfTheDriver(t *testing.T) {
 		h, _ := withFake(t, Config{Env: map[string]string{"HELM_DRIVER": driver}})
 		assert.Equal(t, want, h.recordObject("web", "team", 1, "").Kind, driver)
 	}
+}
+
+// What a killed program left in the home, such as the kubeconfig of its last helm, goes when the next one begins.
+func TestNewSweepsTheHome(t *testing.T) {
+	h := withoutHelm(t)
+	old, young := h.home.Path("tmp", "kubeconfig-1"), h.home.Path("tmp", "kubeconfig-2")
+	for _, file := range []string{old, young} {
+		require.NoError(t, os.WriteFile(file, []byte(memoryKubeconfig), 0o600))
+	}
+	when := time.Now().Add(-25 * time.Hour)
+	require.NoError(t, os.Chtimes(old, when, when))
+	_, err := New(Config{Binary: h.binary, Home: h.home.Path()})
+	require.NoError(t, err)
+	assert.NoFileExists(t, old)
+	assert.FileExists(t, young)
 }

@@ -151,7 +151,8 @@ type Config struct {
 	// record in order before its process group is killed. Default 30 s.
 	GracePeriod time.Duration
 	// Keyring is that of every chart that is fetched without another one (SourceOptions.Keyring): only charts that were
-	// signed with one of its keys are then read, rendered and installed.
+	// signed with one of its keys are then read, rendered and installed. Lint does not verify, and neither does Apply, not even
+	// a plan that was made without a keyring: there the plan's digest is what was approved.
 	Keyring string
 	// Limits apply to what is fetched from repositories, registries and web servers, and to rendering
 	// charts.

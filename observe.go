@@ -31,8 +31,9 @@ type Observer interface {
 	End(ctx context.Context, s Span)
 }
 
-// Span is one operation, or one helm process below it. All texts are printable and have no secrets: no value of a chart is
-// in it, and passwords, tokens and the user names in addresses are replaced.
+// Span is one operation, or one helm process below it. All texts are printable. Passwords, tokens and the user names in
+// addresses are replaced, and this package puts no value of a chart into it; but a chart can quote its values in what helm
+// says, which is in Err.
 type Span struct {
 	// Operation is the name of the method of Helm that was called, as "Install"; of a process, that of the operation that
 	// it works for.
@@ -42,7 +43,8 @@ type Span struct {
 
 	// Release and Namespace are those of the call, the namespace of a release also from Config; "" where it names none.
 	Release, Namespace string
-	// JobID and OperationID are those of the call. Without an OperationID it is the random one, once there is one.
+	// JobID and OperationID are those of the call. Without an OperationID it is the random one, once there is one. A call
+	// whose options have no JobID, such as Plan and Uninstall, can have it in its context, for End to read.
 	JobID, OperationID string
 	// Address is that of the chart, repository or registry, as the call was given it.
 	Address string
@@ -83,7 +85,7 @@ const (
 type Process struct {
 	Path    string   // of the binary
 	Args    []string // as in Error.Args; not to be changed
-	Command string   // their first words, as "registry login"
+	Command string   // their first words, as "registry login"; the dry run of a Plan is an "install" or "upgrade" too
 	// Try counts from 1. A try above 1 follows one that failed, of this command or of the step of its operation.
 	Try int
 	// Poll marks a look at a release while another helm changes it. The next look follows whatever it says.

@@ -30,7 +30,7 @@ const DefaultKubeVersion = "v1.34.0"
 // Cluster is what a chart can learn about the cluster it is rendered for.
 type Cluster = plan.Cluster
 
-// ClusterOptions is for Cluster.
+// ClusterOptions is for Cluster and Nodes.
 type ClusterOptions struct{ Kubeconfig, KubeContext string }
 
 // Cluster asks a cluster what a chart can learn about it. PlanOptions takes the answer, on a machine that cannot

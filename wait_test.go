@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -204,4 +206,13 @@ func TestFailFastIsChecked(t *testing.T) {
 		assert.ErrorIs(t, err, ErrInvalidArgument)
 	}
 	assert.Empty(t, fake.Calls())
+}
+
+// docs/waiting.md has the reasons of each rule.
+func TestRulesOnTheirPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("docs", "waiting.md"))
+	require.NoError(t, err)
+	for _, r := range FailFastRules() {
+		assert.Contains(t, string(page), "\n| `"+r.Name+"` | `"+strings.Join(r.Reasons, "`, `")+"` | ")
+	}
 }

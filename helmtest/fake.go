@@ -17,7 +17,11 @@
 //
 // There is no include, no _helpers.tpl and no subchart, and a value that is given replaces the chart's whole key. Objects with the annotation helm.sh/hook are hooks; the files in
 // crds are CRDs. A chart can also just contain its manifest. Nothing becomes of the objects: they exist as
-// long as their release is recorded.
+// long as their release is recorded. Tests pass.
+//
+// It answers version, env, install, upgrade, rollback, uninstall, test, status, list, history, get all, get values, template,
+// pull, repo add, repo update and repo remove. Every other command, such as lint, verify, push or registry login, fails
+// until [Fake.On] or [Fake.Handle] answers it.
 //
 // # What goes wrong
 //

@@ -109,7 +109,36 @@ func TestUnknownCommand(t *testing.T) {
 	out, err := exec.Command(fake.Binary, "frobnicate").CombinedOutput()
 	var exit *exec.ExitError
 	require.True(t, errors.As(err, &exit))
-	assert.Contains(t, string(out), `unknown command "frobnicate"`)
+	assert.Equal(t, "Error: helmtest: no answer for \"frobnicate\": use On or Handle\n", string(out))
+}
+
+// A test that is run passes if no play says otherwise, also one that failed before.
+func TestTestsPass(t *testing.T) {
+	fake := helmtest.New(t)
+	h, err := helmexec.New(helmexec.Config{Binary: fake.Binary, Home: t.TempDir()})
+	require.NoError(t, err)
+	hooks := []helmtest.Hook{
+		{Kind: "Pod", Name: "smoke", Phase: "Failed", Events: []string{"test"}},
+		{Kind: "Pod", Name: "load", Events: []string{"test-success"}},
+		{Kind: "Job", Name: "init", Phase: "Failed", Events: []string{"pre-install"}},
+	}
+	for _, test := range []struct {
+		names []string
+		want  []string
+	}{
+		{nil, []string{"Succeeded", "Succeeded", "Failed"}},
+		{[]string{"load"}, []string{"Failed", "Succeeded", "Failed"}},
+	} {
+		fake.SetRelease(helmtest.Release{Name: "web", Hooks: hooks})
+		tests, err := h.Test(t.Context(), "web", helmexec.TestOptions{Names: test.names})
+		require.NoError(t, err)
+		assert.Len(t, tests, 2)
+		r, _ := fake.Release("", "web")
+		for i, hook := range r.Hooks {
+			assert.Equal(t, test.want[i], hook.Phase, "%s of %v", hook.Name, test.names)
+		}
+	}
+	assert.Equal(t, "Failed", hooks[0].Phase)
 }
 
 // The error of a chart that the fake cannot render says so, and not that the chart is wrong.

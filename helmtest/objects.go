@@ -108,6 +108,17 @@ func (r *Release) failHook(event string) {
 	}
 }
 
+// passTests records that the tests which a call runs have passed.
+func (r *Release) passTests(c Call) {
+	r.Hooks = slices.Clone(r.Hooks)
+	for i, h := range r.Hooks {
+		isTest := slices.Contains(h.Events, "test") || slices.Contains(h.Events, "test-success")
+		if isTest && (c.Flag("--filter") == "" || slices.Contains(c.Args, "--filter=name="+h.Name)) {
+			r.Hooks[i].Phase = "Succeeded"
+		}
+	}
+}
+
 // isQuestion reports whether a call renders one of the charts in which helmexec asks the cluster for objects. The fake
 // knows the answers without rendering them.
 func (c Call) isQuestion(name string) bool {

@@ -143,7 +143,11 @@ func (f *Fake) perform(c Call) Reply {
 		return Reply{Stdout: fmt.Sprintf("release %q uninstalled\n", c.Arg(0))}
 	case "rollback":
 		return f.rollback(c, k, latest)
-	case "test", "repo remove":
+	case "test":
+		latest.passTests(c)
+		f.store.put(latest)
+		return Reply{}
+	case "repo remove":
 		return Reply{}
 	case "get all":
 		return f.getAll(c, k)
@@ -177,7 +181,7 @@ func (f *Fake) perform(c Call) Reply {
 	case "env":
 		return Reply{Stdout: fmt.Sprintf("HELM_REPOSITORY_CACHE=%q\nHELM_REPOSITORY_CONFIG=%q\n", c.Env["HELM_REPOSITORY_CACHE"], c.Env["HELM_REPOSITORY_CONFIG"])}
 	}
-	return failure("unknown command %q for \"helm\"", command)
+	return failure("helmtest: no answer for %q: use On or Handle", command)
 }
 
 func printed(v any) Reply {

@@ -66,6 +66,7 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 	installed, err := j.helm.Apply(ctx, p, helmexec.ApplyOptions{
 		Wait:        true,
 		Timeout:     2 * time.Minute,
+		FailFast:    helmexec.FailFastRules(),
 		OperationID: j.id + "/" + j.attempt, // a restarted runner continues this install
 		JobID:       j.id,
 		Progress:    say.progress,

@@ -74,6 +74,7 @@ func TestWhatGoesWrong(t *testing.T) {
 		{"helm's answer is lost", (*helmtest.Fake).LoseAnswer, true, []string{"plan", "apply", "uninstall"}, false},
 		{"helm is killed", (*helmtest.Fake).KilledHalfWay, true, []string{"plan", "apply", "uninstall", "apply", "uninstall"}, false},
 		{"the SUT never gets ready", func(f *helmtest.Fake) { f.NotReady() }, false, []string{"plan", "apply", "uninstall"}, false},
+		{"its image has no legal name", func(f *helmtest.Fake) { f.Hangs(helmtest.Blocker{Reason: "InvalidImageName"}) }, false, []string{"plan", "apply", "uninstall"}, false},
 		{"a quota has no room for it", func(f *helmtest.Fake) { f.Refuses(helmtest.Quota) }, false, []string{"plan", "apply", "uninstall"}, false},
 		{"the name is another job's", func(f *helmtest.Fake) { f.NameTaken("41") }, false, []string{"plan", "apply"}, true},
 		{"the namespace is gone", (*helmtest.Fake).NamespaceMissing, false, []string{"plan", "apply"}, false},

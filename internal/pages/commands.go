@@ -35,7 +35,7 @@ var Cluster = []Group{
 		`bin/cluster -- bin/jobrunner -helm "$(go run ./internal/tools/cmd/tools -path helm4)" -node nvidia.com/gpu=8 ./testdata/charts/webapp`,
 	}},
 	{Inside, []string{"bin/cluster -- go run ./mine"}},
-	{Beside, []string{"go mod edit -replace github.com/sut-bench/helmexec=../helmexec", "go mod tidy", "cd ../mine && ../helmexec/bin/cluster -- go run ."}},
+	{Beside, []string{"go mod edit -replace github.com/sut-bench/helmexec=../helmexec", "go mod edit -replace github.com/sut-bench/helmexec/otelhelm=../helmexec/otelhelm", "go mod tidy", "cd ../mine && ../helmexec/bin/cluster -- go run ."}},
 	{Source, []string{"helm list -l helmexec/job=42 -A"}},
 }
 

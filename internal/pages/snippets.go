@@ -21,7 +21,8 @@ var given = map[string]string{
 
 // imports are the packages that snippets and given variables use, by name.
 var imports = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "log": "log", "os": "os", "slices": "slices", "slog": "log/slog",
+	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "httptest": "net/http/httptest", "log": "log", "os": "os",
+	"sha256": "crypto/sha256", "slices": "slices", "slog": "log/slog",
 	"strings": "strings", "testing": "testing", "time": "time",
 	"assert": "github.com/stretchr/testify/assert", "require": "github.com/stretchr/testify/require", "backoff": "github.com/cenkalti/backoff/v4",
 	"helmexec": "github.com/sut-bench/helmexec", "helmtest": "github.com/sut-bench/helmexec/helmtest",

@@ -50,19 +50,20 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 	w := &vigil{removal: r, dialect: d, first: first, looks: looks}
 	var looking sync.WaitGroup
 	var overdue *time.Timer
+	begun := false
 	end := func(why error) {
 		// Who has begun to remove the record ends that, so that one of two callers has the release in its result.
 		if !w.purges.Load() || why == errRemoved {
 			endFirst(why)
 		}
 	}
-	inv.starts = func() { w.started = r.h.host.now() }
 	inv.hears = func(line string) {
 		switch {
 		case helmtext.AwaitsDeletion(line):
-			if w.awaits.Swap(r.h.host.now().Unix()) != 0 {
+			if begun {
 				return
 			}
+			begun = true
 			if limit, known := r.timeToWait(); known {
 				overdue = time.AfterFunc(limit, func() { end(errTimeIsUp) })
 			}
@@ -111,9 +112,7 @@ type vigil struct {
 	dialect helmtext.Dialect
 	first   context.Context // of the first helm, and of the second
 	looks   context.Context // ends before the first helm removes the record
-	started time.Time       // the first helm
-	awaits  atomic.Int64    // when it last began to wait for objects, in Unix seconds
-	purges  atomic.Bool     // it removes the record
+	purges  atomic.Bool     // the first helm removes the record
 	removed bool            // the second helm has done it
 }
 
@@ -199,12 +198,12 @@ func (w *vigil) removeRecord(cascade string, labels map[string]string) (why erro
 	return errRemoved, true
 }
 
-// isMarked reports whether the record with these labels is still the one to remove, and was marked as being removed by
-// the first helm, which does that after the hooks and before it deletes objects. Its clock is ours.
+// isMarked reports whether the record with these labels is still the one to remove, and is marked as being removed, which
+// helm does after the hooks and before it deletes objects. The labels of a release that somebody else installed do not
+// tell it from another one.
 func (w *vigil) isMarked(labels map[string]string) bool {
-	at, err := strconv.ParseInt(labels["modifiedAt"], 10, 64)
-	return err == nil && w.started.Unix() <= at && at <= w.awaits.Load() &&
-		labels["status"] == string(StatusUninstalling) && labels["version"] == strconv.Itoa(w.rec.Revision) && sameTry(labels, w.rec.labels())
+	ours := labels[labelInstall] != "" || labels[labelUpgrade] != ""
+	return ours && labels["status"] == string(StatusUninstalling) && labels["version"] == strconv.Itoa(w.rec.Revision) && sameTry(labels, w.rec.labels())
 }
 
 // byLine passes on whole lines.

@@ -217,11 +217,16 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 		}
 		return triedGone, nil
 	}
-	r.last, r.explain = err, r.explain || helmtext.DeletionFailed(said)
+	again := !r.explain && helmtext.DeletionFailed(said)
+	r.last, r.explain = err, r.explain || again
 	if helmtext.RecordRemoved(said) && !r.opts.KeepHistory {
 		return triedPurged, err
 	}
-	return r.h.howItEnded(err), err
+	how := r.h.howItEnded(err)
+	if how == triedRefused && again && r.looksBeside() {
+		how = triedLost // what refused it may be gone now: a webhook of the chart itself
+	}
+	return how, err
 }
 
 // overtaken reads the record again before a try: somebody else may have removed the release and

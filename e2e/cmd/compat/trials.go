@@ -155,6 +155,10 @@ var trials = []trial{
 		}
 		return want(nil, asked.ID != "" && len(asked.APIVersions) > 0, true)
 	}},
+	{"Nodes", func(ctx context.Context, b *bed) error {
+		_, err := b.h.Nodes(ctx, helmexec.ClusterOptions{})
+		return err
+	}},
 	{"Plan", func(ctx context.Context, b *bed) error {
 		_, err := b.h.Plan(ctx, "planned", "lab/stack", helmexec.PlanOptions{})
 		return err
@@ -209,6 +213,13 @@ var trials = []trial{
 	{"Status", func(ctx context.Context, b *bed) error {
 		release, err := b.h.Status(ctx, "web", helmexec.StatusOptions{})
 		return deployed(release, err, 1)
+	}},
+	{"Readiness", func(ctx context.Context, b *bed) error {
+		ready, err := b.h.Readiness(ctx, "web", helmexec.ReadinessOptions{})
+		if err != nil {
+			return err
+		}
+		return want(nil, len(ready.Blockers), 0)
 	}},
 	{"List", func(ctx context.Context, b *bed) error {
 		releases, err := b.h.List(ctx, helmexec.ListOptions{})

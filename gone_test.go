@@ -192,6 +192,24 @@ func TestUninstallWhoseSecondHelmFails(t *testing.T) {
 	assert.False(t, there)
 }
 
+// A webhook of the chart itself can refuse a deletion that comes before its own: the next try has no webhook.
+func TestUninstallIsRefusedAtFirst(t *testing.T) {
+	const denied = "Error: failed to delete release: Internal error occurred: failed calling webhook \"a.example\": service \"a\" not found\n"
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(webRelease)
+	sees(fake)
+	fake.On("uninstall", helmtest.Reply{Stderr: denied, Exit: 1})
+	_, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+	require.NoError(t, err)
+	assert.Len(t, fake.Calls("uninstall"), 2)
+
+	fake.SetRelease(webRelease)
+	fake.Handle("uninstall", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{Stderr: denied, Exit: 1} })
+	_, err = h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true})
+	require.ErrorContains(t, err, "failed calling webhook")
+	assert.Len(t, fake.Calls("uninstall"), 4, "once more, and not again")
+}
+
 // Both helms remove the record, and who comes second finds none: that is no fault.
 func TestUninstallWhoseSecondHelmIsSlower(t *testing.T) {
 	for _, stderr := range []string{

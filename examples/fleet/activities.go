@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math"
 	"slices"
@@ -23,7 +22,6 @@ type Activities struct {
 	Grace time.Duration // of Helm
 	Plans Store
 	Rules Rules
-	Log   *slog.Logger
 }
 
 // Rules are what a chart may ask for here.
@@ -116,7 +114,7 @@ func (a *Activities) Apply(ctx context.Context, in ApplyInput) (Applied, error) 
 		OperationID: in.OperationID, JobID: in.JobID, Deadline: in.Deadline, Progress: beats.progress,
 	})
 	if err != nil {
-		return Applied{}, a.cancelledOr(ctx, err)
+		return Applied{}, cancelledOr(ctx, err)
 	}
 	return Applied{Recovered: release.Recovered}, nil
 }
@@ -138,11 +136,11 @@ func (a *Activities) Measure(ctx context.Context, in MeasureInput) (Measurement,
 	defer a.heartbeats(ctx).stop()
 	found, err := a.Helm.Status(ctx, in.Plan.Release, helmexec.StatusOptions{Namespace: in.Plan.Namespace})
 	if err != nil {
-		return Measurement{}, a.cancelledOr(ctx, err)
+		return Measurement{}, cancelledOr(ctx, err)
 	}
 	select {
 	case <-ctx.Done():
-		return Measurement{}, a.cancelledOr(ctx, ctx.Err())
+		return Measurement{}, cancelledOr(ctx, ctx.Err())
 	case <-time.After(in.For.Duration):
 		return Measurement{Home: a.Home, Status: found.Status}, nil
 	}
@@ -187,12 +185,11 @@ func (a *Activities) Forget(ctx context.Context, planned Planned) error {
 	return later(a.Plans.Remove(ctx, planned.Digest))
 }
 
-// cancelledOr is the answer to an error: a cancelled activity says that it was, so that its workflow does not take the
-// end of its helm for a failure.
-func (a *Activities) cancelledOr(ctx context.Context, err error) error {
-	if activity.GetInfo(ctx).HeartbeatTimeout > 0 && cancelled(ctx) {
-		a.Log.Warn("cancelled", "error", err.Error())
-		return temporal.NewCanceledError()
+// cancelledOr is the answer to an error, unless the workflow has cancelled the activity: then the end of its helm is no
+// failure. Without that request Temporal takes no such answer.
+func cancelledOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil && temporal.IsCanceledError(context.Cause(ctx)) {
+		return temporal.NewCanceledError(shortened(err.Error()))
 	}
 	return answer(err)
 }

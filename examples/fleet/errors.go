@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 
@@ -10,12 +9,13 @@ import (
 	"github.com/sut-bench/helmexec"
 )
 
-// passing are the kinds of failures of helmexec that may pass by themselves. docs/errors.md says so of each.
+// passing are the kinds of failures of helmexec that may pass by themselves. docs/errors.md of the source says so of each.
 var passing = map[string]bool{
 	"ReleaseBusy":      true, // the other one ends
+	"LeftBehind":       true, // a further apply of the same operation removes the rest first
 	"NotGone":          true, // a further uninstall goes on
 	"FetchTimeout":     true,
-	"Canceled":         true, // the worker stops; if the job was cancelled, its workflow knows
+	"Canceled":         true, // the worker stops
 	"DeadlineExceeded": true, // of one delivery
 	"Signal":           true,
 	"Other":            true, // of this host: its disk, say
@@ -28,7 +28,10 @@ func answer(err error) error {
 		return nil
 	}
 	kind := helmexec.ErrorKind(err)
-	if errors.Is(err, fs.ErrNotExist) && kind == "Other" {
+	switch {
+	case errors.Is(err, helmexec.ErrNotReady):
+		kind = "NotReady" // also if something is left behind, which the compensation removes
+	case errors.Is(err, fs.ErrNotExist) && kind == "Other":
 		kind = kindPlanLost
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: !passing[kind] && !helmexec.IsTransient(err)}
@@ -66,6 +69,3 @@ func isRetryable(err error) bool {
 	var failed *temporal.ApplicationError
 	return errors.As(err, &failed) && !failed.NonRetryable() && !temporal.IsCanceledError(err)
 }
-
-// cancelled reports whether the activity itself was cancelled, by its workflow or for its lost heartbeat.
-func cancelled(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

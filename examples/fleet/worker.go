@@ -83,7 +83,7 @@ func work(ctx context.Context, server string, o workerOptions) error {
 		if err != nil {
 			return err
 		}
-		done := &Activities{Helm: h, Home: o.home, Grace: cfg.GracePeriod, Plans: Folder(o.plans), Rules: o.rules, Log: log}
+		done := &Activities{Helm: h, Home: o.home, Grace: cfg.GracePeriod, Plans: Folder(o.plans), Rules: o.rules}
 		for _, queue := range []string{queueOf(cluster), queueAt(cluster, o.home)} {
 			w := worker.New(c, queue, options)
 			w.RegisterActivity(done)

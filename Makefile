@@ -1,6 +1,6 @@
 GO      ?= go
 TOOLS   := $(GO) run ./internal/tools/cmd/tools
-MODULES := . otelhelm examples/prometheus e2e e2e/controlplane bench bench/sdk
+MODULES := . otelhelm examples/prometheus examples/fleet e2e e2e/controlplane e2e/temporal bench bench/sdk
 
 # The oldest Go that the library promises.
 OLDEST = go$(shell $(GO) list -m -f '{{.GoVersion}}')
@@ -47,6 +47,7 @@ unit: ## Unit tests; they need no helm and no cluster
 	cd bench && $(GO) test ./...
 	cd otelhelm && $(GO) test $(RACE) ./...
 	cd examples/prometheus && $(GO) test $(RACE) ./...
+	cd examples/fleet && $(GO) test $(RACE) ./...
 
 # Without a limit Go spends up to a minute on shortening each new input, and tries nothing else meanwhile.
 fuzz: export HELMEXEC_CASES = $(CASES)

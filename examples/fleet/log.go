@@ -48,31 +48,28 @@ func ofActivity(ctx context.Context, log *slog.Logger) *slog.Logger {
 		"id", info.ActivityID, "attempt", info.Attempt)
 }
 
-// changes logs the helms that change a release, when they begin and when they end.
-type changes struct{ log *slog.Logger }
+// helms logs each helm, when it begins and when it ends, and whether it changes a release.
+type helms struct{ log *slog.Logger }
 
-func changing(s helmexec.Span) bool {
-	return s.Process != nil && slices.Contains([]string{"install", "upgrade", "rollback", "uninstall"}, s.Process.Command) &&
-		!slices.ContainsFunc(s.Process.Args, func(arg string) bool { return strings.HasPrefix(arg, "--dry-run") })
-}
-
-func (c changes) Begin(ctx context.Context, s helmexec.Span) context.Context {
-	if changing(s) {
-		c.of(ctx, s).Info("helm begins")
+func (h helms) Begin(ctx context.Context, s helmexec.Span) context.Context {
+	if s.Process != nil {
+		h.of(ctx, s).Info("helm begins")
 	}
 	return ctx
 }
 
-func (c changes) End(ctx context.Context, s helmexec.Span) {
-	if changing(s) {
-		c.of(ctx, s).Info("helm ended", "pid", s.Process.PID, "took", s.Process.Took.String(), "kind", helmexec.ErrorKind(s.Err))
+func (h helms) End(ctx context.Context, s helmexec.Span) {
+	if p := s.Process; p != nil {
+		h.of(ctx, s).Info("helm ended", "pid", p.PID, "took", p.Took.String(), "kind", helmexec.ErrorKind(s.Err))
 	}
 }
 
-func (c changes) of(ctx context.Context, s helmexec.Span) *slog.Logger {
-	log := c.log
+func (h helms) of(ctx context.Context, s helmexec.Span) *slog.Logger {
+	log := h.log
 	if activity.IsActivity(ctx) {
 		log = ofActivity(ctx, log)
 	}
-	return log.With("helm", s.Process.Command, "release", s.Release, "operation", s.OperationID)
+	changes := slices.Contains([]string{"install", "upgrade", "rollback", "uninstall"}, s.Process.Command) &&
+		!slices.ContainsFunc(s.Process.Args, func(arg string) bool { return strings.HasPrefix(arg, "--dry-run") })
+	return log.With("helm", s.Process.Command, "changes", changes, "release", s.Release)
 }

@@ -78,7 +78,7 @@ func work(ctx context.Context, server string, o workerOptions) error {
 	options.DisableWorkflowWorker, options.MaxConcurrentActivityExecutionSize = true, o.parallel
 	for _, cluster := range o.clusters {
 		cfg := o.helm
-		cfg.KubeContext, cfg.Observer = cluster, changes{log}
+		cfg.KubeContext, cfg.Observer = cluster, helms{log}
 		h, err := helmexec.New(cfg)
 		if err != nil {
 			return err

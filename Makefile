@@ -12,6 +12,10 @@ export GOFLAGS += -buildvcs=false
 CHAOS_RUNS ?= 100
 export CHAOS_RUNS
 
+# How many jobs for "make fleet", and the seed of what is random in it; 0 is a random one, which is printed.
+FLEET_JOBS ?= 60
+FLEET_SEED ?= 0
+
 # A folder of charts for "make charts", from where make runs; ours without it. With CHARTS_APPLY=1 they are planned, and
 # the plans applied.
 CHARTS ?=
@@ -26,7 +30,7 @@ RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs tools cluster
+.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs tools fleet cluster
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -115,6 +119,13 @@ docs: ## Write docs/errors.md from the comments of the errors and of the calls
 
 tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, a linter
 	@$(TOOLS)
+
+fleet: ## Jobs on three hosts that are killed again and again, FLEET_JOBS of them
+	@echo 'Building the fleet. What it needs is built once, from source.'
+	@$(TOOLS) guard helm4 controlplane kwok temporal
+	@cd examples/fleet && $(GO) build -o ../../bin/ .
+	@cd e2e && $(GO) build -o ../bin/ ./cmd/fleetrun
+	@exec bin/fleetrun -jobs $(FLEET_JOBS) -seed $(FLEET_SEED) bin/fleet testdata/charts
 
 cluster: ## Start a local cluster to play with, until Ctrl-C
 	@$(TOOLS) guard controlplane kwok

@@ -74,7 +74,7 @@ oldest: ## Unit tests of the library with the oldest Go that its go.mod promises
 	cd otelhelm && GOTOOLCHAIN=$(OLDEST) $(GO) vet ./...
 
 e2e: ## The same behaviours on real Helm 3 and 4, with a local cluster, repository and registry
-	@$(TOOLS) guard helm3 helm4 controlplane kwok registry
+	@$(TOOLS) guard helm3 helm4 controlplane kwok registry temporal
 	$(call say,end-to-end tests on Helm 3 and 4)
 	cd e2e && CHAOS_RUNS=4 exec $(GO) test -count=1 -timeout=1h ./...
 

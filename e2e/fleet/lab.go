@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,13 +149,16 @@ type Job struct {
 	Chart   string         `json:"chart"`
 	Values  map[string]any `json:"values,omitempty"`
 	Measure string         `json:"measure,omitempty"`
-	Times   any            `json:"times"`
+	// Times are the ones of this package, but for those given here.
+	Times map[string]string `json:"times"`
 }
 
 // Submit submits jobs, also if the server is away for a while.
 func (l *Lab) Submit(ctx context.Context, jobs ...Job) error {
 	for i := range jobs {
-		jobs[i].Times = Times
+		times := maps.Clone(Times)
+		maps.Copy(times, jobs[i].Times)
+		jobs[i].Times = times
 	}
 	text, err := yaml.Marshal(map[string]any{"jobs": jobs})
 	if err != nil {

@@ -252,47 +252,58 @@ func TestLostHeartbeat(t *testing.T) {
 	})
 }
 
-// A worker is stopped just before its helm starts, and woken after the compensation. Then it is killed, so that nobody is left
-// to end its helm: the second compensation removes what that made.
+// A worker is stopped just before its helm starts, and that helm goes on after the compensation. The second compensation
+// removes what it made, whether the worker is woken or dead.
 func TestWokenWorker(t *testing.T) {
-	ctx, l := testLab(t)
-	gate, reached, helm := l.file("gate"), l.file("reached"), l.file("gated-helm")
-	script := fmt.Sprintf(`#!/bin/sh
+	for _, dead := range []bool{false, true} {
+		t.Run(fmt.Sprintf("dead %v", dead), func(t *testing.T) {
+			ctx, l := testLab(t)
+			gate, reached, helm := l.file("gate"), l.file("reached"), l.file("gated-helm")
+			script := fmt.Sprintf(`#!/bin/sh
 case "$*" in *--dry-run*) ;; install*)
 	touch %[2]s
 	while [ -e %[1]s ]; do sleep 0.05; done
 esac
 exec %[3]s "$@"
 `, gate, reached, l.Helm)
-	if err := errors.Join(os.WriteFile(helm, []byte(script), 0o700), os.WriteFile(gate, nil, 0o600)); err != nil {
-		t.Fatal(err)
+			if err := errors.Join(os.WriteFile(helm, []byte(script), 0o700), os.WriteFile(gate, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			a := addWorker(t, l, "a", helm, "")
+			submit(ctx, t, l, "0s", nil)
+			await(ctx, t, "helm is about to start", func() error { _, err := os.Stat(reached); return err })
+			if err := a.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			b := addWorker(t, l, "b", "", "")
+			answered(ctx, t, b, "Uninstall")
+			recorded(ctx, t, l, "")
+			worker, helms := a.PID(), childrenOf(a.PID())
+			if len(helms) == 0 {
+				t.Fatal("the helm of a is gone")
+			}
+			if dead {
+				a.Kill(false)
+			}
+			if err := os.Remove(gate); err != nil {
+				t.Fatal(err)
+			}
+			for _, pid := range helms {
+				if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+					t.Fatal(err)
+				}
+			}
+			recorded(ctx, t, l, "deployed") // and nobody knows
+			if !dead {
+				if err := syscall.Kill(worker, syscall.SIGCONT); err != nil {
+					t.Fatal(err)
+				}
+			}
+			states, err := l.Status(ctx)
+			if err != nil || slices.ContainsFunc(states, func(s State) bool { return s.Outcome() != "" }) {
+				t.Fatalf("the job ended before the second compensation: %v %v", states, err)
+			}
+			measured(ctx, t, l)
+		})
 	}
-	a := addWorker(t, l, "a", helm, "")
-	submit(ctx, t, l, "0s", nil)
-	await(ctx, t, "helm is about to start", func() error { _, err := os.Stat(reached); return err })
-	if err := a.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	b := addWorker(t, l, "b", "", "")
-	answered(ctx, t, b, "Uninstall")
-	recorded(ctx, t, l, "")
-	helms := childrenOf(a.PID())
-	if len(helms) == 0 {
-		t.Fatal("the helm of a is gone")
-	}
-	a.Kill(false)
-	if err := os.Remove(gate); err != nil {
-		t.Fatal(err)
-	}
-	for _, pid := range helms {
-		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
-	}
-	recorded(ctx, t, l, "deployed") // by nobody who knows
-	states, err := l.Status(ctx)
-	if err != nil || slices.ContainsFunc(states, func(s State) bool { return s.Outcome() != "" }) {
-		t.Fatalf("the job ended before the second compensation: %v %v", states, err)
-	}
-	measured(ctx, t, l)
 }

@@ -97,7 +97,7 @@ func (t *trial) jobs(ctx context.Context) ([]fleet.State, error) {
 			t.submit++
 			t.mu.Unlock()
 		}
-		if !sleep(ctx, time.Second) {
+		if !sleep(ctx, 2*time.Second) {
 			return states, context.Cause(ctx)
 		}
 	}

@@ -170,14 +170,14 @@ func (d *Dispatch) Tell(ctx context.Context, cluster string, m Message) error {
 func (d *Dispatch) Ended(ctx context.Context, jobs []JobRef) ([]JobRef, error) {
 	var ended []JobRef
 	for _, job := range jobs {
-		found, err := d.Temporal.DescribeWorkflowExecution(ctx, job.ID, job.Run)
+		found, err := d.Temporal.DescribeWorkflow(ctx, job.ID, job.Run)
 		var gone *serviceerror.NotFound
 		switch {
 		case errors.As(err, &gone):
 			ended = append(ended, job)
 		case err != nil:
 			return nil, err
-		case found.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		case found.Status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING:
 			ended = append(ended, job)
 		}
 	}

@@ -116,7 +116,7 @@ func parseError(err error) error {
 func withClient(ctx context.Context, server string, do func(client.Client) error) error {
 	c, err := client.DialContext(ctx, client.Options{HostPort: server, Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	if err != nil {
-		return fmt.Errorf("Temporal at %s: %w", server, err)
+		return fmt.Errorf("no answer of Temporal at %s: %w", server, err)
 	}
 	defer c.Close()
 	return do(c)

@@ -13,7 +13,6 @@ import (
 
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -127,13 +126,12 @@ func stateOf(ctx context.Context, c client.Client, run *workflowpb.WorkflowExecu
 
 // underWay is what a job does, with what its last heartbeat told.
 func underWay(ctx context.Context, c client.Client, run *common.WorkflowExecution) (string, error) {
-	found, err := c.DescribeWorkflowExecution(ctx, run.GetWorkflowId(), run.GetRunId())
-	var gone *serviceerror.NotFound
-	if err != nil && !errors.As(err, &gone) {
+	found, err := c.DescribeWorkflow(ctx, run.GetWorkflowId(), run.GetRunId())
+	if err != nil {
 		return "", err
 	}
 	var texts []string
-	for _, pending := range found.GetPendingActivities() {
+	for _, pending := range found.RawResponse.GetPendingActivities() {
 		text := pending.GetActivityType().GetName()
 		var beat Beat
 		if converter.GetDefaultDataConverter().FromPayloads(pending.GetHeartbeatDetails(), &beat) == nil && beat.Home != "" {

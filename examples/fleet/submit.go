@@ -103,7 +103,7 @@ func start(ctx context.Context, c client.Client, j Job) (bool, error) {
 
 // lastAttempt is the last attempt of a job that was started, 0 if there is none.
 func lastAttempt(ctx context.Context, c client.Client, release string) (attempt int, err error) {
-	found, err := c.DescribeWorkflowExecution(ctx, release, "")
+	found, err := c.DescribeWorkflow(ctx, release, "")
 	var none *serviceerror.NotFound
 	switch {
 	case errors.As(err, &none):
@@ -111,5 +111,5 @@ func lastAttempt(ctx context.Context, c client.Client, release string) (attempt 
 	case err != nil:
 		return 0, err
 	}
-	return attemptOf(found.GetWorkflowExecutionInfo().GetMemo())
+	return attemptOf(found.RawResponse.GetWorkflowExecutionInfo().GetMemo())
 }

@@ -26,7 +26,7 @@ const progressInterval = 5 * time.Second
 
 // FailFastRule says which blocker no waiting removes. All its conditions have to hold.
 type FailFastRule struct {
-	Name string // in the error, as "crash-loop"
+	Name string // as "crash-loop"; ReleaseError.FailFastRule has it
 	// Reasons are those of a Blocker, or of its last event; one of them.
 	Reasons []string
 	// Restarts is how often the container was restarted, at least.

@@ -168,6 +168,7 @@ func TestInstallFailsFast(t *testing.T) {
 	var failed *ReleaseError
 	require.ErrorAs(t, err, &failed)
 	assert.Equal(t, "InvalidImageName", failed.Blockers[0].Reason)
+	assert.Equal(t, "image-name", failed.FailFastRule)
 	assert.Len(t, seen, 1, "nothing is called after the end")
 	_, left := fake.Release("", "web")
 	assert.False(t, left)

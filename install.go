@@ -65,10 +65,13 @@ type InstallOptions struct {
 	Progress         func(Progress)
 	ProgressInterval time.Duration
 	// FailFast ends the wait as soon as something is in the way that no waiting removes, by these rules: ErrNotReady with
-	// the Blockers, and the usual clean-up. FailFastRules has some that are right for most charts. It looks every
-	// ProgressInterval, with one helm process, or two if events or the pods of a hook are needed; without Wait it
-	// looks only at hooks. Nil is none: the wait takes Timeout.
+	// the Blockers, and the usual clean-up. FailFastRules has some that are right for most charts. Each look is one helm
+	// process, or two if events or the pods of a hook are needed; without Wait it looks only at hooks. Nil is none: the
+	// wait takes Timeout.
 	FailFast []FailFastRule
+	// FailFastInterval is the pause between two looks for FailFast, at least 100 ms. 0 is ProgressInterval; then one look
+	// serves both.
+	FailFastInterval time.Duration
 
 	// ExtraArgs are flags of helm for which there is no option, each as one word "--flag=value", a switch as
 	// "--flag=true". They are trusted: they may change what helm does, and everybody on this host can read them.
@@ -188,7 +191,7 @@ func (h *Helm) releaseInput(release string, opts InstallOptions) (target, []byte
 	if opts.Timeout < 0 || opts.ProgressInterval < 0 {
 		return t, nil, errdef.Invalidf("release %s: Timeout and ProgressInterval cannot be negative", release)
 	}
-	if err := cmp.Or(validateLabels(opts.Labels), validateFailFast(opts.FailFast), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
+	if err := cmp.Or(validateLabels(opts.Labels), validateFailFast(opts.FailFast, opts.FailFastInterval), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
 		return t, nil, err
 	}
 	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)

@@ -375,6 +375,7 @@ type ApplyOptions struct {
 	Progress          func(Progress)
 	ProgressInterval  time.Duration
 	FailFast          []FailFastRule
+	FailFastInterval  time.Duration
 	ExtraArgs         []string
 
 	Kubeconfig, KubeContext string
@@ -415,14 +416,14 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Releas
 		return h.upgrade(ctx, p.Release, ch, UpgradeOptions{
 			Namespace: p.Namespace, Values: p.Values, SkipCRDs: true, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
 			RollbackOnFailure: opts.RollbackOnFailure, NoHooks: opts.NoHooks, Labels: opts.Labels, Description: opts.Description,
-			OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, ExtraArgs: opts.ExtraArgs,
+			OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, FailFastInterval: opts.FailFastInterval, ExtraArgs: opts.ExtraArgs,
 			Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 		}, from)
 	}
 	return h.install(ctx, p.Release, ch, InstallOptions{
 		Namespace: p.Namespace, CreateNamespace: opts.CreateNamespace, Values: p.Values, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
 		KeepFailed: opts.KeepFailed, RollbackOnFailure: opts.RollbackOnFailure, NoHooks: opts.NoHooks, Labels: opts.Labels, Description: opts.Description,
-		OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, ExtraArgs: opts.ExtraArgs,
+		OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, FailFastInterval: opts.FailFastInterval, ExtraArgs: opts.ExtraArgs,
 		Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 	}, from)
 }

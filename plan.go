@@ -106,6 +106,9 @@ func (h *Helm) planOf(ctx context.Context, t target, release string, ch *Chart, 
 	}
 	p := planner{h: h, dialect: d, target: t, release: release, chart: ch, stdin: stdin, opts: opts}
 	p.in = plan.Input{Release: release, Upgrade: opts.Upgrade, Chart: *ch.Metadata, ChartDigest: ch.Digest}
+	if ch.Signature != nil {
+		p.in.SigningKey = ch.Signature.Fingerprint
+	}
 	if stdin != nil {
 		if err := decodeJSON(stdin, &p.in.Values); err != nil {
 			return nil, err

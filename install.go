@@ -27,7 +27,8 @@ type InstallOptions struct {
 	// Wait for the objects to be ready, and with WaitForJobs for Jobs to complete.
 	Wait, WaitForJobs bool
 	// Timeout is how long helm waits for each hook, and for readiness as a whole. 0 is Helm's
-	// default, 5 minutes. The removal of a release that did not get ready has the same time, and at
+	// default, 5 minutes. It does not bound the call: waits add up, and requests to a cluster that falls silent are
+	// not in it. The deadline of ctx does that; without one, a try ends after an hour and four times Timeout. The removal of a release that did not get ready has the same time, and at
 	// least Config.GracePeriod.
 	Timeout time.Duration
 	// KeepFailed leaves a release that failed or did not become ready in the cluster, for

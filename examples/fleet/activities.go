@@ -165,7 +165,8 @@ func (a *Activities) Uninstall(ctx context.Context, in UninstallInput) (Removed,
 	work, cancel := context.WithDeadline(ctx, info.Deadline.Add(-2*a.Grace))
 	defer cancel()
 	removed, err := a.Helm.Uninstall(work, in.Plan.Release, helmexec.UninstallOptions{
-		Namespace: in.Plan.Namespace, Wait: true, Timeout: max(in.Times.Ready.Duration, 2*a.Grace), IgnoreNotFound: true,
+		Namespace: in.Plan.Namespace, Wait: true, IgnoreNotFound: true,
+		Timeout: in.Times.Uninstall.Duration / 2, // the other half is for hooks and tries
 	})
 	if err != nil {
 		return Removed{}, later(err)

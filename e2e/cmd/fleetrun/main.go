@@ -73,7 +73,7 @@ func run(ctx context.Context, n int, seed uint64, dir, command, charts string) (
 	defer lab.Stop()
 	fmt.Printf("Kubernetes at %s, Temporal at %s, ready in %.1f s; seed %d\n", lab.Cluster.URL, lab.Address(), time.Since(begin).Seconds(), seed)
 
-	t := &trial{lab: lab, rng: rand.New(rand.NewPCG(seed, 0)), begin: time.Now()}
+	t := &trial{lab: lab, rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, begin: time.Now()}
 	t.draw(n)
 	for _, name := range []string{"a", "b", "c"} {
 		w, err := lab.AddWorker(name, "", "")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ type trial struct {
 	lab     *fleet.Lab
 	workers []*fleet.Worker
 	rng     *rand.Rand
+	seed    uint64
 	begin   time.Time
 
 	all    []fleet.Job
@@ -107,13 +109,20 @@ func (t *trial) jobs(ctx context.Context) ([]fleet.State, error) {
 // were submitted: for less than a heartbeat may be late, and for more, which cancels what runs.
 func (t *trial) faults(ctx context.Context) error {
 	// Not with t.rng, which draws jobs: two goroutines.
-	rng := rand.New(rand.NewPCG(uint64(len(t.all)), t.rng.Uint64()))
+	rng := rand.New(rand.NewPCG(uint64(len(t.all)), t.seed))
 	outages := []time.Duration{fleet.Heartbeat / 3, 2*fleet.Heartbeat + 3*time.Second}
-	for sleep(ctx, between(rng, time.Second, 4*time.Second)) {
-		t.mu.Lock()
-		submitted := t.submit
-		t.mu.Unlock()
-		if done := 2 - len(outages); len(outages) > 0 && submitted > (done+1)*len(t.all)/3 {
+	back := map[*fleet.Worker]time.Time{} // when a killed worker is started again
+	var next, patience time.Time
+	for sleep(ctx, 100*time.Millisecond) {
+		for _, w := range t.workers {
+			if at, killed := back[w]; killed && time.Now().After(at) {
+				delete(back, w)
+				if err := w.Start(); err != nil {
+					return err
+				}
+			}
+		}
+		if done := 2 - len(outages); len(outages) > 0 && t.submittedSoFar() > (done+1)*len(t.all)/3 {
 			t.note(fmt.Sprintf("Temporal, away for %v", outages[0]))
 			t.lab.KillServer()
 			sleep(ctx, outages[0])
@@ -123,28 +132,37 @@ func (t *trial) faults(ctx context.Context) error {
 			outages = outages[1:]
 			continue
 		}
-		w := t.workers[rng.IntN(len(t.workers))]
+		victims := slices.DeleteFunc(slices.Clone(t.workers), func(w *fleet.Worker) bool { return !w.Runs() })
+		if time.Now().Before(next) || len(victims) == 1 {
+			continue
+		}
+		// Most are killed at a moment when a release changes, if that comes soon.
+		w := victims[rng.IntN(len(victims))]
+		if len(w.Helms()) == 0 && time.Now().Before(patience) {
+			continue
+		}
 		withHelms := rng.IntN(2) == 0
-		if rng.IntN(3) > 0 { // most at a moment when a release changes
-			for tries := 0; tries < 50 && len(w.Helms()) == 0 && sleep(ctx, 100*time.Millisecond); tries++ {
-			}
-		}
-		away := between(rng, 200*time.Millisecond, 2*time.Second)
-		if rng.IntN(4) == 0 {
-			away = between(rng, 8*time.Second, 14*time.Second) // another home gets its work
-		}
 		if withHelms {
 			t.note("workers with their helms")
 		} else {
 			t.note("workers without their helms")
 		}
 		w.Kill(withHelms)
-		sleep(ctx, away)
-		if err := w.Start(); err != nil {
-			return err
+		away := between(rng, 200*time.Millisecond, 2*time.Second)
+		if rng.IntN(4) == 0 {
+			away = between(rng, 8*time.Second, 14*time.Second) // another home gets its work
 		}
+		back[w] = time.Now().Add(away)
+		next = time.Now().Add(between(rng, 1500*time.Millisecond, 4*time.Second))
+		patience = next.Add(time.Duration(rng.IntN(3)) * 2 * time.Second)
 	}
 	return nil
+}
+
+func (t *trial) submittedSoFar() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.submit
 }
 
 func (t *trial) note(killed string) {

@@ -95,6 +95,27 @@ func TestWholeJobs(t *testing.T) {
 	}
 }
 
+// The sweeper removes what outlived its job, and nothing else.
+func TestSweep(t *testing.T) {
+	fake := helmtest.New(t)
+	a := realActivities(t, fake)
+	chart := chartOf(t, pod+"}]}")
+	for sut, deadline := range map[string]time.Time{"late": time.Now().Add(-time.Minute), "running": time.Now().Add(time.Hour)} {
+		_, err := a.Helm.Install(t.Context(), helmexec.SUTHelmName("42", sut), chart, helmexec.InstallOptions{Deadline: deadline})
+		require.NoError(t, err)
+	}
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestWorkflowEnvironment()
+	env.RegisterActivity(a)
+	env.ExecuteWorkflow(SweepCluster, SweepInput{Timeout: Duration{time.Minute}, KeepPlans: Duration{time.Hour}})
+	var removed []string
+	require.NoError(t, env.GetWorkflowResult(&removed))
+	assert.Equal(t, []string{"default/job-42-sut-late"}, removed)
+	_, left := fake.Release("", "job-42-sut-running")
+	assert.True(t, left)
+}
+
 // A worker that needs longer to end a helm than the job thinks would still be at work when the job is over.
 func TestGrace(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite

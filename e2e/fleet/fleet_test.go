@@ -101,7 +101,7 @@ func await(ctx context.Context, t *testing.T, what string, done func() error) {
 
 const release = "job-7-sut-web"
 
-// patient are times for a busy machine, where no other host has to wait for a helm.
+// patient are times for a busy machine: no other host has to wait for the end of a helm here.
 var patient = map[string]string{"ready": "20s"}
 
 func submit(ctx context.Context, t *testing.T, l *Lab, readyAfter string, times map[string]string) {
@@ -186,6 +186,7 @@ func deployed(t *testing.T, l *Lab, want int) {
 
 // An apply that ran and whose answer was lost is delivered again, on another host: one release, one result.
 func TestLostAnswer(t *testing.T) {
+	t.Parallel()
 	ctx, l := testLab(t)
 	network := newLink(t, l)
 	a := addWorker(t, l, "a", "", network.Listen)
@@ -212,8 +213,10 @@ func TestLostAnswer(t *testing.T) {
 // A worker is stopped, or cut off, while its helm lives: the host that gets the work waits for that helm, and a woken worker
 // does no harm.
 func TestLostHeartbeat(t *testing.T) {
+	t.Parallel()
 	longer := map[string]string{"ready": "30s", "apply": "50s"}
 	t.Run("stopped", func(t *testing.T) {
+		t.Parallel()
 		ctx, l := testLab(t)
 		a := addWorker(t, l, "a", "", "")
 		submit(ctx, t, l, "18s", longer)
@@ -232,6 +235,7 @@ func TestLostHeartbeat(t *testing.T) {
 		deployed(t, l, 1)
 	})
 	t.Run("cut off", func(t *testing.T) {
+		t.Parallel()
 		ctx, l := testLab(t)
 		network := newLink(t, l)
 		a := addWorker(t, l, "a", "", network.Listen)
@@ -258,8 +262,10 @@ func TestLostHeartbeat(t *testing.T) {
 // A worker is stopped just before its helm starts, and that helm goes on after the compensation. The second compensation
 // removes what it made, whether the worker is woken or dead.
 func TestWokenWorker(t *testing.T) {
+	t.Parallel()
 	for _, dead := range []bool{false, true} {
 		t.Run(fmt.Sprintf("dead %v", dead), func(t *testing.T) {
+			t.Parallel()
 			ctx, l := testLab(t)
 			gate, reached, helm := l.file("gate"), l.file("reached"), l.file("gated-helm")
 			script := fmt.Sprintf(`#!/bin/sh
@@ -273,7 +279,7 @@ exec %[3]s "$@"
 				t.Fatal(err)
 			}
 			a := addWorker(t, l, "a", helm, "")
-			submit(ctx, t, l, "0s", patient)
+			submit(ctx, t, l, "0s", map[string]string{"ready": "20s", "apply": "50s"})
 			await(ctx, t, "helm is about to start", func() error { _, err := os.Stat(reached); return err })
 			if err := a.Signal(syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
@@ -285,9 +291,6 @@ exec %[3]s "$@"
 			if len(helms) == 0 {
 				t.Fatal("the helm of a is gone")
 			}
-			if dead {
-				a.Kill(false)
-			}
 			if err := os.Remove(gate); err != nil {
 				t.Fatal(err)
 			}
@@ -295,6 +298,9 @@ exec %[3]s "$@"
 				if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if dead {
+				a.Kill(false) // not before: the kernel hangs up on a stopped process whose parent dies
 			}
 			recorded(ctx, t, l, "deployed") // and nobody knows
 			if !dead {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sut-bench/helmexec"
-	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/page"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
@@ -91,11 +90,6 @@ func (p *planFlags) args(n int) cobra.PositionalArgs {
 	}
 }
 
-func verdictOf(p *helmexec.Plan, rules gate.Policy) view.Verdict {
-	findings, misfits := rules.Check(p)
-	return view.VerdictOf(findings, misfits)
-}
-
 func (a *app) planCommand() *cobra.Command {
 	var flags planFlags
 	var rules policyFlags
@@ -125,7 +119,7 @@ page for a reviewer.`,
 					return err
 				}
 			}
-			shown := view.PlanOf(p, verdictOf(p, policy))
+			shown := view.PlanOf(p, view.VerdictOf(p, policy))
 			if a.out.Format == "html" {
 				text, err := page.Plan(shown)
 				if err != nil {
@@ -204,7 +198,7 @@ func verdictPage(p *out.Page, v view.Verdict) {
 		p.Line("%s", out.Good.In("allowed: no rule has anything against it"))
 		return
 	}
-	p.Line("%s", out.Bad.In(fmt.Sprintf("refused: %d findings, %d workloads that do not fit", len(v.Findings), len(v.Misfits))))
+	p.Line("%s", out.Bad.In("refused: "+v.Against()))
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -231,7 +225,7 @@ allowed; everything else that is allowed stands in --policy.`,
 			if err != nil {
 				return err
 			}
-			shown := view.CheckOf(p, verdictOf(p, policy))
+			shown := view.CheckOf(p, view.VerdictOf(p, policy))
 			err = a.out.Print(shown, func(page *out.Page) {
 				fields(page, "chart", shown.Chart.Name+" "+shown.Chart.Version, "digest", shown.Digest)
 				verdictPage(page, shown.Verdict)

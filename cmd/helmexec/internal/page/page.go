@@ -1,33 +1,53 @@
 // Package page writes a plan as one page for a browser. Everything on it is the text of strangers: html/template escapes it,
-// and package out makes visible what has no shape. The page has no script and refers to nothing outside of it.
+// and package out makes visible what has no shape. The page has no script and refers to nothing outside of it; its
+// Content-Security-Policy allows its own style sheet and nothing else.
 package page
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
+	"fmt"
 	"html/template"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
 )
 
-//go:embed plan.html
-var planHTML string
+var (
+	//go:embed plan.html
+	planHTML string
+	//go:embed plan.css
+	planCSS string
+)
 
 // Plan writes a plan.
 func Plan(p view.Plan) ([]byte, error) {
+	refs := refer(p)
 	t, err := template.New("plan").Funcs(template.FuncMap{
-		"line":  func(v any) string { return out.Line(text(v)) },
-		"join":  func(words []string) string { return strings.Join(words, ", ") },
-		"names": func(of map[string]int64) []string { return slices.Sorted(maps.Keys(of)) },
+		"style":     func() template.CSS { return template.CSS(planCSS) },
+		"styleHash": styleHash,
+		"line":      line,
+		"join":      func(words []string) string { return strings.Join(words, ", ") },
+		"names":     func(of map[string]int64) []string { return slices.Sorted(maps.Keys(of)) },
 		"yaml": func(v any) (string, error) {
 			text, err := out.YAML(v)
 			return string(text), err
 		},
-		"doubts": func(i view.Images) []view.Image { return slices.Concat(i.Invalid, i.Unresolved) },
+		"size":       size,
+		"limits":     limits,
+		"isLong":     func(rows int) bool { return rows > 50 },
+		"rules":      rules,
+		"registries": registries,
+		"doubts":     func(i view.Images) []view.Image { return slices.Concat(i.Invalid, i.Unresolved) },
+		"anchor":     func(o view.Object) string { return refs.anchors[o] },
+		"findings":   func(o view.Object) []int { return refs.findings[o] },
 	}).Parse(planHTML)
 	if err != nil {
 		return nil, err
@@ -39,10 +59,122 @@ func Plan(p view.Plan) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func text(v any) string {
-	if o, is := v.(view.Object); is {
-		return o.String()
+// styleHash names the one style sheet that a browser may apply.
+func styleHash() string {
+	sum := sha256.Sum256([]byte(planCSS))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// maxLine is how many characters of a text the page shows.
+const maxLine = 300
+
+// line is a text of the page: everything in it is visible, and what is far too long does not push the rest away.
+func line(text string) string {
+	shown := []rune(out.Line(text))
+	if len(shown) <= maxLine {
+		return string(shown)
 	}
-	s, _ := v.(string)
-	return s
+	const tail = 50
+	head := maxLine - tail
+	return fmt.Sprintf("%s […%d characters left out…] %s", string(shown[:head]), len(shown)-maxLine, string(shown[len(shown)-tail:]))
+}
+
+// rule is one that has something against the plan.
+type rule struct {
+	Name     string
+	Findings int
+	First    int // finding
+}
+
+// rules counts the findings by rule, in the order of the first ones.
+func rules(findings []view.Finding) []rule {
+	var all []rule
+	known := map[string]int{}
+	for i, f := range findings {
+		at, is := known[f.Rule]
+		if !is {
+			at = len(all)
+			known[f.Rule] = at
+			all = append(all, rule{Name: f.Rule, First: i})
+		}
+		all[at].Findings++
+	}
+	return all
+}
+
+// references lead from an object to its row and to the findings about it, by their numbers.
+type references struct {
+	anchors  map[view.Object]string
+	findings map[view.Object][]int
+}
+
+func refer(p view.Plan) references {
+	r := references{map[view.Object]string{}, map[view.Object][]int{}}
+	for i, place := range slices.Concat(p.Objects, p.Hooks, p.CRDs) {
+		r.anchors[place.Object] = fmt.Sprintf("object-%d", i)
+	}
+	for i, f := range p.Findings {
+		r.findings[f.Object] = append(r.findings[f.Object], i)
+	}
+	return r
+}
+
+// registry has the images that come from it.
+type registry struct {
+	Name   string
+	Images []image
+}
+
+// image is what a cluster pulls, with every place that names it.
+type image struct {
+	Name   string
+	Pinned bool // by a digest
+	Uses   []view.Place
+}
+
+// registries groups the uses of images by registry and image.
+func registries(uses []view.Image) []registry {
+	sorted := slices.SortedStableFunc(slices.Values(uses), func(a, b view.Image) int {
+		return cmp.Or(cmp.Compare(a.Registry, b.Registry), cmp.Compare(a.Image, b.Image))
+	})
+	var all []registry
+	for _, use := range sorted {
+		if len(all) == 0 || all[len(all)-1].Name != use.Registry {
+			all = append(all, registry{Name: use.Registry})
+		}
+		r := &all[len(all)-1]
+		if len(r.Images) == 0 || r.Images[len(r.Images)-1].Name != use.Image {
+			r.Images = append(r.Images, image{Name: use.Image, Pinned: use.Digest != ""})
+		}
+		i := &r.Images[len(r.Images)-1]
+		i.Uses = append(i.Uses, use.Place)
+	}
+	return all
+}
+
+func size(bytes int) string {
+	if bytes < 1024 {
+		return fmt.Sprintf("%d bytes", bytes)
+	}
+	return fmt.Sprintf("%.1f KiB", float64(bytes)/1024)
+}
+
+// limits are those of a policy in one line.
+func limits(l gate.Limits) string {
+	var all []string
+	for _, limit := range []struct{ name, most string }{{"CPU", l.CPU}, {"memory", l.Memory}, {"storage", l.Storage}} {
+		if limit.most != "" {
+			all = append(all, limit.most+" "+limit.name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.GPUs)) {
+		all = append(all, fmt.Sprintf("%d %s", l.GPUs[name], name))
+	}
+	if l.Pods > 0 {
+		all = append(all, fmt.Sprintf("%d pods", l.Pods))
+	}
+	if l.Nodes > 0 {
+		all = append(all, fmt.Sprintf("%d pods of a DaemonSet", l.Nodes))
+	}
+	return strings.Join(all, ", ")
 }

@@ -1,6 +1,10 @@
 package page
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"html"
 	"reflect"
 	"regexp"
 	"strings"
@@ -9,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
 )
 
@@ -68,15 +73,31 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// A reader of the page contacts nobody.
+// A reader of the page contacts nobody: a browser applies the style sheet that is on it, and its links lead to places on it.
 func TestNothingFromOutside(t *testing.T) {
 	page, err := Plan(filled(t, "text"))
 	require.NoError(t, err)
 	text := string(page)
-	assert.Contains(t, text, `content="default-src 'none'; style-src 'unsafe-inline'"`)
-	assert.NotRegexp(t, `(?i)<(script|link|img|iframe|object|embed|form|base|a)\b|\b(src|href|srcset|action|on[a-z]+)=|url\(|@import|https?:`, text)
+	_, rest, _ := strings.Cut(text, "<style>")
+	style, _, _ := strings.Cut(rest, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	policy := fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'", base64.StdEncoding.EncodeToString(sum[:]))
+	assert.Contains(t, html.UnescapeString(text), `http-equiv="Content-Security-Policy" content="`+policy+`"`)
+	assert.Less(t, strings.Index(text, "Content-Security-Policy"), strings.Index(text, "<style>"))
+	assert.NotRegexp(t, `(?i)<(script|link|img|iframe|object|embed|form|base)\b|\b(src|srcset|action|style|on[a-z]+)=|href="[^#]|url\(|@import|https?:`, text)
 	assert.Contains(t, text, "prefers-color-scheme: dark")
 	assert.True(t, strings.HasPrefix(text, "<!DOCTYPE html>"))
+	for _, link := range regexp.MustCompile(`href="#([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		assert.Contains(t, text, `id="`+link[1]+`"`)
+	}
+}
+
+// What an author writes far too long does not push the rest away, and what is left out is said.
+func TestLongTexts(t *testing.T) {
+	page, err := Plan(view.Plan{Release: "r", Chart: view.PlannedChart{Name: "begin" + strings.Repeat("x", 100_000) + "end"}})
+	require.NoError(t, err)
+	assert.Less(t, len(page), 20_000)
+	assert.Regexp(t, "<bdi>beginx+ \\[…99708 characters left out…\\] x+end</bdi>", string(page))
 }
 
 // Everything of a plan that a reviewer needs is on the page.
@@ -84,18 +105,25 @@ func TestComplete(t *testing.T) {
 	for field, value := range map[string]string{
 		"chart": "web", "archive": "sha256:aa", "digest": "sha256:bb", "registry": "registry.example", "image": "registry.example/web:1",
 		"finding": "shares a namespace", "place": "spec.hostNetwork", "object": "server-object", "hook": "seed-hook", "event": "pre-install",
-		"crd": "webs.acme.io", "values": "password: geheim", "GPUs": "4 nvidia.com/gpu", "misfit": "no node",
+		"crd": "webs.acme.io", "values": "password: geheim", "GPUs": "4 <bdi>nvidia.com/gpu</bdi>", "misfit": "no node", "link to the row": `<a href="#object-0">`, "link to the finding": `<a class="bad" href="#finding-0">1 finding</a>`,
+		"checked": "<code>checked.example</code>, by digest only", "limit": "64 CPU", "node": "8 <bdi>acme.io/gpu</bdi>", "verdict": "1 finding, 1 workload that",
+		"all places of an image": "spec.b", "pinned": "by digest",
 	} {
 		page, err := Plan(view.Plan{
 			Chart: view.PlannedChart{Name: "web", Version: "1.2.3", Digest: "sha256:aa"}, Digest: "sha256:bb",
-			Images:  view.Images{Uses: []view.Image{{Image: "registry.example/web:1", Registry: "registry.example"}}},
+			Images: view.Images{Uses: []view.Image{
+				{Image: "registry.example/web:1", Registry: "registry.example", Digest: "sha256:cc", Place: view.Place{Path: "spec.a"}},
+				{Image: "other.example/web:1", Registry: "other.example"},
+				{Image: "registry.example/web:1", Registry: "registry.example", Digest: "sha256:cc", Place: view.Place{Path: "spec.b"}},
+			}},
 			GPUs:    view.GPUs{Totals: map[string]int64{"nvidia.com/gpu": 8}, Workloads: []view.Workload{{PerPod: map[string]int64{"nvidia.com/gpu": 4}, Replicas: 2}}},
 			Objects: []view.Place{{Object: view.Object{Kind: "Pod", Name: "server-object"}}},
 			Hooks:   []view.Place{{Object: view.Object{Kind: "Job", Name: "seed-hook"}, Hooks: []string{"pre-install"}}},
 			CRDs:    []view.Place{{Object: view.Object{Kind: "CustomResourceDefinition", Name: "webs.acme.io"}}},
 			Values:  map[string]any{"password": "geheim"},
 			Verdict: view.Verdict{
-				Findings: []view.Finding{{Rule: "baseline", Text: "shares a namespace", Path: "spec.hostNetwork"}},
+				Policy:   gate.Policy{Registries: []string{"checked.example"}, Pinned: true, Limits: gate.Limits{CPU: "64"}, Nodes: []map[string]int64{{"acme.io/gpu": 8}}},
+				Findings: []view.Finding{{Rule: "baseline", Object: view.Object{Kind: "Pod", Name: "server-object"}, Text: "shares a namespace", Path: "spec.hostNetwork"}},
 				Misfits:  []view.Misfit{{Reason: "no node"}},
 			},
 		})

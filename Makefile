@@ -26,7 +26,7 @@ RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs tools cluster
+.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs picture tools cluster
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -111,6 +111,9 @@ lint: ## gofmt, vet also for macOS and Windows, staticcheck
 
 docs: ## Write docs/errors.md from the comments of the errors and of the calls
 	$(GO) run ./internal/errorpage
+
+picture: ## Take the picture of a plan's page in docs/command.md; it needs Chromium
+	$(GO) test -count=1 -run='^TestPageInBrowser$$' ./cmd/helmexec/internal/cli -screenshot='$(CURDIR)/docs/plan-page.png'
 
 tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, a linter
 	@$(TOOLS)

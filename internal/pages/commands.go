@@ -73,6 +73,7 @@ var NotRun = map[string]string{
 	"go test -run TestArgv -update .":                                             writes,
 	"cd e2e && go run ./cmd/record -only name-of-the-scene":                       writes,
 	"make docs":                                     writes,
+	"make picture":                                  writes,
 	"go get":                                        network,
 	"go get github.com/sut-bench/helmexec":          network,
 	"helm get all --template":                       named,

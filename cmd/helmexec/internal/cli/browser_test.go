@@ -36,7 +36,11 @@ func newBrowser(t *testing.T) browser {
 			return browser{t, path}
 		}
 	}
-	t.Skip("there is no Chromium: apt-get install chromium")
+	const missing = "there is no Chromium: apt-get install chromium"
+	if *screenshot != "" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
 	return browser{}
 }
 
@@ -211,9 +215,12 @@ func TestPageInBrowser(t *testing.T) {
 	assert.Empty(t, pages.asked())
 
 	if *screenshot != "" {
-		const height = 1130
+		const height = 860
 		pages.pages["picture"] = `<!DOCTYPE html><body style="margin:0;display:flex">` + frames(height, frame{"review", "light", 890}, frame{"review", "dark", phone})
 		chromium.run("--screenshot="+*screenshot, fmt.Sprintf("--window-size=%d,%d", 890+phone, height), pages.URL+"/picture")
+		picture, err := os.Stat(*screenshot)
+		require.NoError(t, err)
+		assert.Less(t, picture.Size(), int64(200_000), "a picture of the documentation is small")
 	}
 }
 

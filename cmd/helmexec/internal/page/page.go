@@ -14,6 +14,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
@@ -34,6 +36,7 @@ func Plan(p view.Plan) ([]byte, error) {
 		"style":     func() template.CSS { return template.CSS(planCSS) },
 		"styleHash": styleHash,
 		"line":      line,
+		"whole":     shortened,
 		"join":      func(words []string) string { return strings.Join(words, ", ") },
 		"names":     func(of map[string]int64) []string { return slices.Sorted(maps.Keys(of)) },
 		"yaml": func(v any) (string, error) {
@@ -68,8 +71,40 @@ func styleHash() string {
 // maxLine is how many characters of a text the page shows.
 const maxLine = 300
 
-// line is a text of the page: everything in it is visible, and what is far too long does not push the rest away.
-func line(text string) string {
+// line is a text of the page: everything in it is visible, and what is far too long does not push the rest away. A browser
+// breaks it where a word of a name ends.
+func line(text string) template.HTML {
+	var b strings.Builder
+	rest := shortened(text)
+	for rest != "" {
+		n := wordEnd(rest)
+		b.WriteString(template.HTMLEscapeString(rest[:n]))
+		if rest = rest[n:]; rest != "" {
+			b.WriteString("<wbr>")
+		}
+	}
+	return template.HTML(b.String())
+}
+
+// wordEnd is where the first word of a name ends: "spec.", "host", "library/".
+func wordEnd(text string) int {
+	small := false
+	for i, r := range text {
+		if small && unicode.IsUpper(r) || i > 0 && r == '[' {
+			return i
+		}
+		small = unicode.IsLower(r)
+		if next := i + utf8.RuneLen(r); i > 0 && strings.ContainsRune("./:@-_", r) && !isDigit(text[next:]) {
+			return next
+		}
+	}
+	return len(text)
+}
+
+func isDigit(text string) bool { return text != "" && text[0] >= '0' && text[0] <= '9' }
+
+// shortened is such a text in one piece.
+func shortened(text string) string {
 	shown := []rune(out.Line(text))
 	if len(shown) <= maxLine {
 		return string(shown)

@@ -87,6 +87,12 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
+func (s *site) serve(name, page string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pages[name] = page
+}
+
 func (s *site) asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +162,7 @@ func frames(height int, all ...frame) string {
 // see shows frames to the browser.
 func (b browser) see(s *site, all ...frame) []looks {
 	b.Helper()
-	s.pages["look"] = fmt.Sprintf(look, frames(800, all...))
+	s.serve("look", fmt.Sprintf(look, frames(800, all...)))
 	dom := b.run("--dump-dom", s.URL+"/look")
 	found := regexp.MustCompile(`<pre id="seen">(.*)</pre>`).FindSubmatch(dom)
 	require.NotNil(b, found, "%s", dom)
@@ -184,14 +190,14 @@ func (b *bench) htmlOf(args ...string) string {
 func TestPageInBrowser(t *testing.T) {
 	chromium := newBrowser(t)
 	b, pages, canary := newBench(t), newSite(t), newSite(t)
-	review := b.htmlOf("job-42-sut-web", web, "--set", "gpus=4,password=<x>", "--node", "nvidia.com/gpu=4", "--registry", "registry.example")
-	pages.pages["review"] = review
-	pages.pages["allowed"] = b.htmlOf("plain", plain)
-	pages.pages["hostile"] = b.htmlOf("hostile", hostileChart(b, canary.URL), "-f", "-")
-	pages.pages["large"] = b.htmlOf("large", largeChart(b))
-
 	var all []frame
-	for name := range pages.pages {
+	for name, page := range map[string]string{
+		"review":  b.htmlOf("job-42-sut-web", web, "--set", "gpus=4,password=<x>", "--node", "nvidia.com/gpu=4", "--registry", "registry.example"),
+		"allowed": b.htmlOf("plain", plain),
+		"hostile": b.htmlOf("hostile", hostileChart(b, canary.URL), "-f", "-"),
+		"large":   b.htmlOf("large", largeChart(b)),
+	} {
+		pages.serve(name, page)
 		all = append(all, frame{name, "light", phone}, frame{name, "dark", phone}, frame{name, "light", desk}, frame{name, "dark", desk})
 	}
 	for _, seen := range chromium.see(pages, all...) {
@@ -216,7 +222,7 @@ func TestPageInBrowser(t *testing.T) {
 
 	if *screenshot != "" {
 		const height = 860
-		pages.pages["picture"] = `<!DOCTYPE html><body style="margin:0;display:flex">` + frames(height, frame{"review", "light", 890}, frame{"review", "dark", phone})
+		pages.serve("picture", `<!DOCTYPE html><body style="margin:0;display:flex">`+frames(height, frame{"review", "light", 890}, frame{"review", "dark", phone}))
 		chromium.run("--screenshot="+*screenshot, fmt.Sprintf("--window-size=%d,%d", 890+phone, height), pages.URL+"/picture")
 		picture, err := os.Stat(*screenshot)
 		require.NoError(t, err)
@@ -234,8 +240,8 @@ func TestPolicyInBrowser(t *testing.T) {
 		<link rel="stylesheet" href="CANARY/style"><link rel="preload" as="font" href="CANARY/preload"><iframe src="CANARY/frame"></iframe>
 		<object data="CANARY/object"></object><video src="CANARY/video" autoplay></video><p style="background: url(CANARY/inline); width: 5000px">wide</p>`, "CANARY", canary.URL)
 	page := b.htmlOf("job-42-sut-web", web)
-	pages.pages["guarded"] = strings.Replace(page, "<main>", "<main>"+markup, 1)
-	pages.pages["open"] = "<!DOCTYPE html><title>open</title>" + markup
+	pages.serve("guarded", strings.Replace(page, "<main>", "<main>"+markup, 1))
+	pages.serve("open", "<!DOCTYPE html><title>open</title>"+markup)
 
 	guarded := chromium.see(pages, frame{"guarded", "light", phone})[0]
 	assert.False(t, guarded.Ran)

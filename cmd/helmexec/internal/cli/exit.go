@@ -80,7 +80,7 @@ func (a *app) fail(err error) int {
 	if errors.Is(err, errNo) || errors.Is(err, job.ErrFailed) {
 		return code
 	}
-	a.out.Say("helmexec: %s", err)
+	a.out.Say("helmexec: %s", view.Advice(err.Error()))
 	if name == "usage" {
 		a.out.Say("helmexec: --help shows how it is used")
 		return code

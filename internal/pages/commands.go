@@ -100,6 +100,7 @@ var NotRun = map[string]string{
 	"helm package --sign":                "is what the owner of a chart runs",
 	"helmexec Install":                   aSpan,
 	"helmexec doctor":                    ofCommand,
+	"helmexec job run jobs.yaml":         ofCommand,
 	"helmexec job clean 42 --wait":       ofCommand,
 	"helmexec why job-42-sut-my-web-app": ofCommand,
 	"helmexec apply plan.json --digest sha256:… --wait --job 42 --deadline 4h":                                                                           ofCommand,

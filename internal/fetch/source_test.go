@@ -197,7 +197,7 @@ func (h *fakeHelm) Fetch(ctx context.Context, call Call) ([]byte, error) {
 	if chartName == "" {
 		return nil, h.download(ctx, known[0].URL+"/index.yaml", index)
 	}
-	versions, err := readIndex(index, chartName, 1<<20)
+	versions, err := versionsAt(index, chartName, 1<<20)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func Plan(p view.Plan) ([]byte, error) {
 		"style":     func() template.CSS { return template.CSS(planCSS) },
 		"styleHash": styleHash,
 		"line":      line,
-		"whole":     shortened,
+		"unbroken":  shortened,
 		"join":      func(words []string) string { return strings.Join(words, ", ") },
 		"names":     func(of map[string]int64) []string { return slices.Sorted(maps.Keys(of)) },
 		"yaml": func(v any) (string, error) {
@@ -103,15 +103,30 @@ func wordEnd(text string) int {
 
 func isDigit(text string) bool { return text != "" && text[0] >= '0' && text[0] <= '9' }
 
-// shortened is such a text in one piece.
+// shortened is such a text in one piece. It looks only at what it shows: a name of megabytes may stand in a thousand places.
 func shortened(text string) string {
-	shown := []rune(out.Line(text))
-	if len(shown) <= maxLine {
-		return string(shown)
+	head := text[:ahead(text, maxLine)]
+	if head == text {
+		return out.Line(text)
 	}
-	const tail = 50
-	head := maxLine - tail
-	return fmt.Sprintf("%s […%d characters left out…] %s", string(shown[:head]), len(shown)-maxLine, string(shown[len(shown)-tail:]))
+	const last = 50
+	head = head[:ahead(head, maxLine-last)]
+	end := len(text)
+	for range last {
+		_, width := utf8.DecodeLastRuneInString(text[:end])
+		end -= width
+	}
+	return fmt.Sprintf("%s […%d bytes left out…] %s", out.Line(head), end-len(head), out.Line(text[end:]))
+}
+
+// ahead is the size of the first n characters of a text.
+func ahead(text string, n int) int {
+	size := 0
+	for ; n > 0 && size < len(text); n-- {
+		_, width := utf8.DecodeRuneInString(text[size:])
+		size += width
+	}
+	return size
 }
 
 // rule is one that has something against the plan.

@@ -115,7 +115,10 @@ func TestLongTexts(t *testing.T) {
 	page, err := Plan(view.Plan{Release: "r", Chart: view.PlannedChart{Name: "begin" + strings.Repeat("x", 100_000) + "end"}})
 	require.NoError(t, err)
 	assert.Less(t, len(page), 20_000)
-	assert.Regexp(t, "<bdi>beginx+ \\[…99708 characters left out…\\] x+end</bdi>", strings.ReplaceAll(string(page), "<wbr>", ""))
+	assert.Equal(t, strings.Repeat("百", 300), shortened(strings.Repeat("百", 300)))
+	assert.Equal(t, strings.Repeat("百", 250)+" […3 bytes left out…] "+strings.Repeat("百", 50), shortened(strings.Repeat("百", 301)))
+	assert.Equal(t, strings.Repeat(`\xff`, 250)+" […1 bytes left out…] "+strings.Repeat(`\xff`, 50), shortened(strings.Repeat("\xff", 301)))
+	assert.Regexp(t, "<bdi>beginx+ \\[…99708 bytes left out…\\] x+end</bdi>", strings.ReplaceAll(string(page), "<wbr>", ""))
 }
 
 // Everything of a plan that a reviewer needs is on the page.

@@ -189,7 +189,7 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 		}
 	})
 	if refused {
-		r.Say(sut.Name, "refused: %s", verdict.Against())
+		r.Say(sut.Name, "%s", verdict.Against())
 		return err
 	}
 	if err = errors.Join(err, p.Save(r.planOf(sut))); err != nil {

@@ -106,8 +106,9 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 	if err := h.enforced(ctx, inv.args[0]); err != nil {
 		return nil, err
 	}
+	login, given := h.login, inv.secrets
 	if inv.cluster {
-		inv.secrets = slices.Concat(inv.secrets, h.login.secrets)
+		inv.secrets = slices.Concat(given, login.secrets)
 	}
 	safe := inv.redactor()
 	shown := make([]string, len(inv.args))
@@ -127,6 +128,14 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 	if inv.computes {
 		defer h.home.Place(ctx, 2*runtime.NumCPU(), placePatience)()
 	}
+	if inv.cluster {
+		// Only now: the wait for a turn may have taken longer than a token is valid.
+		if login, err = login.renewed(ctx); err != nil {
+			return nil, err
+		}
+		inv.secrets = slices.Concat(given, login.secrets)
+		safe = inv.redactor()
+	}
 	seen.starts()
 	if inv.starts != nil {
 		inv.starts()
@@ -134,8 +143,8 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 
 	env, arguments := h.env.local, inv.args
 	if inv.cluster {
-		env = slices.Concat(h.env.cluster, h.login.token)
-		with, done, err := h.login.file(h.home.Path("tmp"), arguments)
+		env = slices.Concat(h.env.cluster, login.token)
+		with, done, err := login.file(h.home.Path("tmp"), arguments)
 		if err != nil {
 			return nil, err
 		}

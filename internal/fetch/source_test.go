@@ -207,7 +207,7 @@ func (h *fakeHelm) Fetch(ctx context.Context, call Call) ([]byte, error) {
 		return nil, err
 	}
 	if err := h.download(ctx, archive+".prov", filepath.Join(to, "chart.tgz.prov")); err != nil {
-		return []byte("WARNING: Verification not found for " + name + "/" + chartName + ": " + err.Error() + "\n"), nil
+		return []byte("WARNING: Verification not found for " + name + "/" + chartName + ": failed to fetch " + archive + ".prov : " + err.Error() + "\n"), nil
 	}
 	return nil, nil
 }

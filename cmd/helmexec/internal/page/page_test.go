@@ -124,14 +124,14 @@ func TestLongTexts(t *testing.T) {
 // Everything of a plan that a reviewer needs is on the page.
 func TestComplete(t *testing.T) {
 	for field, value := range map[string]string{
-		"chart": "web", "archive": "sha256:aa", "digest": "sha256:bb", "registry": "registry.example", "image": "registry.example/web:1",
+		"chart": "web", "archive": "sha256:aa", "key": "A1B2", "digest": "sha256:bb", "registry": "registry.example", "image": "registry.example/web:1",
 		"finding": "shares a namespace", "place": "spec.hostNetwork", "object": "server-object", "hook": "seed-hook", "event": "pre-install",
 		"crd": "webs.acme.io", "values": "password: geheim", "GPUs": "4 <bdi>nvidia.com/gpu</bdi>", "misfit": "no node", "link to the row": `<a href="#object-0">`, "link to the finding": `<a class="bad" href="#finding-0">1 finding</a>`,
 		"checked": "<code>checked.example</code>, by digest only", "limit": "64 CPU", "node": "8 <bdi>acme.io/gpu</bdi>", "verdict": "1 finding, 1 workload that",
 		"all places of an image": "spec.b", "pinned": "by digest",
 	} {
 		page, err := Plan(view.Plan{
-			Chart: view.PlannedChart{Name: "web", Version: "1.2.3", Digest: "sha256:aa"}, Digest: "sha256:bb",
+			Chart: view.PlannedChart{Name: "web", Version: "1.2.3", Digest: "sha256:aa", SigningKey: "A1B2"}, Digest: "sha256:bb",
 			Images: view.Images{Uses: []view.Image{
 				{Image: "registry.example/web:1", Registry: "registry.example", Digest: "sha256:cc", Place: view.Place{Path: "spec.a"}},
 				{Image: "other.example/web:1", Registry: "other.example"},

@@ -30,7 +30,7 @@ func ExampleFake_NotReady() {
 	fmt.Println("still there:", there)
 	fmt.Println(fake.Steps())
 	// Output:
-	// Pod web-1, container main: ImagePullBackOff: not found
+	// Pod web-1, container main: ImagePullBackOff: not found (Failed: Failed to pull image "registry.example/main:1": not found)
 	// still there: false
 	// [install web uninstall web]
 }

@@ -13,61 +13,6 @@ import (
 	"github.com/sut-bench/helmexec/manifest"
 )
 
-// Blocker is a pod that does not get ready. The zero value is one whose readiness probe does not pass.
-type Blocker struct {
-	Pod       string // its name; default is that of the release with a number
-	Container string // default "main"
-	// Reason is as Kubernetes words it: "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"; "Unschedulable" is
-	// about the whole pod. Default is a container that runs and is not ready.
-	Reason, Message string
-	Restarts        int
-}
-
-type object = map[string]any
-
-// pod is the pod as "helm status" prints it.
-func (b Blocker) pod(namespace string) object {
-	container := object{"name": cmp.Or(b.Container, "main"), "ready": false, "restartCount": b.Restarts, "state": object{"running": object{}}}
-	conditions := []object{{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}}
-	status := object{"phase": "Pending", "conditions": conditions, "containerStatuses": []object{container}}
-	switch b.Reason {
-	case "":
-		status["phase"] = "Running"
-	case "Unschedulable":
-		status["conditions"] = []object{{"type": "PodScheduled", "status": "False", "reason": b.Reason, "message": b.Message}}
-		delete(status, "containerStatuses")
-	default:
-		container["state"] = object{"waiting": object{"reason": b.Reason, "message": b.Message}}
-	}
-	return object{"apiVersion": "v1", "kind": "Pod", "metadata": object{"name": b.Pod, "namespace": namespace}, "status": status}
-}
-
-// showPods lets "status" show the pods of a release from now on.
-func (f *Fake) showPods(c Call, blockers []Blocker) {
-	if len(blockers) == 0 {
-		blockers = []Blocker{{}}
-	}
-	var pods []object
-	for i, b := range blockers {
-		b.Pod = cmp.Or(b.Pod, fmt.Sprintf("%s-%d", c.Arg(0), i))
-		pods = append(pods, b.pod(c.namespace()))
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.store.pods == nil {
-		f.store.pods = map[string][]object{}
-	}
-	f.store.pods[c.key()] = pods
-}
-
-// resources are the objects of a release as "helm status" prints them.
-func (f *Fake) resources(key string) object {
-	if pods := f.store.pods[key]; len(pods) > 0 {
-		return object{"v1/Pod(related)": pods}
-	}
-	return object{}
-}
-
 // stay lets objects of a release stay in the cluster from now on: some, or all of its manifest.
 func (f *Fake) stay(r Release, some []manifest.ObjectRef) {
 	f.mu.Lock()
@@ -130,10 +75,11 @@ func (c Call) isQuestion(name string) bool {
 }
 
 // look answers which of the objects that helmexec asks for exist: the records and objects of releases, and what a play has
-// left.
+// left; and what events say of others.
 func (f *Fake) look(c Call) Reply {
 	var asked struct {
 		Objects []struct{ Kind, Namespace, Name string }
+		Warned  []string
 	}
 	if err := yaml.Unmarshal([]byte(c.Stdin), &asked); err != nil {
 		return failure("%v", err)
@@ -153,7 +99,7 @@ func (f *Fake) look(c Call) Reply {
 			seen = append(seen, fmt.Sprint(i, " staying owned ", namespace, " ", o.Name))
 		}
 	}
-	return answered(map[string]string{"there": strings.Join(seen, " ")})
+	return answered(map[string]string{"there": strings.Join(seen, " "), "warnings": f.warnings(c.namespace(), asked.Warned)})
 }
 
 // SetNodes gives the cluster nodes, with what of their accelerators is free, for Helm.Nodes. At first there are none.

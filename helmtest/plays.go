@@ -109,8 +109,9 @@ func (c Call) names(object string) []string {
 func (f *Fake) NotReady(blockers ...Blocker) {
 	f.play("NotReady", 1, changesAndWaits, func(c Call) Reply {
 		scene := map[string]string{"install": "not-ready", "upgrade": "not-ready-upgrade"}[c.Command()]
-		f.showPods(c, blockers)
-		return f.afterwards(c, as("failed"), f.said(scene, c.names("")...))
+		ended := f.said(scene, c.names("")...)
+		ended.Then = func() { f.block(c, &waiting{}, blockers) }
+		return f.afterwards(c, as("failed"), ended)
 	})
 }
 
@@ -122,7 +123,25 @@ func (f *Fake) Hangs(blockers ...Blocker) {
 	f.play("Hangs", 1, changesAndWaits, func(c Call) Reply {
 		stopped := f.said("sigterm", c.names("")...)
 		stopped.Then = func() { f.update(c, as("failed")) }
-		return f.afterwards(c, as(c.pending()), Reply{Then: func() { f.showPods(c, blockers) }, Until: Forever, Term: &stopped})
+		return f.afterwards(c, as(c.pending()), Reply{Then: func() { f.block(c, &waiting{}, blockers) }, Until: Forever, Term: &stopped})
+	})
+}
+
+// Recovers lets the next install or upgrade that waits take its time, and succeed: a number of looks at the release see what is
+// in the way, and the next one sees that it is ready. A call without Progress and FailFast does not look, and waits until its
+// context ends.
+//
+// helmexec: success; or ErrNotReady, if a rule of FailFast finds that there is no hope.
+func (f *Fake) Recovers(looks int, blockers ...Blocker) {
+	f.play("Recovers", 1, changesAndWaits, func(c Call) Reply {
+		w := &waiting{looks: looks, ready: make(chan struct{})}
+		stopped := f.said("sigterm", c.names("")...)
+		stopped.Then = func() { f.update(c, as("failed")) }
+		deployed := f.afterwards(c, as(c.pending()), Reply{Stdout: "NAME: " + c.Arg(0) + "\n"})
+		if deployed.Exit == 0 {
+			deployed.Then, deployed.Until, deployed.Term = func() { f.block(c, w, blockers) }, w.ready, &stopped
+		}
+		return deployed
 	})
 }
 

@@ -49,7 +49,7 @@ type Hook struct {
 type store struct {
 	releases map[string][]Release // by namespace/name, revisions in order
 	archives map[string][]byte    // by file name
-	pods     map[string][]object  // that are not ready, by namespace/name of their release
+	waiting  map[string]*waiting  // by namespace/name
 	left     []manifest.ObjectRef // what stays in the cluster
 	nodes    []map[string]int64
 	moved    int // how often the cluster became another
@@ -130,7 +130,7 @@ func (f *Fake) perform(c Call) Reply {
 		if !exists {
 			return failure("uninstall: Release not loaded: %s: release: not found", c.Arg(0))
 		}
-		delete(f.store.pods, k)
+		delete(f.store.waiting, k)
 		switch kept := c.Flag("--keep-history") != ""; {
 		case kept && latest.Status == "uninstalled":
 			return failure("the release named %q is already deleted", c.Arg(0))
@@ -228,7 +228,8 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 			labels[k] = v
 		}
 	}
-	f.store.supersede(key(c.Flag("--namespace"), c.Arg(0)))
+	f.store.supersede(c.key())
+	delete(f.store.waiting, c.key())
 	f.store.put(Release{
 		Name: c.Arg(0), Namespace: c.Flag("--namespace"), Revision: latest.Revision + 1,
 		Chart: meta.Name, ChartVersion: meta.Version, AppVersion: meta.AppVersion,

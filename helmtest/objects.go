@@ -53,15 +53,47 @@ func (r *Release) failHook(event string) {
 	}
 }
 
+// runs reports whether a call runs a test.
+func (c Call) runs(h Hook) bool {
+	isTest := slices.Contains(h.Events, "test") || slices.Contains(h.Events, "test-success")
+	return isTest && (c.Flag("--filter") == "" || slices.Contains(c.Args, "--filter=name="+h.Name))
+}
+
 // passTests records that the tests which a call runs have passed.
 func (r *Release) passTests(c Call) {
 	r.Hooks = slices.Clone(r.Hooks)
 	for i, h := range r.Hooks {
-		isTest := slices.Contains(h.Events, "test") || slices.Contains(h.Events, "test-success")
-		if isTest && (c.Flag("--filter") == "" || slices.Contains(c.Args, "--filter=name="+h.Name)) {
+		if c.runs(h) {
 			r.Hooks[i].Phase = "Succeeded"
 		}
 	}
+}
+
+// SetTestLog gives the pod of a chart's test a log from now on, for TestOptions.Logs: that of its one container, main.
+func (f *Fake) SetTestLog(test, log string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.store.logs == nil {
+		f.store.logs = map[string]string{}
+	}
+	f.store.logs[test] = log
+}
+
+// testLogs is what "helm test --logs" prints of the logs. The lock is held.
+func (f *Fake) testLogs(c Call, r Release) string {
+	var out strings.Builder
+	for _, h := range r.Hooks {
+		log, has := f.store.logs[h.Name]
+		if !has || !c.runs(h) || c.Flag("--logs") == "" {
+			continue
+		}
+		title := h.Name
+		if !strings.HasPrefix(f.version, "v3.") {
+			title += " (main)"
+		}
+		fmt.Fprintf(&out, "POD LOGS: %s\n%s\n", title, log)
+	}
+	return out.String()
 }
 
 // isQuestion reports whether a call renders one of the charts in which helmexec asks the cluster for objects. The fake

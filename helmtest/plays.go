@@ -1,7 +1,6 @@
 package helmtest
 
 import (
-	"cmp"
 	"os"
 	"slices"
 	"strings"
@@ -82,14 +81,6 @@ func (f *Fake) update(c Call, change func(*Release)) {
 
 // as sets the status of a revision.
 func as(status string) func(*Release) { return func(r *Release) { r.Status = status } }
-
-// pending is the status of a release while helm works on it.
-func (c Call) pending() string { return "pending-" + c.Command() }
-
-func (c Call) key() string       { return key(c.Flag("--namespace"), c.Arg(0)) }
-func (c Call) namespace() string { return cmp.Or(c.Flag("--namespace"), "default") }
-func (c Call) waits() bool       { return c.Flag("--wait") != "" }
-func (c Call) changes() bool     { return c.Command() == "install" || c.Command() == "upgrade" }
 
 // names are the names of the release of a call instead of those of the recorded scenes.
 func (c Call) names(object string) []string {

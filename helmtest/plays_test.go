@@ -16,7 +16,6 @@ import (
 
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/helmtest"
-	"github.com/sut-bench/helmexec/internal/chartrepo"
 )
 
 const deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: {{ .Release.Name }}-server}\n"
@@ -84,6 +83,11 @@ func (s *stage) test() error {
 
 func (s *stage) fetch(address string) error {
 	_, err := s.helm.Fetch(s.t.Context(), address, helmexec.ChartOptions{})
+	return err
+}
+
+func (s *stage) fetchSigned(address string) error {
+	_, err := s.helm.Fetch(s.t.Context(), address, helmexec.ChartOptions{Source: helmexec.SourceOptions{Keyring: s.fake.Keyring()}})
 	return err
 }
 
@@ -340,6 +344,34 @@ var plays = []struct {
 		name: "SourceDown, a registry for a moment", scene: "oci-connection-refused",
 		play: func(s *stage) error { s.fake.SourceDown(2); return s.fetch("oci://registry.example/suts/web:1.2.3") },
 	},
+	{
+		name: "Unverified, NoSignature in a repository", kinds: []error{helmexec.ErrUnverified}, says: []string{"has no signature that helm could fetch: failed to fetch "},
+		play: func(s *stage) error {
+			s.fake.Unverified(helmtest.NoSignature)
+			return s.fetchSigned("https://charts.example/suts/web:1.2.3")
+		},
+	},
+	{
+		name: "Unverified, NoSignature in a registry", kinds: []error{helmexec.ErrUnverified}, says: []string{"has no signature that helm could fetch: "},
+		play: func(s *stage) error {
+			s.fake.Unverified(helmtest.NoSignature)
+			return s.fetchSigned("oci://registry.example/suts/web:1.2.3")
+		},
+	},
+	{
+		name: "Unverified, UnknownKey", kinds: []error{helmexec.ErrUnverified}, says: []string{"signature made by unknown entity"}, scene: "verify-unknown-key",
+		play: func(s *stage) error {
+			s.fake.Unverified(helmtest.UnknownKey)
+			return s.fetchSigned("https://charts.example/suts/web:1.2.3")
+		},
+	},
+	{
+		name: "Unverified, OtherArchive", kinds: []error{helmexec.ErrUnverified}, says: []string{"sha256 sum does not match for web-1.2.3.tgz"}, scene: "verify-other-archive",
+		play: func(s *stage) error {
+			s.fake.Unverified(helmtest.OtherArchive)
+			return s.fetchSigned("oci://registry.example/suts/web:1.2.3")
+		},
+	},
 }
 
 // errAny stands for an *Error of helm without a kind.
@@ -350,10 +382,8 @@ func TestPlays(t *testing.T) {
 		for _, test := range plays {
 			t.Run(version+"/"+test.name, func(t *testing.T) {
 				s := newStage(t, version, test.tries)
-				archive, err := chartrepo.PackageDir(s.chart, "")
-				require.NoError(t, err)
-				s.fake.AddArchive("web-1.2.3.tgz", archive.Data)
-				err = test.play(s)
+				s.fake.AddChart(s.chart)
+				err := test.play(s)
 				if len(test.kinds) == 0 {
 					require.NoError(t, err)
 				}
@@ -382,9 +412,11 @@ func TestPlays(t *testing.T) {
 var (
 	namespaces = regexp.MustCompile(`\b(team|bench|nosuch)\b`)
 	releases   = regexp.MustCompile(`\b(web|sut)\b`)
+	archives   = regexp.MustCompile(`\b(plain-1\.0\.0|web-1\.2\.3)\.tgz\b`)
 )
 
 // nameless makes words of helm about different releases the same.
 func nameless(words string) string {
+	words = archives.ReplaceAllString(words, "ARCHIVE")
 	return strings.TrimSpace(releases.ReplaceAllString(namespaces.ReplaceAllString(words, "NAMESPACE"), "RELEASE"))
 }

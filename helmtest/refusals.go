@@ -62,7 +62,11 @@ func (f *Fake) TestFails() {
 			return f.Perform(c)
 		}
 		f.update(c, func(r *Release) { r.failHook("test") })
-		return f.said("test-failed", c.names(f.nameOfHook(tested, "test"))...)
+		failed := f.said("test-failed", c.names(f.nameOfHook(tested, "test"))...)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		failed.Stdout = f.testLogs(c, tested)
+		return failed
 	})
 }
 

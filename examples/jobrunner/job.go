@@ -28,6 +28,8 @@ type job struct {
 	plans   string // the folder of what is being installed
 	out     *lines
 
+	interval time.Duration // between two looks at a SUT that is not ready; 0 is 5 s
+
 	// What a chart may ask for.
 	trusted    bool // the rules only report
 	registries []string
@@ -64,12 +66,13 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 	}
 	say.step("install", "started, waiting until it is ready")
 	installed, err := j.helm.Apply(ctx, p, helmexec.ApplyOptions{
-		Wait:        true,
-		Timeout:     2 * time.Minute,
-		FailFast:    helmexec.FailFastRules(),
-		OperationID: j.id + "/" + j.attempt, // a restarted runner continues this install
-		JobID:       j.id,
-		Progress:    say.progress,
+		Wait:             true,
+		Timeout:          2 * time.Minute,
+		FailFast:         helmexec.FailFastRules(),
+		OperationID:      j.id + "/" + j.attempt, // a restarted runner continues this install
+		JobID:            j.id,
+		Progress:         say.progress,
+		ProgressInterval: j.interval,
 	})
 	if err != nil {
 		if !errors.Is(err, helmexec.ErrLeftBehind) {

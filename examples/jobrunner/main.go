@@ -31,6 +31,7 @@ func main() {
 	flag.StringVar(&cfg.Kubeconfig, "kubeconfig", "", "kubeconfig `file`; helm's own choice if empty")
 	flag.StringVar(&cfg.Namespace, "namespace", "default", "namespace to install into")
 	flag.StringVar(&cfg.Home, "home", "", "`folder` of helm's repositories and archives; one in the user's cache if empty")
+	flag.StringVar(&cfg.Keyring, "keyring", "", "`file` of public keys, as gpg --export writes it: only charts that are signed with one of them are installed")
 	flag.StringVar(&j.id, "job", "demo", "`id` of the job")
 	flag.StringVar(&j.attempt, "attempt", "1", "`number` of the attempt; the same one when this program is started again for it")
 	flag.StringVar(&j.plans, "plans", "", "`folder` of what is being installed, for a restart; one in the user's cache if empty")

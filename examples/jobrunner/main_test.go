@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/stretchr/testify/assert"
@@ -74,7 +75,8 @@ func TestWhatGoesWrong(t *testing.T) {
 		{"helm's answer is lost", (*helmtest.Fake).LoseAnswer, true, []string{"plan", "apply", "uninstall"}, false},
 		{"helm is killed", (*helmtest.Fake).KilledHalfWay, true, []string{"plan", "apply", "uninstall", "apply", "uninstall"}, false},
 		{"the SUT never gets ready", func(f *helmtest.Fake) { f.NotReady() }, false, []string{"plan", "apply", "uninstall"}, false},
-		{"its image has no legal name", func(f *helmtest.Fake) { f.Hangs(helmtest.Blocker{Reason: "InvalidImageName"}) }, false, []string{"plan", "apply", "uninstall"}, false},
+		{"its image cannot be pulled", func(f *helmtest.Fake) { f.Hangs(helmtest.Blocker{Reason: "ImagePullBackOff"}) }, false, []string{"plan", "apply", "uninstall"}, false},
+		{"its image is pulled at the second try", func(f *helmtest.Fake) { f.Recovers(2, helmtest.Blocker{Reason: "ImagePullBackOff", FailedPulls: 1}) }, true, []string{"plan", "apply", "uninstall"}, false},
 		{"a quota has no room for it", func(f *helmtest.Fake) { f.Refuses(helmtest.Quota) }, false, []string{"plan", "apply", "uninstall"}, false},
 		{"the name is another job's", func(f *helmtest.Fake) { f.NameTaken("41") }, false, []string{"plan", "apply"}, true},
 		{"the namespace is gone", (*helmtest.Fake).NamespaceMissing, false, []string{"plan", "apply"}, false},
@@ -83,7 +85,7 @@ func TestWhatGoesWrong(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			fake := helmtest.New(t)
 			test.play(fake)
-			j := job{id: "42", attempt: "1", plans: t.TempDir()}
+			j := job{id: "42", attempt: "1", plans: t.TempDir(), interval: time.Millisecond}
 			cfg := helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Retry: helmexec.Retry{BackOff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}}
 			err := run(t.Context(), cfg, &j, []string{chartOf(t, pod+"}]}")})
 			assert.Equal(t, test.works, err == nil, "%v", err)
@@ -94,6 +96,29 @@ func TestWhatGoesWrong(t *testing.T) {
 			assert.Equal(t, steps, fake.Steps())
 			_, left := fake.Release("", sut)
 			assert.Equal(t, test.left, left)
+		})
+	}
+}
+
+// With a keyring nothing is installed that nobody has signed.
+func TestSignatures(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		play     func(*helmtest.Fake)
+		installs bool
+	}{
+		{"signed", func(*helmtest.Fake) {}, true},
+		{"without a signature", func(f *helmtest.Fake) { f.Unverified(helmtest.NoSignature) }, false},
+		{"signed by a stranger", func(f *helmtest.Fake) { f.Unverified(helmtest.UnknownKey) }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fake := helmtest.New(t)
+			fake.AddChart(chartOf(t, pod+"}]}"))
+			test.play(fake)
+			j := job{id: "42", attempt: "1", plans: t.TempDir()}
+			err := run(t.Context(), helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Keyring: fake.Keyring()}, &j, []string{"oci://registry.example/suts/web:1.2.3"})
+			assert.Equal(t, test.installs, err == nil, "%v", err)
+			assert.Equal(t, test.installs, len(fake.Steps()) > 0)
 		})
 	}
 }

@@ -28,7 +28,9 @@ type job struct {
 	plans   string // the folder of what is being installed
 	out     *lines
 
-	interval time.Duration // between two looks at a SUT that is not ready; 0 is 5 s
+	// How a SUT is waited for.
+	rules    []helmexec.FailFastRule // that end the wait
+	interval time.Duration           // between two looks; 0 is 5 s
 
 	// What a chart may ask for.
 	trusted    bool // the rules only report
@@ -36,14 +38,14 @@ type job struct {
 	nodes      []map[string]int64 // the accelerators of each node
 }
 
-// run takes one SUT through the job and reports whether all of it worked.
-func (j *job) run(ctx context.Context, s sut) bool {
+// run takes one SUT through the job, and prints what goes wrong.
+func (j *job) run(ctx context.Context, s sut) error {
 	say := j.out.of(s)
 	err := j.measure(ctx, s, say)
 	if err != nil {
 		say.step("FAILED", "%v", err)
 	}
-	return err == nil
+	return err
 }
 
 // measure takes one SUT from its address to a clean cluster.
@@ -68,7 +70,7 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 	installed, err := j.helm.Apply(ctx, p, helmexec.ApplyOptions{
 		Wait:             true,
 		Timeout:          2 * time.Minute,
-		FailFast:         helmexec.FailFastRules(),
+		FailFast:         j.rules,
 		OperationID:      j.id + "/" + j.attempt, // a restarted runner continues this install
 		JobID:            j.id,
 		Progress:         say.progress,

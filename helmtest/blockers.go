@@ -119,6 +119,7 @@ func (b Blocker) recovered(namespace string) object {
 // waiting is a release that is not ready.
 type waiting struct {
 	namespace string
+	hook      string // "Kind/name" of the hook whose pods these are, "" for those of the release
 	blockers  []Blocker
 	ready     chan struct{} // closed when the release is ready; nil if it never is
 	looks     int           // how many it takes until then
@@ -144,7 +145,7 @@ func (f *Fake) block(c Call, w *waiting, blockers []Blocker) {
 // resources are the objects of a release as "helm status" prints them. The lock is held.
 func (f *Fake) resources(key string) object {
 	w := f.store.waiting[key]
-	if w == nil {
+	if w == nil || w.hook != "" {
 		return object{}
 	}
 	ready := false
@@ -173,21 +174,39 @@ func (f *Fake) resources(key string) object {
 	return shown
 }
 
-// warnings are the events about some objects in a namespace, "Kind/name", as helmexec's look prints them. The lock is held.
-func (f *Fake) warnings(namespace string, about []string) string {
-	var words []string
+// seen are the pods of some hooks in a namespace, and the events about these and about other objects, all "Kind/name", as
+// helmexec's look prints them. The lock is held.
+func (f *Fake) seen(namespace string, hooks, about []string) (pods, warnings string) {
+	var shown, events []object
 	for _, w := range f.store.waiting {
-		for _, b := range w.blockers {
-			event := b.warning()
-			if event == nil || w.namespace != namespace || !slices.Contains(about, event["about"].(string)) {
-				continue
-			}
-			text, err := json.Marshal(event)
-			if err != nil {
-				f.t.Errorf("helmtest: %v", err)
-			}
-			words = append(words, base64.StdEncoding.EncodeToString(text))
+		if w.namespace != namespace {
+			continue
 		}
+		ofHook := slices.Contains(hooks, w.hook)
+		for _, b := range w.blockers {
+			if ofHook {
+				pod := b.object(w.namespace)
+				kind, name, _ := strings.Cut(w.hook, "/")
+				pod["metadata"].(object)["ownerReferences"] = []object{{"kind": kind, "name": name}}
+				shown = append(shown, pod)
+			}
+			if event := b.warning(); event != nil && (ofHook || slices.Contains(about, event["about"].(string))) {
+				events = append(events, event)
+			}
+		}
+	}
+	return f.encoded(shown), f.encoded(events)
+}
+
+// encoded prints objects as words in base64.
+func (f *Fake) encoded(all []object) string {
+	var words []string
+	for _, o := range all {
+		text, err := json.Marshal(o)
+		if err != nil {
+			f.t.Errorf("helmtest: %v", err)
+		}
+		words = append(words, base64.StdEncoding.EncodeToString(text))
 	}
 	return strings.Join(words, " ")
 }

@@ -31,7 +31,7 @@
 //		fake.NotReady(helmtest.Blocker{Reason: "ImagePullBackOff"})
 //		_, err = h.Install(ctx, "web", "./charts/web", helmexec.InstallOptions{Wait: true}) // ErrNotReady, with the Blockers
 //
-//	  - of a release: [Fake.NotReady], [Fake.Hangs], [Fake.Recovers], [Fake.HookFails], [Fake.TestFails], [Fake.LeavesBehind]
+//	  - of a release: [Fake.NotReady], [Fake.Hangs], [Fake.Recovers], [Fake.HookFails], [Fake.HookHangs], [Fake.TestFails], [Fake.LeavesBehind]
 //	  - of the connection, of helm and of the runner: [Fake.Unreachable], [Fake.LoseAnswer], [Fake.KilledHalfWay], [Fake.KillRunner], [Fake.NotRecorded]
 //	  - of the cluster: [Fake.NameTaken], [Fake.Busy], [Fake.NamespaceMissing], [Fake.Refuses], [Fake.AnotherCluster]
 //	  - of a source of charts: [Fake.Unauthorized], [Fake.ChartMissing], [Fake.SourceDown], [Fake.Unverified]

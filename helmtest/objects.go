@@ -2,8 +2,6 @@ package helmtest
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,11 +43,11 @@ func (r Release) hook(event string) int {
 	return slices.IndexFunc(r.Hooks, func(h Hook) bool { return slices.Contains(h.Events, event) })
 }
 
-// failHook records that the first hook of an event failed.
-func (r *Release) failHook(event string) {
+// setHook records how far the first hook of an event is.
+func (r *Release) setHook(event, phase string) {
 	if at := r.hook(event); at >= 0 {
 		r.Hooks = slices.Clone(r.Hooks)
-		r.Hooks[at].Phase = "Failed"
+		r.Hooks[at].Phase = phase
 	}
 }
 
@@ -112,6 +110,7 @@ func (f *Fake) look(c Call) Reply {
 	var asked struct {
 		Objects []struct{ Kind, Namespace, Name string }
 		Warned  []string
+		Hooks   []string
 	}
 	if err := yaml.Unmarshal([]byte(c.Stdin), &asked); err != nil {
 		return failure("%v", err)
@@ -131,7 +130,8 @@ func (f *Fake) look(c Call) Reply {
 			seen = append(seen, fmt.Sprint(i, " staying owned ", namespace, " ", o.Name))
 		}
 	}
-	return answered(map[string]string{"there": strings.Join(seen, " "), "warnings": f.warnings(c.namespace(), asked.Warned)})
+	pods, warnings := f.seen(c.namespace(), asked.Hooks, asked.Warned)
+	return answered(map[string]string{"there": strings.Join(seen, " "), "pods": pods, "warnings": warnings})
 }
 
 // SetNodes gives the cluster nodes, with what of their accelerators is free, for Helm.Nodes. At first there are none.
@@ -143,19 +143,15 @@ func (f *Fake) SetNodes(nodes ...map[string]int64) {
 
 // nodes answers which nodes there are.
 func (f *Fake) nodes() Reply {
-	var nodes []string
+	var nodes []object
 	for i, node := range f.store.nodes {
 		has := map[string]string{}
 		for name, amount := range node {
 			has[name] = fmt.Sprint(amount)
 		}
-		text, err := json.Marshal(object{"name": fmt.Sprintf("node-%d", i+1), "has": has})
-		if err != nil {
-			return failure("%v", err)
-		}
-		nodes = append(nodes, base64.StdEncoding.EncodeToString(text))
+		nodes = append(nodes, object{"name": fmt.Sprintf("node-%d", i+1), "has": has})
 	}
-	return answered(map[string]string{"nodes": strings.Join(nodes, " "), "pods": ""})
+	return answered(map[string]string{"nodes": f.encoded(nodes), "pods": ""})
 }
 
 // answered is the object in which helmexec gets its answers.

@@ -243,8 +243,32 @@ func (f *Fake) HookFails(event string) {
 				return refused
 			}
 		}
-		f.update(c, func(r *Release) { before = *r; r.failHook(event); r.Status = status })
+		f.update(c, func(r *Release) { before = *r; r.setHook(event, "Failed"); r.Status = status })
 		return f.said(event+"-hook-failed", c.names(f.nameOfHook(before, event))...)
+	})
+}
+
+// HookHangs lets a hook of the chart run until helm is stopped: that of the next install for "pre-install" and "post-install", of
+// the next upgrade for "pre-upgrade" and "post-upgrade". What is in the way are pods of the hook; by default one whose container
+// runs. It ends as Hangs does, also for a call without Wait.
+//
+// helmexec: the error of the context, or ErrNotReady by FailFast, with the hook and its pods in the Blockers; the release is
+// removed.
+func (f *Fake) HookHangs(event string, blockers ...Blocker) {
+	command := event[strings.IndexByte(event, '-')+1:]
+	f.play("HookHangs "+event, 1, func(c Call) bool { return c.Command() == command && c.Flag("--no-hooks") == "" }, func(c Call) Reply {
+		stopped := f.said("sigterm-in-hook", c.names("")...)
+		stopped.Then = func() { f.update(c, func(r *Release) { r.setHook(event, "Failed"); r.Status = "failed" }) }
+		return f.afterwards(c, func(r *Release) { r.setHook(event, "Running"); r.Status = c.pending() }, Reply{
+			Then: func() {
+				r, _ := f.Release(c.Flag("--namespace"), c.Arg(0))
+				name := f.nameOfHook(r, event)
+				if name != "" {
+					f.block(c, &waiting{hook: r.Hooks[r.hook(event)].Kind + "/" + name}, blockers)
+				}
+			},
+			Until: Forever, Term: &stopped,
+		})
 	})
 }
 

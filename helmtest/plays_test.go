@@ -184,6 +184,24 @@ var plays = []struct {
 		},
 	},
 	{
+		name: "HookHangs, pre-install", kinds: []error{helmexec.ErrNotReady}, scene: "sigterm-in-hook",
+		play: func(s *stage) error {
+			s.hook("pre-install").fake.HookHangs("pre-install", helmtest.Blocker{Reason: "ImagePullBackOff"})
+			_, err := s.helm.Install(s.t.Context(), "sut", s.chart, helmexec.InstallOptions{FailFast: helmexec.FailFastRules(), ProgressInterval: time.Millisecond})
+			return err
+		},
+		says: []string{"rule image", "Pod sut-0, container main: ImagePullBackOff", "Job job: Hook"},
+	},
+	{
+		name: "HookHangs, post-upgrade", kinds: []error{helmexec.ErrNotReady}, left: "failed",
+		play: func(s *stage) error {
+			s.hook("post-upgrade").installed().fake.HookHangs("post-upgrade", helmtest.Blocker{Reason: "CrashLoopBackOff"})
+			_, err := s.helm.Upgrade(s.t.Context(), "sut", s.chart, helmexec.UpgradeOptions{FailFast: helmexec.FailFastRules(), ProgressInterval: time.Millisecond})
+			return err
+		},
+		says: []string{"rule crash-loop", "Pod sut-0, container main: CrashLoopBackOff"},
+	},
+	{
 		name: "Refuses, NoRights", kinds: []error{errAny}, says: []string{`User "nobody" cannot get resource "configmaps"`}, scene: "forbidden-install",
 		play: func(s *stage) error { s.fake.Refuses(helmtest.NoRights); return s.install() },
 	},

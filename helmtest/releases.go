@@ -160,8 +160,13 @@ func (f *Fake) perform(c Call) Reply {
 		}
 		return Reply{Stdout: string(values)}
 	case "status":
+		hooks := []object{}
+		for _, h := range latest.Hooks {
+			hooks = append(hooks, object{"name": h.Name, "kind": h.Kind, "events": h.Events, "last_run": object{"phase": h.Phase}})
+		}
 		return printed(map[string]any{
-			"name": latest.Name, "namespace": latest.Namespace, "version": latest.Revision,
+			"hooks": hooks,
+			"name":  latest.Name, "namespace": latest.Namespace, "version": latest.Revision,
 			"info": map[string]any{"status": latest.Status, "description": latest.Description, "resources": f.resources(k)},
 		})
 	case "history":
@@ -326,7 +331,6 @@ func (f *Fake) getAll(c Call, k string) Reply {
 	if err != nil {
 		return failure("%v", err)
 	}
-	type object = map[string]any
 	hooks, crds := []object{}, []object{}
 	for _, h := range r.Hooks {
 		hooks = append(hooks, object{

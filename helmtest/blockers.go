@@ -19,10 +19,10 @@ type Blocker struct {
 	// about the whole pod. Default is a container that runs and is not ready. For those of FailFastRules the default of Message is
 	// what Kubernetes says.
 	Reason, Message string
-	// Restarts is how often the container was restarted; 0 is 5 for CrashLoopBackOff.
+	// Restarts is how often the container was restarted. For CrashLoopBackOff 0 means 5, which is enough for FailFastRules.
 	Restarts int
-	// FailedPulls is how often the kubelet has reported that it could not pull the image; 0 is 1 for ErrImagePull and 2 for
-	// ImagePullBackOff.
+	// FailedPulls is how often the kubelet has reported that it could not pull the image. For ErrImagePull 0 means 1, for
+	// ImagePullBackOff 2, which is enough for FailFastRules.
 	FailedPulls int
 	// Object is what is in the way if that is no pod, by kind and name. Default is a Job for a Reason that a Job has, such as
 	// BackoffLimitExceeded, and a Deployment for FailedCreate, whose pods are refused. A StatefulSet or DaemonSet

@@ -145,15 +145,20 @@ func TestTestsPass(t *testing.T) {
 func TestTestLogs(t *testing.T) {
 	for version, container := range map[string]string{"v3.22.0": "", "v4.3.1": "main"} {
 		for _, fails := range []bool{false, true} {
-			s := newStage(t, version, 0).hook("test").installed()
-			s.fake.SetTestLog("job", "all is well\n")
+			s := newStage(t, version, 0)
+			s.fake.SetRelease(helmtest.Release{Name: "sut", Namespace: "bench", Hooks: []helmtest.Hook{
+				{Kind: "Pod", Name: "smoke", Events: []string{"test"}}, {Kind: "Job", Name: "load", Events: []string{"test"}},
+			}})
+			s.fake.SetTestLog("smoke", "all is well\n")
+			s.fake.SetTestLog("load", "nobody can read it\n")
 			if fails {
 				s.fake.TestFails()
 			}
 			tests, err := s.helm.Test(t.Context(), "sut", helmexec.TestOptions{Logs: true})
 			assert.Equal(t, fails, errors.Is(err, helmexec.ErrTestFailed), "%v", err)
-			require.Len(t, tests, 1)
+			require.Len(t, tests, 2)
 			assert.Equal(t, map[string]string{container: "all is well\n"}, tests[0].Logs)
+			assert.Empty(t, tests[1].Logs, "it is a Job")
 			tests, err = s.helm.Test(t.Context(), "sut", helmexec.TestOptions{})
 			require.NoError(t, err)
 			assert.Empty(t, tests[0].Logs, "nobody asked for them")

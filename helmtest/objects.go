@@ -67,7 +67,7 @@ func (r *Release) passTests(c Call) {
 	}
 }
 
-// SetTestLog gives the pod of a chart's test a log from now on, for TestOptions.Logs: that of its one container, main.
+// SetTestLog gives a test of a chart that is a pod a log from now on, for TestOptions.Logs: that of its one container, main.
 func (f *Fake) SetTestLog(test, log string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,7 +82,7 @@ func (f *Fake) testLogs(c Call, r Release) string {
 	var out strings.Builder
 	for _, h := range r.Hooks {
 		log, has := f.store.logs[h.Name]
-		if !has || !c.runs(h) || c.Flag("--logs") == "" {
+		if !has || h.Kind != "Pod" || !c.runs(h) || c.Flag("--logs") == "" {
 			continue
 		}
 		title := h.Name

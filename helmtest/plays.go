@@ -259,15 +259,17 @@ func (f *Fake) HookHangs(event string, blockers ...Blocker) {
 	f.play("HookHangs "+event, 1, func(c Call) bool { return c.Command() == command && c.Flag("--no-hooks") == "" }, func(c Call) Reply {
 		stopped := f.said("sigterm-in-hook", c.names("")...)
 		stopped.Then = func() { f.update(c, func(r *Release) { r.setHook(event, "Failed"); r.Status = "failed" }) }
+		missing := make(chan struct{})
 		return f.afterwards(c, func(r *Release) { r.setHook(event, "Running"); r.Status = c.pending() }, Reply{
 			Then: func() {
 				r, _ := f.Release(c.Flag("--namespace"), c.Arg(0))
-				name := f.nameOfHook(r, event)
-				if name != "" {
+				if name := f.nameOfHook(r, event); name != "" {
 					f.block(c, &waiting{hook: r.Hooks[r.hook(event)].Kind + "/" + name}, blockers)
+				} else {
+					close(missing)
 				}
 			},
-			Until: Forever, Term: &stopped,
+			Until: missing, Term: &stopped, Exit: 1,
 		})
 	})
 }

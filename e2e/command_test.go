@@ -226,7 +226,7 @@ func commandJob(b *bed) {
 	b.must(err)
 	jobs := filepath.Join(b.TempDir(), "jobs.yaml")
 	b.must(os.WriteFile(jobs, []byte("job: '7'\ntimeout: 2m\nfailFast: true\npolicy: {nodes: [{nvidia.com/gpu: 8}]}\nbenchmark: [sh, -c, 'echo measured $HELMEXEC_SUT']\n"+
-		"suts:\n- {name: good, chart: "+chart+"}\n- {name: bad, chart: "+chart+", values: {fault: "+cluster.FaultPullAgain+"}}\n"), 0o600))
+		"suts:\n- {name: good, chart: "+chart+"}\n- {name: bad, chart: "+chart+", values: {fault: "+cluster.FaultImagePull+"}}\n"), 0o600))
 	code, stdout, stderr := b.helmexec("job", "run", jobs, "-o", "json")
 	var result struct {
 		SUTs []struct {

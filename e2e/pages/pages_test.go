@@ -21,7 +21,12 @@ const root = "../.."
 
 // said is what a command prints if it did what its page says.
 var said = map[string]string{
-	"make demo": "Kubernetes has nothing left of it",
+	"make plugin":     "'helm sut --help' shows",
+	"helm sut":        "helm sut [command]",
+	"helm sut --help": "helm sut [command]",
+	"helm sut images ./testdata/charts/webapp":          "nginx",
+	"helm plugin uninstall sut":                         "Uninstalled plugin: sut",
+	"make demo":                                         "Kubernetes has nothing left of it",
 	"go run ./internal/tools/cmd/tools -path helm4":     "/helm",
 	"bin/cluster -- go run ./mine":                      "the cluster has 0 releases",
 	"cd ../mine && ../helmexec/bin/cluster -- go run .": "the cluster has 0 releases",
@@ -58,7 +63,7 @@ func TestCommands(t *testing.T) {
 			for _, c := range group.Commands {
 				cmd := exec.CommandContext(t.Context(), "bash", "-euc", c)
 				cmd.Dir = folder
-				cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(helm)+":"+os.Getenv("PATH"))
+				cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(helm)+":"+os.Getenv("PATH"), "HELM_DATA_HOME="+filepath.Join(dir, "helm"))
 				cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 				if watch := watched[c]; watch != nil {
 					watch(t, helm, cmd)

@@ -37,6 +37,7 @@ var Cluster = []Group{
 	{Inside, []string{"bin/cluster -- go run ./mine"}},
 	{Beside, []string{"go mod edit -replace github.com/sut-bench/helmexec=../helmexec", "go mod edit -replace github.com/sut-bench/helmexec/otelhelm=../helmexec/otelhelm", "go mod tidy", "cd ../mine && ../helmexec/bin/cluster -- go run ."}},
 	{Source, []string{"helm list -l helmexec/job=42 -A"}},
+	{Source, []string{"make plugin", "helm sut", "helm sut --help", "helm sut images ./testdata/charts/webapp", "helm plugin uninstall sut"}},
 }
 
 const (
@@ -46,6 +47,7 @@ const (
 	network   = "needs a module that is published"
 	measures  = "measures on a machine that has nothing else to do"
 	ofCommand = "is run by the tests of cmd/helmexec, on charts and clusters that they have"
+	ofPlugin  = "is run by the tests of e2e, with helms and clusters that they have"
 	aSpan     = "is the name of a span, and no command"
 )
 
@@ -72,7 +74,10 @@ var NotRun = map[string]string{
 	"cd bench && go test -run '^$' -bench Chart2Images -benchtime=25x -count=3":   measures,
 	"go test -run TestArgv -update .":                                             writes,
 	"cd e2e && go run ./cmd/record -only name-of-the-scene":                       writes,
-	"make docs":                                     writes,
+	"make docs":                                 writes,
+	"make plugin HELM=/path/to/helm":            ofPlugin,
+	"make plugin INTO=/opt/helmexec":            ofPlugin,
+	"helm -n bench --kube-context lab sut list": ofPlugin,
 	"go get":                                        network,
 	"go get github.com/sut-bench/helmexec":          network,
 	"helm get all --template":                       named,

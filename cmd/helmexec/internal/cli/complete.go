@@ -35,8 +35,8 @@ func (a *app) completion(cmd *cobra.Command, with cobra.ShellCompDirective, ask 
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if a.userHome {
-		a.cfg.Home = helmexec.UserHome
+	if err := a.configure(cmd); err != nil {
+		return nil, with
 	}
 	h, err := a.helm()
 	if err != nil {

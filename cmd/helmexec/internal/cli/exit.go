@@ -80,14 +80,14 @@ func (a *app) fail(err error) int {
 	if errors.Is(err, errNo) || errors.Is(err, job.ErrFailed) {
 		return code
 	}
-	a.out.Say("helmexec: %s", err)
+	a.say("%s", err)
 	if name == "usage" {
-		a.out.Say("helmexec: --help shows how it is used")
+		a.say("--help shows how it is used")
 		return code
 	}
 	if a.out.Format == "json" || a.out.Format == "yaml" {
 		if err := a.out.Print(view.Failure{Error: view.ErrorOf(err, name, code)}, nil); err != nil {
-			a.out.Say("helmexec: %s", err)
+			a.say("%s", err)
 		}
 	}
 	return code

@@ -95,7 +95,7 @@ func (a *app) warnInexact(set []string) {
 			continue // it sets something in a list or mapping of a file
 		}
 		for _, n := range setvalues.Inexact(one) {
-			a.out.Say("helmexec: --set: a template that prints %d as it is gets %v, as from a file of values; --set-string is exact", n, float64(n))
+			a.say("--set: a template that prints %d as it is gets %v, as from a file of values; --set-string is exact", n, float64(n))
 		}
 	}
 }

@@ -140,6 +140,12 @@ var commands = []struct {
 	{"complete-chart-versions", []string{"__complete", "images", "known/web", "--version", ""}, known, ""},
 	{"complete-versions-of-address", []string{"__complete", "images", "known/web:1"}, known, ""},
 	{"complete-output", []string{"__complete", "list", "-o", ""}, nil, ""},
+
+	{"plugin-help", []string{"--help"}, asPlugin, ""},
+	{"plugin-list-help", []string{"list", "--help"}, asPlugin, ""},
+	{"plugin-no-such-command", []string{"instal"}, asPlugin, ""},
+	{"plugin-other-login", []string{"uninstall", "web"}, withToken, ""},
+	{"plugin-complete", []string{"__complete", ""}, asPlugin, ""},
 }
 
 func TestCommands(t *testing.T) {

@@ -48,7 +48,11 @@ Exit code 14 says that a system under test failed; the file says which and why.`
 			if err != nil {
 				return err
 			}
-			if spec.Namespace != "" && a.cfg.Namespace == "" {
+			if spec.Namespace != "" && !cmd.Flags().Changed("namespace") {
+				// Helm names a namespace to a plugin in any case.
+				if of := a.cfg.Namespace; of != "" && of != spec.Namespace {
+					a.say("the namespace is %s, which %s names, and not %s", spec.Namespace, args[0], of)
+				}
 				a.cfg.Namespace = spec.Namespace
 			}
 			h, err := a.helm()

@@ -107,6 +107,8 @@ var behaviours = []struct {
 	{"command: a life", commandLife},
 	{"command: why and interrupt", commandWhy},
 	{"command: job", commandJob},
+	{"command: nodes", commandNodes},
+	{"command: plugin", commandPlugin},
 }
 
 func TestBehaviours(t *testing.T) {

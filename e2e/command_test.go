@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -242,6 +243,44 @@ func commandJob(b *bed) {
 	b.must(err)
 	if len(releases) != 0 || !strings.Contains(stderr, "measured good") {
 		b.Errorf("left: %v\n%s", releases, stderr)
+	}
+}
+
+// commandNodes: check holds a chart against what the nodes of the cluster have free.
+func commandNodes(b *bed) {
+	gpu := "habana.ai/" + b.helm // of no other test
+	for _, name := range []string{"one", "two"} {
+		b.node(name, "{taints: [{key: helmexec/test, effect: NoSchedule}]}", gpu+`: "2"`)
+	}
+	chart := filepath.Join(b.TempDir(), "trains")
+	b.must(os.MkdirAll(filepath.Join(chart, "templates"), 0o700))
+	b.must(errors.Join(
+		os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: trains\nversion: 1.0.0\n"), 0o600),
+		os.WriteFile(filepath.Join(chart, "templates", "trains.yaml"), []byte("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: trains}\nspec:\n  replicas: 2\n"+
+			"  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: c, image: example/trains:1, resources: {limits: {"+gpu+": 2}}}]}\n"), 0o600)))
+
+	var checked struct {
+		Allowed  bool
+		Findings []struct{ Text string }
+		Misfits  []struct{ Unplaced int }
+		Nodes    []map[string]int64
+	}
+	b.succeeds(&checked, "check", chart, "--nodes-from-cluster")
+	if !checked.Allowed || len(checked.Nodes) < 3 {
+		b.Errorf("checked: %+v", checked)
+	}
+	b.must(b.cluster.Request(b.ctx, http.MethodPost, "/api/v1/namespaces/"+b.namespace+"/pods", "metadata: {name: holds}\n"+
+		"spec: {nodeName: "+b.namespace+"-one, containers: [{name: c, image: example/x, resources: {limits: {"+gpu+": 1}}}]}\n", nil))
+	code, stdout, stderr := b.helmexec("check", chart, "--nodes-from-cluster", "-o", "json")
+	b.must(json.Unmarshal([]byte(stdout), &checked))
+	if code != 3 || checked.Allowed || len(checked.Misfits) != 1 || checked.Misfits[0].Unplaced != 1 {
+		b.Errorf("one of two nodes is full: exit %d\n%s%s", code, stdout, stderr)
+	}
+
+	kubeconfig, err := b.cluster.KubeconfigAs("system:serviceaccount:" + b.namespace + ":default")
+	b.must(err)
+	if code, _, stderr := b.helmexec("check", chart, "--nodes-from-cluster", "--kubeconfig", kubeconfig); code != 10 || !strings.Contains(stderr, "the right to list nodes") {
+		b.Errorf("without the right to list nodes: exit %d\n%s", code, stderr)
 	}
 }
 

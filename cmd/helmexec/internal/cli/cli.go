@@ -142,6 +142,10 @@ func (a *app) start(cmd *cobra.Command) error {
 	if formats := formatsOf(cmd); !slices.Contains(formats, a.out.Format) {
 		return fmt.Errorf("--output %.20q: want one of %s", a.out.Format, strings.Join(formats, ", "))
 	}
+	// Cobra does this too late for a command line that is not understood.
+	if err := cmd.ValidateFlagGroups(); err != nil {
+		return err
+	}
 	if err := a.configure(cmd); err != nil {
 		return err
 	}

@@ -83,6 +83,17 @@ var commands = []struct {
 	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
 	}, ""},
+	{"check-nodes", []string{"check", web, "--nodes-from-cluster", "--policy", "DIR/policy.yaml"}, func(b *bench) {
+		b.write("policy.yaml", "nodes: [{nvidia.com/gpu: 100}]\nlimits: {gpus: {nvidia.com/gpu: 8}}\n")
+		b.fake.SetNodes(map[string]int64{"nvidia.com/gpu": 1}, map[string]int64{}, map[string]int64{"nvidia.com/gpu": 0, "rdma/hca": 2})
+	}, ""},
+	{"check-nodes-json", []string{"check", plain, "--nodes-from-cluster", "-o", "json"}, func(b *bench) { b.fake.SetNodes(map[string]int64{"nvidia.com/gpu": 8}) }, ""},
+	{"check-no-nodes", []string{"check", web, "--nodes-from-cluster"}, nil, ""},
+	{"check-nodes-forbidden", []string{"check", plain, "--nodes-from-cluster", "-o", "yaml"}, func(b *bench) {
+		b.fake.On("template", helmtest.Reply{Exit: 1, Stderr: `Error: template: nodes/templates/nodes.yaml:20:12: executing "nodes/templates/nodes.yaml" at <lookup "v1" "Node" "" "">: ` +
+			`error calling lookup: nodes is forbidden: User "ci" cannot list resource "nodes" in API group "" at the cluster scope` + "\n"})
+	}, ""},
+	{"check-nodes-offline", []string{"check", plain, "--nodes-from-cluster", "--offline"}, nil, ""},
 	{"check-bad-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registry: x\n") }, ""},
 	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
 	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},

@@ -73,8 +73,19 @@ func Run(ctx context.Context, args []string, s Streams, plugin *Plugin, interrup
 	}
 	if !a.started.Load() {
 		err = usageError{err}
+		a.out.Format = formatOf(args)
 	}
 	return a.fail(err)
+}
+
+// formatOf is the format that a command line asks for which is not understood.
+func formatOf(args []string) string {
+	var format string
+	flags := new(cobra.Command).Flags()
+	flags.ParseErrorsAllowlist.UnknownFlags = true
+	flags.StringVarP(&format, "output", "o", "", "")
+	_ = flags.Parse(args)
+	return format
 }
 
 // app is one run of the command.
@@ -126,12 +137,23 @@ decides whether it may, installs it exactly once, says why it is not ready, and 
 	root.AddCommand(a.releaseCommands()...)
 	root.AddCommand(a.jobCommands()...)
 	root.AddCommand(a.hostCommands()...)
+	withoutArguments(root)
 	a.name = "helmexec"
 	if a.plugin != nil {
 		a.name = "helm sut"
 		a.asPlugin(root)
 	}
 	return root
+}
+
+// withoutArguments keeps the shell from completing files where a command takes no arguments.
+func withoutArguments(cmd *cobra.Command) {
+	if cmd.ValidArgsFunction == nil && cmd.ValidateArgs([]string{"x"}) != nil {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	for _, below := range cmd.Commands() {
+		withoutArguments(below)
+	}
 }
 
 // say prints a line about the command itself.

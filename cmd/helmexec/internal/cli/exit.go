@@ -83,7 +83,6 @@ func (a *app) fail(err error) int {
 	a.say("%s", err)
 	if name == "usage" {
 		a.say("--help shows how it is used")
-		return code
 	}
 	if a.out.Format == "json" || a.out.Format == "yaml" {
 		if err := a.out.Print(view.Failure{Error: view.ErrorOf(err, name, code)}, nil); err != nil {

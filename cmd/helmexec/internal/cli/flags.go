@@ -34,7 +34,7 @@ func (c *chartFlags) add(a *app, cmd *cobra.Command) {
 	f.StringVar(&c.source.CAFile, "ca-file", "", "`file` of certificates that verify the server")
 	f.StringVar(&c.source.CertFile, "cert-file", "", "`file` of the client's certificate")
 	f.StringVar(&c.source.KeyFile, "key-file", "", "`file` of the client's key")
-	complete(cmd, "version", a.completeVersions)
+	complete(cmd, "version", a.completeVersions(&c.source))
 }
 
 func (c *chartFlags) options() helmexec.ChartOptions {

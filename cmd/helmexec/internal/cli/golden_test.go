@@ -138,6 +138,7 @@ var commands = []struct {
 	{"no-such-command", []string{"instal"}, nil, ""},
 	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
+	{"no-such-flag-json", []string{"list", "--al", "-o", "json"}, nil, ""},
 	{"too-few-arguments", []string{"install", "web"}, nil, ""},
 	{"no-such-output", []string{"list", "-o", "xml"}, nil, ""},
 	{"html-of-another", []string{"list", "-o", "html"}, nil, ""},
@@ -150,6 +151,9 @@ var commands = []struct {
 	{"complete-repositories", []string{"__complete", "images", "kn"}, known, ""},
 	{"complete-chart-versions", []string{"__complete", "images", "known/web", "--version", ""}, known, ""},
 	{"complete-versions-of-address", []string{"__complete", "images", "known/web:1"}, known, ""},
+	{"complete-chart-of-diff", []string{"__complete", "diff", "web", "known/web:"}, known, ""},
+	{"complete-jobs", []string{"__complete", "job", "clean", ""}, someReleases, ""},
+	{"complete-nothing", []string{"__complete", "overdue", ""}, someReleases, ""},
 	{"complete-output", []string{"__complete", "list", "-o", ""}, nil, ""},
 
 	{"plugin-help", []string{"--help"}, asPlugin, ""},

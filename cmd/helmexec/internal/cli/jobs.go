@@ -123,7 +123,8 @@ func (a *app) jobCleanCommand() *cobra.Command {
 		Long:  "Remove every release that was installed for a job, or whose name says that it is of the job. Nothing to remove is a success.",
 		Example: `  helmexec job clean 42 --wait
   helmexec job clean 42 -A -o json | jq '.removed[].remains[]'`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeJobs,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			removed, err := h.UninstallJob(ctx, args[0], flags.JobOptions)
 			return a.printCleaned(view.CleanedOf(removed), err)

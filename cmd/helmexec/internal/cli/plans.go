@@ -106,7 +106,7 @@ page for a reviewer.`,
   helmexec plan job-42-sut-web oci://registry.example/suts/web:1.2.3 --offline --registry registry.example -o html > review.html
   helmexec plan --from plan.json -o json`,
 		Args:              flags.args(2),
-		ValidArgsFunction: a.completeCharts(1),
+		ValidArgsFunction: a.completeReleaseAndChart,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			policy, err := rules.policy(cmd.Context(), a)
 			if err != nil {
@@ -319,7 +319,7 @@ changed or dropped. --full shows their lines; the content of Secrets stays hidde
   helmexec diff web ./web --full
   helmexec diff --from plan.json --exit-code`,
 		Args:              flags.args(2),
-		ValidArgsFunction: a.completeReleases,
+		ValidArgsFunction: a.completeReleaseAndChart,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			flags.upgrade = true
 			p, err := flags.plan(ctx, a, at(args, 0), at(args, 1))

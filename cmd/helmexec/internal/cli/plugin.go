@@ -23,7 +23,7 @@ type Plugin struct {
 const pluginBinary = "helm-sut"
 
 var homeVariables = []string{
-	"HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "HELM_PLUGINS",
+	"HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_CONTENT_CACHE", "HELM_DATA_HOME", "HELM_PLUGINS",
 	"HELM_REGISTRY_CONFIG", "HELM_REPOSITORY_CACHE", "HELM_REPOSITORY_CONFIG",
 }
 
@@ -86,15 +86,17 @@ func (a *app) configurePlugin(cmd *cobra.Command) error {
 
 // asksCluster reports whether a command, with its flags, talks to a cluster.
 func asksCluster(cmd *cobra.Command) bool {
-	given := func(flag string) bool {
-		f := cmd.Flags().Lookup(flag)
-		return f != nil && f.Value.String() == "true"
-	}
 	switch {
 	case cmd.GroupID == "look":
-		return given("from-cluster")
+		return given(cmd, "from-cluster")
 	case slices.Contains([]string{"name", "version"}, cmd.Name()):
 		return false
 	}
-	return !given("offline")
+	return !given(cmd, "offline")
+}
+
+// given reports whether a command has a flag, and it is set.
+func given(cmd *cobra.Command, flag string) bool {
+	f := cmd.Flags().Lookup(flag)
+	return f != nil && f.Value.String() == "true"
 }

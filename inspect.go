@@ -131,21 +131,21 @@ func (h *Helm) rendered(ctx context.Context, chart string, opts TemplateOptions,
 	}
 	key, shared := h.renderKey(helm, ch, inv, opts), h.isShared(helm, ch, opts)
 	found := func(result CacheResult) { note(ctx, func(s *Span) { s.Cache = result }) }
-	if m, ok := h.remembered(key, shared); ok {
-		found(CacheHit)
-		return ch, m, nil
-	}
-	leave, err := h.renderTurn(ctx, key, shared)
+	var m Manifest
+	leave, err := h.renderTurn(ctx, key, shared, func() (ok bool) {
+		m, ok = h.remembered(key, shared)
+		return ok
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	defer leave()
-	if m, ok := h.remembered(key, shared); ok {
+	if leave == nil {
 		found(CacheHit)
-		return ch, m, nil // somebody rendered it while we waited
+		return ch, m, nil
 	}
+	defer leave()
 	found(CacheMiss)
-	m, err := render()
+	m, err = render()
 	if err == nil && h.renderKey(helm, ch, inv, opts) == key { // the same chart still
 		h.renders.put(key, m)
 		if shared && h.isShared(helm, ch, opts) { // by the same helm
@@ -186,16 +186,25 @@ func (h *Helm) remembered(key string, shared bool) (Manifest, bool) {
 	return m, true
 }
 
-// renderTurn makes the caller the only one who renders for a key: in all processes with this home if it is shared.
-func (h *Helm) renderTurn(ctx context.Context, key string, shared bool) (leave func(), err error) {
+// renderTurn makes the caller the only one who renders for a key: in all processes with this home if it is shared. Once
+// somebody has rendered, leave is nil.
+func (h *Helm) renderTurn(ctx context.Context, key string, shared bool, done func() bool) (leave func(), err error) {
 	if shared {
-		leave, err := h.home.Lock(ctx, "render "+key)
+		leave, err := h.home.LockUnless(ctx, "render "+key, done)
 		if err == nil || ctx.Err() != nil {
 			return leave, err
 		}
 		// The disk is full, perhaps. Others who render the same do no harm.
 	}
-	return h.home.Turn(ctx, "render "+key)
+	if done() {
+		return nil, nil
+	}
+	leave, err = h.home.Turn(ctx, "render "+key)
+	if err == nil && done() {
+		leave()
+		leave = nil
+	}
+	return leave, err
 }
 
 // renderMemory keeps the last rendered manifests, up to a number of bytes.

@@ -66,7 +66,18 @@ func (h *Helm) identified(ctx context.Context) (identified, error) {
 
 func (h *Helm) findVersion(ctx context.Context) (identified, error) {
 	found := identified{identity: binary.Identity(h.binary)}
-	if !h.knows(&found) {
+	known := false
+	if found.identity != "" {
+		// Where that fails, or another process waits for an answer for too long, this one asks too.
+		patient, cancel := context.WithTimeout(ctx, probeTime)
+		defer cancel()
+		leave, err := h.home.LockUnless(patient, "version "+found.identity, func() bool { return h.knows(&found) })
+		if leave != nil {
+			defer leave()
+		}
+		known = leave == nil && err == nil
+	}
+	if !known {
 		v, complete, err := h.askVersion(ctx)
 		if err != nil {
 			return identified{}, err

@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sut-bench/helmexec/helmtest"
 	"github.com/sut-bench/helmexec/internal/binary"
@@ -63,6 +65,42 @@ func TestVersionIsRemembered(t *testing.T) {
 			assert.Zero(t, n, "it is remembered again")
 		})
 	}
+}
+
+// Many processes that start at once on an empty home ask once for all.
+func TestVersionIsAskedOnce(t *testing.T) {
+	fake, home := ofFile(t), t.TempDir()
+	var all errgroup.Group
+	for range 20 {
+		h := drive(t, fake, Config{Home: home})
+		all.Go(func() error {
+			_, err := h.Version(t.Context())
+			return err
+		})
+	}
+	require.NoError(t, all.Wait())
+	assert.Len(t, fake.Calls("version"), 1)
+}
+
+// Who waits for the answer to another process asks too, if that one fails.
+func TestVersionThatFailsIsAskedAgain(t *testing.T) {
+	fake, home := ofFile(t), t.TempDir()
+	broken := helmtest.Reply{Stderr: "Error: out of memory\n", Exit: 1}
+	fake.On("version", broken, broken)
+	var all errgroup.Group
+	var failed atomic.Int32
+	for range 5 {
+		h := drive(t, fake, Config{Home: home})
+		all.Go(func() error {
+			if _, err := h.Version(t.Context()); err != nil {
+				failed.Add(1)
+			}
+			return nil
+		})
+	}
+	require.NoError(t, all.Wait())
+	assert.EqualValues(t, 2, failed.Load())
+	assert.Len(t, fake.Calls("version"), 3)
 }
 
 // replaced puts a copy of a file in its place.

@@ -148,17 +148,15 @@ func (s *Store) cached(ctx context.Context, src source, digest string, described
 // obtain looks up a wanted archive. If necessary it asks for it, and pulls it unless the cache has it, once for all who ask at
 // the same time.
 func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
-	if ch := s.lookUp(ctx, w); ch != nil {
-		return ch, nil
-	}
-	unlock, err := s.home.Lock(ctx, "chart "+w.String())
-	if err != nil {
-		return nil, err
+	var have *Chart
+	unlock, err := s.home.LockUnless(ctx, "chart "+w.String(), func() bool {
+		have = s.lookUp(ctx, w)
+		return have != nil
+	})
+	if err != nil || unlock == nil {
+		return have, err
 	}
 	defer unlock()
-	if ch := s.lookUp(ctx, w); ch != nil {
-		return ch, nil // somebody pulled it while we waited
-	}
 	began := time.Now()
 	if ch := s.asTagged(ctx, w); ch != nil {
 		s.writePin(w.key(), pin{ch.Digest, began, ch.Manifest})

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,18 +70,22 @@ type failedRefresh struct {
 // case. It does nothing if a refresh that began after the caller asked has done so. Helm 3 writes an index in
 // place; we write another file and rename it, so that a reader finds the old index or the new one.
 func (s *Store) refresh(ctx context.Context, name string, asked time.Time, whole bool) error {
-	unlock, err := s.home.Lock(ctx, "repository "+name)
-	if err != nil {
-		return err
+	var last refreshed
+	var failed error
+	unlock, err := s.home.LockUnless(ctx, "repository "+name, func() bool {
+		last = s.lastRefresh(name)
+		if !last.Whole.Before(asked) || !whole && !last.Began.Before(asked) {
+			return true
+		}
+		if f, ok := s.failures.Load(name); ok && !f.(failedRefresh).began.Before(asked) {
+			failed = f.(failedRefresh).err
+		}
+		return failed != nil
+	})
+	if err != nil || unlock == nil {
+		return cmp.Or(err, failed)
 	}
 	defer unlock()
-	last := s.lastRefresh(name)
-	if !last.Whole.Before(asked) || !whole && !last.Began.Before(asked) {
-		return nil
-	}
-	if last, ok := s.failures.Load(name); ok && !last.(failedRefresh).began.Before(asked) {
-		return last.(failedRefresh).err
-	}
 	began := time.Now()
 	next, err := s.refetch(ctx, name, last, whole)
 	if err != nil {

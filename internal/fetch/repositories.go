@@ -162,18 +162,17 @@ func (s *Store) AddRepo(ctx context.Context, address, name string, access Access
 			return "", err
 		}
 	}
-	if known, err := s.reached(ctx, u, name, access); known != "" || err != nil {
-		return known, err
-	}
 	adds := cmp.Or(name, nameOfRepo(u))
-	unlock, err := s.home.Lock(ctx, "repository "+adds)
-	if err != nil {
-		return "", err
+	known := ""
+	var fault error
+	unlock, err := s.home.LockUnless(ctx, "repository "+adds, func() bool {
+		known, fault = s.reached(ctx, u, name, access)
+		return known != "" || fault != nil
+	})
+	if err != nil || unlock == nil {
+		return known, cmp.Or(err, fault)
 	}
 	defer unlock()
-	if known, err := s.reached(ctx, u, name, access); known != "" || err != nil {
-		return known, err // somebody added it while we waited
-	}
 	if have, err := s.known(ctx, adds); err == nil {
 		access = access.over(have.Access)
 	}
@@ -216,41 +215,38 @@ func (s *Store) reached(ctx context.Context, u *url.URL, name string, access Acc
 // add lets helm fetch a repository's index and stores both. The caller holds its lock.
 func (s *Store) add(ctx context.Context, r repository) error {
 	began := time.Now()
-	var have validators
 	tmp, err := s.home.MkdirTemp("repo-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
 	staged := placeIn(tmp, r.Name)
-	if s.private && r.authorization() != "" {
-		// "repo add" takes the user name, which often is a token, as an argument. So we write what
-		// it would write, and helm only fetches the index.
+	asked, call := r, Call{Secrets: r.secrets(), Subject: r.URL, Dir: tmp, MaxBytes: s.limits.Index}
+	if s.private {
+		if call.Via, err = s.indexRelay(r); err != nil {
+			return err
+		}
+		defer call.Via.Stop()
+		if call.Via != nil {
+			// Helm would take the user name, which often is a token, as an argument.
+			asked = repository{Name: r.Name, URL: call.Via.url}
+		}
+		if r.authorization() != "" {
+			call.Login = LoginGiven
+		}
+		call.Env, call.FetchedTo = staged.env(), staged.index
+	}
+	if asked.Password != "" {
+		call.Stdin = []byte(asked.Password)
+	}
+	call.Args = addArgs(asked)
+	if _, err := s.helm.Fetch(ctx, call); err != nil {
+		return err
+	}
+	if s.private {
 		if err := writeRepositories(staged.config, r); err != nil {
 			return err
 		}
-		via, err := s.indexRelay(r)
-		if err != nil {
-			return err
-		}
-		defer via.Stop()
-		if err := s.fetchIndex(ctx, r, via, staged, tmp); err != nil {
-			return err
-		}
-		have = via.validators()
-	} else {
-		call := Call{Args: addArgs(r), Secrets: []string{r.Password}, Subject: r.URL, Dir: tmp, MaxBytes: s.limits.Index}
-		if r.Password != "" {
-			call.Stdin = []byte(r.Password)
-		}
-		if s.private {
-			call.Env, call.FetchedTo = staged.env(), staged.index
-		}
-		if _, err := s.helm.Fetch(ctx, call); err != nil {
-			return err
-		}
-	}
-	if s.private {
 		// The config comes last: it makes the repository known, and replaces old credentials in one
 		// step.
 		to := placeIn(s.folder(r.Name), r.Name)
@@ -265,7 +261,7 @@ func (s *Store) add(ctx context.Context, r repository) error {
 			return err
 		}
 	}
-	s.stampRefresh(r.Name, refreshed{began, began, have})
+	s.stampRefresh(r.Name, refreshed{began, began, call.Via.validators()})
 	return nil
 }
 

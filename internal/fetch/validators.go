@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"regexp"
+	"strings"
 	"time"
 )
 
@@ -26,7 +26,13 @@ const (
 	restOfLastModified = time.Minute // the clock of the time can differ from that of the response
 )
 
-var entityTag = regexp.MustCompile(`^(W/)?"[\x21\x23-\x7e]{0,1000}"$`)
+// isEntityTag reports whether a text has the form of an ETag, and a length that is worth keeping.
+func isEntityTag(text string) bool {
+	quoted := strings.TrimPrefix(text, "W/")
+	inner := strings.TrimSuffix(strings.TrimPrefix(quoted, `"`), `"`)
+	isOther := func(r rune) bool { return r < '!' || r == '"' || r > '~' }
+	return len(inner) == len(quoted)-2 && len(inner) <= 1000 && !strings.ContainsFunc(inner, isOther)
+}
 
 // validatorsOf are those of a response with a body of this digest.
 func validatorsOf(answer *http.Response, digest string) validators {
@@ -35,7 +41,7 @@ func validatorsOf(answer *http.Response, digest string) validators {
 	rested := func(rest time.Duration) bool { return dateErr == nil && date.Sub(modified) >= rest }
 	v := validators{URL: sourceOf(answer), Digest: digest}
 	switch etag := answer.Header.Get("ETag"); {
-	case entityTag.MatchString(etag) && (modifiedErr != nil || rested(restOfETag)):
+	case isEntityTag(etag) && (modifiedErr != nil || rested(restOfETag)):
 		v.ETag = etag
 	case modifiedErr == nil && rested(restOfLastModified):
 		v.LastModified = answer.Header.Get("Last-Modified")

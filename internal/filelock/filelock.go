@@ -53,6 +53,12 @@ func Try(path string, mode Mode) (*Lock, error) {
 
 // Take waits for the lock of a file. ErrHeld says that ctx ended first.
 func Take(ctx context.Context, path string, mode Mode) (*Lock, error) {
+	return TakeUnless(ctx, path, mode, func() bool { return false })
+}
+
+// TakeUnless is Take for work that the holder of the lock may be doing for all: a waiter asks again and again whether it
+// is done, and then gets ErrHeld as well.
+func TakeUnless(ctx context.Context, path string, mode Mode, done func() bool) (*Lock, error) {
 	pause := shortestPause
 	return take(path, mode, func() bool {
 		timer := time.NewTimer(pause)
@@ -60,7 +66,7 @@ func Take(ctx context.Context, path string, mode Mode) (*Lock, error) {
 		pause = min(2*pause, longestPause)
 		select {
 		case <-timer.C:
-			return true
+			return !done()
 		case <-ctx.Done():
 			return false
 		}

@@ -18,12 +18,33 @@ import (
 // its name in errors. The system frees a lock whose holder was killed. Within the process a channel
 // comes first, so that at most one goroutine polls the file.
 func (h *Home) Lock(ctx context.Context, what string) (unlock func(), err error) {
+	return h.LockUnless(ctx, what, func() bool { return false })
+}
+
+// LockUnless is Lock for work that is done once for all who need it. Once done reports that it is done, by whomever, nobody
+// waits for the lock any more: unlock is nil. A caller who gets the lock has asked while holding it.
+func (h *Home) LockUnless(ctx context.Context, what string, done func() bool) (unlock func(), err error) {
+	if done() {
+		return nil, nil
+	}
 	leave, err := h.Turn(ctx, what)
 	if err != nil {
 		return nil, err
 	}
-	lock, err := filelock.Take(ctx, LockFile(h.Path("locks"), what), filelock.Exclusive)
+	if done() { // by the caller who had the turn before
+		leave()
+		return nil, nil
+	}
+	isDone := false
+	lock, err := filelock.TakeUnless(ctx, LockFile(h.Path("locks"), what), filelock.Exclusive, func() bool { isDone = done(); return isDone })
+	if err == nil && done() {
+		lock.Release()
+		isDone = true
+	}
 	switch {
+	case isDone:
+		leave()
+		return nil, nil
 	case errors.Is(err, filelock.ErrHeld):
 		err = fmt.Errorf("waiting for another process that is working on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
 	case err != nil:

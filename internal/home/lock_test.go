@@ -97,3 +97,44 @@ func TestLockNamesAreReadable(t *testing.T) {
 		}
 	}
 }
+
+// Work that is done once for all: whoever needs it waits for the lock only until it is done.
+func TestLockUnless(t *testing.T) { synctest.Test(t, testLockUnless) }
+
+func testLockUnless(t *testing.T) {
+	h := open(t, t.TempDir())
+	other := open(t, h.Path()) // as another process would
+	var done atomic.Bool
+	var all errgroup.Group
+	var did atomic.Int32
+	for i := range 20 {
+		all.Go(func() error {
+			unlock, err := []*Home{h, other}[i%2].LockUnless(t.Context(), "x", done.Load)
+			if err == nil && unlock != nil {
+				did.Add(1)
+				time.Sleep(time.Second)
+				done.Store(true)
+				unlock()
+			}
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := did.Load(); n != 1 {
+		t.Errorf("%d did the work", n)
+	}
+
+	// Nobody waits for a lock whose holder does something else when the work is done.
+	unlock, err := h.Lock(t.Context(), "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	done.Store(false)
+	time.AfterFunc(time.Minute, func() { done.Store(true) })
+	if unlock, err := other.LockUnless(t.Context(), "y", done.Load); unlock != nil || err != nil {
+		t.Errorf("got %v, %v", unlock != nil, err)
+	}
+}

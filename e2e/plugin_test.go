@@ -110,19 +110,16 @@ func (p plugin) of(binary string, args ...string) *exec.Cmd {
 func (p plugin) passesNothingOn() {
 	seen := filepath.Join(p.dir, "seen")
 	between := filepath.Join(p.dir, "between")
-	p.must(os.WriteFile(between, []byte(fmt.Sprintf("#!/bin/sh\n{ echo \"$@\"; env | grep ^HELM_; } >>%s\nexec %s \"$@\"\n", seen, p.cfg.Binary)), 0o755))
+	p.must(os.WriteFile(between, fmt.Appendf(nil, "#!/bin/sh\n{ echo \"$@\"; env | grep ^HELM_; } >>%s\nexec %s \"$@\"\n", seen, p.cfg.Binary), 0o755))
 	cmd := p.helm("sut", "list")
 	cmd.Args[0] = between // what helm says to its plugins that it is
-	for _, name := range []string{
+	cmd.Env = append(cmd.Env,
 		"HELM_DRIVER=configmap", "HELM_POST_RENDERER=canary", "HELM_DEBUG=true", "HELM_MAX_HISTORY=77", "HELM_QPS=77", "HELM_BURST_LIMIT=77",
-		"HELM_CONFIG_HOME=" + p.dir + "/canary", "HELM_REPOSITORY_CONFIG=" + p.dir + "/canary", "HELM_CANARY=canary",
-	} {
-		cmd.Env = append(cmd.Env, name)
-	}
+		"HELM_CONFIG_HOME="+p.dir+"/canary", "HELM_REPOSITORY_CONFIG="+p.dir+"/canary", "HELM_CANARY=canary")
 	p.run(cmd)
 	text, err := os.ReadFile(seen)
 	p.must(err)
-	for _, canary := range []string{"HELM_DRIVER", "canary", "77", "HELM_DEBUG", "HELM_BIN", "HELM_PLUGIN_", "HELM_NAMESPACE", p.data} {
+	for _, canary := range []string{"HELM_DRIVER", "canary", "=77", "HELM_DEBUG", "HELM_BIN", "HELM_PLUGIN_", "HELM_NAMESPACE", p.data} {
 		if bytes.Contains(text, []byte(canary)) {
 			p.Errorf("%s reaches the helm that the plugin starts:\n%s", canary, text)
 		}

@@ -104,6 +104,7 @@ var behaviours = []struct {
 	{"slow, and not failed fast", slowAndNotFailedFast},
 
 	{"command: values", commandValues},
+	{"command: looks", commandLooks},
 	{"command: a life", commandLife},
 	{"command: why and interrupt", commandWhy},
 	{"command: job", commandJob},

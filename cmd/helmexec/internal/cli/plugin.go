@@ -12,7 +12,7 @@ import (
 
 // Plugin is what helm tells the command when it runs as a plugin of helm, by variables of the environment.
 type Plugin struct {
-	Binary, Namespace, Context string
+	Binary, Namespace, Context, Kubeconfig string
 	// Home says where helm keeps repositories, log-ins and plugins.
 	Home map[string]string
 	// Login has the variables by which helm reaches a cluster in another way than the kubeconfig says.
@@ -34,6 +34,10 @@ func takePlugin() *Plugin {
 		return nil
 	}
 	p := &Plugin{Home: map[string]string{}}
+	// What is no Config.Kubeconfig, such as a list, stays in the environment.
+	if _, err := os.Stat(os.Getenv("KUBECONFIG")); err == nil {
+		p.Kubeconfig = os.Getenv("KUBECONFIG")
+	}
 	for _, variable := range os.Environ() {
 		name, value, _ := strings.Cut(variable, "=")
 		if !strings.HasPrefix(name, "HELM_") {
@@ -60,7 +64,8 @@ func takePlugin() *Plugin {
 func (a *app) asPlugin(root *cobra.Command) {
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: a.name}
 	root.CompletionOptions.DisableDefaultCmd = true // the completion of helm asks the plugin
-	a.cfg.Binary, a.cfg.Namespace, a.cfg.KubeContext = a.plugin.Binary, a.plugin.Namespace, a.plugin.Context
+	p := a.plugin
+	a.cfg.Binary, a.cfg.Namespace, a.cfg.KubeContext, a.cfg.Kubeconfig = p.Binary, p.Namespace, p.Context, p.Kubeconfig
 	rename(root, "helmexec", a.name)
 }
 

@@ -123,6 +123,7 @@ func stateOf(t *testing.T, results, sut string) string {
 // helm keeps things, and nothing else.
 func TestPluginEnvironment(t *testing.T) {
 	b := newBench(t)
+	kubeconfig := b.write("kubeconfig", "kind: Config\n")
 	jobs := b.write("jobs.yaml", "job: '42'\nbenchmark: [sh, -c, 'env | grep ^HELM_ && exit 1; exit 0']\nsuts: [{name: web, chart: "+filepath.ToSlash(testdata(t))+"/plain}]\n")
 	for _, test := range []struct {
 		args, canaries []string
@@ -143,7 +144,7 @@ func TestPluginEnvironment(t *testing.T) {
 			"HELM_PLUGIN_NAME", "HELM_MAX_HISTORY", "HELM_QPS", "HELM_CANARY") {
 			cmd.Env = append(cmd.Env, name+"="+filepath.Join(b.dir, "canary"))
 		}
-		cmd.Env = append(cmd.Env, "HELM_BIN="+b.fake.Binary, "HELM_NAMESPACE=of-helm", "HELM_KUBECONTEXT=context-of-helm", "KUBECONFIG=/kubeconfig-of-helm",
+		cmd.Env = append(cmd.Env, "HELM_BIN="+b.fake.Binary, "HELM_NAMESPACE=of-helm", "HELM_KUBECONTEXT=context-of-helm", "KUBECONFIG="+kubeconfig,
 			"HELM_KUBETOKEN=", "HELM_KUBEINSECURE_SKIP_TLS_VERIFY=false")
 		require.NoError(t, cmd.Run(), "%q: %s", test.args, output)
 		calls := b.fake.Calls()[before:]
@@ -157,7 +158,7 @@ func TestPluginEnvironment(t *testing.T) {
 			}
 			assert.ElementsMatch(t, test.canaries, canaries, "%q: helm %q", test.args, c.Args)
 			if c.Command() == "list" || c.Command() == "install" {
-				assert.Equal(t, []string{"of-helm", "context-of-helm", "/kubeconfig-of-helm"}, []string{c.Flag("--namespace"), c.Flag("--kube-context"), c.Env["KUBECONFIG"]})
+				assert.Equal(t, []string{"of-helm", "context-of-helm", kubeconfig}, []string{c.Flag("--namespace"), c.Flag("--kube-context"), c.Flag("--kubeconfig")})
 			}
 		}
 	}

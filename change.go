@@ -376,6 +376,9 @@ func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
 		kind = ErrNamespaceNotFound
 	}
 	e := &ReleaseError{Release: c.op.release, Namespace: c.op.target.namespace, Kind: kind, Err: err}
+	if hopeless := (*hopelessError)(nil); errors.As(err, &hopeless) {
+		e.FailFastRule = hopeless.rule.Name
+	}
 	if rec != nil {
 		e.Status = rec.Status
 	}

@@ -3,6 +3,7 @@ package helmexec
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/process"
+	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
 
@@ -170,7 +172,36 @@ type login struct {
 	kubeconfig []byte
 	name       string   // what the kubeconfig is called where another has its path: by where it leads; "" for none
 	token      []string // the variable
+	source     func(context.Context) (string, error)
 	secrets    []string // kept out of logs and errors
+}
+
+func (l login) hasToken() bool { return l.token != nil || l.source != nil }
+
+// renewed is a log-in with a token that is valid now.
+func (l login) renewed(ctx context.Context) (login, error) {
+	if l.source == nil {
+		return l, nil
+	}
+	token, err := l.source(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return l, contextError(ctx)
+	case err != nil:
+		// Without what it wraps: the end of a context in there is not that of the caller's.
+		return l, fmt.Errorf("%w: KubeTokenSource: %s", ErrClusterUnreachable, redact.Line(err.Error()))
+	case token == "":
+		return l, errdef.Invalidf("config: KubeTokenSource gave an empty token")
+	}
+	return l.withToken("KubeTokenSource", token)
+}
+
+func (l login) withToken(from, token string) (login, error) {
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return l, errdef.Invalidf("config: %s has a character that a bearer token cannot have, such as a line break at its end", from)
+	}
+	l.token, l.secrets = []string{"HELM_KUBETOKEN=" + token}, append(slices.Clip(l.secrets), token)
+	return l, nil
 }
 
 const inMemory = "in memory, " // no path that a caller gives begins so: a digest follows
@@ -182,12 +213,15 @@ func isInMemory(kubeconfig string) bool {
 }
 
 func newLogin(cfg Config) (login, error) {
-	var l login
+	l := login{source: cfg.KubeTokenSource}
 	if cfg.KubeToken != "" {
-		if strings.ContainsFunc(cfg.KubeToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			return l, errdef.Invalidf("config: KubeToken has a character that a bearer token cannot have, such as a line break at its end")
+		if cfg.KubeTokenSource != nil {
+			return l, errdef.Invalidf("config: give either KubeToken or KubeTokenSource")
 		}
-		l.token, l.secrets = []string{"HELM_KUBETOKEN=" + cfg.KubeToken}, []string{cfg.KubeToken}
+		var err error
+		if l, err = l.withToken("KubeToken", cfg.KubeToken); err != nil {
+			return l, err
+		}
 	}
 	if cfg.KubeconfigData == nil {
 		return l, nil

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +32,9 @@ const (
 	maxLog = 1 << 20
 	// processMemory is what one helm process needs before it does anything.
 	processMemory = 75 << 20
+	// placePatience is how long a helm that computes waits for others on this host that do. So long a chart that takes
+	// much to render can hold up other jobs.
+	placePatience = 5 * time.Second
 )
 
 // invocation is one helm process: its input, and how its output is handled.
@@ -67,6 +70,8 @@ type invocation struct {
 	mutates bool
 	// waits marks a command that may wait for pods for as long as its caller lets it.
 	waits bool
+	// computes marks a command that waits for nothing.
+	computes bool
 	// reports marks a command that prints its failure on stdout.
 	reports bool
 	// lacks says what is missing from what a helm that succeeded has fetched, "" for nothing: that is a failure.
@@ -101,8 +106,9 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 	if err := h.enforced(ctx, inv.args[0]); err != nil {
 		return nil, err
 	}
+	login, given := h.login, inv.secrets
 	if inv.cluster {
-		inv.secrets = slices.Concat(inv.secrets, h.login.secrets)
+		inv.secrets = slices.Concat(given, login.secrets)
 	}
 	safe := inv.redactor()
 	shown := make([]string, len(inv.args))
@@ -119,6 +125,17 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 		return nil, err
 	}
 	defer release()
+	if inv.computes {
+		defer h.home.Place(ctx, 2*runtime.NumCPU(), placePatience)()
+	}
+	if inv.cluster {
+		// Only now: the wait for a turn may have taken longer than a token is valid.
+		if login, err = login.renewed(ctx); err != nil {
+			return nil, err
+		}
+		inv.secrets = slices.Concat(given, login.secrets)
+		safe = inv.redactor()
+	}
 	seen.starts()
 	if inv.starts != nil {
 		inv.starts()
@@ -126,8 +143,8 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 
 	env, arguments := h.env.local, inv.args
 	if inv.cluster {
-		env = slices.Concat(h.env.cluster, h.login.token)
-		with, done, err := h.login.file(h.home.Path("tmp"), arguments)
+		env = slices.Concat(h.env.cluster, login.token)
+		with, done, err := login.file(h.home.Path("tmp"), arguments)
 		if err != nil {
 			return nil, err
 		}
@@ -154,7 +171,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 		c.MaxStderr, c.Hear = maxLog, byLine(inv.hears)
 	}
 	if inv.stdin != nil {
-		in, done, err := h.inputFile(inv.stdin)
+		in, done, err := process.Input(inv.stdin, h.home.Path("tmp"))
 		if err != nil {
 			return nil, err
 		}
@@ -217,28 +234,6 @@ func (inv invocation) failure(ctx context.Context, result process.Result, shown 
 		})
 	}
 	return e
-}
-
-// inputFile is what helm reads from stdin. A pipe would end with this process, and a helm that
-// outlives it would take a part of the values, or none, as all of them. Where the system allows it,
-// the file has no name any more.
-func (h *Helm) inputFile(content []byte) (f *os.File, done func(), err error) {
-	f, err = os.CreateTemp(h.home.Path("tmp"), "stdin-")
-	if err != nil {
-		return nil, nil, err
-	}
-	done = func() { f.Close() }
-	if os.Remove(f.Name()) != nil {
-		done = func() { f.Close(); os.Remove(f.Name()) }
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		done()
-	}
-	return f, done, err
 }
 
 // contextError is the end of ctx as an error; it says that the caller's context has ended unless we ended this one.

@@ -132,6 +132,11 @@ type Config struct {
 	// by their environment, never as an argument. It does not replace a client certificate. It is for the cluster of this
 	// Config: a call whose Kubeconfig or KubeContext is another one is refused (ErrInvalidArgument) before helm starts.
 	KubeToken string
+	// KubeTokenSource gives such a token when a helm is about to start, instead of KubeToken, for tokens that expire while the
+	// program runs. Any number of goroutines call it, before each helm that talks to the cluster, so it should keep a token
+	// until it has to be renewed. A helm cannot renew its own: it should be valid for as long as the longest wait. Its
+	// error ends the call, with ErrClusterUnreachable, and is not retried.
+	KubeTokenSource func(context.Context) (string, error)
 	// Namespace is used by every call that names none.
 	Namespace string
 	// Env is added to helm's environment, over everything else. Log-ins to a cluster, such as AWS_* and
@@ -344,8 +349,8 @@ func (h *Helm) target(namespace, kubeconfig, kubeContext string) (target, error)
 		return t, errdef.Invalidf("kubeconfig: %q is in the memory of another Helm", file)
 	}
 	err := validateTarget(t.namespace, file, t.context)
-	if err == nil && h.cfg.KubeToken != "" && (t.kubeconfig != cmp.Or(h.cfg.Kubeconfig, h.login.name) || t.context != h.cfg.KubeContext) {
-		err = errdef.Invalidf("the call goes to the cluster%s, and Config.KubeToken is for that of the Config: make another Helm for this cluster", t.where())
+	if err == nil && h.login.hasToken() && (t.kubeconfig != cmp.Or(h.cfg.Kubeconfig, h.login.name) || t.context != h.cfg.KubeContext) {
+		err = errdef.Invalidf("the call goes to the cluster%s, and the token (KubeToken, KubeTokenSource) is for that of the Config: make another Helm for this cluster", t.where())
 	}
 	return t, err
 }

@@ -27,7 +27,8 @@ type InstallOptions struct {
 	// Wait for the objects to be ready, and with WaitForJobs for Jobs to complete.
 	Wait, WaitForJobs bool
 	// Timeout is how long helm waits for each hook, and for readiness as a whole. 0 is Helm's
-	// default, 5 minutes. The removal of a release that did not get ready has the same time, and at
+	// default, 5 minutes. It does not bound the call: waits add up, and requests to a cluster that falls silent are
+	// not in it. The deadline of ctx does that; without one, a try ends after an hour and four times Timeout. The removal of a release that did not get ready has the same time, and at
 	// least Config.GracePeriod.
 	Timeout time.Duration
 	// KeepFailed leaves a release that failed or did not become ready in the cluster, for
@@ -65,10 +66,13 @@ type InstallOptions struct {
 	Progress         func(Progress)
 	ProgressInterval time.Duration
 	// FailFast ends the wait as soon as something is in the way that no waiting removes, by these rules: ErrNotReady with
-	// the Blockers, and the usual clean-up. FailFastRules has some that are right for most charts. It looks every
-	// ProgressInterval, with one helm process, or two if events or the pods of a hook are needed; without Wait it
-	// looks only at hooks. Nil is none: the wait takes Timeout.
+	// the Blockers, and the usual clean-up. FailFastRules has some that are right for most charts. Each look is one helm
+	// process, or two if events or the pods of a hook are needed; without Wait it looks only at hooks. Nil is none: the
+	// wait takes Timeout.
 	FailFast []FailFastRule
+	// FailFastInterval is the pause between two looks for FailFast, at least 100 ms. 0 is ProgressInterval; then one look
+	// serves both.
+	FailFastInterval time.Duration
 
 	// ExtraArgs are flags of helm for which there is no option, each as one word "--flag=value", a switch as
 	// "--flag=true". They are trusted: they may change what helm does, and everybody on this host can read them.
@@ -188,7 +192,7 @@ func (h *Helm) releaseInput(release string, opts InstallOptions) (target, []byte
 	if opts.Timeout < 0 || opts.ProgressInterval < 0 {
 		return t, nil, errdef.Invalidf("release %s: Timeout and ProgressInterval cannot be negative", release)
 	}
-	if err := cmp.Or(validateLabels(opts.Labels), validateFailFast(opts.FailFast), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
+	if err := cmp.Or(validateLabels(opts.Labels), validateFailFast(opts.FailFast, opts.FailFastInterval), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
 		return t, nil, err
 	}
 	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)

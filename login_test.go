@@ -3,7 +3,9 @@ package helmexec
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -81,6 +83,50 @@ func TestLogInFromMemory(t *testing.T) {
 	assert.NotContains(t, log.String(), "canary")
 }
 
+// Each helm gets the token that is valid when it starts, and a program that lives longer than a token has the same locks.
+func TestTokensThatAreRenewed(t *testing.T) {
+	var asked int
+	var fails error
+	token := func() string { return fmt.Sprintf("%s-%d", canary, asked) }
+	h, fake := withFake(t, Config{Namespace: "team", KubeTokenSource: func(context.Context) (string, error) {
+		asked++
+		return token(), fails
+	}})
+	fake.Handle("list", func(c helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stderr: "Error: the token " + c.Env["HELM_KUBETOKEN"] + " is bad\n", Exit: 1}
+	})
+	at, err := h.target("", "", "")
+	require.NoError(t, err)
+	for range 2 {
+		_, err := h.List(t.Context(), ListOptions{})
+		require.ErrorContains(t, err, "the token *** is bad")
+		assert.Equal(t, token(), fake.Calls()[len(fake.Calls())-1].Env["HELM_KUBETOKEN"])
+	}
+	assert.Equal(t, 2, asked)
+	again, err := h.target("", "", "")
+	require.NoError(t, err)
+	assert.Equal(t, at, again)
+	_, err = h.Template(t.Context(), chartFolder(t, "web", "1.2.3"), TemplateOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, 2, asked, "no helm that stays here gets a token")
+
+	before := len(fake.Calls())
+	fails = fmt.Errorf("the vault is sealed: %w", context.DeadlineExceeded)
+	_, err = h.List(t.Context(), ListOptions{})
+	require.ErrorIs(t, err, ErrClusterUnreachable)
+	require.NotErrorIs(t, err, context.DeadlineExceeded, "the caller's context has not ended")
+	require.ErrorContains(t, err, "KubeTokenSource: the vault is sealed")
+	_, err = h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{})
+	require.ErrorIs(t, err, ErrClusterUnreachable)
+	require.NotErrorIs(t, err, ErrLeftBehind)
+	for _, bad := range []string{"", "token\n"} {
+		h.login.source = func(context.Context) (string, error) { return bad, nil }
+		_, err = h.List(t.Context(), ListOptions{})
+		require.ErrorIs(t, err, ErrInvalidArgument)
+	}
+	assert.Len(t, fake.Calls(), before)
+}
+
 // The token of the Config is for one cluster: no call can take it to another.
 func TestTokenForOneCluster(t *testing.T) {
 	dir := t.TempDir()
@@ -93,6 +139,9 @@ func TestTokenForOneCluster(t *testing.T) {
 		"default": {}, "file": {Kubeconfig: mine, KubeContext: "lab"}, "memory": {KubeconfigData: []byte(memoryKubeconfig)},
 	} {
 		cfg.Namespace, cfg.KubeToken = "team", canary
+		if name == "file" {
+			cfg.KubeToken, cfg.KubeTokenSource = "", func(context.Context) (string, error) { return canary, nil }
+		}
 		h, fake := withFake(t, cfg)
 		_, err := h.List(t.Context(), ListOptions{Kubeconfig: cfg.Kubeconfig, KubeContext: cfg.KubeContext})
 		require.NoError(t, err, name)
@@ -177,14 +226,15 @@ func TestInstallUnderWayWithARenewedToken(t *testing.T) {
 
 func TestLogInsThatAreRefused(t *testing.T) {
 	for says, cfg := range map[string]Config{
-		"line break":           {KubeToken: "token\n"},
-		"not the text of a":    {KubeconfigData: []byte("/root/.kube/config")},
-		"kubeconfig with a cl": {KubeconfigData: []byte("users: [{name: me, user: {token: canary}}]")},
-		"is not the text":      {KubeconfigData: []byte("users: canary: {")},
-		"give either":          {KubeconfigData: []byte(memoryKubeconfig), Kubeconfig: "x"},
-		"HELM_DRIVER=memory":   {Env: map[string]string{"HELM_DRIVER": "memory"}},
-		"MaxHistory":           {MaxHistory: -2},
-		"HELM_DRIVER=sql":      {Env: map[string]string{"HELM_DRIVER": "SQL"}},
+		"line break":            {KubeToken: "token\n"},
+		"give either KubeToken": {KubeToken: canary, KubeTokenSource: func(context.Context) (string, error) { return "", nil }},
+		"not the text of a":     {KubeconfigData: []byte("/root/.kube/config")},
+		"kubeconfig with a cl":  {KubeconfigData: []byte("users: [{name: me, user: {token: canary}}]")},
+		"is not the text":       {KubeconfigData: []byte("users: canary: {")},
+		"give either":           {KubeconfigData: []byte(memoryKubeconfig), Kubeconfig: "x"},
+		"HELM_DRIVER=memory":    {Env: map[string]string{"HELM_DRIVER": "memory"}},
+		"MaxHistory":            {MaxHistory: -2},
+		"HELM_DRIVER=sql":       {Env: map[string]string{"HELM_DRIVER": "SQL"}},
 	} {
 		self, err := os.Executable()
 		require.NoError(t, err)

@@ -106,6 +106,9 @@ func (h *Helm) planOf(ctx context.Context, t target, release string, ch *Chart, 
 	}
 	p := planner{h: h, dialect: d, target: t, release: release, chart: ch, stdin: stdin, opts: opts}
 	p.in = plan.Input{Release: release, Upgrade: opts.Upgrade, Chart: *ch.Metadata, ChartDigest: ch.Digest}
+	if ch.Signature != nil {
+		p.in.SigningKey = ch.Signature.Fingerprint
+	}
 	if stdin != nil {
 		if err := decodeJSON(stdin, &p.in.Values); err != nil {
 			return nil, err
@@ -375,6 +378,7 @@ type ApplyOptions struct {
 	Progress          func(Progress)
 	ProgressInterval  time.Duration
 	FailFast          []FailFastRule
+	FailFastInterval  time.Duration
 	ExtraArgs         []string
 
 	Kubeconfig, KubeContext string
@@ -415,14 +419,14 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Releas
 		return h.upgrade(ctx, p.Release, ch, UpgradeOptions{
 			Namespace: p.Namespace, Values: p.Values, SkipCRDs: true, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
 			RollbackOnFailure: opts.RollbackOnFailure, NoHooks: opts.NoHooks, Labels: opts.Labels, Description: opts.Description,
-			OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, ExtraArgs: opts.ExtraArgs,
+			OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, FailFastInterval: opts.FailFastInterval, ExtraArgs: opts.ExtraArgs,
 			Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 		}, from)
 	}
 	return h.install(ctx, p.Release, ch, InstallOptions{
 		Namespace: p.Namespace, CreateNamespace: opts.CreateNamespace, Values: p.Values, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
 		KeepFailed: opts.KeepFailed, RollbackOnFailure: opts.RollbackOnFailure, NoHooks: opts.NoHooks, Labels: opts.Labels, Description: opts.Description,
-		OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, ExtraArgs: opts.ExtraArgs,
+		OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, FailFastInterval: opts.FailFastInterval, ExtraArgs: opts.ExtraArgs,
 		Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 	}, from)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/helmtest"
+	"github.com/sut-bench/helmexec/internal/chartrepo"
 	"github.com/sut-bench/helmexec/plan"
 )
 
@@ -70,6 +72,27 @@ func TestPlanAndApply(t *testing.T) {
 	left, err := dirNames(h.home.Path("tmp"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
+}
+
+// A plan says which key signed its chart.
+func TestPlanOfASignedChart(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	const key = "0123456789ABCDEF0123456789ABCDEF01234567"
+	archive, err := chartrepo.Package(map[string]string{"Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.2.3\n"})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	path, keyring := filepath.Join(dir, "web-1.2.3.tgz"), filepath.Join(dir, "keys.gpg")
+	for file, text := range map[string][]byte{path: archive.Data, path + ".prov": []byte("x"), keyring: []byte("x")} {
+		require.NoError(t, os.WriteFile(file, text, 0o600))
+	}
+	fake.On("verify", helmtest.Reply{Stdout: fmt.Sprintf("Signed by: Ann\nUsing Key With Fingerprint: %s\nChart Hash Verified: sha256:%s\n", key, archive.Digest)})
+	plain, err := h.Plan(t.Context(), "web", path, PlanOptions{})
+	require.NoError(t, err)
+	assert.Empty(t, plain.SigningKey)
+	signed, err := h.Plan(t.Context(), "web", path, PlanOptions{Source: SourceOptions{Keyring: keyring}})
+	require.NoError(t, err)
+	assert.Equal(t, key, signed.SigningKey)
+	assert.NotEqual(t, plain.Digest(), signed.Digest())
 }
 
 func TestPlanOfAnUpgrade(t *testing.T) {

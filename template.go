@@ -260,7 +260,7 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	}
 	inv.args = append(inv.args, "--", cmp.Or(opts.ReleaseName, anyRelease), ch.Path)
 	inv.subject = ch.Metadata.Name + " " + ch.Metadata.Version
-	inv.limits = h.rendering()
+	inv.limits, inv.computes = h.rendering(), !inv.cluster
 	out, err := h.run(ctx, inv)
 	if err = renderFailure(err, ch); err != nil || opts.Transform == nil {
 		return Manifest(out), err

@@ -43,7 +43,8 @@ type UpgradeOptions struct {
 	Progress         func(Progress)
 	ProgressInterval time.Duration
 	FailFast         []FailFastRule // pods of the revision before do not count
-	ExtraArgs        []string       // with Install those of both commands
+	FailFastInterval time.Duration
+	ExtraArgs        []string // with Install those of both commands
 
 	Kubeconfig, KubeContext string
 }
@@ -54,7 +55,7 @@ func (o UpgradeOptions) install() InstallOptions {
 		Version: o.Version, Source: o.Source, Namespace: o.Namespace, CreateNamespace: o.CreateNamespace,
 		ValuesFiles: o.ValuesFiles, Values: o.Values, Wait: o.Wait || o.RollbackOnFailure, WaitForJobs: o.WaitForJobs,
 		Transform: o.Transform, Timeout: o.Timeout, DryRun: o.DryRun, NoHooks: o.NoHooks, SkipCRDs: o.SkipCRDs, SkipSchema: o.SkipSchema, Labels: o.Labels, Description: o.Description,
-		OperationID: o.OperationID, JobID: o.JobID, Deadline: o.Deadline, Progress: o.Progress, ProgressInterval: o.ProgressInterval, FailFast: o.FailFast, ExtraArgs: o.ExtraArgs,
+		OperationID: o.OperationID, JobID: o.JobID, Deadline: o.Deadline, Progress: o.Progress, ProgressInterval: o.ProgressInterval, FailFast: o.FailFast, FailFastInterval: o.FailFastInterval, ExtraArgs: o.ExtraArgs,
 		Kubeconfig: o.Kubeconfig, KubeContext: o.KubeContext,
 	}
 }

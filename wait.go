@@ -1,10 +1,12 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,12 +23,16 @@ type Progress struct {
 	Elapsed      time.Duration // since helm started
 }
 
-// progressInterval is the default pause between two looks. Each look is one helm process.
-const progressInterval = 5 * time.Second
+const (
+	// progressInterval is the default pause between two looks. Each look is one helm process.
+	progressInterval = 5 * time.Second
+	// minFailFastInterval is about what one look takes: with less, a wait would be nothing but looks.
+	minFailFastInterval = 100 * time.Millisecond
+)
 
 // FailFastRule says which blocker no waiting removes. All its conditions have to hold.
 type FailFastRule struct {
-	Name string // in the error, as "crash-loop"
+	Name string // as "crash-loop"; ReleaseError.FailFastRule has it
 	// Reasons are those of a Blocker, or of its last event; one of them.
 	Reasons []string
 	// Restarts is how often the container was restarted, at least.
@@ -60,7 +66,10 @@ func FailFastRules() []FailFastRule {
 	}
 }
 
-func validateFailFast(rules []FailFastRule) error {
+func validateFailFast(rules []FailFastRule, interval time.Duration) error {
+	if interval != 0 && interval < minFailFastInterval {
+		return errdef.Invalidf("FailFastInterval is %v, and each look is one helm process: give at least %v, or 0 for ProgressInterval", interval, minFailFastInterval)
+	}
 	for _, r := range rules {
 		if r.Name == "" || len(r.Reasons) == 0 || r.Restarts < 0 || r.FailedPulls < 0 || r.After < 0 {
 			return errdef.Invalidf("FailFast: rule %.80q needs a name and reasons, and no number below 0", r.Name)
@@ -109,10 +118,8 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 	if !reports && len(c.opts.FailFast) == 0 {
 		return func() {}
 	}
-	interval := c.opts.ProgressInterval
-	if interval == 0 {
-		interval = progressInterval
-	}
+	interval := cmp.Or(c.opts.ProgressInterval, progressInterval)
+	report, judge := pace{on: reports, every: interval}, pace{on: len(c.opts.FailFast) > 0, every: cmp.Or(c.opts.FailFastInterval, interval)}
 	ctx, cancel := context.WithCancel(polling(ctx))
 	w := &wait{change: c, begun: c.h.host.now(), since: map[symptom]time.Time{}}
 	if c.op.label == labelUpgrade && len(c.opts.FailFast) > 0 {
@@ -121,8 +128,12 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for sleep(ctx, interval) {
+		now := c.h.host.now()
+		report.next, judge.next = now.Add(report.every), now.Add(judge.every)
+		for sleep(ctx, min(report.left(now), judge.left(now))) {
 			seen, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
+			now = c.h.host.now()
+			reports, judges := report.due(now), judge.due(now)
 			if err != nil || ctx.Err() != nil {
 				continue // not recorded yet, or the network is down: the next look may succeed
 			}
@@ -131,6 +142,9 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 				p.Elapsed = c.h.host.now().Sub(w.begun)
 				c.opts.Progress(p)
 			}
+			if !judges {
+				continue
+			}
 			if err := w.judge(ctx, seen); err != nil && ctx.Err() == nil {
 				giveUp(err)
 				return
@@ -138,6 +152,30 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// pace is what a look is for, and how often.
+type pace struct {
+	on    bool
+	every time.Duration // from the end of one look to the next
+	next  time.Time
+}
+
+// left is the time until it is due.
+func (p *pace) left(now time.Time) time.Duration {
+	if !p.on {
+		return math.MaxInt64
+	}
+	return p.next.Sub(now)
+}
+
+// due reports whether it is due now, and then sets the next time.
+func (p *pace) due(now time.Time) bool {
+	if !p.on || now.Before(p.next) {
+		return false
+	}
+	p.next = now.Add(p.every)
+	return true
 }
 
 // remember notes the pods of the revision before: that they fail may be why there is an upgrade.
@@ -151,9 +189,6 @@ func (w *wait) remember(ctx context.Context) {
 
 // judge returns a *hopelessError if a rule of FailFast applies to what is seen.
 func (w *wait) judge(ctx context.Context, seen live) error {
-	if len(w.opts.FailFast) == 0 {
-		return nil
-	}
 	if !w.opts.Wait && !w.opts.WaitForJobs {
 		seen.objects = nil // helm waits for hooks only
 	}

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -168,6 +169,7 @@ func TestInstallFailsFast(t *testing.T) {
 	var failed *ReleaseError
 	require.ErrorAs(t, err, &failed)
 	assert.Equal(t, "InvalidImageName", failed.Blockers[0].Reason)
+	assert.Equal(t, "image-name", failed.FailFastRule)
 	assert.Len(t, seen, 1, "nothing is called after the end")
 	_, left := fake.Release("", "web")
 	assert.False(t, left)
@@ -205,7 +207,37 @@ func TestFailFastIsChecked(t *testing.T) {
 		_, err := h.Install(t.Context(), "web", "chart", InstallOptions{FailFast: []FailFastRule{rule}})
 		assert.ErrorIs(t, err, ErrInvalidArgument)
 	}
+	for _, interval := range []time.Duration{-1, time.Millisecond} {
+		_, err := h.Install(t.Context(), "web", "chart", InstallOptions{FailFastInterval: interval})
+		assert.ErrorIs(t, err, ErrInvalidArgument)
+	}
 	assert.Empty(t, fake.Calls())
+}
+
+// FailFast and Progress look as often as each wants.
+func TestFailFastHasItsOwnInterval(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.Hangs(helmtest.Blocker{Pod: "web-1", Container: "main", Reason: "InvalidImageName"})
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{
+		Wait: true, FailFast: FailFastRules(), FailFastInterval: minFailFastInterval,
+		ProgressInterval: time.Hour, Progress: func(Progress) { t.Error("a report before its time") },
+	})
+	require.ErrorIs(t, err, ErrNotReady)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	reports := 0
+	fake.Hangs(helmtest.Blocker{Pod: "web-1", Container: "main", Reason: "InvalidImageName"})
+	_, err = h.Install(ctx, "web", chartFolder(t, "web", "1.2.3"), InstallOptions{
+		Wait: true, FailFast: FailFastRules(), FailFastInterval: time.Hour,
+		ProgressInterval: time.Millisecond, Progress: func(Progress) {
+			if reports++; reports == 2 { // the first look would have been enough for a rule
+				cancel()
+			}
+		},
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, ErrNotReady)
 }
 
 // docs/waiting.md has the reasons of each rule.

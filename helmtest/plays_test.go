@@ -372,7 +372,8 @@ func TestPlays(t *testing.T) {
 				if said := (*helmexec.Error)(nil); test.scene != "" && errors.As(err, &said) {
 					text, err := os.ReadFile(filepath.Join("..", "internal", "helmtext", "testdata", "stderr", version, test.scene+".txt"))
 					require.NoError(t, err)
-					assert.Equal(t, nameless(string(text)), nameless(said.Stderr), "what helm says")
+					without := strings.ReplaceAll(string(text), "?timeout=10s", "?***") // a query can have secrets
+					assert.Equal(t, nameless(without), nameless(said.Stderr), "what helm says")
 				}
 			})
 		}

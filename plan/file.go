@@ -64,7 +64,7 @@ func Load(ctx context.Context, path string) (*Plan, error) {
 	p, err := New(ctx, Input{
 		Release: s.Release, Namespace: s.Namespace, Upgrade: s.Upgrade, Base: s.Base,
 		Cluster: s.Cluster, KubeVersion: s.KubeVersion, APIs: s.APIs,
-		Chart: s.Chart, ChartDigest: s.ChartDigest, Values: s.Values, Defaults: s.Defaults, Notes: s.Notes,
+		Chart: s.Chart, ChartDigest: s.ChartDigest, SigningKey: s.SigningKey, Values: s.Values, Defaults: s.Defaults, Notes: s.Notes,
 		Rendered: joined(s.Documents), CRDs: joined(s.CRDs),
 	})
 	switch {

@@ -47,6 +47,7 @@ type Input struct {
 
 	Chart       chart.Metadata // only Name, Version, AppVersion and KubeVersion are kept
 	ChartDigest string
+	SigningKey  string       // the fingerprint of the key that signed the archive, "" if nobody verified that
 	Values      chart.Values // the user's
 	Defaults    chart.Values // the chart's, with those of its subcharts
 	Notes       string
@@ -63,6 +64,7 @@ type Plan struct {
 	Base               int // the revision that an upgrade was planned over; 0 for an install
 	Chart              chart.Metadata
 	ChartDigest        string // of the archive that was rendered; "" for a folder
+	SigningKey         string // the fingerprint of the key that signed the archive; "" if no Keyring was given
 	Values             chart.Values
 	Notes              string
 
@@ -88,7 +90,7 @@ type Plan struct {
 // New makes a plan.
 //
 // Errors: ErrBadManifest for a document that cannot be read or written, for an object twice, for a hook without an event, and for anything but a
-// CustomResourceDefinition among the CRDs; ErrTooLarge; ErrInvalidArgument for a chart's name or a cluster's version or API that is none.
+// CustomResourceDefinition among the CRDs; ErrTooLarge; ErrInvalidArgument for a chart's name, a signing key, or a cluster's version or API that is none.
 func New(ctx context.Context, in Input) (*Plan, error) {
 	p := &Plan{
 		Release: in.Release, Namespace: in.Namespace, Upgrade: in.Upgrade, Base: in.Base,
@@ -96,11 +98,14 @@ func New(ctx context.Context, in Input) (*Plan, error) {
 		Chart: chart.Metadata{
 			APIVersion: "v2", Name: in.Chart.Name, Version: in.Chart.Version, AppVersion: in.Chart.AppVersion, KubeVersion: in.Chart.KubeVersion,
 		},
-		ChartDigest: in.ChartDigest, Values: in.Values.Normal(), defaults: in.Defaults.Normal(),
+		ChartDigest: in.ChartDigest, SigningKey: in.SigningKey, Values: in.Values.Normal(), defaults: in.Defaults.Normal(),
 		Notes: strings.ToValidUTF8(in.Notes, "\ufffd"),
 	}
 	if err := p.Chart.Validate(); err != nil {
 		return nil, errdef.Invalidf("plan: %v", err)
+	}
+	if p.SigningKey != "" && !fingerprint().MatchString(p.SigningKey) {
+		return nil, errdef.Invalidf("plan: %.80q is not the fingerprint of a key", p.SigningKey)
 	}
 	if err := p.checkCluster(); err != nil {
 		return nil, err
@@ -157,6 +162,8 @@ func (p *Plan) checkCluster() error {
 	return nil
 }
 
+var fingerprint = pattern.New(`^[0-9A-F]{40,64}$`)
+
 var clusterText = pattern.New(`^[0-9A-Za-z][0-9A-Za-z./+-]{0,400}$`)
 
 // Manifest is the objects and hooks of the plan as one stream; CRDManifest that of its CRDs.
@@ -191,7 +198,7 @@ func (p *Plan) Transform(ctx context.Context, all ...manifest.Transform) (*Plan,
 	return New(ctx, Input{
 		Release: p.Release, Namespace: p.Namespace, Upgrade: p.Upgrade, Base: p.Base,
 		Cluster: p.Cluster, KubeVersion: p.KubeVersion, APIs: p.APIs,
-		Chart: p.Chart, ChartDigest: p.ChartDigest, Values: p.Values, Defaults: p.defaults, Notes: p.Notes,
+		Chart: p.Chart, ChartDigest: p.ChartDigest, SigningKey: p.SigningKey, Values: p.Values, Defaults: p.defaults, Notes: p.Notes,
 		Rendered: rendered, CRDs: crds,
 	})
 }
@@ -354,6 +361,7 @@ type content struct {
 	APIs        map[string]bool `json:"apis,omitempty"`
 	Chart       chart.Metadata  `json:"chart"`
 	ChartDigest string          `json:"chartDigest,omitempty"`
+	SigningKey  string          `json:"signingKey,omitempty"`
 	Values      chart.Values    `json:"values,omitempty"`
 	Defaults    chart.Values    `json:"defaults,omitempty"`
 	Notes       string          `json:"notes,omitempty"`
@@ -365,7 +373,7 @@ func (p *Plan) content() content {
 	return content{
 		Release: p.Release, Namespace: p.Namespace, Upgrade: p.Upgrade, Base: p.Base,
 		Cluster: p.Cluster, KubeVersion: p.KubeVersion, APIs: p.APIs,
-		Chart: p.Chart, ChartDigest: p.ChartDigest, Values: p.Values, Defaults: p.defaults, Notes: p.Notes,
+		Chart: p.Chart, ChartDigest: p.ChartDigest, SigningKey: p.SigningKey, Values: p.Values, Defaults: p.defaults, Notes: p.Notes,
 		CRDs: texts(p.crds), Documents: texts(p.documents),
 	}
 }

@@ -204,6 +204,7 @@ func TestDigest(t *testing.T) {
 		"cluster":   func(in *Input) { in.KubeVersion = "v1.30.1" },
 		"chart":     func(in *Input) { in.Chart.Version = "2.0.0" },
 		"archive":   func(in *Input) { in.ChartDigest = "sha256:1" },
+		"signer":    func(in *Input) { in.SigningKey = signingKey },
 		"values":    func(in *Input) { in.Values = chart.Values{"n": 1} },
 		"defaults":  func(in *Input) { in.Defaults = chart.Values{"n": 1} },
 		"notes":     func(in *Input) { in.Notes = "x" },
@@ -218,6 +219,27 @@ func TestDigest(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotEqual(t, first, p.Digest(), name)
 	}
+}
+
+const signingKey = "0123456789ABCDEF0123456789ABCDEF01234567"
+
+// Who signed the chart is a part of the plan, and stays with it.
+func TestSigningKey(t *testing.T) {
+	in := input(pod)
+	in.SigningKey = signingKey
+	p, err := New(t.Context(), in)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "plan")
+	require.NoError(t, p.Save(file))
+	saved, err := Load(t.Context(), file)
+	require.NoError(t, err)
+	assert.Equal(t, signingKey, saved.SigningKey)
+	changed, err := saved.Transform(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, signingKey, changed.SigningKey)
+	in.SigningKey = "ann@charts.example"
+	_, err = New(t.Context(), in)
+	require.ErrorIs(t, err, errdef.ErrInvalidArgument)
 }
 
 // A version becomes a part of a template.

@@ -1,10 +1,11 @@
-// Package binary tells whether the file of a program is still the one that it was.
+// Package binary tells whether a file, above all that of a program, is still the one that it was.
 package binary
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,11 +46,20 @@ func identify(path string) (string, error) {
 	if _, err := io.ReadFull(f, begin); err != nil {
 		return "", err
 	}
-	file, ok := fileOf(info)
-	if !ok || !slices.Contains(formats, string(begin)) {
+	state := State(info)
+	if state == "" || !slices.Contains(formats, string(begin)) {
 		return "", errUnknown
 	}
-	return fmt.Sprintf("%q %d %d %d %d %d", path, file.dev, file.ino, info.Size(), info.ModTime().UnixNano(), file.ctime), nil
+	return fmt.Sprintf("%q %s", path, state), nil
+}
+
+// State is the same for as long as nothing of a file changes, whatever its path; "" where the system does not tell enough.
+func State(info fs.FileInfo) string {
+	file, ok := fileOf(info)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d %d %d %d %d", file.dev, file.ino, info.Size(), info.ModTime().UnixNano(), file.ctime)
 }
 
 // file is what a system tells about a file besides its size and the time at which its content changed.

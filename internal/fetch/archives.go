@@ -180,7 +180,7 @@ func (s *Store) obtain(ctx context.Context, w want) (*Chart, error) {
 	}
 	if w.keys != nil {
 		if got.provenance == nil {
-			return nil, unsigned(w, got.unsigned)
+			return nil, withoutProvenance(w, got.unsigned)
 		}
 		if err := s.verify(ctx, w, ch, got.provenance); err != nil {
 			return nil, err

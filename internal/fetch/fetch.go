@@ -96,6 +96,7 @@ type Store struct {
 	failures sync.Map // repository name → the refresh that failed last
 	patience time.Duration
 
+	indexes    *home.Kept // their tables of contents, by the states of their files
 	described  *home.Kept // what was read of archives, by their digests
 	signatures *home.Kept // what helm found out about their signatures, and their provenance files
 	keyring    string
@@ -104,7 +105,7 @@ type Store struct {
 // New makes a Store.
 func New(cfg Config) *Store {
 	return &Store{home: cfg.Home, helm: cfg.Helm, limits: cfg.Limits, env: cfg.Env, private: !cfg.UserRepositories, patience: patience, keyring: cfg.Keyring,
-		described: cfg.Home.Kept("described", describedBound), signatures: cfg.Home.Kept("signatures", signaturesBound)}
+		indexes: cfg.Home.Kept("indexes", contentsBound), described: cfg.Home.Kept("described", describedBound), signatures: cfg.Home.Kept("signatures", signaturesBound)}
 }
 
 // Source says how to reach a registry or the host of an archive.

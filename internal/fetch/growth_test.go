@@ -13,9 +13,9 @@ import (
 
 func TestGrowthOfIndexes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index.yaml")
-	index := growth.Reader{Name: "readIndex", Read: func(text string) {
+	index := growth.Reader{Name: "versionsIn", Read: func(text string) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		_, _ = readIndex(path, "web", 1<<30)
+		_, _ = versionsAt(path, "web", 1<<30)
 	}}
 	const head = "apiVersion: v1\nentries:\n  web:\n"
 	growth.Check(t, []growth.Reader{index}, append(growth.YAML,

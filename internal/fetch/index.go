@@ -19,7 +19,9 @@ import (
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/binary"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/home"
 	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
@@ -107,7 +109,7 @@ func (s *Store) versions(ctx context.Context, repo, name string) ([]chart.Versio
 	if _, err := os.Stat(at.config); err != nil {
 		return nil, unknown(repo)
 	}
-	versions, err := readIndex(at.index, name, s.limits.Index)
+	versions, err := s.readIndex(at.index, name)
 	if err != nil {
 		return nil, redact.Legible(fmt.Errorf("repository %s: %w", s.shown(ctx, repo), err))
 	}
@@ -126,11 +128,16 @@ func digestOf(v chart.Version) string {
 // maxIndexYAML is how much YAML of an index is parsed at once; parsing takes 30 times the memory.
 const maxIndexYAML = 16 << 20
 
-// readIndex reads the versions of one chart from an index, the newest first. As in Helm, versions
-// that are not semantic are left out. Indexes reach tens of megabytes, and YAML is slow: the block
-// of the chart is cut out by its indentation, and only an index in another layout than Helm's is
-// parsed whole.
-func readIndex(path, name string, limit int64) ([]chart.Version, error) {
+// contentsBound is for the tables of contents of indexes. To look through a large index for one chart takes longer than
+// to read its table.
+var contentsBound = home.Bound{Bytes: 32 << 20, Entries: 100}
+
+const largeIndex = 256 << 10
+
+// readIndex reads the versions of one chart from an index, the newest first. As in Helm, versions that are not semantic
+// are left out. Indexes reach tens of megabytes, and YAML is slow: the block of the chart is cut out by its indentation,
+// and only an index in another layout than Helm's is parsed whole.
+func (s *Store) readIndex(path, name string) ([]chart.Version, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: its index has not been fetched", errdef.ErrRepoNotFound)
@@ -139,21 +146,57 @@ func readIndex(path, name string, limit int64) ([]chart.Version, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return versionsIn(f, name, limit)
-}
-
-// versionsIn is readIndex on an open file.
-func versionsIn(f *os.File, name string, limit int64) ([]chart.Version, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > limit {
-		return nil, errdef.TooLarge("the index of the repository", info.Size(), limit, "bytes")
+	if info.Size() > s.limits.Index {
+		return nil, errdef.TooLarge("the index of the repository", info.Size(), s.limits.Index, "bytes")
 	}
-	var versions []chart.Version
-	block, plain := cutIndex(f, name)
+	return versionsIn(f, name, s.contents(f, info))
+}
+
+// contents is the table of contents of an index. That of a large one is kept for as long as its file stays the same.
+func (s *Store) contents(f *os.File, info fs.FileInfo) contents {
+	state := binary.State(info)
+	if !s.private || state == "" || info.Size() < largeIndex {
+		return contentsOf(f)
+	}
+	var kept contents
+	if text, ok := s.indexes.Get(state); ok && json.Unmarshal(text, &kept) == nil {
+		return kept
+	}
+	found := contentsOf(f)
+	// A private index is only replaced, but whoever finds it changed meanwhile keeps nothing.
+	if info, err := f.Stat(); err == nil && binary.State(info) == state {
+		if text, err := json.Marshal(found); err == nil {
+			s.indexes.Put(state, text)
+		}
+	}
+	return found
+}
+
+// prepare makes the table of contents of a new index, before many ask for it at once.
+func (s *Store) prepare(index string) {
+	f, err := os.Open(index)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil {
+		s.contents(f, info)
+	}
+}
+
+// versionsIn reads the versions of a chart from an index with these contents.
+func versionsIn(f *os.File, name string, in contents) (versions []chart.Version, err error) {
+	at, has := in.Charts[name]
+	block := make([]byte, at.Size)
+	if _, err := f.ReadAt(block, at.From); err != nil && at.Size > 0 {
+		return nil, err
+	}
 	// A block can refer to an anchor before it.
+	plain := has || in.Plain
 	if !plain || len(block) > maxIndexYAML || safeyaml.NewPass(context.Background(), len(block)).Decode(block, &versions) != nil {
 		if versions, err = parseIndex(f, name); err != nil {
 			return nil, fmt.Errorf("index of the repository: %w", err)
@@ -212,43 +255,65 @@ var (
 	indexComment = regexp.MustCompile(`^ *(#|$)`)
 )
 
-// cutIndex finds the list of a chart in an index with Helm's layout: a key "entries:" at the margin,
-// below it the charts at two spaces, each a block list. plain is false for any other layout.
-func cutIndex(r io.Reader, name string) (block []byte, plain bool) {
+// contents says where the lists of the charts are in an index with Helm's layout: a key "entries:" at the margin, below
+// it the charts at two spaces, each a block list.
+type contents struct {
+	Charts map[string]block
+	Plain  bool // the index has no other charts; otherwise only the charts above what is in another layout are here
+}
+
+type block struct{ From, Size int64 }
+
+// contentsOf looks through an index.
+func contentsOf(r io.Reader) (c contents) {
+	c.Charts = map[string]block{}
 	lines := bufio.NewReaderSize(r, 64<<10)
-	begun, inEntries, inList, inChart, longLine := false, false, false, false, false
+	begun, inEntries, longLine := false, false, false
+	chart, from, next := "", int64(0), int64(0) // whose list is read, where it begins, and where the next line does
+	end := func(at int64) {
+		if _, has := c.Charts[chart]; chart != "" && !has {
+			c.Charts[chart] = block{from, at - from}
+		}
+		chart = ""
+	}
 	for {
 		line, err := lines.ReadSlice('\n')
+		at := next
+		next += int64(len(line))
 		goesOn := longLine
 		longLine = errors.Is(err, bufio.ErrBufferFull)
 		text := bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		deep := bytes.HasPrefix(text, []byte("   ")) || bytes.HasPrefix(text, []byte("  -")) // below a chart
 		switch {
 		case bytes.IndexByte(text, '\r') >= 0:
-			return nil, false // another kind of line break
-		case goesOn, inList && (deep || len(text) == 0): // an empty line can be of a block scalar
-			if inChart {
-				block = append(block, line...)
-			}
+			return c // another kind of line break
+		case goesOn, chart != "" && (deep || len(text) == 0): // an empty line can be of a block scalar
 		case indexComment.Match(text):
 		case !inEntries && string(text) == "entries:":
 			inEntries = true
 		case !inEntries:
 			if bytes.HasPrefix(text, []byte("entries")) || begun && bytes.HasPrefix(text, []byte("---")) || bytes.HasPrefix(text, []byte("...")) {
-				return nil, false
+				return c
 			}
 		case text[0] != ' ':
-			return block, indexKey.Match(text) // the next key of the index
-		case inChart:
-			return block, true
-		case !indexEntry.Match(text):
-			return nil, false
+			if indexKey.Match(text) { // the next key of the index
+				end(at)
+				c.Plain = true
+			}
+			return c
 		default:
-			inList, inChart = true, string(text) == "  "+name+":"
+			end(at)
+			if !indexEntry.Match(text) {
+				return c
+			}
+			chart, from = string(text[2:len(text)-1]), next
 		}
 		begun = true
 		if err != nil && !longLine {
-			return block, inEntries && err == io.EOF
+			if c.Plain = inEntries && err == io.EOF; c.Plain {
+				end(next)
+			}
+			return c
 		}
 	}
 }

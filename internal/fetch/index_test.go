@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
@@ -16,12 +18,77 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-// parseWhole is what readIndex has to agree with: a full parse.
+// parseWhole is what versionsIn has to agree with: a full parse.
 func parseWhole(t *testing.T, text, name string) ([]chart.Version, error) {
 	t.Helper()
 	var index struct{ Entries map[string][]chart.Version }
 	err := yaml.Unmarshal([]byte(text), &index)
 	return newestFirst(index.Entries[name]), err
+}
+
+func versionsAt(path, name string, limit int64) ([]chart.Version, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.Size() > limit {
+		err = errdef.ErrOutputTooLarge
+	}
+	if err != nil {
+		return nil, err
+	}
+	return versionsIn(f, name, contentsOf(f))
+}
+
+// A large index is looked through again only if its file is another one.
+func TestContentsOfIndexes(t *testing.T) {
+	text := "entries:\n  web:\n  - version: 1.0.0\n    created: \"2026-01-02T03:04:05.6+02:00\"\n    urls: [a.tgz]\n  other:\n" +
+		strings.Repeat("  - version: 2.0.0\n", largeIndex/16)
+	path := indexFile(t, text)
+	s := newStore(t, Config{Limits: Limits{Index: 1 << 20}})
+	read := func(want string) {
+		t.Helper()
+		got, err := s.readIndex(path, "web")
+		require.NoError(t, err)
+		require.Len(t, got, 1)
+		require.Equal(t, want, got[0].Version)
+		require.Equal(t, "2026-01-02T03:04:05.6+02:00", got[0].Created.Format(time.RFC3339Nano))
+	}
+	kept := func() []string {
+		names, err := filepath.Glob(s.home.Path("indexes", "*"))
+		require.NoError(t, err)
+		return names
+	}
+	read("1.0.0")
+	if runtime.GOOS == "windows" {
+		require.Empty(t, kept(), "no file has a state")
+		return
+	}
+	read("1.0.0")
+	require.Len(t, kept(), 1)
+
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(text, "1.0.0", "1.1.0", 1)), 0o600))
+	require.NoError(t, os.Chtimes(path, info.ModTime(), info.ModTime()))
+	read("1.1.0") // it has the same name, size and time
+	require.Len(t, kept(), 2)
+
+	for _, file := range kept() {
+		require.NoError(t, os.WriteFile(file, []byte("spoilt"), 0o600))
+	}
+	read("1.1.0")
+	read("1.1.0")
+
+	require.NoError(t, os.WriteFile(path, []byte("entries: {web: [{version: 1.2.0, created: \"2026-01-02T03:04:05.6+02:00\"}]}\n"), 0o600))
+	read("1.2.0")
+	require.Len(t, kept(), 2, "a small index is read each time")
+
+	s.limits.Index = 10
+	_, err = s.readIndex(path, "web")
+	require.ErrorIs(t, err, errdef.ErrOutputTooLarge)
 }
 
 func indexFile(t testing.TB, text string) string {
@@ -106,15 +173,16 @@ func TestReadIndexAgreesWithAFullParse(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if _, plain := cutIndex(strings.NewReader(test.text), "web"); plain != test.plain {
-				t.Errorf("cut by its lines: %v, want %v", plain, test.plain)
+			in := contentsOf(strings.NewReader(test.text))
+			if _, has := in.Charts["web"]; (has || in.Plain) != test.plain {
+				t.Errorf("cut by its lines: %v, want %v", !test.plain, test.plain)
 			}
 			for _, chart := range []string{"web", "app", "we", "web-extra", "entries"} {
 				want, err := parseWhole(t, test.text, chart)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := readIndex(indexFile(t, test.text), chart, 1<<20)
+				got, err := versionsAt(indexFile(t, test.text), chart, 1<<20)
 				if err != nil || !reflect.DeepEqual(got, want) {
 					t.Errorf("chart %s: got %v, %v\nwant %v", chart, got, err, want)
 				}
@@ -129,20 +197,19 @@ func TestReadIndexRefuses(t *testing.T) {
 		limit      int64
 		want       error
 	}{
-		{"over the limit", helmsIndex, 100, errdef.ErrOutputTooLarge},
 		{"odd lay-out and large", "entries:\n    web:\n    - version: 1.0.0\n" + strings.Repeat("# more\n", maxIndexYAML/7), 1 << 30, errdef.ErrOutputTooLarge},
 		{"no YAML", "entries:\n  web:\n  - {", 1 << 20, nil},
 		{"expanding aliases", "a: &a [x,x,x,x,x,x,x,x,x]\n" + bomb() + "entries:\n  web: *i\n", 1 << 20, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := readIndex(indexFile(t, test.text), "web", test.limit)
+			got, err := versionsAt(indexFile(t, test.text), "web", test.limit)
 			if err == nil || test.want != nil && !errors.Is(err, test.want) {
 				t.Errorf("got %d versions, %v, want %v", len(got), err, test.want)
 			}
 		})
 	}
-	if _, err := readIndex(filepath.Join(t.TempDir(), "none"), "web", 1); !errors.Is(err, errdef.ErrRepoNotFound) {
+	if _, err := newStore(t, Config{}).readIndex(filepath.Join(t.TempDir(), "none"), "web"); !errors.Is(err, errdef.ErrRepoNotFound) {
 		t.Errorf("an index that is not there: %v", err)
 	}
 }
@@ -200,7 +267,7 @@ func FuzzReadIndex(f *testing.F) {
 			if err != nil {
 				t.Skip()
 			}
-			got, err := readIndex(indexFile(t, text), chart, 1<<20)
+			got, err := versionsAt(indexFile(t, text), chart, 1<<20)
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Fatalf("chart %s: got %v, %v\nwant %v\n%s", chart, got, err, want, text)
 			}
@@ -243,6 +310,6 @@ func TestIndexThatIsLost(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "index.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
-	_, err = versionsIn(f, "web", 1<<20)
+	_, err = versionsIn(f, "web", contentsOf(f))
 	require.ErrorIs(t, err, os.ErrClosed)
 }

@@ -156,6 +156,7 @@ func (s *Store) refetch(ctx context.Context, name string, last refreshed, whole 
 	}
 	if s.private {
 		err = errors.Join(os.Chmod(fresh.index, 0o600), os.Rename(fresh.index, at.index))
+		s.prepare(at.index)
 	} else {
 		err = home.CopyFile(fresh.index, at.index) // it may be on another file system
 	}

@@ -110,12 +110,14 @@ func (s *Store) registry(w want, logIn auth.CredentialFunc, through func(http.Ro
 }
 
 // semverTags are the versions that a registry has as tags, as helm reads them: a tag has "_" for "+", and what is no
-// version is left out.
+// version is left out. Each is there once: the pages of a list can overlap.
 func semverTags(ctx context.Context, registry *remote.Repository) ([]*semver.Version, error) {
 	var all []*semver.Version
+	listed := map[string]bool{}
 	err := registry.Tags(ctx, "", func(tags []string) error {
 		for _, tag := range tags {
-			if v, err := semver.StrictNewVersion(strings.ReplaceAll(tag, "_", "+")); err == nil {
+			if v, err := semver.StrictNewVersion(strings.ReplaceAll(tag, "_", "+")); err == nil && !listed[v.String()] {
+				listed[v.String()] = true
 				all = append(all, v)
 			}
 		}

@@ -255,6 +255,7 @@ func (s *Store) add(ctx context.Context, r repository) error {
 			err = os.Rename(staged.index, to.index)
 		}
 		if err == nil {
+			s.prepare(to.index)
 			err = os.Rename(staged.config, to.config)
 		}
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -173,6 +174,15 @@ func (s *Store) verifyLocal(ctx context.Context, w want, ch *Chart) error {
 		return unsigned(w, err.Error())
 	}
 	return s.verify(ctx, w, ch, provenance)
+}
+
+// withoutProvenance is the error of a pull that got no provenance, for the reason that helm gave: a source that refuses it does
+// not say that there is none.
+func withoutProvenance(w want, why string) error {
+	if kind, _ := helmtext.KindOf("Error: "+why, true); errors.Is(kind, errdef.ErrUnauthorized) {
+		return fmt.Errorf("%w: the provenance of chart %s: %s; give credentials that may read the file .prov beside the archive, or ask its owner: some refuse a file that is not there", kind, w, why)
+	}
+	return unsigned(w, why)
 }
 
 // unsigned is the error of a chart without a provenance.

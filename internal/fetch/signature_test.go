@@ -159,6 +159,18 @@ func TestSignaturesThatAreRefused(t *testing.T) {
 	}
 }
 
+// A source that refuses to show a provenance does not say that there is none.
+func TestProvenanceThatIsRefused(t *testing.T) {
+	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		s := newSigners(t)
+		s.provenance = func(w http.ResponseWriter) { w.WriteHeader(code) }
+		_, err := s.s.Fetch(t.Context(), s.url+"/web:1.0.0", Options{Source: Source{Keyring: keyringOf(t, "ann")}})
+		require.ErrorIs(t, err, errdef.ErrUnauthorized)
+		require.NotErrorIs(t, err, errdef.ErrUnverified)
+		assert.ErrorContains(t, err, http.StatusText(code))
+	}
+}
+
 // A key can expire, so helm is asked again after some time.
 func TestVerdictsExpire(t *testing.T) {
 	s := newSigners(t)

@@ -197,7 +197,7 @@ func (h *fakeHelm) Fetch(ctx context.Context, call Call) ([]byte, error) {
 	if chartName == "" {
 		return nil, h.download(ctx, known[0].URL+"/index.yaml", index)
 	}
-	versions, err := readIndex(index, chartName, 1<<20)
+	versions, err := versionsAt(index, chartName, 1<<20)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (h *fakeHelm) Fetch(ctx context.Context, call Call) ([]byte, error) {
 		return nil, err
 	}
 	if err := h.download(ctx, archive+".prov", filepath.Join(to, "chart.tgz.prov")); err != nil {
-		return []byte("WARNING: Verification not found for " + name + "/" + chartName + ": " + err.Error() + "\n"), nil
+		return []byte("WARNING: Verification not found for " + name + "/" + chartName + ": failed to fetch " + archive + ".prov : " + err.Error() + "\n"), nil
 	}
 	return nil, nil
 }

@@ -39,7 +39,7 @@ func TestVersionsOfRegistries(t *testing.T) {
 	for _, login := range []string{"", "Basic", "Bearer"} {
 		r := newRegistry(t)
 		r.s.limits.Time = time.Hour
-		r.login, r.list = login, []string{"1.0.0", "latest", "1.10.0", "1.9.0_build.7", "2.0.0-rc.1", "v3.0.0", "1.2", "sha256-0.sig"}
+		r.login, r.list = login, []string{"1.0.0", "latest", "1.10.0", "1.9.0_build.7", "1.0.0", "2.0.0-rc.1", "v3.0.0", "1.2", "1.9.0_build.7", "sha256-0.sig"}
 		if login != "" {
 			_, err := r.listed(t.Context(), "")
 			require.ErrorIs(t, err, errdef.ErrUnauthorized)

@@ -32,8 +32,9 @@ const (
 	Existing Mode = 2
 )
 
-// Waiters try again after a pause, because a waiting system call cannot be cancelled.
-const shortestPause, longestPause = time.Millisecond, 50 * time.Millisecond
+// Waiters try again after a pause, because a waiting system call cannot be cancelled. Whoever has waited for long makes
+// longer pauses, because hundreds may wait.
+const shortestPause, longPause = time.Millisecond, 50 * time.Millisecond
 
 // Lock is a held lock.
 type Lock struct {
@@ -59,11 +60,12 @@ func Take(ctx context.Context, path string, mode Mode) (*Lock, error) {
 // TakeUnless is Take for work that the holder of the lock may be doing for all: a waiter asks again and again whether it
 // is done, and then gets ErrHeld as well.
 func TakeUnless(ctx context.Context, path string, mode Mode, done func() bool) (*Lock, error) {
-	pause := shortestPause
+	pause, waited := shortestPause, time.Duration(0)
 	return take(path, mode, func() bool {
 		timer := time.NewTimer(pause)
 		defer timer.Stop()
-		pause = min(2*pause, longestPause)
+		waited += pause
+		pause = max(min(2*pause, longPause), min(waited/10, 10*longPause))
 		select {
 		case <-timer.C:
 			return !done()
@@ -71,6 +73,16 @@ func TakeUnless(ctx context.Context, path string, mode Mode, done func() bool) (
 			return false
 		}
 	})
+}
+
+// Block waits for the exclusive lock of an existing file, which cannot be given up and costs nothing meanwhile. It holds a
+// thread of this process.
+func Block(path string) (*Lock, error) {
+	f, err := lockBlocking(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{file: f, path: path, mode: Exclusive | Existing}, nil
 }
 
 // take takes the lock; wait reports whether to try again.

@@ -23,10 +23,7 @@ func tryLock(path string, mode Mode) (f file, ok bool, err error) {
 		return f, false, err
 	}
 	afterOpen(path)
-	err = syscall.EINTR
-	for errors.Is(err, syscall.EINTR) {
-		err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
-	}
+	err = flock(f.File, how|syscall.LOCK_NB)
 	switch {
 	case err == nil:
 		return f, true, nil
@@ -35,6 +32,24 @@ func tryLock(path string, mode Mode) (f file, ok bool, err error) {
 	}
 	_ = f.Close()
 	return f, false, &os.PathError{Op: "flock", Path: path, Err: err}
+}
+
+func flock(f *os.File, how int) (err error) {
+	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+		err = syscall.Flock(int(f.Fd()), how)
+	}
+	return err
+}
+
+func lockBlocking(path string) (f file, err error) {
+	if f.File, err = os.Open(path); err != nil {
+		return f, err
+	}
+	if err = flock(f.File, syscall.LOCK_EX); err != nil {
+		_ = f.Close()
+		err = &os.PathError{Op: "flock", Path: path, Err: err}
+	}
+	return f, err
 }
 
 func (f file) unlock() { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

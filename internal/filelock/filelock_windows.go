@@ -24,6 +24,11 @@ func tryLock(path string, mode Mode) (f file, ok bool, err error) {
 	return f, ok, err
 }
 
+func lockBlocking(path string) (f file, err error) {
+	f.Flock = flock.New(path, flock.SetFlag(os.O_RDONLY))
+	return f, f.Lock()
+}
+
 func (f file) unlock() {} // Close does
 
 func (f file) files() []*os.File { return nil }

@@ -29,7 +29,7 @@ type Limits struct {
 const (
 	firstLook = 100 * time.Millisecond // after its start
 	shortLook = 25 * time.Millisecond  // after the last look, if the process works
-	longLook  = 100 * time.Millisecond // if it waits
+	longLook  = 200 * time.Millisecond // if it waits, as most do on a busy machine
 )
 
 // watch calls stop when a process exceeds a limit, at most once, also after ctx has ended. The

@@ -45,11 +45,11 @@ func Address(address string) string {
 
 var userinfo = regexp.MustCompile(`(://)[^/\s"']+@`)
 
-// archiveQuery is the query of an archive's address, which can be a signature or a token.
-var archiveQuery = regexp.MustCompile(`(\.(?:tgz|tar\.gz)\?)[^\s"']+`)
+// query is that of a URL, or of an archive's path, which can be a signature or a token. It may contain an apostrophe; a quote
+// ends it, also one that another quote has made `\"`.
+var query = regexp.MustCompile(`((?:://[^\s"?]*|\.(?:tgz|tar\.gz))\?)[^\s"]*[^\s"\\]`)
 
-// Redactor removes secrets: those given, the userinfo of any URL, and the query of an archive's
-// URL.
+// Redactor removes secrets: those given, and the userinfo and query of any URL.
 func Redactor(secrets []string) func(string) string {
 	var pairs []string
 	for _, s := range secrets {
@@ -59,6 +59,6 @@ func Redactor(secrets []string) func(string) string {
 	}
 	known := strings.NewReplacer(pairs...)
 	return func(s string) string {
-		return archiveQuery.ReplaceAllString(userinfo.ReplaceAllString(known.Replace(s), "${1}***@"), "${1}***")
+		return query.ReplaceAllString(userinfo.ReplaceAllString(known.Replace(s), "${1}***@"), "${1}***")
 	}
 }

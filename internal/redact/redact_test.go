@@ -103,6 +103,13 @@ func TestRedactor(t *testing.T) {
 		{"a password anywhere", `the password "hunter2" is wrong`, `the password "***" is wrong`, []string{"hunter2"}},
 		{"a password as URLs spell it", "?password=a%2Bb", "?password=***", []string{"a+b"}},
 		{"no password", "text", "text", []string{""}},
+		{"a query", `Get "https://host/a/web-1.0.0.tgz?sig=a%2Fb&x=y": EOF`, `Get "https://host/a/web-1.0.0.tgz?***": EOF`, nil},
+		{"a query of an archive without a host", "a/web-1.0.0.tgz?sig=token is wrong", "a/web-1.0.0.tgz?*** is wrong", nil},
+		{"a query behind any path", "failed to fetch https://host/download?file=web.tgz&sig=token : 404 Not Found", "failed to fetch https://host/download?*** : 404 Not Found", nil},
+		{"a query with quotes", "failed to fetch https://host/a'b?sig='a'token : 404", "failed to fetch https://host/a'b?*** : 404", nil},
+		{"a query behind a host", "https://bob:pw@host?sig=token", "https://***@host?***", nil},
+		{"a query in a quoted quote", `msg="Get \"https://host/x?sig=token\": EOF"`, `msg="Get \"https://host/x?***\": EOF"`, nil},
+		{"a question", "https://host is down? yes", "https://host is down? yes", nil},
 		{"an @ that is no userinfo", "oci://host/chart@sha256:ab mail@host", "oci://host/chart@sha256:ab mail@host", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -153,7 +153,7 @@ func planPage(p *out.Page, shown view.Plan) {
 		what = fmt.Sprintf("upgrade of revision %d", shown.Base)
 	}
 	fields(p, "release", shown.Release, "namespace", shown.Namespace, "plan", what, "chart", shown.Chart.Name+" "+shown.Chart.Version,
-		"archive", shown.Chart.Digest, "digest", shown.Digest, "accelerators", amounts(shown.GPUs.Totals))
+		"archive", shown.Chart.Digest, "signing key", shown.Chart.SigningKey, "digest", shown.Digest, "accelerators", amounts(shown.GPUs.Totals))
 	if len(shown.Images.Uses) > 0 {
 		p.Head("REGISTRY", "IMAGE")
 		for _, registry := range shown.Images.ByRegistry() {

@@ -31,6 +31,7 @@ type PlannedChart struct {
 	Version    string `json:"version" doc:"its version"`
 	AppVersion string `json:"appVersion,omitempty" doc:"version of what it installs"`
 	Digest     string `json:"digest,omitempty" doc:"sha256:… of the archive"`
+	SigningKey string `json:"signingKey,omitempty" doc:"fingerprint of the key that signed it, if a keyring was given"`
 }
 
 // Verdict is what the rules say of a plan.
@@ -85,7 +86,7 @@ func PlanOf(p *plan.Plan, v Verdict) Plan {
 	}
 	return Plan{
 		Release: p.Release, Namespace: p.Namespace, Upgrade: p.Upgrade, Base: p.Base,
-		Chart:  PlannedChart{p.Chart.Name, p.Chart.Version, p.Chart.AppVersion, p.ChartDigest},
+		Chart:  PlannedChart{p.Chart.Name, p.Chart.Version, p.Chart.AppVersion, p.ChartDigest, p.SigningKey},
 		Digest: p.Digest(), RecordSize: p.RecordSize(), Cluster: p.Cluster, KubeVersion: p.KubeVersion,
 		Images: ImagesOf(p.Images), GPUs: GPUsOf(p.GPUs), Objects: placesOf(p.Objects), Hooks: placesOf(p.Hooks), CRDs: placesOf(p.CRDs),
 		Values: values, Verdict: v,
@@ -94,7 +95,7 @@ func PlanOf(p *plan.Plan, v Verdict) Plan {
 
 // CheckOf shows the verdict on a plan.
 func CheckOf(p *plan.Plan, v Verdict) Check {
-	return Check{p.Release, PlannedChart{p.Chart.Name, p.Chart.Version, p.Chart.AppVersion, p.ChartDigest}, p.Digest(), v}
+	return Check{p.Release, PlannedChart{p.Chart.Name, p.Chart.Version, p.Chart.AppVersion, p.ChartDigest, p.SigningKey}, p.Digest(), v}
 }
 
 func placesOf(places []helmexec.Place) []Place {

@@ -142,6 +142,7 @@ type Error struct {
 	Status   string    `json:"status,omitempty" doc:"of the release now, or of the one in the way"`
 	Job      string    `json:"job,omitempty" doc:"the job of the release in the way"`
 	Blockers []Blocker `json:"blockers,omitempty" doc:"why it was not ready"`
+	Rule     string    `json:"failFastRule,omitempty" doc:"the rule of fail-fast that ended the wait"`
 	Remains  []Remain  `json:"remains,omitempty" doc:"what stays in the cluster"`
 }
 
@@ -150,7 +151,7 @@ func ErrorOf(err error, kind string, code int) Error {
 	shown := Error{Kind: kind, Message: err.Error(), ExitCode: code}
 	var failed *helmexec.ReleaseError
 	if errors.As(err, &failed) {
-		shown.Status, shown.Job = string(failed.Status), failed.JobID
+		shown.Status, shown.Job, shown.Rule = string(failed.Status), failed.JobID, failed.FailFastRule
 		shown.Blockers, shown.Remains = BlockersOf(failed.Blockers), RemainsOf(failed.Remains)
 	}
 	return shown

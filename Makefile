@@ -24,9 +24,13 @@ CASES    ?= 300000
 # Tests run with the race detector where there is the C compiler that it needs.
 RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
+# The helm that "make plugin" is for, and the folder that gets the plugin: helm only links to that.
+HELM ?= helm
+INTO ?= bin
+
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs picture tools cluster
+.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs picture tools cluster plugin
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -122,3 +126,8 @@ cluster: ## Start a local cluster to play with, until Ctrl-C
 	@$(TOOLS) guard controlplane kwok
 	@cd e2e && $(GO) build -o ../bin/ ./cmd/cluster
 	@exec bin/cluster
+
+plugin: ## Install the command as a plugin of helm, or of HELM=/path/to/helm: helm sut
+	@$(GO) build -o '$(INTO)/sut/helm-sut' ./cmd/helmexec
+	@cp cmd/helmexec/plugin/plugin.yaml cmd/helmexec/plugin/plugin.complete '$(INTO)/sut/'
+	@cmd/helmexec/plugin/install '$(INTO)/sut' '$(HELM)'

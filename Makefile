@@ -28,9 +28,17 @@ CASES    ?= 300000
 # Tests run with the race detector where there is the C compiler that it needs.
 RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
+# The helm that "make plugin" is for, and the folder that gets the plugin: helm only links to that.
+HELM ?= helm
+INTO ?= bin
+
 say = @printf '\n== %s\n' '$(1)'
 
+<<<<<<< HEAD
 .PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs tools fleet cluster
+=======
+.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs picture tools cluster plugin
+>>>>>>> main
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -117,6 +125,9 @@ lint: ## gofmt, vet also for macOS and Windows, staticcheck
 docs: ## Write docs/errors.md from the comments of the errors and of the calls
 	$(GO) run ./internal/errorpage
 
+picture: ## Take the picture of a plan's page in docs/command.md; it needs Chromium
+	$(GO) test -count=1 -run='^TestPageInBrowser$$' ./cmd/helmexec/internal/cli -screenshot='$(CURDIR)/docs/plan-page.png'
+
 tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, a linter
 	@$(TOOLS)
 
@@ -131,3 +142,8 @@ cluster: ## Start a local cluster to play with, until Ctrl-C
 	@$(TOOLS) guard controlplane kwok
 	@cd e2e && $(GO) build -o ../bin/ ./cmd/cluster
 	@exec bin/cluster
+
+plugin: ## Install the command as a plugin of helm, or of HELM=/path/to/helm: helm sut
+	@$(GO) build -o '$(INTO)/sut/helm-sut' ./cmd/helmexec
+	@cp cmd/helmexec/plugin/plugin.yaml cmd/helmexec/plugin/plugin.complete '$(INTO)/sut/'
+	@cmd/helmexec/plugin/install '$(INTO)/sut' '$(HELM)'

@@ -22,7 +22,7 @@ import (
 func TestBlockersOfRecordedStatus(t *testing.T) {
 	want := map[string][]string{
 		"ImagePullBackOff": {`Pod web-bbbbbbbbb-aaaaa, container main: ImagePullBackOff: Back-off pulling image "registry.example/nosuchimage:1": not found`},
-		"CrashLoopBackOff": {"Pod web-bbbbbbbbb-aaaaa, container main: CrashLoopBackOff: back-off 40s restarting failed container (exit code 1, 3 restarts)"},
+		"CrashLoopBackOff": {"Pod web-bbbbbbbbb-aaaaa, container main: CrashLoopBackOff: back-off 2m40s restarting failed container (exit code 1, 5 restarts)"},
 		"NotReady":         {"Pod web-bbbbbbbbb-aaaaa, container main: NotReady: running and not ready: its readiness or startup probe does not pass"},
 		"Unschedulable": {"Pod web-bbbbbbbbb-aaaaa: Unschedulable: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu. " +
 			"no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling"},

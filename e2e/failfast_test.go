@@ -16,7 +16,7 @@ import (
 // inHaste is one rule with other limits: what is a matter of minutes in a lab is one of seconds here.
 func inHaste(name string) []helmexec.FailFastRule {
 	rules := slices.DeleteFunc(helmexec.FailFastRules(), func(r helmexec.FailFastRule) bool { return r.Name != name })
-	rules[0].After, rules[0].Restarts = min(rules[0].After, time.Second), min(rules[0].Restarts, 3)
+	rules[0].After = min(rules[0].After, time.Second)
 	return rules
 }
 
@@ -32,13 +32,14 @@ func failsFast(b *bed) {
 		values     helmexec.Values
 		object     string // of a chart of its own
 	}{
-		"image":         {"image", "ErrImagePull, ImagePullBackOff", helmexec.Values{"fault": cluster.FaultPullAgain}, ""},
+		"image":         {"image", "ImagePullBackOff", helmexec.Values{"fault": cluster.FaultImagePull}, ""},
+		"no-such-image": {"image", "ImagePullBackOff", helmexec.Values{"image": "registry.test/nosuchimage:1"}, ""},
 		"configuration": {"configuration", "CreateContainerConfigError", helmexec.Values{"fault": cluster.FaultConfigError}, ""},
 		"crash-loop":    {"crash-loop", "CrashLoopBackOff", helmexec.Values{"fault": cluster.FaultCrashLoop}, ""},
 		"stateful":      {"crash-loop", "CrashLoopBackOff", helmexec.Values{"fault": cluster.FaultCrashLoop, "kind": "StatefulSet"}, ""},
 		"unschedulable": {"unschedulable", "Insufficient nvidia.com/gpu", helmexec.Values{"gpus": 9}, ""},
 		"job":           {"job", "BackoffLimitExceeded", nil, strings.Replace(hook(fault(cluster.FaultFail)), ", annotations: {helm.sh/hook: pre-install}", "", 1)},
-		"hook":          {"image", "ErrImagePull, ImagePullBackOff", nil, hook(fault(cluster.FaultPullAgain))},
+		"hook":          {"image", "ImagePullBackOff", nil, hook(fault(cluster.FaultImagePull))},
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -92,9 +93,6 @@ func failsFast(b *bed) {
 // slowAndNotFailedFast: each is in the way for a time, and then it is not. The rules are those for a lab.
 func slowAndNotFailedFast(b *bed) {
 	rules := helmexec.FailFastRules()
-	for i := range rules {
-		rules[i].Restarts = min(rules[i].Restarts, 4)
-	}
 	opts := func(values helmexec.Values) helmexec.InstallOptions {
 		return helmexec.InstallOptions{Wait: true, WaitForJobs: true, Timeout: time.Hour, Values: values, FailFast: rules, ProgressInterval: 500 * time.Millisecond}
 	}

@@ -155,7 +155,7 @@ var (
 	}
 	notReadyCrashLoop = notReadyCase{
 		values: helmexec.Values{"fault": cluster.FaultCrashLoop},
-		kind:   "Pod", container: "main", reason: "CrashLoopBackOff", says: "exit code 1, 3 restarts",
+		kind:   "Pod", container: "main", reason: "CrashLoopBackOff", says: "exit code 1, 5 restarts",
 	}
 	notReadyProbe = notReadyCase{
 		values: helmexec.Values{"fault": cluster.FaultNotReady, "kind": "StatefulSet"},

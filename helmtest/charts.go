@@ -58,7 +58,11 @@ func (f *Fake) pull(c Call) Reply {
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(f.store.archives))) {
 		archive := f.store.archives[name]
 		if name == wanted || digest != "" && digest == fmt.Sprintf("%x", sha256.Sum256(archive)) {
-			return Reply{Files: map[string][]byte{"${--destination}/" + name: archive}}
+			files := map[string][]byte{"${--destination}/" + name: archive}
+			if c.Flag("--prov") != "" {
+				files["${--destination}/"+name+".prov"] = []byte("-----BEGIN PGP SIGNED MESSAGE-----\n")
+			}
+			return Reply{Files: files}
 		}
 	}
 	return failure("chart %q matching %s not found in %s index. (try 'helm repo update'): no chart version found for %s-%s",

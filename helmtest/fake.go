@@ -17,10 +17,10 @@
 //
 // There is no include, no _helpers.tpl and no subchart, and a value that is given replaces the chart's whole key. Objects with the annotation helm.sh/hook are hooks; the files in
 // crds are CRDs. A chart can also just contain its manifest. Nothing becomes of the objects: they exist as
-// long as their release is recorded. Tests pass.
+// long as their release is recorded. Tests pass, and charts are signed.
 //
 // It answers version, env, install, upgrade, rollback, uninstall, test, status, list, history, get all, get values, template,
-// pull, repo add, repo update and repo remove. Every other command, such as lint, verify, push or registry login, fails
+// pull, verify, repo add, repo update and repo remove. Every other command, such as lint, push or registry login, fails
 // until [Fake.On] or [Fake.Handle] answers it.
 //
 // # What goes wrong
@@ -31,12 +31,13 @@
 //		fake.NotReady(helmtest.Blocker{Reason: "ImagePullBackOff"})
 //		_, err = h.Install(ctx, "web", "./charts/web", helmexec.InstallOptions{Wait: true}) // ErrNotReady, with the Blockers
 //
-//	  - of a release: [Fake.NotReady], [Fake.Hangs], [Fake.HookFails], [Fake.TestFails], [Fake.LeavesBehind]
+//	  - of a release: [Fake.NotReady], [Fake.Hangs], [Fake.Recovers], [Fake.HookFails], [Fake.HookHangs], [Fake.TestFails], [Fake.LeavesBehind]
 //	  - of the connection, of helm and of the runner: [Fake.Unreachable], [Fake.LoseAnswer], [Fake.KilledHalfWay], [Fake.KillRunner], [Fake.NotRecorded]
-//	  - of the cluster: [Fake.NameTaken], [Fake.Busy], [Fake.NamespaceMissing], [Fake.Refuses], [Fake.AnotherCluster], [Fake.SetNodes]
-//	  - of a source of charts: [Fake.Unauthorized], [Fake.ChartMissing], [Fake.SourceDown]
+//	  - of the cluster: [Fake.NameTaken], [Fake.Busy], [Fake.NamespaceMissing], [Fake.Refuses], [Fake.AnotherCluster]
+//	  - of a source of charts: [Fake.Unauthorized], [Fake.ChartMissing], [Fake.SourceDown], [Fake.Unverified]
 //
-// They wait for their call, one after the other; a test fails if one waits in vain. [Fake.Steps] lists what was started.
+// They wait for their call, one after the other; a test fails if one waits in vain. [Fake.Steps] lists what was started. What
+// there is from the beginning is set: [Fake.SetRelease], [Fake.SetNodes], [Fake.SetTestLog], [Fake.AddChart], [Fake.Keyring].
 // docs/testing.md of the source has examples. For everything else there are [Fake.On], which prints, and [Fake.Handle].
 // On("install") and Handle("install") leave the dry run of helmexec's Plan alone: its command is "dry-run install".
 //
@@ -52,8 +53,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -70,6 +69,7 @@ type Fake struct {
 	calls    []Call
 	acts     []*act
 	handlers []handler
+	patience time.Duration
 	running  int
 	lingers  chan struct{}
 	store    store
@@ -78,56 +78,6 @@ type Fake struct {
 type handler struct {
 	command string
 	answer  func(Call) (Reply, bool)
-}
-
-// Call is one run of the executable.
-type Call struct {
-	Args  []string          // without the name of the program
-	Env   map[string]string // all of its environment
-	Stdin string
-	Dir   string // the working directory
-	Pid   int
-}
-
-// Command is the words before the first flag or argument after "--": "install", "repo add". An install or upgrade that
-// changes nothing is "dry-run install" or "dry-run upgrade".
-func (c Call) Command() string {
-	words := c.Args
-	if i := slices.IndexFunc(words, func(a string) bool { return strings.HasPrefix(a, "-") }); i >= 0 {
-		words = words[:i]
-	}
-	command := strings.Join(words, " ")
-	if (command == "install" || command == "upgrade") && c.Flag("--dry-run") != "" {
-		return "dry-run " + command
-	}
-	return command
-}
-
-// Flag is the value of the last --name=value, "true" for a bare --name, "" without it.
-func (c Call) Flag(name string) string {
-	value := ""
-	for _, a := range c.Args {
-		if a == "--" {
-			break
-		}
-		if a == name {
-			value = "true"
-		} else if v, ok := strings.CutPrefix(a, name+"="); ok {
-			value = v
-		}
-	}
-	return value
-}
-
-// Arg is the positional argument number i, from 0, "" if there are fewer. All of them are after
-// "--".
-func (c Call) Arg(i int) string {
-	for at, a := range c.Args {
-		if a == "--" && at+1+i < len(c.Args) {
-			return c.Args[at+1+i]
-		}
-	}
-	return ""
 }
 
 // Reply is what one run of the executable does, in the order of the fields.
@@ -157,7 +107,12 @@ type Reply struct {
 	Signal os.Signal `json:"-"`
 	// Exit is the exit code.
 	Exit int
+
+	play string // whose reply it is
 }
+
+// patience is how long a play waits. A test in which nothing ends the wait would say only that it took too long.
+const patience = 2 * time.Minute
 
 // Forever is never closed.
 var Forever <-chan struct{} = make(chan struct{})
@@ -167,7 +122,7 @@ var Forever <-chan struct{} = make(chan struct{})
 func New(t testing.TB) *Fake {
 	t.Helper()
 	dir := t.TempDir()
-	f := &Fake{Binary: filepath.Join(dir, "helm"), t: t, version: "v4.3.1", lingers: make(chan struct{}, 1)}
+	f := &Fake{Binary: filepath.Join(dir, "helm"), t: t, version: "v4.3.1", patience: patience, lingers: make(chan struct{}, 1)}
 	if runtime.GOOS == "windows" {
 		f.Binary += ".exe"
 	}
@@ -301,10 +256,6 @@ func (f *Fake) Running() int {
 	return f.running
 }
 
-func (c Call) is(command string) bool {
-	return c.Command() == command || strings.HasPrefix(c.Command(), command+" ")
-}
-
 // Perform does what a call asks for, on the releases and repositories of the fake, and returns
 // helm's answer. It answers every call that has no other reply.
 func (f *Fake) Perform(c Call) Reply {
@@ -320,7 +271,9 @@ func (f *Fake) answer(c Call) Reply {
 	if a := f.next(c); a != nil {
 		f.mu.Unlock()
 		defer f.mu.Lock()
-		return a.answer(c)
+		reply := a.answer(c)
+		reply.play = a.name
+		return reply
 	}
 	for _, h := range f.handlers {
 		if c.is(h.command) {
@@ -376,8 +329,15 @@ func (f *Fake) serve(conn net.Conn, ended <-chan struct{}) {
 			reply.Then()
 		}
 		if reply.Until != nil {
+			var stuck <-chan time.Time
+			if reply.play != "" {
+				stuck = time.After(f.patience)
+			}
 			select {
 			case <-reply.Until:
+			case <-stuck:
+				f.t.Errorf("helmtest: %s has waited for %v, and nothing ended it: no rule of FailFast that fits, no context that ends; Recovers ends only for calls that look, by Progress or FailFast",
+					reply.play, f.patience)
 			case <-ended:
 				return
 			case what := <-news:

@@ -141,6 +141,49 @@ func TestTestsPass(t *testing.T) {
 	assert.Equal(t, "Failed", hooks[0].Phase)
 }
 
+// Each Helm prints the logs of the tests that it runs, also of one that fails.
+func TestTestLogs(t *testing.T) {
+	for version, container := range map[string]string{"v3.22.0": "", "v4.3.1": "main"} {
+		for _, fails := range []bool{false, true} {
+			s := newStage(t, version, 0)
+			s.fake.SetRelease(helmtest.Release{Name: "sut", Namespace: "bench", Hooks: []helmtest.Hook{
+				{Kind: "Pod", Name: "smoke", Events: []string{"test"}}, {Kind: "Job", Name: "load", Events: []string{"test"}},
+			}})
+			s.fake.SetTestLog("smoke", "all is well\n")
+			s.fake.SetTestLog("load", "nobody can read it\n")
+			if fails {
+				s.fake.TestFails()
+			}
+			tests, err := s.helm.Test(t.Context(), "sut", helmexec.TestOptions{Logs: true})
+			assert.Equal(t, fails, errors.Is(err, helmexec.ErrTestFailed), "%v", err)
+			require.Len(t, tests, 2)
+			assert.Equal(t, map[string]string{container: "all is well\n"}, tests[0].Logs)
+			assert.Empty(t, tests[1].Logs, "it is a Job")
+			tests, err = s.helm.Test(t.Context(), "sut", helmexec.TestOptions{})
+			require.NoError(t, err)
+			assert.Empty(t, tests[0].Logs, "nobody asked for them")
+		}
+	}
+}
+
+// Every archive is signed if no play says otherwise; what is in the cache is verified, too.
+func TestSigned(t *testing.T) {
+	for _, version := range versions {
+		s := newStage(t, version, 0)
+		s.fake.AddChart(s.chart)
+		require.NoError(t, s.fetch("oci://registry.example/suts/web:1.2.3"))
+		keyring := helmexec.ChartOptions{Source: helmexec.SourceOptions{Keyring: s.fake.Keyring()}}
+		for range 2 {
+			info, err := s.helm.Chart2Info(t.Context(), "oci://registry.example/suts/web:1.2.3", keyring)
+			require.NoError(t, err)
+			assert.Equal(t, &helmexec.Signature{Fingerprint: helmtest.Fingerprint, SignedBy: helmtest.SignedBy}, info.Signature)
+		}
+		assert.Len(t, s.fake.Calls("verify"), 1)
+		_, err := s.helm.Fetch(t.Context(), s.chart, keyring)
+		assert.ErrorIs(t, err, helmexec.ErrUnverified, "a folder")
+	}
+}
+
 // The error of a chart that the fake cannot render says so, and not that the chart is wrong.
 func TestUnknownFunction(t *testing.T) {
 	fake := helmtest.New(t)

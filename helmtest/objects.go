@@ -2,8 +2,6 @@ package helmtest
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,61 +10,6 @@ import (
 
 	"github.com/sut-bench/helmexec/manifest"
 )
-
-// Blocker is a pod that does not get ready. The zero value is one whose readiness probe does not pass.
-type Blocker struct {
-	Pod       string // its name; default is that of the release with a number
-	Container string // default "main"
-	// Reason is as Kubernetes words it: "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"; "Unschedulable" is
-	// about the whole pod. Default is a container that runs and is not ready.
-	Reason, Message string
-	Restarts        int
-}
-
-type object = map[string]any
-
-// pod is the pod as "helm status" prints it.
-func (b Blocker) pod(namespace string) object {
-	container := object{"name": cmp.Or(b.Container, "main"), "ready": false, "restartCount": b.Restarts, "state": object{"running": object{}}}
-	conditions := []object{{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}}
-	status := object{"phase": "Pending", "conditions": conditions, "containerStatuses": []object{container}}
-	switch b.Reason {
-	case "":
-		status["phase"] = "Running"
-	case "Unschedulable":
-		status["conditions"] = []object{{"type": "PodScheduled", "status": "False", "reason": b.Reason, "message": b.Message}}
-		delete(status, "containerStatuses")
-	default:
-		container["state"] = object{"waiting": object{"reason": b.Reason, "message": b.Message}}
-	}
-	return object{"apiVersion": "v1", "kind": "Pod", "metadata": object{"name": b.Pod, "namespace": namespace}, "status": status}
-}
-
-// showPods lets "status" show the pods of a release from now on.
-func (f *Fake) showPods(c Call, blockers []Blocker) {
-	if len(blockers) == 0 {
-		blockers = []Blocker{{}}
-	}
-	var pods []object
-	for i, b := range blockers {
-		b.Pod = cmp.Or(b.Pod, fmt.Sprintf("%s-%d", c.Arg(0), i))
-		pods = append(pods, b.pod(c.namespace()))
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.store.pods == nil {
-		f.store.pods = map[string][]object{}
-	}
-	f.store.pods[c.key()] = pods
-}
-
-// resources are the objects of a release as "helm status" prints them.
-func (f *Fake) resources(key string) object {
-	if pods := f.store.pods[key]; len(pods) > 0 {
-		return object{"v1/Pod(related)": pods}
-	}
-	return object{}
-}
 
 // stay lets objects of a release stay in the cluster from now on: some, or all of its manifest.
 func (f *Fake) stay(r Release, some []manifest.ObjectRef) {
@@ -100,23 +43,55 @@ func (r Release) hook(event string) int {
 	return slices.IndexFunc(r.Hooks, func(h Hook) bool { return slices.Contains(h.Events, event) })
 }
 
-// failHook records that the first hook of an event failed.
-func (r *Release) failHook(event string) {
+// setHook records how far the first hook of an event is.
+func (r *Release) setHook(event, phase string) {
 	if at := r.hook(event); at >= 0 {
 		r.Hooks = slices.Clone(r.Hooks)
-		r.Hooks[at].Phase = "Failed"
+		r.Hooks[at].Phase = phase
 	}
+}
+
+// runs reports whether a call runs a test.
+func (c Call) runs(h Hook) bool {
+	isTest := slices.Contains(h.Events, "test") || slices.Contains(h.Events, "test-success")
+	return isTest && (c.Flag("--filter") == "" || slices.Contains(c.Args, "--filter=name="+h.Name))
 }
 
 // passTests records that the tests which a call runs have passed.
 func (r *Release) passTests(c Call) {
 	r.Hooks = slices.Clone(r.Hooks)
 	for i, h := range r.Hooks {
-		isTest := slices.Contains(h.Events, "test") || slices.Contains(h.Events, "test-success")
-		if isTest && (c.Flag("--filter") == "" || slices.Contains(c.Args, "--filter=name="+h.Name)) {
+		if c.runs(h) {
 			r.Hooks[i].Phase = "Succeeded"
 		}
 	}
+}
+
+// SetTestLog gives a test of a chart that is a pod a log from now on, for TestOptions.Logs: that of its one container, main.
+func (f *Fake) SetTestLog(test, log string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.store.logs == nil {
+		f.store.logs = map[string]string{}
+	}
+	f.store.logs[test] = log
+}
+
+// testLogs is what "helm test --logs" prints of the logs. The lock is held.
+func (f *Fake) testLogs(c Call, r Release) string {
+	var out strings.Builder
+	for _, h := range r.Hooks {
+		log, has := f.store.logs[h.Name]
+		if !has || h.Kind != "Pod" || !c.runs(h) || c.Flag("--logs") == "" {
+			continue
+		}
+		title := h.Name
+		if !strings.HasPrefix(f.version, "v3.") {
+			title += " (main)"
+		}
+		fmt.Fprintf(&out, "POD LOGS: %s\n%s\n", title, log)
+	}
+	return out.String()
 }
 
 // isQuestion reports whether a call renders one of the charts in which helmexec asks the cluster for objects. The fake
@@ -130,10 +105,12 @@ func (c Call) isQuestion(name string) bool {
 }
 
 // look answers which of the objects that helmexec asks for exist: the records and objects of releases, and what a play has
-// left.
+// left; and what events say of others.
 func (f *Fake) look(c Call) Reply {
 	var asked struct {
 		Objects []struct{ Kind, Namespace, Name string }
+		Warned  []string
+		Hooks   []string
 	}
 	if err := yaml.Unmarshal([]byte(c.Stdin), &asked); err != nil {
 		return failure("%v", err)
@@ -153,7 +130,8 @@ func (f *Fake) look(c Call) Reply {
 			seen = append(seen, fmt.Sprint(i, " staying owned ", namespace, " ", o.Name))
 		}
 	}
-	return answered(map[string]string{"there": strings.Join(seen, " ")})
+	pods, warnings := f.seen(c.namespace(), asked.Hooks, asked.Warned)
+	return answered(map[string]string{"there": strings.Join(seen, " "), "pods": pods, "warnings": warnings})
 }
 
 // SetNodes gives the cluster nodes, with what of their accelerators is free, for Helm.Nodes. At first there are none.
@@ -165,19 +143,15 @@ func (f *Fake) SetNodes(nodes ...map[string]int64) {
 
 // nodes answers which nodes there are.
 func (f *Fake) nodes() Reply {
-	var nodes []string
+	var nodes []object
 	for i, node := range f.store.nodes {
 		has := map[string]string{}
 		for name, amount := range node {
 			has[name] = fmt.Sprint(amount)
 		}
-		text, err := json.Marshal(object{"name": fmt.Sprintf("node-%d", i+1), "has": has})
-		if err != nil {
-			return failure("%v", err)
-		}
-		nodes = append(nodes, base64.StdEncoding.EncodeToString(text))
+		nodes = append(nodes, object{"name": fmt.Sprintf("node-%d", i+1), "has": has})
 	}
-	return answered(map[string]string{"nodes": strings.Join(nodes, " "), "pods": ""})
+	return answered(map[string]string{"nodes": f.encoded(nodes), "pods": ""})
 }
 
 // answered is the object in which helmexec gets its answers.

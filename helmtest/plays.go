@@ -1,7 +1,6 @@
 package helmtest
 
 import (
-	"cmp"
 	"os"
 	"slices"
 	"strings"
@@ -83,14 +82,6 @@ func (f *Fake) update(c Call, change func(*Release)) {
 // as sets the status of a revision.
 func as(status string) func(*Release) { return func(r *Release) { r.Status = status } }
 
-// pending is the status of a release while helm works on it.
-func (c Call) pending() string { return "pending-" + c.Command() }
-
-func (c Call) key() string       { return key(c.Flag("--namespace"), c.Arg(0)) }
-func (c Call) namespace() string { return cmp.Or(c.Flag("--namespace"), "default") }
-func (c Call) waits() bool       { return c.Flag("--wait") != "" }
-func (c Call) changes() bool     { return c.Command() == "install" || c.Command() == "upgrade" }
-
 // names are the names of the release of a call instead of those of the recorded scenes.
 func (c Call) names(object string) []string {
 	pairs := []string{"/team/web ", "/" + c.namespace() + "/" + c.Arg(0) + " ", "/team/job ", "/" + c.namespace() + "/" + object + " ", "job job ", "job " + object + " ",
@@ -109,8 +100,9 @@ func (c Call) names(object string) []string {
 func (f *Fake) NotReady(blockers ...Blocker) {
 	f.play("NotReady", 1, changesAndWaits, func(c Call) Reply {
 		scene := map[string]string{"install": "not-ready", "upgrade": "not-ready-upgrade"}[c.Command()]
-		f.showPods(c, blockers)
-		return f.afterwards(c, as("failed"), f.said(scene, c.names("")...))
+		ended := f.said(scene, c.names("")...)
+		ended.Then = func() { f.block(c, &waiting{}, blockers) }
+		return f.afterwards(c, as("failed"), ended)
 	})
 }
 
@@ -122,7 +114,25 @@ func (f *Fake) Hangs(blockers ...Blocker) {
 	f.play("Hangs", 1, changesAndWaits, func(c Call) Reply {
 		stopped := f.said("sigterm", c.names("")...)
 		stopped.Then = func() { f.update(c, as("failed")) }
-		return f.afterwards(c, as(c.pending()), Reply{Then: func() { f.showPods(c, blockers) }, Until: Forever, Term: &stopped})
+		return f.afterwards(c, as(c.pending()), Reply{Then: func() { f.block(c, &waiting{}, blockers) }, Until: Forever, Term: &stopped})
+	})
+}
+
+// Recovers lets the next install or upgrade that waits take its time, and succeed: a number of looks at the release see what is
+// in the way, and the next one sees that it is ready. A call without Progress and FailFast does not look, and waits until its
+// context ends.
+//
+// helmexec: success; or ErrNotReady, if a rule of FailFast finds that there is no hope.
+func (f *Fake) Recovers(looks int, blockers ...Blocker) {
+	f.play("Recovers", 1, changesAndWaits, func(c Call) Reply {
+		w := &waiting{looks: looks, ready: make(chan struct{})}
+		stopped := f.said("sigterm", c.names("")...)
+		stopped.Then = func() { f.update(c, as("failed")) }
+		deployed := f.afterwards(c, as(c.pending()), Reply{Stdout: "NAME: " + c.Arg(0) + "\n"})
+		if deployed.Exit == 0 {
+			deployed.Then, deployed.Until, deployed.Term = func() { f.block(c, w, blockers) }, w.ready, &stopped
+		}
+		return deployed
 	})
 }
 
@@ -233,8 +243,34 @@ func (f *Fake) HookFails(event string) {
 				return refused
 			}
 		}
-		f.update(c, func(r *Release) { before = *r; r.failHook(event); r.Status = status })
+		f.update(c, func(r *Release) { before = *r; r.setHook(event, "Failed"); r.Status = status })
 		return f.said(event+"-hook-failed", c.names(f.nameOfHook(before, event))...)
+	})
+}
+
+// HookHangs lets a hook of the chart run until helm is stopped: that of the next install for "pre-install" and "post-install", of
+// the next upgrade for "pre-upgrade" and "post-upgrade". What is in the way are pods of the hook; by default one whose container
+// runs. It ends as Hangs does, also for a call without Wait.
+//
+// helmexec: the error of the context, or ErrNotReady by FailFast, with the hook and its pods in the Blockers; the release is
+// removed.
+func (f *Fake) HookHangs(event string, blockers ...Blocker) {
+	command := event[strings.IndexByte(event, '-')+1:]
+	f.play("HookHangs "+event, 1, func(c Call) bool { return c.Command() == command && c.Flag("--no-hooks") == "" }, func(c Call) Reply {
+		stopped := f.said("sigterm-in-hook", c.names("")...)
+		stopped.Then = func() { f.update(c, func(r *Release) { r.setHook(event, "Failed"); r.Status = "failed" }) }
+		missing := make(chan struct{})
+		return f.afterwards(c, func(r *Release) { r.setHook(event, "Running"); r.Status = c.pending() }, Reply{
+			Then: func() {
+				r, _ := f.Release(c.Flag("--namespace"), c.Arg(0))
+				if name := f.nameOfHook(r, event); name != "" {
+					f.block(c, &waiting{hook: r.Hooks[r.hook(event)].Kind + "/" + name}, blockers)
+				} else {
+					close(missing)
+				}
+			},
+			Until: missing, Term: &stopped, Exit: 1,
+		})
 	})
 }
 

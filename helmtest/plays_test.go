@@ -10,82 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/helmtest"
-	"github.com/sut-bench/helmexec/internal/chartrepo"
 )
-
-const deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: {{ .Release.Name }}-server}\n"
-
-// stage is a fake with a Helm that drives it, and a chart of one Deployment.
-type stage struct {
-	t     *testing.T
-	fake  *helmtest.Fake
-	helm  *helmexec.Helm
-	chart string
-}
-
-var versions = []string{"v3.22.0", "v4.3.1"}
-
-func newStage(t *testing.T, version string, tries int) *stage {
-	t.Helper()
-	fake := helmtest.New(t)
-	fake.SetVersion(version)
-	h, err := helmexec.New(helmexec.Config{
-		Binary: fake.Binary, Home: t.TempDir(), Namespace: "bench", GracePeriod: time.Minute,
-		Retry: helmexec.Retry{Tries: tries, BackOff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }},
-	})
-	require.NoError(t, err)
-	chart := filepath.Join(t.TempDir(), "web")
-	require.NoError(t, os.MkdirAll(filepath.Join(chart, "templates"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: web\nversion: 1.2.3\n"), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(chart, "templates", "all.yaml"), []byte(deployment), 0o600))
-	return &stage{t, fake, h, chart}
-}
-
-func (s *stage) install() error {
-	_, err := s.helm.Install(s.t.Context(), "sut", s.chart, helmexec.InstallOptions{Wait: true, Timeout: time.Minute, OperationID: "42-1", JobID: "42"})
-	return err
-}
-
-func (s *stage) installed() *stage {
-	s.t.Helper()
-	require.NoError(s.t, s.install())
-	return s
-}
-
-// hook gives the chart a hook.
-func (s *stage) hook(event string) *stage {
-	s.t.Helper()
-	text := "apiVersion: batch/v1\nkind: Job\nmetadata: {name: job, annotations: {helm.sh/hook: " + event + "}}\n"
-	require.NoError(s.t, os.WriteFile(filepath.Join(s.chart, "templates", "hook.yaml"), []byte(text), 0o600))
-	return s
-}
-
-func (s *stage) upgrade() error {
-	_, err := s.helm.Upgrade(s.t.Context(), "sut", s.chart, helmexec.UpgradeOptions{Wait: true})
-	return err
-}
-
-func (s *stage) uninstall() error {
-	_, err := s.helm.Uninstall(s.t.Context(), "sut", helmexec.UninstallOptions{Wait: true})
-	return err
-}
-
-// test runs the tests of the release.
-func (s *stage) test() error {
-	_, err := s.helm.Test(s.t.Context(), "sut", helmexec.TestOptions{})
-	return err
-}
-
-func (s *stage) fetch(address string) error {
-	_, err := s.helm.Fetch(s.t.Context(), address, helmexec.ChartOptions{})
-	return err
-}
 
 // plays has every play, with the error of helmexec that it leads to.
 var plays = []struct {
@@ -254,6 +184,24 @@ var plays = []struct {
 		},
 	},
 	{
+		name: "HookHangs, pre-install", kinds: []error{helmexec.ErrNotReady}, scene: "sigterm-in-hook",
+		play: func(s *stage) error {
+			s.hook("pre-install").fake.HookHangs("pre-install", helmtest.Blocker{Reason: "ImagePullBackOff"})
+			_, err := s.helm.Install(s.t.Context(), "sut", s.chart, helmexec.InstallOptions{FailFast: helmexec.FailFastRules(), ProgressInterval: time.Millisecond})
+			return err
+		},
+		says: []string{"rule image", "Pod sut-0, container main: ImagePullBackOff", "Job job: Hook"},
+	},
+	{
+		name: "HookHangs, post-upgrade", kinds: []error{helmexec.ErrNotReady}, left: "failed",
+		play: func(s *stage) error {
+			s.hook("post-upgrade").installed().fake.HookHangs("post-upgrade", helmtest.Blocker{Reason: "CrashLoopBackOff"})
+			_, err := s.helm.Upgrade(s.t.Context(), "sut", s.chart, helmexec.UpgradeOptions{FailFast: helmexec.FailFastRules(), ProgressInterval: time.Millisecond})
+			return err
+		},
+		says: []string{"rule crash-loop", "Pod sut-0, container main: CrashLoopBackOff"},
+	},
+	{
 		name: "Refuses, NoRights", kinds: []error{errAny}, says: []string{`User "nobody" cannot get resource "configmaps"`}, scene: "forbidden-install",
 		play: func(s *stage) error { s.fake.Refuses(helmtest.NoRights); return s.install() },
 	},
@@ -340,6 +288,34 @@ var plays = []struct {
 		name: "SourceDown, a registry for a moment", scene: "oci-connection-refused",
 		play: func(s *stage) error { s.fake.SourceDown(2); return s.fetch("oci://registry.example/suts/web:1.2.3") },
 	},
+	{
+		name: "Unverified, NoSignature in a repository", kinds: []error{helmexec.ErrUnverified}, says: []string{"has no signature that helm could fetch: failed to fetch "},
+		play: func(s *stage) error {
+			s.fake.Unverified(helmtest.NoSignature)
+			return s.fetchSigned("https://charts.example/suts/web:1.2.3")
+		},
+	},
+	{
+		name: "Unverified, NoSignature in a registry", kinds: []error{helmexec.ErrUnverified}, says: []string{"has no signature that helm could fetch: "},
+		play: func(s *stage) error {
+			s.fake.Unverified(helmtest.NoSignature)
+			return s.fetchSigned("oci://registry.example/suts/web:1.2.3")
+		},
+	},
+	{
+		name: "Unverified, UnknownKey", kinds: []error{helmexec.ErrUnverified}, says: []string{"signature made by unknown entity"}, scene: "verify-unknown-key",
+		play: func(s *stage) error {
+			s.fake.Unverified(helmtest.UnknownKey)
+			return s.fetchSigned("https://charts.example/suts/web:1.2.3")
+		},
+	},
+	{
+		name: "Unverified, OtherArchive", kinds: []error{helmexec.ErrUnverified}, says: []string{"sha256 sum does not match for web-1.2.3.tgz"}, scene: "verify-other-archive",
+		play: func(s *stage) error {
+			s.fake.Unverified(helmtest.OtherArchive)
+			return s.fetchSigned("oci://registry.example/suts/web:1.2.3")
+		},
+	},
 }
 
 // errAny stands for an *Error of helm without a kind.
@@ -350,10 +326,8 @@ func TestPlays(t *testing.T) {
 		for _, test := range plays {
 			t.Run(version+"/"+test.name, func(t *testing.T) {
 				s := newStage(t, version, test.tries)
-				archive, err := chartrepo.PackageDir(s.chart, "")
-				require.NoError(t, err)
-				s.fake.AddArchive("web-1.2.3.tgz", archive.Data)
-				err = test.play(s)
+				s.fake.AddChart(s.chart)
+				err := test.play(s)
 				if len(test.kinds) == 0 {
 					require.NoError(t, err)
 				}
@@ -383,9 +357,11 @@ func TestPlays(t *testing.T) {
 var (
 	namespaces = regexp.MustCompile(`\b(team|bench|nosuch)\b`)
 	releases   = regexp.MustCompile(`\b(web|sut)\b`)
+	archives   = regexp.MustCompile(`\b(plain-1\.0\.0|web-1\.2\.3)\.tgz\b`)
 )
 
 // nameless makes words of helm about different releases the same.
 func nameless(words string) string {
+	words = archives.ReplaceAllString(words, "ARCHIVE")
 	return strings.TrimSpace(releases.ReplaceAllString(namespaces.ReplaceAllString(words, "NAMESPACE"), "RELEASE"))
 }

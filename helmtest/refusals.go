@@ -61,8 +61,12 @@ func (f *Fake) TestFails() {
 		if !there {
 			return f.Perform(c)
 		}
-		f.update(c, func(r *Release) { r.failHook("test") })
-		return f.said("test-failed", c.names(f.nameOfHook(tested, "test"))...)
+		f.update(c, func(r *Release) { r.setHook("test", "Failed") })
+		failed := f.said("test-failed", c.names(f.nameOfHook(tested, "test"))...)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		failed.Stdout = f.testLogs(c, tested)
+		return failed
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,10 +48,11 @@ type Hook struct {
 type store struct {
 	releases map[string][]Release // by namespace/name, revisions in order
 	archives map[string][]byte    // by file name
-	pods     map[string][]object  // that are not ready, by namespace/name of their release
+	waiting  map[string]*waiting  // by namespace/name
 	left     []manifest.ObjectRef // what stays in the cluster
 	nodes    []map[string]int64
-	moved    int // how often the cluster became another
+	logs     map[string]string // of tests, by name
+	moved    int               // how often the cluster became another
 }
 
 // SetRelease records a revision, after those of lower number or in place of the same one.
@@ -130,7 +130,7 @@ func (f *Fake) perform(c Call) Reply {
 		if !exists {
 			return failure("uninstall: Release not loaded: %s: release: not found", c.Arg(0))
 		}
-		delete(f.store.pods, k)
+		delete(f.store.waiting, k)
 		switch kept := c.Flag("--keep-history") != ""; {
 		case kept && latest.Status == "uninstalled":
 			return failure("the release named %q is already deleted", c.Arg(0))
@@ -146,7 +146,9 @@ func (f *Fake) perform(c Call) Reply {
 	case "test":
 		latest.passTests(c)
 		f.store.put(latest)
-		return Reply{}
+		return Reply{Stdout: f.testLogs(c, latest)}
+	case "verify":
+		return f.verify(c)
 	case "repo remove":
 		return Reply{}
 	case "get all":
@@ -158,8 +160,13 @@ func (f *Fake) perform(c Call) Reply {
 		}
 		return Reply{Stdout: string(values)}
 	case "status":
+		hooks := []object{}
+		for _, h := range latest.Hooks {
+			hooks = append(hooks, object{"name": h.Name, "kind": h.Kind, "events": h.Events, "last_run": object{"phase": h.Phase}})
+		}
 		return printed(map[string]any{
-			"name": latest.Name, "namespace": latest.Namespace, "version": latest.Revision,
+			"hooks": hooks,
+			"name":  latest.Name, "namespace": latest.Namespace, "version": latest.Revision,
 			"info": map[string]any{"status": latest.Status, "description": latest.Description, "resources": f.resources(k)},
 		})
 	case "history":
@@ -228,7 +235,8 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 			labels[k] = v
 		}
 	}
-	f.store.supersede(key(c.Flag("--namespace"), c.Arg(0)))
+	f.store.supersede(c.key())
+	delete(f.store.waiting, c.key())
 	f.store.put(Release{
 		Name: c.Arg(0), Namespace: c.Flag("--namespace"), Revision: latest.Revision + 1,
 		Chart: meta.Name, ChartVersion: meta.Version, AppVersion: meta.AppVersion,
@@ -323,7 +331,6 @@ func (f *Fake) getAll(c Call, k string) Reply {
 	if err != nil {
 		return failure("%v", err)
 	}
-	type object = map[string]any
 	hooks, crds := []object{}, []object{}
 	for _, h := range r.Hooks {
 		hooks = append(hooks, object{
@@ -347,61 +354,4 @@ func (f *Fake) getAll(c Call, k string) Reply {
 		return failure("%v", err)
 	}
 	return Reply{Stdout: out.String()}
-}
-
-func (f *Fake) history(k string) Reply {
-	var rows []map[string]any
-	for _, r := range f.store.releases[k] {
-		rows = append(rows, map[string]any{
-			"revision": r.Revision, "updated": r.Updated, "status": r.Status, "chart": r.Chart + "-" + r.ChartVersion,
-			"app_version": r.AppVersion, "description": r.Description,
-		})
-	}
-	return printed(rows)
-}
-
-func (f *Fake) list(c Call) Reply {
-	filter, err := regexp.Compile(c.Flag("--filter"))
-	if err != nil {
-		return failure("%v", err)
-	}
-	rows := []map[string]string{}
-	for _, k := range slices.Sorted(maps.Keys(f.store.releases)) {
-		r, _ := f.store.latest(k)
-		if c.Flag("--all-namespaces") == "" && r.Namespace != cmp.Or(c.Flag("--namespace"), "default") ||
-			!filter.MatchString(r.Name) || !selects(c.Flag("--selector"), r.Labels) {
-			continue
-		}
-		rows = append(rows, map[string]string{
-			"name": r.Name, "namespace": r.Namespace, "revision": strconv.Itoa(r.Revision), "updated": r.Updated.Format(time.RFC3339Nano),
-			"status": r.Status, "chart": r.Chart + "-" + r.ChartVersion, "app_version": r.AppVersion,
-		})
-	}
-	return printed(rows)
-}
-
-// selects reports whether labels match a query of !k, k=v, k!=v, k<n and k>n, joined by commas.
-func selects(query string, labels map[string]string) bool {
-	for _, term := range strings.Split(query, ",") {
-		if key, absent := strings.CutPrefix(term, "!"); absent {
-			if _, has := labels[key]; has {
-				return false
-			}
-			continue
-		}
-		at := strings.IndexAny(term, "!=<>")
-		if at < 0 {
-			continue
-		}
-		value, has := labels[term[:at]]
-		want := strings.TrimLeft(term[at:], "!=<>")
-		have, _ := strconv.Atoi(value)
-		bound, _ := strconv.Atoi(want)
-		switch op := term[at]; {
-		case op == '=' && (!has || value != want), op == '!' && value == want,
-			op == '<' && (!has || have >= bound), op == '>' && (!has || have <= bound):
-			return false
-		}
-	}
-	return true
 }

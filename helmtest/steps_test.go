@@ -3,6 +3,7 @@ package helmtest_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -59,6 +60,8 @@ func TestPlayThatNobodySees(t *testing.T) {
 		{func(s *stage) { s.fake.NotReady(); _ = s.install() }, nil},
 		{func(s *stage) { s.fake.Unreachable(9); _ = s.install() }, nil},
 		{func(s *stage) { s.fake.NotReady(); _ = s.uninstall() }, []string{"helmtest: NotReady was not played: no call came that it answers"}},
+		{func(s *stage) { s.fake.SetPatience(time.Millisecond); s.fake.Hangs(); _ = s.install() }, []string{"helmtest: Hangs has waited for 1ms, and nothing ended it: no rule of FailFast that fits, no context that ends; Recovers ends only for calls that look, by Progress or FailFast"}},
+		{func(s *stage) { s.fake.HookHangs("pre-install"); _ = s.install() }, []string{"helmtest: the chart of release sut has no pre-install hook that could fail"}},
 		{func(s *stage) { s.fake.HookFails("pre-install"); _ = s.install() }, []string{"helmtest: the chart of release sut has no pre-install hook that could fail"}},
 	} {
 		s, b := newStage(t, "v4.3.1", 1), &broken{}

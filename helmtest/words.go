@@ -13,13 +13,18 @@ import (
 // words is what real helm of the fake's major version said in a recorded scene, with the names of a call instead of
 // those of the scene: pairs of old and new. The lock is held.
 func (f *Fake) words(scene string, names ...string) string {
-	versions, err := fs.ReadDir(testdata.Stderr, "stderr")
+	return f.recorded("stderr", scene, names...)
+}
+
+// recorded is words, or what it printed to stdout. The lock is held.
+func (f *Fake) recorded(stream, scene string, names ...string) string {
+	versions, err := fs.ReadDir(testdata.Recordings, stream)
 	if err != nil {
 		panic(err) // it is part of the binary
 	}
 	major, _, _ := strings.Cut(f.version, ".")
 	for _, v := range slices.Backward(versions) {
-		if text, err := fs.ReadFile(testdata.Stderr, path.Join("stderr", v.Name(), scene+".txt")); err == nil && strings.HasPrefix(v.Name(), major+".") {
+		if text, err := fs.ReadFile(testdata.Recordings, path.Join(stream, v.Name(), scene+".txt")); err == nil && strings.HasPrefix(v.Name(), major+".") {
 			return strings.NewReplacer(names...).Replace(string(text))
 		}
 	}

@@ -75,7 +75,11 @@ type series struct {
 type measured struct {
 	add    []metric.AddOption
 	record []metric.RecordOption
+	span   string // the name of the spans
 }
+
+// client is the kind of a span that starts another program.
+var client = trace.WithSpanKind(trace.SpanKindClient)
 
 func (o *observer) with(s series) *measured {
 	o.mu.RLock()
@@ -92,7 +96,10 @@ func (o *observer) with(s series) *measured {
 		attrs = append(attrs, keyRecovered.Bool(true))
 	}
 	set := metric.WithAttributeSet(attribute.NewSet(attrs...))
-	made := &measured{[]metric.AddOption{set}, []metric.RecordOption{set}}
+	made := &measured{add: []metric.AddOption{set}, record: []metric.RecordOption{set}, span: "helmexec " + s.operation}
+	if s.command != "" {
+		made.span = "helm " + s.command
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.known[s] = made
@@ -141,18 +148,20 @@ func (o *observer) Begin(ctx context.Context, s helmexec.Span) context.Context {
 	attrs = text(attrs, keyAddress, s.Address)
 	p := s.Process
 	if p == nil {
-		o.operating.Add(ctx, 1, o.with(series{operation: s.Operation}).add...)
-		ctx, _ = o.tracer.Start(ctx, "helmexec "+s.Operation, trace.WithAttributes(attrs...))
+		operation := o.with(series{operation: s.Operation})
+		o.operating.Add(ctx, 1, operation.add...)
+		ctx, _ = o.tracer.Start(ctx, operation.span, trace.WithAttributes(attrs...))
 		return ctx
 	}
-	o.processing.Add(ctx, 1, o.with(series{command: p.Command}).add...)
+	command := o.with(series{command: p.Command})
+	o.processing.Add(ctx, 1, command.add...)
 	attrs = append(attrs,
 		semconv.ProcessExecutableName(filepath.Base(p.Path)), semconv.ProcessExecutablePath(p.Path), semconv.ProcessCommandArgs(p.Args...),
 		keyCommand.String(p.Command), keyTry.Int(p.Try))
 	if p.Poll {
 		attrs = append(attrs, keyPoll.Bool(true))
 	}
-	ctx, _ = o.tracer.Start(ctx, "helm "+p.Command, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
+	ctx, _ = o.tracer.Start(ctx, command.span, client, trace.WithAttributes(attrs...))
 	return ctx
 }
 

@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/stretchr/testify/assert"
@@ -262,17 +264,41 @@ func TestGlobalProviders(t *testing.T) {
 	observer.End(ctx, helmexec.Span{Operation: "Install"})
 }
 
-// BenchmarkProcess measures the two calls of one helm process, with spans that are recorded and dropped.
-func BenchmarkProcess(b *testing.B) {
+// process is a helm process of an install, with all that a Span can have when nothing fails.
+var process = helmexec.Span{
+	Operation: "Install", Release: "web", Namespace: "bench", JobID: "42", OperationID: "42/1", Address: "oci://registry.example/charts/web:1.2.3",
+	ChartName: "web", ChartVersion: "1.2.3", ChartDigest: "sha256:0a", Duration: time.Second, FetchedBytes: 1 << 20,
+	Process: &helmexec.Process{
+		Path: "/usr/bin/helm", Args: []string{"install", "--wait", "--timeout=5m0s", "--namespace=bench", "--", "web", "/charts/web.tgz"},
+		Command: "install", Try: 1, Poll: true, Queued: time.Millisecond, Took: time.Second, PID: 1,
+	},
+}
+
+// recorded is an Observer whose spans and metrics are recorded, and then dropped.
+func recorded(t testing.TB) helmexec.Observer {
 	observer, err := New(Options{
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(tracetest.NewNoopExporter())), MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())),
 	})
-	require.NoError(b, err)
-	s := helmexec.Span{Operation: "Install", Release: "web", Namespace: "bench", Process: &helmexec.Process{
-		Path: "/usr/bin/helm", Args: []string{"install", "--namespace=bench", "--", "web"}, Command: "install", Try: 1, PID: 1,
-	}}
+	require.NoError(t, err)
+	return observer
+}
+
+// A helm process may cost 20 allocations, 3 of which are those of helmexec.
+func TestCosts(t *testing.T) {
+	observer := recorded(t)
+	most := 17.0
+	if build, ok := debug.ReadBuildInfo(); ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		most += 3 // of the race detector
+	}
+	allocs := testing.AllocsPerRun(100, func() { observer.End(observer.Begin(t.Context(), process), process) })
+	assert.LessOrEqual(t, allocs, most)
+}
+
+// BenchmarkProcess measures the two calls of one helm process.
+func BenchmarkProcess(b *testing.B) {
+	observer := recorded(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		observer.End(observer.Begin(b.Context(), s), s)
+		observer.End(observer.Begin(b.Context(), process), process)
 	}
 }

@@ -18,15 +18,13 @@ const (
 
 // Values of LabelFault.
 const (
-	// FaultImagePull: the image cannot be pulled. The same holds for every image with "nosuchimage"
-	// in its name.
+	// FaultImagePull: the image cannot be pulled, twice within 2 s; each time there is an event. The same holds for every image
+	// with "nosuchimage" in its name.
 	FaultImagePull = "ImagePullBackOff"
-	// FaultCrashLoop: the container ends again and again.
+	// FaultCrashLoop: the container has ended again and again, and was restarted 5 times.
 	FaultCrashLoop = "CrashLoopBackOff"
 	// FaultNotReady: the container runs but its readiness probe fails.
 	FaultNotReady = "NotReady"
-	// FaultPullAgain: the image cannot be pulled, twice; each time there is an event.
-	FaultPullAgain = "PullAgain"
 	// FaultPullLate, FaultConfigLate and FaultCrashRecovers: after 6 s a pod gets ready whose image could not be pulled, whose
 	// container could not be made, or whose container has ended three times.
 	FaultPullLate, FaultConfigLate, FaultCrashRecovers = "PullLate", "ConfigLate", "CrashRecovers"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,6 +41,46 @@ func TestPods(t *testing.T) {
 			}
 			createPod(ctx, t, c, namespace, test.labels, test.restart, test.image, test.limits)
 			awaitPod(ctx, t, c, namespace, test.want)
+		})
+	}
+}
+
+// The kubelet tries an image twice, and says so each time.
+func TestFailedPulls(t *testing.T) {
+	for name, test := range map[string]struct{ labels, image string }{
+		"label": {LabelFault + ": " + FaultImagePull, "nginx"},
+		"image": {"", "registry.test/nosuchimage:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, c := testCluster(t)
+			namespace := newNamespace(ctx, t, c)
+			createPod(ctx, t, c, namespace, test.labels, "Always", test.image, "")
+			err := Eventually(ctx, func(ctx context.Context) error {
+				var events struct {
+					Items []struct {
+						Type, Message string
+						Count         int
+					}
+				}
+				if err := c.Request(ctx, http.MethodGet, "/api/v1/namespaces/"+namespace+"/events", nil, &events); err != nil {
+					return err
+				}
+				pulls := 0
+				for _, e := range events.Items {
+					if e.Type == "Warning" && strings.HasPrefix(e.Message, "Failed to pull image") {
+						pulls += e.Count
+					}
+				}
+				if pulls != 2 {
+					return fmt.Errorf("%d failed pulls in %+v", pulls, events)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			awaitPod(ctx, t, c, namespace, func(p pod) bool { return p.waiting() == "ImagePullBackOff" && p.Status.Phase == "Pending" })
 		})
 	}
 }

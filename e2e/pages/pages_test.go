@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,11 +23,24 @@ const root = "../.."
 // said is what a command prints if it did what its page says.
 var said = map[string]string{
 	"make demo": "Kubernetes has nothing left of it",
-	"go run ./internal/tools/cmd/tools -path helm4":     "/helm",
-	"bin/cluster -- go run ./mine":                      "the cluster has 0 releases",
-	"cd ../mine && ../helmexec/bin/cluster -- go run .": "the cluster has 0 releases",
+	"go run ./internal/tools/cmd/tools -path helm4":                                                 "/helm",
+	"bin/helmexec doctor --offline":                                                                 "ok",
+	"bin/helmexec check ./testdata/charts/webapp --offline --registry docker.io --registry quay.io": "allowed",
+	"bin/helmexec install job-42-sut-webapp ./testdata/charts/webapp --wait --job 42":               "is deployed",
+	"bin/helmexec why job-42-sut-webapp":                                                            "2 of 2 pods ready",
+	"bin/helmexec job clean 42 --wait":                                                              "job-42-sut-webapp is removed",
+	"bin/cluster -- go run ./mine":                                                                  "the cluster has 0 releases",
+	"cd ../mine && ../helmexec/bin/cluster -- go run .":                                             "the cluster has 0 releases",
+	"make plugin":     "'helm sut --help' shows",
+	"helm sut":        "helm sut [command]",
+	"helm sut --help": "helm sut [command]",
+	"helm sut images ./testdata/charts/webapp": "nginx",
+	"helm plugin uninstall sut":                "Uninstalled plugin: sut",
 	`bin/cluster -- bin/jobrunner -helm "$(go run ./internal/tools/cmd/tools -path helm4)" -node nvidia.com/gpu=8 ./testdata/charts/webapp`: "removed",
 }
+
+// onCluster are the groups, by their last commands, whose commands find a cluster.
+var onCluster = map[string]bool{"bin/helmexec job clean 42 --wait": true}
 
 // watched are the commands that do not end by themselves, or need something that the page speaks of.
 var watched = map[string]func(*testing.T, string, *exec.Cmd){
@@ -55,10 +69,19 @@ func TestCommands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			environment := append(os.Environ(), "PATH="+filepath.Dir(helm)+":"+os.Getenv("PATH"))
+			if onCluster[last] {
+				c, err := cluster.Start(context.WithoutCancel(t.Context()), cluster.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(c.Stop)
+				environment = append(environment, "KUBECONFIG="+c.Kubeconfig)
+			}
 			for _, c := range group.Commands {
 				cmd := exec.CommandContext(t.Context(), "bash", "-euc", c)
 				cmd.Dir = folder
-				cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(helm)+":"+os.Getenv("PATH"))
+				cmd.Env = append(environment, "HELM_DATA_HOME="+filepath.Join(dir, "helm"))
 				cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 				if watch := watched[c]; watch != nil {
 					watch(t, helm, cmd)
@@ -123,7 +146,7 @@ func afterAnInstall(t *testing.T, helm string, cmd *exec.Cmd) {
 			t.Fatal(err)
 		}
 	}
-	cmd.Env = append(cmd.Env, "KUBECONFIG="+c.Kubeconfig)
+	cmd.Env = append(slices.Clone(cmd.Env), "KUBECONFIG="+c.Kubeconfig)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "ours") || strings.Contains(string(out), "others") {
 		t.Errorf("%v:\n%s", err, out)

@@ -28,20 +28,24 @@ type job struct {
 	plans   string // the folder of what is being installed
 	out     *lines
 
+	// How a SUT is waited for.
+	rules    []helmexec.FailFastRule // that end the wait
+	interval time.Duration           // between two looks; 0 is 5 s
+
 	// What a chart may ask for.
 	trusted    bool // the rules only report
 	registries []string
 	nodes      []map[string]int64 // the accelerators of each node
 }
 
-// run takes one SUT through the job and reports whether all of it worked.
-func (j *job) run(ctx context.Context, s sut) bool {
+// run takes one SUT through the job, and prints what goes wrong.
+func (j *job) run(ctx context.Context, s sut) error {
 	say := j.out.of(s)
 	err := j.measure(ctx, s, say)
 	if err != nil {
 		say.step("FAILED", "%v", err)
 	}
-	return err == nil
+	return err
 }
 
 // measure takes one SUT from its address to a clean cluster.
@@ -64,12 +68,13 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 	}
 	say.step("install", "started, waiting until it is ready")
 	installed, err := j.helm.Apply(ctx, p, helmexec.ApplyOptions{
-		Wait:        true,
-		Timeout:     2 * time.Minute,
-		FailFast:    helmexec.FailFastRules(),
-		OperationID: j.id + "/" + j.attempt, // a restarted runner continues this install
-		JobID:       j.id,
-		Progress:    say.progress,
+		Wait:             true,
+		Timeout:          2 * time.Minute,
+		FailFast:         j.rules,
+		OperationID:      j.id + "/" + j.attempt, // a restarted runner continues this install
+		JobID:            j.id,
+		Progress:         say.progress,
+		ProgressInterval: j.interval,
 	})
 	if err != nil {
 		if !errors.Is(err, helmexec.ErrLeftBehind) {

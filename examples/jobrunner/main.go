@@ -14,10 +14,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,9 +31,11 @@ func main() {
 	flag.StringVar(&cfg.Kubeconfig, "kubeconfig", "", "kubeconfig `file`; helm's own choice if empty")
 	flag.StringVar(&cfg.Namespace, "namespace", "default", "namespace to install into")
 	flag.StringVar(&cfg.Home, "home", "", "`folder` of helm's repositories and archives; one in the user's cache if empty")
+	flag.StringVar(&cfg.Keyring, "keyring", "", "`file` of public keys, as gpg --export writes it: only charts that are signed with one of them are installed")
 	flag.StringVar(&j.id, "job", "demo", "`id` of the job")
 	flag.StringVar(&j.attempt, "attempt", "1", "`number` of the attempt; the same one when this program is started again for it")
 	flag.StringVar(&j.plans, "plans", "", "`folder` of what is being installed, for a restart; one in the user's cache if empty")
+	neverReady := flag.Duration("never-ready", 0, "`time` after which a SUT is given up whose pods run and are not ready; that of the whole wait if 0")
 	flag.BoolVar(&j.trusted, "trusted", false, "install charts that the rules for strangers refuse, such as those with CRDs")
 	flag.Func("registries", "the `registries` that images may come from, joined by commas; any if empty", func(text string) error {
 		j.registries = strings.Split(text, ",")
@@ -53,12 +55,22 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
+	j.rules = rules(*neverReady)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, cfg, &j, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "jobrunner:", err)
 		os.Exit(1)
 	}
+}
+
+// rules are those that end a wait.
+func rules(neverReady time.Duration) []helmexec.FailFastRule {
+	all := helmexec.FailFastRules()
+	if neverReady > 0 {
+		all = append(all, helmexec.FailFastRule{Name: "never-ready", Reasons: []string{"NotReady"}, After: neverReady})
+	}
+	return all
 }
 
 func run(ctx context.Context, cfg helmexec.Config, j *job, args []string) (err error) {
@@ -94,25 +106,30 @@ func run(ctx context.Context, cfg helmexec.Config, j *job, args []string) (err e
 		releases[release] = s.name
 	}
 	j.out = newLines(suts)
-	var failed atomic.Int32
+	failures := make([]error, len(suts))
 	var all sync.WaitGroup
-	for _, sut := range suts {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			if !j.run(ctx, sut) {
-				failed.Add(1)
-			}
-		}()
+	for i, sut := range suts {
+		all.Go(func() { failures[i] = j.run(ctx, sut) })
 	}
 	all.Wait()
 
-	if n := failed.Load(); n > 0 {
-		return fmt.Errorf("job %s: %d of %d SUTs failed, see above", j.id, n, len(suts))
+	if failures = slices.DeleteFunc(failures, func(err error) bool { return err == nil }); len(failures) > 0 {
+		return &jobError{fmt.Sprintf("job %s: %d of %d SUTs failed, see above", j.id, len(failures), len(suts)), failures}
 	}
 	fmt.Printf("\nJob %s: all %d SUTs measured and removed in %s\n", j.id, len(suts), seconds(time.Since(start)))
 	return nil
 }
+
+// jobError is what went wrong with the SUTs of a job. Each has printed it.
+type jobError struct {
+	text string
+	suts []error
+}
+
+func (e *jobError) Error() string { return e.text }
+
+// Unwrap gives the errors of the SUTs, for errors.Is and errors.As.
+func (e *jobError) Unwrap() []error { return e.suts }
 
 // parseSUTs reads arguments of the form [name=]address.
 func parseSUTs(args []string) []sut {

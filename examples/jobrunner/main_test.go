@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/stretchr/testify/assert"
@@ -60,33 +62,42 @@ func TestWhatMayRun(t *testing.T) {
 	}
 }
 
+// errAny stands for an error of helm that has no kind.
+var errAny = errors.New("an error of helm")
+
 // What goes wrong outside of the runner: the job ends as it should, and nothing of it stays.
 func TestWhatGoesWrong(t *testing.T) {
 	const sut = "job-42-sut-web"
 	for _, test := range []struct {
 		name  string
 		play  func(*helmtest.Fake)
-		works bool
+		want  error    // nil if the job ends well
 		steps []string // what is started
 		left  bool     // a release of that name
 	}{
-		{"nothing", func(*helmtest.Fake) {}, true, []string{"plan", "apply", "uninstall"}, false},
-		{"helm's answer is lost", (*helmtest.Fake).LoseAnswer, true, []string{"plan", "apply", "uninstall"}, false},
-		{"helm is killed", (*helmtest.Fake).KilledHalfWay, true, []string{"plan", "apply", "uninstall", "apply", "uninstall"}, false},
-		{"the SUT never gets ready", func(f *helmtest.Fake) { f.NotReady() }, false, []string{"plan", "apply", "uninstall"}, false},
-		{"its image has no legal name", func(f *helmtest.Fake) { f.Hangs(helmtest.Blocker{Reason: "InvalidImageName"}) }, false, []string{"plan", "apply", "uninstall"}, false},
-		{"a quota has no room for it", func(f *helmtest.Fake) { f.Refuses(helmtest.Quota) }, false, []string{"plan", "apply", "uninstall"}, false},
-		{"the name is another job's", func(f *helmtest.Fake) { f.NameTaken("41") }, false, []string{"plan", "apply"}, true},
-		{"the namespace is gone", (*helmtest.Fake).NamespaceMissing, false, []string{"plan", "apply"}, false},
-		{"objects of the SUT stay", func(f *helmtest.Fake) { f.LeavesBehind() }, false, []string{"plan", "apply", "uninstall"}, false},
+		{"nothing", func(*helmtest.Fake) {}, nil, []string{"plan", "apply", "uninstall"}, false},
+		{"helm's answer is lost", (*helmtest.Fake).LoseAnswer, nil, []string{"plan", "apply", "uninstall"}, false},
+		{"helm is killed", (*helmtest.Fake).KilledHalfWay, nil, []string{"plan", "apply", "uninstall", "apply", "uninstall"}, false},
+		{"the SUT never gets ready", func(f *helmtest.Fake) { f.Hangs() }, helmexec.ErrNotReady, []string{"plan", "apply", "uninstall"}, false},
+		{"the SUT needs time", func(f *helmtest.Fake) { f.Recovers(1) }, nil, []string{"plan", "apply", "uninstall"}, false},
+		{"its image cannot be pulled", func(f *helmtest.Fake) { f.Hangs(helmtest.Blocker{Reason: "ImagePullBackOff"}) }, helmexec.ErrNotReady, []string{"plan", "apply", "uninstall"}, false},
+		{"its image is pulled at the second try", func(f *helmtest.Fake) { f.Recovers(2, helmtest.Blocker{Reason: "ImagePullBackOff", FailedPulls: 1}) }, nil, []string{"plan", "apply", "uninstall"}, false},
+		{"a quota has no room for it", func(f *helmtest.Fake) { f.Refuses(helmtest.Quota) }, errAny, []string{"plan", "apply", "uninstall"}, false},
+		{"the name is another job's", func(f *helmtest.Fake) { f.NameTaken("41") }, helmexec.ErrReleaseExists, []string{"plan", "apply"}, true},
+		{"the namespace is gone", (*helmtest.Fake).NamespaceMissing, helmexec.ErrNamespaceNotFound, []string{"plan", "apply"}, false},
+		{"objects of the SUT stay", func(f *helmtest.Fake) { f.LeavesBehind() }, helmexec.ErrNotGone, []string{"plan", "apply", "uninstall"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			fake := helmtest.New(t)
 			test.play(fake)
-			j := job{id: "42", attempt: "1", plans: t.TempDir()}
+			j := job{id: "42", attempt: "1", plans: t.TempDir(), rules: rules(time.Millisecond), interval: time.Millisecond}
 			cfg := helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Retry: helmexec.Retry{BackOff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}}
 			err := run(t.Context(), cfg, &j, []string{chartOf(t, pod+"}]}")})
-			assert.Equal(t, test.works, err == nil, "%v", err)
+			if test.want == errAny {
+				assert.ErrorAs(t, err, new(*helmexec.Error))
+			} else {
+				assert.ErrorIs(t, err, test.want)
+			}
 			var steps []string
 			for _, step := range test.steps {
 				steps = append(steps, step+" "+sut)
@@ -94,6 +105,29 @@ func TestWhatGoesWrong(t *testing.T) {
 			assert.Equal(t, steps, fake.Steps())
 			_, left := fake.Release("", sut)
 			assert.Equal(t, test.left, left)
+		})
+	}
+}
+
+// With a keyring nothing is installed that nobody has signed.
+func TestSignatures(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		play     func(*helmtest.Fake)
+		installs bool
+	}{
+		{"signed", func(*helmtest.Fake) {}, true},
+		{"without a signature", func(f *helmtest.Fake) { f.Unverified(helmtest.NoSignature) }, false},
+		{"signed by a stranger", func(f *helmtest.Fake) { f.Unverified(helmtest.UnknownKey) }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fake := helmtest.New(t)
+			fake.AddChart(chartOf(t, pod+"}]}"))
+			test.play(fake)
+			j := job{id: "42", attempt: "1", plans: t.TempDir()}
+			err := run(t.Context(), helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Keyring: fake.Keyring()}, &j, []string{"oci://registry.example/suts/web:1.2.3"})
+			assert.Equal(t, test.installs, err == nil, "%v", err)
+			assert.Equal(t, test.installs, len(fake.Steps()) > 0)
 		})
 	}
 }

@@ -42,6 +42,9 @@ var recordedMeanings = []struct {
 	{"rollback-revision-not-found", errdef.ErrReleaseNotFound, forGood},
 	{"upgrade-of-an-uninstalled-release", errdef.ErrReleaseNotFound, forGood},
 
+	{"verify-unknown-key", nil, forGood},
+	{"verify-other-archive", nil, forGood},
+
 	{"cluster-connection-refused", errdef.ErrClusterUnreachable, mayPass},
 	{"cluster-connection-refused-install", errdef.ErrClusterUnreachable, mayPass},
 	{"cluster-connection-refused-upgrade", errdef.ErrClusterUnreachable, mayPass},

@@ -3,6 +3,8 @@ package helmtext
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -135,6 +137,25 @@ func TestUnsigned(t *testing.T) {
 	} {
 		if got := Unsigned(said); got != want {
 			t.Errorf("%q: got %q, want %q", said, got, want)
+		}
+	}
+}
+
+// What real Helms say, in testdata/stdout/<version>.
+func TestUnsignedOfRecordings(t *testing.T) {
+	for scene, want := range map[string]string{
+		"pull-unsigned": "failed to fetch http://127.0.0.1:8080/repo/web-1.0.0.tgz.prov : 404 Not Found",
+		"oci-unsigned":  "manifest does not contain a layer with mediatype application/vnd.cncf.helm.chart.provenance.v1.prov",
+	} {
+		files, err := filepath.Glob("testdata/stdout/*/" + scene + ".txt")
+		if err != nil || len(files) != 2 {
+			t.Errorf("%s: %q, %v", scene, files, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if got := Unsigned(string(text)); err != nil || got != want {
+				t.Errorf("%s: got %q, %v", file, got, err)
+			}
 		}
 	}
 }

@@ -34,9 +34,19 @@ var Cluster = []Group{
 		"go build -o bin/ ./examples/jobrunner",
 		`bin/cluster -- bin/jobrunner -helm "$(go run ./internal/tools/cmd/tools -path helm4)" -node nvidia.com/gpu=8 ./testdata/charts/webapp`,
 	}},
+	{Source, []string{
+		"go build -o bin/ ./cmd/helmexec",
+		"bin/helmexec doctor --offline",
+		"bin/helmexec check ./testdata/charts/webapp --offline --registry docker.io --registry quay.io",
+		"bin/helmexec plan job-42-sut-webapp ./testdata/charts/webapp --offline -o html > bin/review.html",
+		"bin/helmexec install job-42-sut-webapp ./testdata/charts/webapp --wait --job 42",
+		"bin/helmexec why job-42-sut-webapp",
+		"bin/helmexec job clean 42 --wait",
+	}},
 	{Inside, []string{"bin/cluster -- go run ./mine"}},
 	{Beside, []string{"go mod edit -replace github.com/sut-bench/helmexec=../helmexec", "go mod edit -replace github.com/sut-bench/helmexec/otelhelm=../helmexec/otelhelm", "go mod tidy", "cd ../mine && ../helmexec/bin/cluster -- go run ."}},
 	{Source, []string{"helm list -l helmexec/job=42 -A"}},
+	{Source, []string{"make plugin", "helm sut", "helm sut --help", "helm sut images ./testdata/charts/webapp", "helm plugin uninstall sut"}},
 }
 
 const (
@@ -47,6 +57,7 @@ const (
 	measures  = "measures on a machine that has nothing else to do"
 	ofFleet   = "is run by make fleet and the tests of e2e/fleet"
 	ofCommand = "is run by the tests of cmd/helmexec, on charts and clusters that they have"
+	ofPlugin  = "is run by the tests of e2e, with helms and clusters that they have"
 	aSpan     = "is the name of a span, and no command"
 )
 
@@ -79,6 +90,7 @@ var NotRun = map[string]string{
 	"go test -run TestArgv -update .":                                             writes,
 	"cd e2e && go run ./cmd/record -only name-of-the-scene":                       writes,
 	"make docs":                                     writes,
+	"make picture":                                  writes,
 	"go get":                                        network,
 	"go get github.com/sut-bench/helmexec":          network,
 	"helm get all --template":                       named,
@@ -88,6 +100,9 @@ var NotRun = map[string]string{
 	"helm get values":                               named,
 	"helm get":                                      named,
 	"helm show chart":                               named,
+	"make plugin HELM=/path/to/helm":                ofPlugin,
+	"make plugin INTO=/opt/helmexec":                ofPlugin,
+	"helm -n bench --kube-context lab sut list":     ofPlugin,
 	"cd bench && go run ./cmd/bench -only installs": measures,
 	"helm template":                                 named,
 	"helm get all":                                  named,
@@ -96,6 +111,7 @@ var NotRun = map[string]string{
 	"helm package --sign":                           "is what the owner of a chart runs",
 	"helmexec Install":                              aSpan,
 	"helmexec doctor":                               ofCommand,
+	"helmexec job run jobs.yaml":                    ofCommand,
 	"helmexec job clean 42 --wait":                  ofCommand,
 	"helmexec why job-42-sut-my-web-app":            ofCommand,
 	"helmexec apply plan.json --digest sha256:… --wait --job 42 --deadline 4h":                                                                           ofCommand,
@@ -104,10 +120,11 @@ var NotRun = map[string]string{
 	"go install github.com/sut-bench/helmexec/cmd/helmexec@latest":                                                                                       network,
 	"go test ./cmd/helmexec/internal/cli -update":                                                                                                        writes,
 	"go test -run='^$' -bench=Observer .":                                                                                                                measures,
-	"go test -bench=. .":                                                                                                                                 measures,
-	"cd bench && HELMEXEC_CORPUS=folder go test -run='^$' -bench=YAML .":                                                                                 measures,
-	"/usr/bin/time -f '%U %M' /tmp/jobrunner -h; /usr/bin/time -f '%U %M' /tmp/sdk < /dev/null":                                                          measures,
-	"go build -o /tmp/jobrunner ./examples/jobrunner && (cd bench/sdk && go build -o /tmp/sdk .) && ls -l /tmp/jobrunner /tmp/sdk":                       measures,
-	"go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./examples/jobrunner | sort -u | wc -l":                                                         measures,
-	"cd examples/prometheus && go run . ./chart":                                                                                                         "needs a cluster and a chart of yours, and runs until it is stopped",
+	"go test -run='^$' -bench=Start ./cmd/helmexec":                                                                                                      measures,
+	"go test -bench=. .": measures,
+	"cd bench && HELMEXEC_CORPUS=folder go test -run='^$' -bench=YAML .":                                                           measures,
+	"/usr/bin/time -f '%U %M' /tmp/jobrunner -h; /usr/bin/time -f '%U %M' /tmp/sdk < /dev/null":                                    measures,
+	"go build -o /tmp/jobrunner ./examples/jobrunner && (cd bench/sdk && go build -o /tmp/sdk .) && ls -l /tmp/jobrunner /tmp/sdk": measures,
+	"go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./examples/jobrunner | sort -u | wc -l":                                   measures,
+	"cd examples/prometheus && go run . ./chart":                                                                                   "needs a cluster and a chart of yours, and runs until it is stopped",
 }

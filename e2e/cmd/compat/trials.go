@@ -198,7 +198,7 @@ var trials = []trial{
 	{"Install that does not get ready", func(ctx context.Context, b *bed) error {
 		_, err := b.h.Install(ctx, "never", b.sut, helmexec.InstallOptions{
 			Wait: true, Timeout: patient, FailFast: helmexec.FailFastRules(), ProgressInterval: time.Second,
-			Values: helmexec.Values{"fault": cluster.FaultPullAgain},
+			Values: helmexec.Values{"fault": cluster.FaultImagePull},
 		})
 		var failed *helmexec.ReleaseError
 		if !errors.Is(err, helmexec.ErrNotReady) || !errors.As(err, &failed) || len(failed.Blockers) == 0 {

@@ -69,7 +69,10 @@ func record(ctx context.Context, root, only string, helms []string) error {
 				continue
 			}
 			file := filepath.Join(root, "internal/helmtext/testdata/stderr", version, s.name+".txt")
-			if s.status {
+			switch {
+			case s.says:
+				file = filepath.Join(root, "internal/helmtext/testdata/stdout", version, s.name+".txt")
+			case s.status:
 				file = filepath.Join(root, "testdata/status", version, s.name+".json")
 			}
 			if err := write(file, said); err != nil {

@@ -27,6 +27,7 @@ var varies = []struct {
 }{
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:8080"},
 	{regexp.MustCompile(`/tmp/\d+`), "/tmp"},
+	{regexp.MustCompile(`"sha256:[0-9a-f]{64}" != "sha256:[0-9a-f]{64}"`), fmt.Sprintf(`"sha256:%064x" != "sha256:%064x"`, 0xa, 0xb)},
 	{regexp.MustCompile(`/tmp/helmexec-cluster-\d+`), "/tmp"},
 	{regexp.MustCompile(`(?m)^([EWI])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ `), "${1}0101 00:00:00.000000       1 "},
 	{regexp.MustCompile(`\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?`), "2025-01-01T00:00:00Z"},

@@ -5,9 +5,10 @@ import (
 	"syscall"
 )
 
-// scene is something that goes wrong. In commands, words in capitals stand for parts of the world:
+// scene is something that goes wrong, or is worth a word. In commands, words in capitals stand for parts of the world:
 // CHARTS is the folder of charts, REPO the repository, WEB a web server that answers by the path
-// (/status/503/…), OCI the registry, CLOSED a port where nobody listens.
+// (/status/503/…), OCI the registry, CLOSED a port where nobody listens, PUBLICKEYS and SECRETKEYS the keyrings of Ann, and
+// STRANGERS the public one of others.
 type scene struct {
 	name   string
 	before []string // commands that set it
@@ -18,6 +19,7 @@ type scene struct {
 	signal  syscall.Signal // sent to helm when the release is recorded
 	pending bool           // a killed install has left the release pending
 	reports bool           // stdout is part of the recording
+	says    bool           // nothing goes wrong, and stdout is the recording
 	status  bool           // the status is recorded when the pods have settled
 }
 
@@ -161,6 +163,12 @@ var scenes = []scene{
 	{name: "oci-unauthorized", run: "pull oci://PRIVATE/charts/web --version=1.0.0 --plain-http"},
 	{name: "oci-503", run: "pull oci://PLAIN/status503/web --version=1.0.0 --plain-http"},
 	{name: "oci-429", run: "pull oci://PLAIN/status429/web --version=1.0.0 --plain-http"},
+
+	// Signatures
+	{name: "verify-unknown-key", before: lines("package CHARTS/plain --sign --key=Ann --keyring=SECRETKEYS"), run: "verify --keyring=STRANGERS plain-1.0.0.tgz"},
+	{name: "verify-other-archive", before: lines("package CHARTS/plain --sign --key=Ann --keyring=SECRETKEYS", "package CHARTS/plain --app-version=2"), run: "verify --keyring=PUBLICKEYS plain-1.0.0.tgz"},
+	{name: "pull-unsigned", says: true, before: lines("repo add x REPO"), run: "pull x/web --prov"},
+	{name: "oci-unsigned", says: true, before: lines("push CHARTS/web-1.0.0.tgz oci://OCI/charts --plain-http"), run: "pull oci://OCI/charts/web --version=1.0.0 --prov --plain-http"},
 
 	// How pods are reported
 	{name: "ImagePullBackOff", status: true, before: lines("install web CHARTS/badimage")},

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
+
 	"github.com/sut-bench/helmexec/e2e/cluster"
 	"github.com/sut-bench/helmexec/e2e/registry"
 )
@@ -73,7 +75,27 @@ func newWorld(ctx context.Context) (w *world, err error) {
 	w.names["OCI"], w.names["PRIVATE"] = w.open.Address, w.private.Address
 	w.names["KUBEAPI"] = w.cluster.URL
 	w.names["CHARTS"] = filepath.Join(w.dir, "charts")
+	if w.names["SECRETKEYS"], w.names["PUBLICKEYS"], err = writeKeys(w.dir, "Ann"); err != nil {
+		return w, err
+	}
+	if _, w.names["STRANGERS"], err = writeKeys(w.dir, "Bob"); err != nil {
+		return w, err
+	}
 	return w, writeCharts(w.names["CHARTS"], w.names["CLOSED"])
+}
+
+// writeKeys makes a key, and writes its two keyrings.
+func writeKeys(dir, name string) (secret, public string, err error) {
+	key, err := openpgp.NewEntity(name, "", strings.ToLower(name)+"@charts.example", nil)
+	if err != nil {
+		return "", "", err
+	}
+	var secrets, publics bytes.Buffer
+	if err := errors.Join(key.SerializePrivate(&secrets, nil), key.Serialize(&publics)); err != nil {
+		return "", "", err
+	}
+	secret, public = filepath.Join(dir, name+"-secret.gpg"), filepath.Join(dir, name+"-public.gpg")
+	return secret, public, errors.Join(os.WriteFile(secret, secrets.Bytes(), 0o600), os.WriteFile(public, publics.Bytes(), 0o600))
 }
 
 // port listens, and calls meet for each connection; nil is a port that was closed again.
@@ -234,6 +256,8 @@ func (w *world) play(ctx context.Context, helm string, s scene) (string, error) 
 	stdout, stderr, err := st.command(ctx, s.run, s.signal)
 	var exit *exec.ExitError
 	switch {
+	case s.says:
+		return st.plain(stdout), err
 	case err == nil:
 		return "", nil
 	case !errors.As(err, &exit):

@@ -3,7 +3,8 @@ package testdata
 
 import "embed"
 
-// Stderr has what helm printed to stderr, by version and scene: stderr/v4.3.1/name-taken.txt.
+// Recordings has what helm printed when something went wrong, by version and scene, stderr/v4.3.1/name-taken.txt, and some of what
+// it prints when all is well, stdout/v4.3.1/pull-unsigned.txt.
 //
-//go:embed stderr
-var Stderr embed.FS
+//go:embed stderr stdout
+var Recordings embed.FS

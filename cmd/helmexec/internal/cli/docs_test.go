@@ -45,7 +45,7 @@ const docPath = "../../../../docs/command.md"
 
 // The documents and files in docs/command.md are those of the code.
 func TestDocumentsAreDocumented(t *testing.T) {
-	var s schema
+	s := schema{known: map[reflect.Type]bool{reflect.TypeFor[gate.Policy](): true}} // which is among the files
 	for _, d := range documents {
 		s.table(d.title, reflect.TypeOf(d.document))
 	}

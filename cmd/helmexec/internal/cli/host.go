@@ -113,7 +113,7 @@ type diagnosis struct {
 }
 
 func (d *diagnosis) add(check, result, detail string) {
-	d.checks = append(d.checks, view.Diagnosis{Check: check, Result: result, Detail: detail})
+	d.checks = append(d.checks, view.Diagnosis{Check: check, Result: result, Detail: view.Advice(detail)})
 	d.faulty = d.faulty || result == fault
 }
 

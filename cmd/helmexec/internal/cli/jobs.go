@@ -48,7 +48,11 @@ Exit code 14 says that a system under test failed; the file says which and why.`
 			if err != nil {
 				return err
 			}
-			if spec.Namespace != "" && a.cfg.Namespace == "" {
+			if spec.Namespace != "" && !cmd.Flags().Changed("namespace") {
+				// Helm names a namespace to a plugin in any case.
+				if of := a.cfg.Namespace; of != "" && of != spec.Namespace {
+					a.say("the namespace is %s, which %s names, and not %s", spec.Namespace, args[0], of)
+				}
 				a.cfg.Namespace = spec.Namespace
 			}
 			h, err := a.helm()
@@ -119,7 +123,8 @@ func (a *app) jobCleanCommand() *cobra.Command {
 		Long:  "Remove every release that was installed for a job, or whose name says that it is of the job. Nothing to remove is a success.",
 		Example: `  helmexec job clean 42 --wait
   helmexec job clean 42 -A -o json | jq '.removed[].remains[]'`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeJobs,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			removed, err := h.UninstallJob(ctx, args[0], flags.JobOptions)
 			return a.printCleaned(view.CleanedOf(removed), err)

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sut-bench/helmexec"
-	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/page"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
@@ -91,11 +92,6 @@ func (p *planFlags) args(n int) cobra.PositionalArgs {
 	}
 }
 
-func verdictOf(p *helmexec.Plan, rules gate.Policy) view.Verdict {
-	findings, misfits := rules.Check(p)
-	return view.VerdictOf(findings, misfits)
-}
-
 func (a *app) planCommand() *cobra.Command {
 	var flags planFlags
 	var rules policyFlags
@@ -110,9 +106,9 @@ page for a reviewer.`,
   helmexec plan job-42-sut-web oci://registry.example/suts/web:1.2.3 --offline --registry registry.example -o html > review.html
   helmexec plan --from plan.json -o json`,
 		Args:              flags.args(2),
-		ValidArgsFunction: a.completeCharts(1),
+		ValidArgsFunction: a.completeReleaseAndChart,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			policy, err := rules.policy()
+			policy, err := rules.policy(cmd.Context(), a)
 			if err != nil {
 				return err
 			}
@@ -125,7 +121,7 @@ page for a reviewer.`,
 					return err
 				}
 			}
-			shown := view.PlanOf(p, verdictOf(p, policy))
+			shown := view.PlanOf(p, rules.verdict(p, policy))
 			if a.out.Format == "html" {
 				text, err := page.Plan(shown)
 				if err != nil {
@@ -183,6 +179,16 @@ func planPage(p *out.Page, shown view.Plan) {
 }
 
 func verdictPage(p *out.Page, v view.Verdict) {
+	if v.Nodes != nil {
+		p.Head("NODES", "EACH HAS FREE")
+		alike := map[string]int{}
+		for _, free := range v.Nodes {
+			alike[amounts(free)]++
+		}
+		for _, free := range slices.Sorted(maps.Keys(alike)) {
+			p.Row(alike[free], free)
+		}
+	}
 	if len(v.Findings) > 0 {
 		p.Head("RULE", "OBJECT", "FIELD", "WHAT IS WRONG")
 		for _, f := range v.Findings {
@@ -204,7 +210,7 @@ func verdictPage(p *out.Page, v view.Verdict) {
 		p.Line("%s", out.Good.In("allowed: no rule has anything against it"))
 		return
 	}
-	p.Line("%s", out.Bad.In(fmt.Sprintf("refused: %d findings, %d workloads that do not fit", len(v.Findings), len(v.Misfits))))
+	p.Line("%s", out.Bad.In("refused: "+v.Against()))
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -215,15 +221,17 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check CHART",
 		Short: "Decide whether a chart may run: a gate for CI",
 		Long: `Plan a chart and hold it against the rules for charts of strangers (policy.Tenant), the registries that images may come
-from, and the accelerators of the nodes. The exit code is 0 if it may run and 3 if not. Without --node no accelerator is
-allowed; everything else that is allowed stands in --policy.`,
+from, and the accelerators of the nodes: those of --policy and --node, or what the nodes of the cluster have free now. The
+exit code is 0 if it may run and 3 if not. Without nodes no accelerator is allowed; everything else that is allowed stands
+in --policy.`,
 		Example: `  helmexec check ./web --offline --registry registry.example
   helmexec check ./inference --policy lab.yaml --node nvidia.com/gpu=8 --node nvidia.com/gpu=8
+  helmexec check ./inference --policy lab.yaml --nodes-from-cluster
   helmexec check --from plan.json --policy lab.yaml -o json`,
 		Args:              flags.args(1),
 		ValidArgsFunction: a.completeCharts(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			policy, err := rules.policy()
+			policy, err := rules.policy(cmd.Context(), a)
 			if err != nil {
 				return err
 			}
@@ -231,7 +239,7 @@ allowed; everything else that is allowed stands in --policy.`,
 			if err != nil {
 				return err
 			}
-			shown := view.CheckOf(p, verdictOf(p, policy))
+			shown := view.CheckOf(p, rules.verdict(p, policy))
 			err = a.out.Print(shown, func(page *out.Page) {
 				fields(page, "chart", shown.Chart.Name+" "+shown.Chart.Version, "digest", shown.Digest)
 				verdictPage(page, shown.Verdict)
@@ -311,7 +319,7 @@ changed or dropped. --full shows their lines; the content of Secrets stays hidde
   helmexec diff web ./web --full
   helmexec diff --from plan.json --exit-code`,
 		Args:              flags.args(2),
-		ValidArgsFunction: a.completeReleases,
+		ValidArgsFunction: a.completeReleaseAndChart,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			flags.upgrade = true
 			p, err := flags.plan(ctx, a, at(args, 0), at(args, 1))

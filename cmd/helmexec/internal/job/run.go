@@ -177,7 +177,7 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 	if err != nil {
 		return err
 	}
-	verdict := view.VerdictOf(r.spec.Policy.Check(p))
+	verdict := view.VerdictOf(p, r.spec.Policy)
 	refused := !verdict.Allowed && !r.spec.Trusted
 	err = r.update(func() {
 		s.Error = nil
@@ -189,7 +189,7 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 		}
 	})
 	if refused {
-		r.Say(sut.Name, "%d findings, %d workloads that do not fit", len(verdict.Findings), len(verdict.Misfits))
+		r.Say(sut.Name, "%s", verdict.Against())
 		return err
 	}
 	if err = errors.Join(err, p.Save(r.planOf(sut))); err != nil {

@@ -12,14 +12,15 @@ import (
 )
 
 // Line makes everything visible in a text that has no shape: control characters, line breaks, tabs, format characters
-// such as a bidirectional override, invalid UTF-8. Letters of any language stay.
+// such as a bidirectional override, fillers and selectors that draw nothing, invalid UTF-8. Letters of any language stay.
 func Line(text string) string { return escaped(text, "", shown) }
 
 // Lines is Line for a text that may have several lines.
 func Lines(text string) string { return escaped(text, "\n\t", shown) }
 
 func isUnsafe(r rune, keep string) bool {
-	return (!unicode.IsGraphic(r) || r == utf8.RuneError) && !strings.ContainsRune(keep, r)
+	shapeless := !unicode.IsGraphic(r) || r == utf8.RuneError || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	return shapeless && !strings.ContainsRune(keep, r)
 }
 
 // escaped replaces what is unsafe in a text, except the runes in keep.

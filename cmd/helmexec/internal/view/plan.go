@@ -1,7 +1,11 @@
 package view
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
 	"github.com/sut-bench/helmexec/plan"
 )
 
@@ -36,9 +40,11 @@ type PlannedChart struct {
 
 // Verdict is what the rules say of a plan.
 type Verdict struct {
-	Allowed  bool      `json:"allowed" doc:"no rule has anything against it, and it fits"`
-	Findings []Finding `json:"findings" doc:"what the rules have against it"`
-	Misfits  []Misfit  `json:"misfits" doc:"workloads that the nodes cannot run"`
+	Policy   gate.Policy        `json:"policy" doc:"the rules, as in a policy file"`
+	Allowed  bool               `json:"allowed" doc:"no rule has anything against it, and it fits"`
+	Findings []Finding          `json:"findings" doc:"what the rules have against it"`
+	Misfits  []Misfit           `json:"misfits" doc:"workloads that the nodes cannot run"`
+	Nodes    []map[string]int64 `json:"nodes,omitempty" doc:"with --nodes-from-cluster: the accelerators that each node has free"`
 }
 
 // Finding is what one rule has against a plan.
@@ -65,9 +71,26 @@ type Check struct {
 	Verdict
 }
 
-// VerdictOf shows what the rules say.
-func VerdictOf(findings []plan.Finding, misfits []helmexec.Misfit) Verdict {
-	v := Verdict{Allowed: len(findings)+len(misfits) == 0, Findings: []Finding{}, Misfits: []Misfit{}}
+// Against counts what the rules have against a plan: "2 findings, 1 workload that does not fit on the nodes".
+func (v Verdict) Against() string {
+	var all []string
+	count := func(n int, one, many string) {
+		switch {
+		case n == 1:
+			all = append(all, "1 "+one)
+		case n > 1:
+			all = append(all, fmt.Sprintf("%d %s", n, many))
+		}
+	}
+	count(len(v.Findings), "finding", "findings")
+	count(len(v.Misfits), "workload that does not fit on the nodes", "workloads that do not fit on the nodes")
+	return strings.Join(all, ", ")
+}
+
+// VerdictOf holds a plan against the rules.
+func VerdictOf(p *plan.Plan, rules gate.Policy) Verdict {
+	findings, misfits := rules.Check(p)
+	v := Verdict{Policy: rules, Allowed: len(findings)+len(misfits) == 0, Findings: []Finding{}, Misfits: []Misfit{}}
 	for _, f := range findings {
 		v.Findings = append(v.Findings, Finding{f.Rule, ObjectOf(f.Object), f.Path, f.Value, f.Text})
 	}

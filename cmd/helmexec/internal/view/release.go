@@ -146,9 +146,15 @@ type Error struct {
 	Remains  []Remain  `json:"remains,omitempty" doc:"what stays in the cluster"`
 }
 
+// flags are what a user of the command has for the fields that texts of the library name.
+var flags = strings.NewReplacer("Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig")
+
+// Advice is a text of the library in the words of the command.
+func Advice(text string) string { return flags.Replace(text) }
+
 // ErrorOf shows an error of this kind and exit code.
 func ErrorOf(err error, kind string, code int) Error {
-	shown := Error{Kind: kind, Message: err.Error(), ExitCode: code}
+	shown := Error{Kind: kind, Message: Advice(err.Error()), ExitCode: code}
 	var failed *helmexec.ReleaseError
 	if errors.As(err, &failed) {
 		shown.Status, shown.Job, shown.Rule = string(failed.Status), failed.JobID, failed.FailFastRule

@@ -34,11 +34,7 @@ INTO ?= bin
 
 say = @printf '\n== %s\n' '$(1)'
 
-<<<<<<< HEAD
-.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs tools fleet cluster
-=======
-.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs picture tools cluster plugin
->>>>>>> main
+.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs picture tools fleet cluster plugin
 .NOTPARALLEL:
 
 help: ## Show what make can do

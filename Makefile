@@ -124,7 +124,7 @@ docs: ## Write docs/errors.md from the comments of the errors and of the calls
 picture: ## Take the picture of a plan's page in docs/command.md; it needs Chromium
 	$(GO) test -count=1 -run='^TestPageInBrowser$$' ./cmd/helmexec/internal/cli -screenshot='$(CURDIR)/docs/plan-page.png'
 
-tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, a linter
+tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, Temporal, a linter
 	@$(TOOLS)
 
 fleet: ## Jobs on three hosts that are killed again and again, FLEET_JOBS of them

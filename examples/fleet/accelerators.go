@@ -13,8 +13,12 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// look is how often the workflow of the accelerators looks at nodes and jobs when nobody tells it anything.
-const look = 15 * time.Second
+const (
+	// look is how often the workflow of the accelerators looks at nodes and jobs when nobody tells it anything.
+	look = 15 * time.Second
+	// soon is how long its activities may be silent: all jobs wait for them.
+	soon = 10 * time.Second
+)
 
 // Accelerators hands out the accelerators of a cluster to jobs, by arrival. There is one such workflow for each cluster; it
 // has no end and continues as new. Jobs tell it what they want; it looks at the nodes only while one waits.
@@ -65,7 +69,7 @@ func (s *Reservations) grant(ctx workflow.Context) error {
 	}
 	var free []map[string]int64
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: queueOf(s.Cluster), StartToCloseTimeout: 2 * time.Minute, HeartbeatTimeout: 30 * time.Second,
+		TaskQueue: queueOf(s.Cluster), StartToCloseTimeout: 2 * time.Minute, HeartbeatTimeout: soon,
 		RetryPolicy: &temporal.RetryPolicy{MaximumInterval: look},
 	}), activities.Free).Get(ctx, &free)
 	switch {
@@ -154,7 +158,7 @@ var dispatch *Dispatch
 // onFleet is for an activity that every worker can do.
 func onFleet(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: queueWorkflows, StartToCloseTimeout: 30 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumInterval: look},
+		TaskQueue: queueWorkflows, StartToCloseTimeout: soon, RetryPolicy: &temporal.RetryPolicy{MaximumInterval: look},
 	})
 }
 

@@ -153,7 +153,11 @@ func (t *trial) faults(ctx context.Context) error {
 			away = between(rng, 8*time.Second, 14*time.Second) // another home gets its work
 		}
 		back[w] = time.Now().Add(away)
-		next = time.Now().Add(between(rng, 1500*time.Millisecond, 4*time.Second))
+		gap := between(rng, 1500*time.Millisecond, 4*time.Second)
+		if t.submittedSoFar() == len(t.all) {
+			gap *= 3 // the last jobs would get all of it
+		}
+		next = time.Now().Add(gap)
 		patience = next.Add(time.Duration(rng.IntN(3)) * 2 * time.Second)
 	}
 	return nil

@@ -112,11 +112,23 @@ func (t *trial) faults(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(uint64(len(t.all)), t.seed))
 	outages := []time.Duration{fleet.Heartbeat / 3, 2*fleet.Heartbeat + 3*time.Second}
 	back := map[*fleet.Worker]time.Time{} // when a killed worker is started again
-	var next, patience time.Time
+	spare := map[*fleet.Worker]time.Time{}
+	// A worker lives for a while, or the slowest step would never come to its end.
+	live := func(w *fleet.Worker) {
+		life := between(rng, 5*time.Second, 20*time.Second)
+		if t.submittedSoFar() == len(t.all) {
+			life *= 2 // the last jobs would get all of it
+		}
+		spare[w] = time.Now().Add(life)
+	}
+	for _, w := range t.workers {
+		live(w)
+	}
 	for sleep(ctx, 100*time.Millisecond) {
 		for _, w := range t.workers {
 			if at, killed := back[w]; killed && time.Now().After(at) {
 				delete(back, w)
+				live(w)
 				if err := w.Start(); err != nil {
 					return err
 				}
@@ -132,15 +144,18 @@ func (t *trial) faults(ctx context.Context) error {
 			outages = outages[1:]
 			continue
 		}
-		victims := slices.DeleteFunc(slices.Clone(t.workers), func(w *fleet.Worker) bool { return !w.Runs() })
-		if time.Now().Before(next) || len(victims) == 1 {
+		if len(back) == len(t.workers)-1 {
 			continue
 		}
 		// Most are killed at a moment when a release changes, if that comes soon.
-		w := victims[rng.IntN(len(victims))]
-		if len(w.Helms()) == 0 && time.Now().Before(patience) {
+		at := slices.IndexFunc(t.workers, func(w *fleet.Worker) bool {
+			over := time.Since(spare[w])
+			return w.Runs() && over > 0 && (over > 4*time.Second || len(w.Helms()) > 0)
+		})
+		if at < 0 {
 			continue
 		}
+		w := t.workers[at]
 		withHelms := rng.IntN(2) == 0
 		if withHelms {
 			t.note("workers with their helms")
@@ -153,12 +168,6 @@ func (t *trial) faults(ctx context.Context) error {
 			away = between(rng, 8*time.Second, 14*time.Second) // another home gets its work
 		}
 		back[w] = time.Now().Add(away)
-		gap := between(rng, 1500*time.Millisecond, 4*time.Second)
-		if t.submittedSoFar() == len(t.all) {
-			gap *= 3 // the last jobs would get all of it
-		}
-		next = time.Now().Add(gap)
-		patience = next.Add(time.Duration(rng.IntN(3)) * 2 * time.Second)
 	}
 	return nil
 }

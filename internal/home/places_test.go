@@ -2,6 +2,7 @@ package home
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime"
 	"sync"
@@ -52,9 +53,13 @@ func TestThreadsInTheQueue(t *testing.T) {
 	for range 20 {
 		open(t, h.Path()).Place(t.Context(), 1, time.Millisecond)()
 	}
-	defer first.Release()
 	// Two more are of Eventually.
 	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+3 }, time.Minute, time.Millisecond)
+	time.AfterFunc(10*time.Millisecond, first.Release)
+	defer h.Place(t.Context(), 1, time.Hour)()
+	if _, err := filelock.Try(h.Path("places", "0"), filelock.Exclusive|filelock.Existing); !errors.Is(err, filelock.ErrHeld) {
+		t.Errorf("it has no place: %v", err)
+	}
 }
 
 // Nobody waits for ever: neither for a place, nor where there can be none.

@@ -59,12 +59,16 @@ func (h *Home) LockUnless(ctx context.Context, what string, done func() bool) (u
 
 // Turn is Lock within this process.
 func (h *Home) Turn(ctx context.Context, what string) (leave func(), err error) {
-	g := h.gates.enter(what)
+	return h.gates.pass(ctx, what)
+}
+
+func (all *gates) pass(ctx context.Context, what string) (leave func(), err error) {
+	g := all.enter(what)
 	select {
 	case g.turn <- struct{}{}:
-		return func() { <-g.turn; h.gates.exit(what) }, nil
+		return func() { <-g.turn; all.exit(what) }, nil
 	case <-ctx.Done():
-		h.gates.exit(what)
+		all.exit(what)
 		return nil, fmt.Errorf("waiting for another caller that is working on %s: %w", redact.Abridged(what), errdef.ContextError(ctx))
 	}
 }

@@ -21,6 +21,9 @@ const betweenTries = 5 * time.Millisecond
 // longer than patience, because whoever has a place may be stopped, or need it for long. After that, or where there can be
 // no places, the caller goes on without one.
 func (h *Home) Place(ctx context.Context, places int, patience time.Duration) (leave func()) {
+	if ctx.Err() != nil {
+		return func() {}
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	got := make(chan *filelock.Lock)

@@ -55,6 +55,7 @@ const (
 	writes    = "changes files of the source"
 	network   = "needs a module that is published"
 	measures  = "measures on a machine that has nothing else to do"
+	ofFleet   = "is run by make fleet and the tests of e2e/fleet"
 	ofCommand = "is run by the tests of cmd/helmexec, on charts and clusters that they have"
 	ofPlugin  = "is run by the tests of e2e, with helms and clusters that they have"
 	aSpan     = "is the name of a span, and no command"
@@ -74,6 +75,11 @@ var NotRun = map[string]string{
 	"make charts":               long,
 	"make charts CHARTS=folder": long,
 	"make compat":               long,
+	"make fleet":                long,
+	"fleet worker":              ofFleet,
+	"fleet submit jobs.yaml":    ofFleet,
+	"fleet status":              ofFleet,
+	"fleet cancel":              ofFleet,
 	"make bench":                measures,
 	"go test ./...":             long,
 	"go test -run Growth ./...": long,

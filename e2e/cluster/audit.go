@@ -27,8 +27,7 @@ type APIRequest struct {
 	Resource  string // "deployments.apps", "pods/status"; "" for a URL that is no resource, such as those of discovery
 	Namespace string
 	Name      string
-	Code      int  // the HTTP status
-	Denied    bool // for want of rights
+	Code      int // the HTTP status
 }
 
 // Requests reads the audit log: the requests that were answered so far, in the order of their answers. The cluster needs
@@ -54,7 +53,6 @@ func (c *Cluster) Requests() ([]APIRequest, error) {
 			User, ImpersonatedUser      struct{ Username string }
 			ObjectRef                   struct{ Resource, Subresource, APIGroup, Namespace, Name string }
 			ResponseStatus              struct{ Code int }
-			Annotations                 map[string]string
 		}
 		if err := json.Unmarshal(line, &event); err != nil {
 			return nil, fmt.Errorf("audit log: %w", err)
@@ -62,7 +60,6 @@ func (c *Cluster) Requests() ([]APIRequest, error) {
 		r := APIRequest{
 			Verb: event.Verb, URI: event.RequestURI, User: event.User.Username, Agent: event.UserAgent,
 			Namespace: event.ObjectRef.Namespace, Name: event.ObjectRef.Name, Code: event.ResponseStatus.Code,
-			Denied: event.Annotations["authorization.k8s.io/decision"] == "forbid",
 		}
 		if event.ImpersonatedUser.Username != "" {
 			r.User = event.ImpersonatedUser.Username

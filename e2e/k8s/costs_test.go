@@ -15,7 +15,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/e2e/registry"
@@ -27,59 +29,130 @@ import (
 var verbs = []string{"get", "list", "watch", "create", "update", "patch", "delete", "other"}
 
 // TestRequestsOfAJob prints what a whole job of the command costs the API server and its store (docs/scale.md): plan, status,
-// apply, uninstall, with waiting. The SUT has a Deployment of two pods, a Service and a ConfigMap; pods are ready after 3 s, and
-// gone 2 s after their deletion.
+// apply, uninstall, with waiting. The SUT has a Deployment of two pods, a Service and a ConfigMap; its pods are gone 2 s after
+// their deletion.
 //
 //	cd e2e && go test -count=1 -run TestRequestsOfAJob -v ./k8s
 func TestRequestsOfAJob(t *testing.T) {
 	w := printing(t)
-	const jobs = 5 // at once
-	t.Logf("| helm | home | %s | all | of the cluster itself | changes in etcd | KB to etcd |", strings.Join(verbs, " | "))
+	t.Logf("| helm | home | ready after | %s | all | of the cluster itself | changes in etcd | KB to etcd |", strings.Join(verbs, " | "))
 	for _, helm := range []string{"helm3", "helm4"} {
 		shared := t.TempDir()
-		for _, home := range []string{"of its own", "shared"} {
-			namespace := helm + "-" + strings.ReplaceAll(home, " ", "-")
-			w.allow(t, namespace, rights(role(t)))
-			list := "namespace: " + namespace + "\ntimeout: 5m\nsuts:\n"
-			for n := range jobs {
-				list += fmt.Sprintf("- {name: n%d, chart: %s, values: {replicas: 2, readyAfter: 3s, goneAfter: 2s}}\n", n, absolute(t, sut))
+		for i, test := range []struct{ home, ready string }{{"of its own", "3s"}, {"shared", "3s"}, {"shared", "63s"}} {
+			jobs := &costlyJobs{world: w, T: t, helm: helm, namespace: fmt.Sprintf("%s-costs-%d", helm, i), ready: test.ready, home: func() string { return shared }}
+			if test.home != "shared" {
+				jobs.home = func() string { return filepath.Join(t.TempDir(), "home") }
 			}
-			run := func(job string, index int) {
-				home := shared
-				if strings.HasSuffix(namespace, "own") {
-					home = filepath.Join(t.TempDir(), "home")
-				}
-				file := filepath.Join(t.TempDir(), "jobs.yaml")
-				if err := os.WriteFile(file, []byte(list), 0o600); err != nil {
-					t.Error(err)
-				}
-				cmd := exec.CommandContext(w.ctx, w.command, "job", "run", file, "--job", job, fmt.Sprint("--index=", index),
-					"--helm="+w.binaries[helm], "--kubeconfig="+w.runner, "--home="+filepath.Join(home, "helmexec"))
-				cmd.Env = append(os.Environ(), "HOME="+home)
-				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("%v\n%s", err, out)
-				}
-			}
-			if home == "shared" {
-				run("before", 0)
-			}
-			before := w.spent(t, namespace)
-			var all sync.WaitGroup
-			for n := range jobs {
-				all.Go(func() { run("j", n) })
-			}
-			all.Wait()
-			after := w.spent(t, namespace)
-			row := []string{helm, home}
-			sum := 0.0
+			each := jobs.run(5)
+			row, sum := []string{helm, test.home, test.ready}, 0.0
 			for _, verb := range verbs {
-				each := (after.byVerb[verb] - before.byVerb[verb]) / jobs
-				sum += each
-				row = append(row, fmt.Sprintf("%.0f", each))
+				sum += each.byVerb[verb]
+				row = append(row, fmt.Sprintf("%.0f", each.byVerb[verb]))
 			}
-			row = append(row, fmt.Sprintf("%.0f", sum), fmt.Sprintf("%.0f", (after.others-before.others)/jobs),
-				fmt.Sprintf("%.0f", (after.puts-before.puts)/jobs), fmt.Sprintf("%.0f", (after.written-before.written)/jobs/1000))
+			for _, figure := range []float64{sum, each.others, each.puts, each.written / 1000} {
+				row = append(row, fmt.Sprintf("%.0f", figure))
+			}
 			t.Logf("| %s |", strings.Join(row, " | "))
+		}
+	}
+}
+
+// costlyJobs are jobs of one SUT each, in processes of their own.
+type costlyJobs struct {
+	*world
+	*testing.T
+	helm, namespace, ready string
+	home                   func() string
+}
+
+// run runs some at once, after one that nobody counts, and gives what each of them cost.
+func (j *costlyJobs) run(jobs int) spent {
+	j.Helper()
+	j.allow(j.T, j.namespace, rights(role(j.T)))
+	list := "namespace: " + j.namespace + "\ntimeout: 5m\nsuts:\n"
+	for n := range jobs {
+		list += fmt.Sprintf("- {name: n%d, chart: %s, values: {replicas: 2, readyAfter: %s, goneAfter: 2s}}\n", n, absolute(j.T, sut), j.ready)
+	}
+	one := func(job string, index int) {
+		file, home := filepath.Join(j.TempDir(), "jobs.yaml"), j.home()
+		if err := os.WriteFile(file, []byte(list), 0o600); err != nil {
+			j.Error(err)
+		}
+		cmd := exec.CommandContext(j.ctx, j.command, "job", "run", file, "--job", job, fmt.Sprint("--index=", index),
+			"--helm="+j.binaries[j.helm], "--kubeconfig="+j.runner, "--home="+filepath.Join(home, "helmexec"))
+		cmd.Env = append(os.Environ(), "HOME="+home)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			j.Errorf("%v\n%s", err, out)
+		}
+	}
+	one("before", 0)
+	before := j.spent(j.T, j.namespace)
+	var all sync.WaitGroup
+	for n := range jobs {
+		all.Go(func() { one("j", n) })
+	}
+	all.Wait()
+	return j.spent(j.T, j.namespace).less(before).by(float64(jobs))
+}
+
+func (s spent) less(before spent) spent {
+	for verb, n := range before.byVerb {
+		s.byVerb[verb] -= n
+	}
+	s.others, s.puts, s.written = s.others-before.others, s.puts-before.puts, s.written-before.written
+	return s
+}
+
+func (s spent) by(n float64) spent {
+	for verb := range s.byVerb {
+		s.byVerb[verb] /= n
+	}
+	s.others, s.puts, s.written = s.others/n, s.puts/n, s.written/n
+	return s
+}
+
+// TestSweepOfManyReleases prints what the sweeper costs beside many releases that are not overdue (docs/scale.md).
+//
+//	cd e2e && go test -count=1 -run TestSweepOfManyReleases -v ./k8s
+func TestSweepOfManyReleases(t *testing.T) {
+	w := printing(t)
+	const namespace, chart = "many", "../../testdata/charts/webapp"
+	if err := w.cluster.CreateNamespace(w.ctx, namespace); err != nil {
+		t.Fatal(err)
+	}
+	w.install(t, "helm4", namespace, chart, true)
+	path := "/api/v1/namespaces/" + namespace + "/secrets"
+	var record struct {
+		Data     map[string]string `json:"data"`
+		Type     string            `json:"type"`
+		Metadata struct {
+			Name   string            `json:"name"`
+			Labels map[string]string `json:"labels"`
+		} `json:"metadata"`
+	}
+	if err := w.cluster.Request(w.ctx, http.MethodGet, path+"/sh.helm.release.v1.web.v1", nil, &record); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("| helm | releases | seconds | CPU seconds | MiB of the largest process |")
+	made := 1
+	for _, releases := range []int{100, 1000, 5000} {
+		for ; made < releases; made++ {
+			name := fmt.Sprint("web-", made)
+			record.Metadata.Name, record.Metadata.Labels["name"] = "sh.helm.release.v1."+name+".v1", name
+			if err := w.cluster.Request(w.ctx, http.MethodPost, path, record, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, helm := range []string{"helm3", "helm4"} {
+			cmd := exec.CommandContext(w.ctx, w.command, "overdue", "--helm="+w.binaries[helm], "--kubeconfig="+w.cluster.Kubeconfig,
+				"--home="+filepath.Join(w.dir, helm), "--namespace="+namespace)
+			began := time.Now()
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			took, cpu := time.Since(began), cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()
+			largest := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10
+			t.Logf("| %s | %d | %.1f | %.1f | %d |", helm, releases, took.Seconds(), cpu.Seconds(), largest)
 		}
 	}
 }

@@ -11,11 +11,13 @@ import (
 	"strings"
 )
 
-// auditPolicy notes each request once, when it has been answered.
+// auditPolicy notes each request once, when it has been answered; and which Secret it writes, as a release record is one.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
-rules: [{level: Metadata}]
+rules:
+- {level: Request, verbs: [create, update], resources: [{group: "", resources: [secrets]}]}
+- {level: Metadata}
 `
 
 // APIRequest is a request as the audit log of the apiserver has it.
@@ -24,10 +26,12 @@ type APIRequest struct {
 	URI       string
 	User      string // for whom it was made
 	Agent     string
-	Resource  string // "deployments.apps", "pods/status"; "" for a URL that is no resource, such as those of discovery
+	Labels    map[string]string // of the Secret that it writes
+	Resource  string            // "deployments.apps", "pods/status"; "" for a URL that is no resource, such as those of discovery
 	Namespace string
 	Name      string
-	Code      int // the HTTP status
+	Code      int  // the HTTP status
+	Denied    bool // for want of rights
 }
 
 // Requests reads the audit log: the requests that were answered so far, in the order of their answers. The cluster needs
@@ -51,15 +55,21 @@ func (c *Cluster) Requests() ([]APIRequest, error) {
 		var event struct {
 			Verb, RequestURI, UserAgent string
 			User, ImpersonatedUser      struct{ Username string }
-			ObjectRef                   struct{ Resource, Subresource, APIGroup, Namespace, Name string }
-			ResponseStatus              struct{ Code int }
+			RequestObject               struct {
+				Metadata struct{ Labels map[string]string }
+			}
+			ObjectRef      struct{ Resource, Subresource, APIGroup, Namespace, Name string }
+			ResponseStatus struct{ Code int }
+			Annotations    map[string]string
 		}
 		if err := json.Unmarshal(line, &event); err != nil {
 			return nil, fmt.Errorf("audit log: %w", err)
 		}
 		r := APIRequest{
-			Verb: event.Verb, URI: event.RequestURI, User: event.User.Username, Agent: event.UserAgent,
+			Labels: event.RequestObject.Metadata.Labels,
+			Verb:   event.Verb, URI: event.RequestURI, User: event.User.Username, Agent: event.UserAgent,
 			Namespace: event.ObjectRef.Namespace, Name: event.ObjectRef.Name, Code: event.ResponseStatus.Code,
+			Denied: event.Annotations["authorization.k8s.io/decision"] == "forbid",
 		}
 		if event.ImpersonatedUser.Username != "" {
 			r.User = event.ImpersonatedUser.Username

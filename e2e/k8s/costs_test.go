@@ -35,7 +35,9 @@ var verbs = []string{"get", "list", "watch", "create", "update", "patch", "delet
 //	cd e2e && go test -count=1 -run TestRequestsOfAJob -v ./k8s
 func TestRequestsOfAJob(t *testing.T) {
 	w := printing(t)
-	t.Logf("| helm | home | ready after | %s | all | of the cluster itself | changes in etcd | KB to etcd |", strings.Join(verbs, " | "))
+	idle := w.idle()
+	t.Logf("| helm | home | ready after | %s | all | of the cluster itself | changes in etcd | KB to etcd | CPU s of API server and etcd | CPU s of the job |",
+		strings.Join(verbs, " | "))
 	for _, helm := range []string{"helm3", "helm4"} {
 		shared := t.TempDir()
 		for i, test := range []struct{ home, ready string }{{"of its own", "3s"}, {"shared", "3s"}, {"shared", "63s"}} {
@@ -43,7 +45,7 @@ func TestRequestsOfAJob(t *testing.T) {
 			if test.home != "shared" {
 				jobs.home = func() string { return filepath.Join(t.TempDir(), "home") }
 			}
-			each := jobs.run(5)
+			each := jobs.run(5, idle)
 			row, sum := []string{helm, test.home, test.ready}, 0.0
 			for _, verb := range verbs {
 				sum += each.byVerb[verb]
@@ -52,6 +54,7 @@ func TestRequestsOfAJob(t *testing.T) {
 			for _, figure := range []float64{sum, each.others, each.puts, each.written / 1000} {
 				row = append(row, fmt.Sprintf("%.0f", figure))
 			}
+			row = append(row, fmt.Sprintf("%.2f", each.controlPlane.Seconds()), fmt.Sprintf("%.2f", each.job.Seconds()))
 			t.Logf("| %s |", strings.Join(row, " | "))
 		}
 	}
@@ -65,14 +68,23 @@ type costlyJobs struct {
 	home                   func() string
 }
 
+// idle is the part of a core that the control plane takes without jobs.
+func (w *world) idle() float64 {
+	const long = 10 * time.Second
+	before := w.cluster.CPUTime("kube-apiserver", "etcd")
+	time.Sleep(long)
+	return (w.cluster.CPUTime("kube-apiserver", "etcd") - before).Seconds() / long.Seconds()
+}
+
 // run runs some at once, after one that nobody counts, and gives what each of them cost.
-func (j *costlyJobs) run(jobs int) spent {
+func (j *costlyJobs) run(jobs int, idle float64) spent {
 	j.Helper()
 	j.allow(j.T, j.namespace, rights(role(j.T)))
 	list := "namespace: " + j.namespace + "\ntimeout: 5m\nsuts:\n"
 	for n := range jobs {
 		list += fmt.Sprintf("- {name: n%d, chart: %s, values: {replicas: 2, readyAfter: %s, goneAfter: 2s}}\n", n, absolute(j.T, sut), j.ready)
 	}
+	var cpu atomic.Int64
 	one := func(job string, index int) {
 		file, home := filepath.Join(j.TempDir(), "jobs.yaml"), j.home()
 		if err := os.WriteFile(file, []byte(list), 0o600); err != nil {
@@ -84,15 +96,21 @@ func (j *costlyJobs) run(jobs int) spent {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			j.Errorf("%v\n%s", err, out)
 		}
+		cpu.Add(int64(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()))
 	}
 	one("before", 0)
+	cpu.Store(0)
+	began := time.Now()
 	before := j.spent(j.T, j.namespace)
 	var all sync.WaitGroup
 	for n := range jobs {
 		all.Go(func() { one("j", n) })
 	}
 	all.Wait()
-	return j.spent(j.T, j.namespace).less(before).by(float64(jobs))
+	each := j.spent(j.T, j.namespace).less(before)
+	each.controlPlane -= time.Duration(float64(time.Since(began)) * idle)
+	each.job = time.Duration(cpu.Load())
+	return each.by(float64(jobs))
 }
 
 func (s spent) less(before spent) spent {
@@ -100,6 +118,7 @@ func (s spent) less(before spent) spent {
 		s.byVerb[verb] -= n
 	}
 	s.others, s.puts, s.written = s.others-before.others, s.puts-before.puts, s.written-before.written
+	s.controlPlane -= before.controlPlane
 	return s
 }
 
@@ -108,6 +127,7 @@ func (s spent) by(n float64) spent {
 		s.byVerb[verb] /= n
 	}
 	s.others, s.puts, s.written = s.others/n, s.puts/n, s.written/n
+	s.controlPlane, s.job = time.Duration(float64(s.controlPlane)/n), time.Duration(float64(s.job)/n)
 	return s
 }
 
@@ -171,11 +191,13 @@ type spent struct {
 	byVerb        map[string]float64 // requests of the runner
 	others        float64            // requests of the cluster itself about a namespace
 	puts, written float64            // of etcd: changes, and bytes that it was sent
+	controlPlane  time.Duration      // processor time of API server and etcd
+	job           time.Duration      // the same of the jobs, with their helms
 }
 
 func (w *world) spent(t *testing.T, namespace string) spent {
 	t.Helper()
-	s := spent{byVerb: map[string]float64{}}
+	s := spent{byVerb: map[string]float64{}, controlPlane: w.cluster.CPUTime("kube-apiserver", "etcd")}
 	requests, err := w.cluster.Requests()
 	if err == nil {
 		s.puts, err = w.cluster.EtcdMetric(w.ctx, "etcd_mvcc_put_total")

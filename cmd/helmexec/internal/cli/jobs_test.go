@@ -250,6 +250,14 @@ func TestJobInTheNextPod(t *testing.T) {
 	assert.Equal(t, label(first, "helmexec/install"), label(b.fake.Calls("install")[len(b.fake.Calls("install"))-1], "helmexec/install"))
 	_, there := b.fake.Release("", "job-j-sut-a")
 	assert.False(t, there)
+
+	// A chart that renders otherwise each time gives another plan, and the release is not what that shows.
+	labels["helmexec/plan"] = "another"
+	b.fake.SetRelease(helmtest.Release{Name: "job-j-sut-a", Chart: "plain", ChartVersion: "0.1.0", Labels: labels})
+	assert.Equal(t, 14, run("third").code)
+	assert.Equal(t, "release-exists", b.results(filepath.Join(b.dir, "third")).SUTs[0].Error.Kind)
+	_, there = b.fake.Release("", "job-j-sut-a")
+	assert.True(t, there, "its deadline removes it")
 }
 
 // label is one that a call of helm puts on the record.

@@ -116,20 +116,13 @@ func objects(file string) [][]byte {
 	return bytes.Split(text, []byte("\n---\n"))
 }
 
-// world skips a test where there is no cluster.
+// withCluster skips a test where there is no cluster.
 func withCluster(t *testing.T) *world {
 	t.Helper()
 	if shared == nil {
 		t.Skip("no cluster: see the first line")
 	}
 	return shared
-}
-
-// bothHelms runs a test with each Helm.
-func bothHelms(t *testing.T, test func(t *testing.T, helm string)) {
-	for _, helm := range []string{"helm3", "helm4"} {
-		t.Run(helm, func(t *testing.T) { test(t, helm) })
-	}
 }
 
 // absolute is the path of a chart, as a job file has it.

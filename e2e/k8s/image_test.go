@@ -265,7 +265,7 @@ func TestImage(t *testing.T) {
 		return dir
 	}
 	list := "benchmark: [/home/helmexec/measure, /home/helmexec/end]\nsuts:\n"
-	for n, fault := range []string{"", cluster.FaultPullAgain, ""} {
+	for n, fault := range []string{"", cluster.FaultImagePull, ""} {
 		list += fmt.Sprintf("- {name: number-%d, chart: %q, values: {fault: %q}}\n", n, sutChart, fault)
 	}
 	w.applyJob(t, list)

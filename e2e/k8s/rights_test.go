@@ -87,7 +87,7 @@ func (w *world) wholeJob(t *testing.T, helm, namespace string, bad bool) error {
 	jobs := filepath.Join(t.TempDir(), "jobs.yaml")
 	text := fmt.Sprintf("namespace: %s\ntimeout: 30s\nfailFast: true\ntrusted: true\nsuts:\n- {name: good, chart: %s}\n", namespace, absolute(t, every))
 	if bad {
-		text += fmt.Sprintf("- {name: bad, chart: %s, values: {fault: %s}}\n", absolute(t, sut), cluster.FaultPullAgain)
+		text += fmt.Sprintf("- {name: bad, chart: %s, values: {fault: %s}}\n", absolute(t, sut), cluster.FaultImagePull)
 	}
 	if err := os.WriteFile(jobs, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

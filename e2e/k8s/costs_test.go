@@ -131,7 +131,7 @@ func (s spent) by(n float64) spent {
 	return s
 }
 
-// TestSweepOfManyReleases prints what the sweeper costs beside many releases that are not overdue (docs/scale.md).
+// TestSweepOfManyReleases prints what the sweeper, and a look at one release, cost beside many releases that are not overdue (docs/scale.md).
 //
 //	cd e2e && go test -count=1 -run TestSweepOfManyReleases -v ./k8s
 func TestSweepOfManyReleases(t *testing.T) {
@@ -153,7 +153,7 @@ func TestSweepOfManyReleases(t *testing.T) {
 	if err := w.cluster.Request(w.ctx, http.MethodGet, path+"/sh.helm.release.v1.web.v1", nil, &record); err != nil {
 		t.Fatal(err)
 	}
-	t.Log("| helm | releases | seconds | CPU seconds | MiB of the largest process |")
+	t.Log("| command | helm | releases | seconds | CPU seconds | MiB of the largest process |")
 	made := 1
 	for _, releases := range []int{100, 1000, 5000} {
 		for ; made < releases; made++ {
@@ -164,15 +164,17 @@ func TestSweepOfManyReleases(t *testing.T) {
 			}
 		}
 		for _, helm := range []string{"helm3", "helm4"} {
-			cmd := exec.CommandContext(w.ctx, w.command, "overdue", "--helm="+w.binaries[helm], "--kubeconfig="+w.cluster.Kubeconfig,
-				"--home="+filepath.Join(w.dir, helm), "--namespace="+namespace)
-			began := time.Now()
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
+			for _, command := range [][]string{{"overdue"}, {"why", "web"}} {
+				cmd := exec.CommandContext(w.ctx, w.command, append(command, "--helm="+w.binaries[helm], "--kubeconfig="+w.cluster.Kubeconfig,
+					"--home="+filepath.Join(w.dir, helm), "--namespace="+namespace)...)
+				began := time.Now()
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				took, cpu := time.Since(began), cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()
+				largest := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10
+				t.Logf("| %s | %s | %d | %.1f | %.1f | %d |", command[0], helm, releases, took.Seconds(), cpu.Seconds(), largest)
 			}
-			took, cpu := time.Since(began), cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()
-			largest := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10
-			t.Logf("| %s | %d | %.1f | %.1f | %d |", helm, releases, took.Seconds(), cpu.Seconds(), largest)
 		}
 	}
 }

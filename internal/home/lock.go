@@ -64,10 +64,8 @@ func (h *Home) LockUnless(ctx context.Context, what string, done func() bool) (u
 			leave()
 			return nil, notLocked(ctx, what, err)
 		}
-		released := make(chan struct{})
-		go func() { filelock.Released(path); close(released) }()
-		if !awaits(ctx, released, done) {
-			go func() { <-released; leave() }() // however many give up, one goroutine waits
+		if !awaits(ctx, waits.released(path), done) {
+			leave()
 			if ctx.Err() != nil {
 				return nil, notLocked(ctx, what, filelock.ErrHeld)
 			}
@@ -79,6 +77,37 @@ func (h *Home) LockUnless(ctx context.Context, what string, done func() bool) (u
 	}
 	leave()
 	return nil, nil
+}
+
+// waits are the waits of this process for lock files to be released.
+var waits waiting
+
+// waiting has a channel for each file, which is closed at its release. A wait takes a thread and cannot be given up: callers
+// who need the same file, and those who come when others have given up, share one.
+type waiting struct {
+	sync.Mutex
+	of map[string]chan struct{}
+}
+
+func (all *waiting) released(path string) <-chan struct{} {
+	all.Lock()
+	defer all.Unlock()
+	if released := all.of[path]; released != nil {
+		return released
+	}
+	if all.of == nil {
+		all.of = map[string]chan struct{}{}
+	}
+	released := make(chan struct{})
+	all.of[path] = released
+	go func() {
+		filelock.Released(path)
+		all.Lock()
+		defer all.Unlock()
+		delete(all.of, path)
+		close(released)
+	}()
+	return released
 }
 
 // awaits reports whether others have released a lock before ctx ended, or the work was done all the same.

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -168,4 +169,38 @@ func TestLockUnless(t *testing.T) {
 	if unlock, err := third.LockUnless(ended, "y", never); unlock != nil || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, %v", unlock != nil, err)
 	}
+}
+
+// However many callers of a program give up, in whatever Homes of a folder, one thread of it waits for a lock, and none of
+// them keeps others from their turn.
+func TestCallersWhoGiveUp(t *testing.T) {
+	h := open(t, t.TempDir())
+	unlock, err := h.Lock(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	never := func() bool { return false }
+	before := runtime.NumGoroutine()
+	other := open(t, h.Path())
+	for _, waiter := range []*Home{other, open(t, h.Path()), open(t, h.Path()), open(t, h.Path()), open(t, h.Path()), other} {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		_, err := waiter.LockUnless(ctx, "x", never)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	}
+	// Two more are of Eventually.
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+3 }, time.Minute, time.Millisecond)
+	leave, err := other.Turn(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	unlock()
+	unlock, err = other.LockUnless(t.Context(), "x", never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
 }

@@ -45,15 +45,20 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", c.file("etcd.sock"))
-		},
-	}}
+	client := c.etcdClient()
 	defer client.CloseIdleConnections()
 	return etcd.Await(ctx, func(ctx context.Context) error {
 		return getOK(ctx, client, "http://etcd/health")
 	})
+}
+
+// etcdClient is for URLs of any host.
+func (c *Cluster) etcdClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", c.file("etcd.sock"))
+		},
+	}}
 }
 
 func (c *Cluster) etcdURL() string { return "unix://" + c.file("etcd.sock") }

@@ -127,4 +127,11 @@ var NotRun = map[string]string{
 	"go build -o /tmp/jobrunner ./examples/jobrunner && (cd bench/sdk && go build -o /tmp/sdk .) && ls -l /tmp/jobrunner /tmp/sdk": measures,
 	"go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./examples/jobrunner | sort -u | wc -l":                                   measures,
 	"cd examples/prometheus && go run . ./chart":                                                                                   "needs a cluster and a chart of yours, and runs until it is stopped",
+
+	"helmexec job run": ofCommand,
+	"helmexec overdue": ofCommand,
+	"cd e2e && go test -count=1 -run TestRequestsOfAJob -v ./k8s":      measures,
+	"cd e2e && go test -count=1 -run TestRecordsOfCharts -v ./k8s":     measures,
+	"cd e2e && go test -count=1 -run TestTrafficOfAJob -v ./k8s":       measures,
+	"cd e2e && go test -count=1 -run TestSweepOfManyReleases -v ./k8s": measures,
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,8 @@ func (a *app) jobCommands() []*cobra.Command {
 }
 
 func (a *app) jobRunCommand() *cobra.Command {
-	var results string
+	var results, id string
+	var index int
 	cmd := &cobra.Command{
 		Use:   "run JOBS.yaml",
 		Short: "Take systems under test through a job: check, install, measure, remove",
@@ -36,15 +38,22 @@ func (a *app) jobRunCommand() *cobra.Command {
 benchmark command, remove. The results are in a file that is always whole. Started again after a kill, with the same job
 and attempt, it continues: what is done stays done, and what was half installed is taken over.
 
+--index runs one system under test, so that an Indexed Job of Kubernetes runs each in a pod of its own.
+
 Exit code 14 says that a system under test failed; the file says which and why.`,
 		Example: `  helmexec job run jobs.yaml
-  helmexec job run jobs.yaml --results /data/42.json -o json | jq '.suts[] | select(.state != "done")'`,
+  helmexec job run jobs.yaml --results /data/42.json -o json | jq '.suts[] | select(.state != "done")'
+  helmexec job run jobs.yaml --job nightly --index 3 --results /home/results.json -o json`,
 		Args: cobra.ExactArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return []cobra.Completion{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := job.Load(args[0])
+			opts := job.Options{ID: id}
+			if cmd.Flags().Changed("index") {
+				opts.Index = &index
+			}
+			spec, err := job.Load(args[0], opts)
 			if err != nil {
 				return err
 			}
@@ -60,7 +69,11 @@ Exit code 14 says that a system under test failed; the file says which and why.`
 				return err
 			}
 			if results == "" {
-				results = strings.TrimSuffix(args[0], filepath.Ext(args[0])) + ".results.json"
+				results = strings.TrimSuffix(args[0], filepath.Ext(args[0]))
+				if opts.Index != nil {
+					results += "." + strconv.Itoa(index)
+				}
+				results += ".results.json"
 			}
 			began := time.Now()
 			runner := job.Runner{
@@ -79,7 +92,10 @@ Exit code 14 says that a system under test failed; the file says which and why.`
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&results, "results", "", "`file` of the results (default beside JOBS.yaml, with the ending .results.json)")
+	f := cmd.Flags()
+	f.StringVar(&results, "results", "", "`file` of the results (default beside JOBS.yaml, with the ending .results.json)")
+	f.StringVar(&id, "job", "", "`id` of the job (default that of the file)")
+	f.IntVar(&index, "index", 0, "run only the SUT of this `index`; the first of the file has 0 (default all)")
 	return cmd
 }
 

@@ -2,9 +2,11 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +31,8 @@ type Spec struct {
 	Policy          gate.Policy `json:"policy,omitzero" doc:"what charts may ask for"`
 	Benchmark       []string    `json:"benchmark,omitempty" doc:"the command that measures a SUT which is ready, and its arguments; nothing runs without it"`
 	SUTs            []SUT       `json:"suts" doc:"the systems under test"`
+
+	operation string // id of the operations of its SUTs
 }
 
 // SUT is a system under test.
@@ -60,17 +64,27 @@ func (d *Duration) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// Options say what of a job is run, and under which id.
+type Options struct {
+	ID    string // of the job; "" is that of the file
+	Index *int   // of the one SUT that is run, from 0 on; nil is all
+}
+
 // Load reads a job from a file.
 //
 // Errors: helmexec.ErrInvalidArgument.
-func Load(path string) (Spec, error) {
+func Load(path string, opts Options) (Spec, error) {
 	var s Spec
 	text, err := os.ReadFile(path)
 	if err == nil {
 		err = yaml.UnmarshalStrict(text, &s)
 	}
 	if err == nil {
+		s.Job = cmp.Or(opts.ID, s.Job)
 		err = s.complete(filepath.Dir(path))
+	}
+	if err == nil {
+		err = s.choose(opts.Index)
 	}
 	if err != nil {
 		return s, fmt.Errorf("%w: %s: %w", helmexec.ErrInvalidArgument, path, err)
@@ -121,6 +135,21 @@ func (s *Spec) complete(dir string) error {
 		}
 		releases[sut.release] = sut.Name
 	}
+	return nil
+}
+
+// choose leaves the SUT of an index, whose operation is then named by it.
+func (s *Spec) choose(index *int) error {
+	s.operation = s.Job + "/" + s.Attempt
+	if index == nil {
+		return nil
+	}
+	i := *index
+	if i < 0 || i >= len(s.SUTs) {
+		return fmt.Errorf("there is no SUT with the index %d: the first of %d has the index 0", i, len(s.SUTs))
+	}
+	s.operation += "/" + strconv.Itoa(i)
+	s.SUTs, s.Parallel = s.SUTs[i:i+1], 1
 	return nil
 }
 

@@ -54,6 +54,7 @@ const (
 	named     = "is what the library runs, and no advice"
 	writes    = "changes files of the source"
 	network   = "needs a module that is published"
+	begins    = "makes the module that the tests of e2e/pages have from the beginning"
 	measures  = "measures on a machine that has nothing else to do"
 	ofFleet   = "is run by make fleet and the tests of e2e/fleet"
 	ofCommand = "is run by the tests of cmd/helmexec, on charts and clusters that they have"
@@ -93,6 +94,7 @@ var NotRun = map[string]string{
 	"make picture":                                  writes,
 	"go get":                                        network,
 	"go get github.com/sut-bench/helmexec":          network,
+	"go mod init example.com/mine":                  begins,
 	"helm get all --template":                       named,
 	"helm install --dry-run=server":                 named,
 	"helm upgrade --dry-run=client":                 named,

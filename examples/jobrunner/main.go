@@ -3,7 +3,8 @@
 //	jobrunner -job 42 -node nvidia.com/gpu=8 http://127.0.0.1:8080/charts/webapp 'my sut=oci://registry.example/suts/inference:1.2.0'
 //
 // Each argument is the address of a Helm chart, optionally with a name of the SUT before it;
-// default is the chart's name. That of a folder begins with ./ or /. The exit code is 0 if every SUT was installed, measured and removed.
+// default is the chart's name. The address of a folder begins with ./ or /. The exit code is 0 if every SUT
+// was installed, measured and removed.
 package main
 
 import (

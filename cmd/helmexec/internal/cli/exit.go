@@ -57,8 +57,8 @@ var kinds = []struct {
 	{helmexec.ErrFetchTimeout, "fetch-timeout", 9},
 	{helmexec.ErrClusterUnreachable, "cluster-unreachable", 9},
 	{helmexec.ErrNotRecorded, "not-recorded", 13},
+	{fs.ErrNotExist, "file-not-found", 4}, // also where it makes an argument invalid: a policy, values, a job
 	{helmexec.ErrInvalidArgument, "invalid-argument", 2},
-	{fs.ErrNotExist, "file-not-found", 4},
 }
 
 // kindOf is the name and the exit code of an error.
@@ -83,7 +83,6 @@ func (a *app) fail(err error) int {
 	a.out.Say("helmexec: %s", view.Advice(err.Error()))
 	if name == "usage" {
 		a.out.Say("helmexec: --help shows how it is used")
-		return code
 	}
 	if a.out.Format == "json" || a.out.Format == "yaml" {
 		if err := a.out.Print(view.Failure{Error: view.ErrorOf(err, name, code)}, nil); err != nil {

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -83,9 +85,13 @@ var commands = []struct {
 	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
 	}, ""},
+	{"check-no-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, nil, ""},
+	{"check-no-values", []string{"check", plain, "--values", "DIR/values.yaml"}, nil, ""},
+	{"job-run-nothing", []string{"job", "run", "DIR/jobs.yaml"}, nil, ""},
 	{"check-bad-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registry: x\n") }, ""},
 	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
 	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},
+	{"diff-offline", []string{"diff", "plain", plain, "--offline"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-new", []string{"diff", "web", web}, nil, ""},
 	{"diff-same", []string{"diff", "plain", plain, "--exit-code"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-full", []string{"diff", "web", web, "--set", "replicas=3", "--full", "--exit-code"}, func(b *bench) { b.run("install", "web", web) }, ""},
@@ -120,13 +126,23 @@ var commands = []struct {
 		})
 	}, ""},
 	{"doctor-no-helm", []string{"doctor", "--helm", "DIR/helm"}, nil, ""},
+	{"doctor-open-home", []string{"doctor"}, func(b *bench) {
+		b.home = filepath.Join(b.dir, "home")
+		require.NoError(b, os.Mkdir(b.home, 0o700))
+		require.NoError(b, errors.Join(os.Chmod(b.dir, 0o755), os.Chmod(filepath.Dir(b.dir), 0o755), os.Chmod(b.home, 0o777)))
+	}, ""},
+	{"doctor-no-kubeconfig", []string{"doctor", "--kubeconfig", "DIR/kubeconfig"}, nil, ""},
 	{"no-helm", []string{"list", "--helm", "DIR/helm", "-o", "json"}, nil, ""},
 	{"version", []string{"version"}, nil, ""},
 	{"version-json", []string{"version", "-o", "json"}, nil, ""},
 
+	{"overdue-none", []string{"overdue"}, nil, ""},
+	{"job-clean-none", []string{"job", "clean", "1"}, nil, ""},
+	{"job-clean-none-anywhere", []string{"job", "clean", "1", "-A"}, nil, ""},
 	{"no-such-command", []string{"instal"}, nil, ""},
 	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
+	{"too-few-arguments-json", []string{"install", "web", "-o", "json"}, nil, ""},
 	{"too-few-arguments", []string{"install", "web"}, nil, ""},
 	{"no-such-output", []string{"list", "-o", "xml"}, nil, ""},
 	{"html-of-another", []string{"list", "-o", "html"}, nil, ""},

@@ -111,6 +111,14 @@ func (j *jobFlags) add(cmd *cobra.Command) {
 	f.IntVar(&j.Parallel, "parallel", 0, "`releases` that are removed at once (default 8)")
 }
 
+// where says that not all namespaces were searched.
+func (j *jobFlags) where() string {
+	if j.AllNamespaces {
+		return ""
+	}
+	return " in this namespace; -A searches all"
+}
+
 func (a *app) jobCleanCommand() *cobra.Command {
 	var flags jobFlags
 	cmd := &cobra.Command{
@@ -122,7 +130,7 @@ func (a *app) jobCleanCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			removed, err := h.UninstallJob(ctx, args[0], flags.JobOptions)
-			return a.printCleaned(view.CleanedOf(removed), err)
+			return a.printCleaned(view.CleanedOf(removed), flags.where(), err)
 		}),
 	}
 	flags.add(cmd)
@@ -130,7 +138,7 @@ func (a *app) jobCleanCommand() *cobra.Command {
 }
 
 // printCleaned prints what was removed. With an error it goes to Stderr, since the result is the error then.
-func (a *app) printCleaned(c view.Cleaned, err error) error {
+func (a *app) printCleaned(c view.Cleaned, where string, err error) error {
 	if err != nil {
 		for _, r := range c.Removed {
 			if r.Release != nil {
@@ -141,7 +149,7 @@ func (a *app) printCleaned(c view.Cleaned, err error) error {
 	}
 	return a.out.Print(c, func(p *out.Page) {
 		if len(c.Removed) == 0 {
-			p.Line("nothing to remove")
+			p.Line("nothing to remove%s", where)
 		}
 		for _, r := range c.Removed {
 			removedPage(p, r)
@@ -161,7 +169,7 @@ func (a *app) overdueCommand() *cobra.Command {
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, _ []string) error {
 			if remove {
 				removed, err := h.UninstallOverdue(ctx, flags.JobOptions)
-				return a.printCleaned(view.CleanedOf(removed), err)
+				return a.printCleaned(view.CleanedOf(removed), flags.where(), err)
 			}
 			releases, err := h.Overdue(ctx, flags.JobOptions)
 			if err != nil {
@@ -170,7 +178,7 @@ func (a *app) overdueCommand() *cobra.Command {
 			shown := view.Cleaned{Overdue: view.ReleasesOf(releases).Releases, Removed: []view.Removed{}}
 			return a.out.Print(shown, func(p *out.Page) {
 				if len(shown.Overdue) == 0 {
-					p.Line("nothing is overdue")
+					p.Line("nothing is overdue%s", flags.where())
 					return
 				}
 				releasesTable(p, shown.Overdue)

@@ -3,13 +3,11 @@ package gate
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/yamlfile"
 	"github.com/sut-bench/helmexec/plan"
 	"github.com/sut-bench/helmexec/policy"
 )
@@ -39,11 +37,7 @@ type Limits struct {
 // Load reads a policy from a file.
 func Load(path string) (Policy, error) {
 	var p Policy
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = yaml.UnmarshalStrict(text, &p)
-	}
-	if err != nil {
+	if err := yamlfile.Read(path, &p); err != nil {
 		return p, fmt.Errorf("%w: policy %s: %w", helmexec.ErrInvalidArgument, path, err)
 	}
 	return p, nil

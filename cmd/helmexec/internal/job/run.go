@@ -149,7 +149,7 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		state = Failed
 	}
 	if err != nil && state == Failed {
-		r.Say(sut.Name, "failed: %s", err)
+		r.Say(sut.Name, "failed: %s", view.Advice(err.Error()))
 	} else {
 		r.Say(sut.Name, "%s", state)
 	}

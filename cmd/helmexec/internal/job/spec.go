@@ -3,7 +3,6 @@ package job
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/yamlfile"
 )
 
 // Spec is a job as a file says it.
@@ -65,10 +65,7 @@ func (d *Duration) UnmarshalJSON(text []byte) error {
 // Errors: helmexec.ErrInvalidArgument.
 func Load(path string) (Spec, error) {
 	var s Spec
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = yaml.UnmarshalStrict(text, &s)
-	}
+	err := yamlfile.Read(path, &s)
 	if err == nil {
 		err = s.complete(filepath.Dir(path))
 	}

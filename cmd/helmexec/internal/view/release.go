@@ -147,7 +147,12 @@ type Error struct {
 }
 
 // flags are what a user of the command has for the fields that texts of the library name.
-var flags = strings.NewReplacer("Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig")
+var flags = strings.NewReplacer(
+	"Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig",
+	"config: Home", "--home", "set Home", "set --home",
+	"set CreateNamespace", "set --create-namespace, or createNamespace in a job file",
+	"plan: Cluster is for an install without Lookups", "--offline, --kube-version and --api-versions are for an install without --lookups",
+)
 
 // Advice is a text of the library in the words of the command.
 func Advice(text string) string { return flags.Replace(text) }

@@ -99,6 +99,7 @@ var NotRun = map[string]string{
 	"helm push":                          "is what the owner of a chart runs",
 	"helm package --sign":                "is what the owner of a chart runs",
 	"helmexec Install":                   aSpan,
+	"helmexec list -A":                   ofCommand,
 	"helmexec doctor":                    ofCommand,
 	"helmexec job run jobs.yaml":         ofCommand,
 	"helmexec job clean 42 --wait":       ofCommand,

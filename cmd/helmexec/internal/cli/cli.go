@@ -71,8 +71,17 @@ func Run(ctx context.Context, args []string, s Streams, interrupted func()) int 
 	}
 	if !a.started.Load() {
 		err = usageError{err}
+		a.out.Format = formatIn(args)
 	}
 	return a.fail(err)
+}
+
+// formatIn is the output format of a command line that is not understood.
+func formatIn(args []string) (format string) {
+	cmd := &cobra.Command{FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true}}
+	cmd.Flags().StringVarP(&format, "output", "o", "table", "")
+	_ = cmd.ParseFlags(args)
+	return format
 }
 
 // app is one run of the command.

@@ -142,6 +142,8 @@ var commands = []struct {
 	{"job-clean-none", []string{"job", "clean", "1"}, nil, ""},
 	{"job-clean-none-anywhere", []string{"job", "clean", "1", "-A"}, nil, ""},
 	{"no-such-command", []string{"instal"}, nil, ""},
+	{"no-such-command-json", []string{"instal", "-o", "json"}, nil, ""},
+	{"no-such-flag-yaml", []string{"list", "--al", "-oyaml"}, nil, ""},
 	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
 	{"too-few-arguments-json", []string{"install", "web", "-o", "json"}, nil, ""},
@@ -150,6 +152,12 @@ var commands = []struct {
 	{"html-of-another", []string{"list", "-o", "html"}, nil, ""},
 	{"bad-set", []string{"images", web, "--set", "a"}, nil, ""},
 	{"no-such-chart", []string{"images", "./testdata/nothing", "-o", "json"}, nil, ""},
+	{"repository-down", []string{"images", "http://127.0.0.1:1/charts/web:1.0.0", "-o", "json"}, func(b *bench) {
+		refused := helmtest.Reply{Stderr: "Error: looks like \"http://127.0.0.1:1/charts\" is not a valid chart repository or cannot be reached: Get \"http://127.0.0.1:1/charts/index.yaml\": dial tcp 127.0.0.1:1: connect: connection refused\n", Exit: 1}
+		for _, command := range []string{"repo add", "repo update", "pull"} {
+			b.fake.Handle(command, func(helmtest.Call) helmtest.Reply { return refused })
+		}
+	}, ""},
 	{"bad-release-name", []string{"install", "Web\x1b[31m", web}, nil, ""},
 
 	{"complete-commands", []string{"__complete", "un"}, nil, ""},

@@ -84,6 +84,12 @@ var commands = []struct {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
 	}, ""},
 	{"check-bad-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registry: x\n") }, ""},
+	{"check-no-policy", []string{"check", plain, "--policy", "DIR/policy.yaml", "-o", "json"}, nil, ""},
+	{"check-no-cluster", []string{"check", plain}, func(b *bench) {
+		b.fake.Handle("template", func(helmtest.Call) helmtest.Reply {
+			return helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
+		})
+	}, ""},
 	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
 	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},
 	{"diff-new", []string{"diff", "web", web}, nil, ""},
@@ -97,6 +103,7 @@ var commands = []struct {
 	{"list-job-json", []string{"list", "--job", "7", "-o", "json"}, someReleases, ""},
 	{"list-none", []string{"list", "-o", "json"}, nil, ""},
 	{"why", []string{"why", "job-42-sut-web"}, notReady, ""},
+	{"why-not-found", []string{"why", "nothing", "-n", "bench"}, nil, ""},
 	{"why-json", []string{"why", "job-42-sut-web", "-o", "json"}, notReady, ""},
 	{"uninstall", []string{"uninstall", "job-42-sut-web"}, someReleases, ""},
 	{"uninstall-not-found", []string{"uninstall", "nothing"}, nil, ""},
@@ -110,6 +117,8 @@ var commands = []struct {
 
 	{"job-clean", []string{"job", "clean", "42"}, someReleases, ""},
 	{"job-clean-nothing", []string{"job", "clean", "1", "-o", "json"}, someReleases, ""},
+	{"job-clean-nothing-here", []string{"job", "clean", "1"}, someReleases, ""},
+	{"overdue-none", []string{"overdue", "-A"}, nil, ""},
 	{"overdue", []string{"overdue"}, overdue, ""},
 	{"overdue-remove", []string{"overdue", "--remove", "-o", "json"}, overdue, ""},
 	{"doctor", []string{"doctor"}, func(b *bench) { b.fake.SetVersion("v3.18.0") }, ""},
@@ -128,6 +137,8 @@ var commands = []struct {
 	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
 	{"too-few-arguments", []string{"install", "web"}, nil, ""},
+	{"bad-duration", []string{"install", "web", web, "--deadline", "1d"}, nil, ""},
+	{"from-and-chart", []string{"check", web, "--from", "plan.json"}, nil, ""},
 	{"no-such-output", []string{"list", "-o", "xml"}, nil, ""},
 	{"html-of-another", []string{"list", "-o", "html"}, nil, ""},
 	{"bad-set", []string{"images", web, "--set", "a"}, nil, ""},

@@ -40,6 +40,7 @@ func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult) error {
 // killed if it has not ended 30 seconds later.
 func (r *Runner) benchmark(ctx context.Context, sut SUT, namespace string) error {
 	cmd := exec.CommandContext(ctx, r.spec.Benchmark[0], r.spec.Benchmark[1:]...)
+	cmd.Dir = r.spec.dir
 	cmd.Env = append(os.Environ(),
 		"HELMEXEC_JOB="+r.spec.Job, "HELMEXEC_ATTEMPT="+r.spec.Attempt, "HELMEXEC_SUT="+sut.Name, "HELMEXEC_RELEASE="+sut.release,
 		"HELMEXEC_NAMESPACE="+namespace, "HELMEXEC_KUBECONFIG="+r.Kubeconfig)

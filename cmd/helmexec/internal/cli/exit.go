@@ -84,7 +84,6 @@ func (a *app) fail(err error) int {
 	a.out.Say("helmexec: %s", view.Advice(err.Error()))
 	if name == "usage" {
 		a.out.Say("helmexec: --help shows how it is used")
-		return code
 	}
 	if a.out.Format == "json" || a.out.Format == "yaml" {
 		if err := a.out.Print(view.Failure{Error: view.ErrorOf(err, name, code)}, nil); err != nil {

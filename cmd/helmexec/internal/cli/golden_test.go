@@ -137,6 +137,7 @@ var commands = []struct {
 	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
 	{"too-few-arguments", []string{"install", "web"}, nil, ""},
+	{"too-few-arguments-json", []string{"install", "web", "-o", "json"}, nil, ""},
 	{"bad-duration", []string{"install", "web", web, "--deadline", "1d"}, nil, ""},
 	{"from-and-chart", []string{"check", web, "--from", "plan.json"}, nil, ""},
 	{"no-such-output", []string{"list", "-o", "xml"}, nil, ""},

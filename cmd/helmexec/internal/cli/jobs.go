@@ -100,7 +100,7 @@ func jobPage(p *out.Page, r job.Result) {
 		why := ""
 		switch {
 		case s.Error != nil:
-			why = s.Error.Message
+			why = strings.ReplaceAll(s.Error.Message, "\n", "; ")
 		case len(s.Findings) > 0:
 			why = fmt.Sprintf("%d findings, the first: %s: %s", len(s.Findings), s.Findings[0].Object, s.Findings[0].Text)
 		}

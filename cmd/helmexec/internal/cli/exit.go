@@ -27,6 +27,7 @@ var kinds = []struct {
 }{
 	{errNo, "no", 3},
 	{job.ErrFailed, "job-failed", 14},
+	{job.ErrRunning, "job-running", 6},
 	{helmexec.ErrLeftBehind, "left-behind", 8},
 	{helmexec.ErrNotGone, "not-gone", 8},
 	{context.Canceled, "interrupted", 130},
@@ -57,7 +58,7 @@ var kinds = []struct {
 	{helmexec.ErrFetchTimeout, "fetch-timeout", 9},
 	{helmexec.ErrClusterUnreachable, "cluster-unreachable", 9},
 	{helmexec.ErrNotRecorded, "not-recorded", 13},
-	{fs.ErrNotExist, "file-not-found", 4}, // also where it makes an argument invalid: a policy, values, a job
+	{fs.ErrNotExist, "file-not-found", 4}, // also of values, a policy or a job
 	{helmexec.ErrInvalidArgument, "invalid-argument", 2},
 }
 

@@ -87,10 +87,15 @@ var commands = []struct {
 	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
 	}, ""},
-	{"check-no-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, nil, ""},
 	{"check-no-values", []string{"check", plain, "--values", "DIR/values.yaml"}, nil, ""},
 	{"job-run-nothing", []string{"job", "run", "DIR/jobs.yaml"}, nil, ""},
 	{"check-bad-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registry: x\n") }, ""},
+	{"check-no-policy", []string{"check", plain, "--policy", "DIR/policy.yaml", "-o", "json"}, nil, ""},
+	{"check-no-cluster", []string{"check", plain}, func(b *bench) {
+		b.fake.Handle("template", func(helmtest.Call) helmtest.Reply {
+			return helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
+		})
+	}, ""},
 	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
 	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},
 	{"diff-offline", []string{"diff", "plain", plain, "--offline"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
@@ -105,6 +110,7 @@ var commands = []struct {
 	{"list-job-json", []string{"list", "--job", "7", "-o", "json"}, someReleases, ""},
 	{"list-none", []string{"list", "-o", "json"}, nil, ""},
 	{"why", []string{"why", "job-42-sut-web"}, notReady, ""},
+	{"why-not-found", []string{"why", "nothing", "-n", "bench"}, nil, ""},
 	{"why-json", []string{"why", "job-42-sut-web", "-o", "json"}, notReady, ""},
 	{"uninstall", []string{"uninstall", "job-42-sut-web"}, someReleases, ""},
 	{"uninstall-not-found", []string{"uninstall", "nothing"}, nil, ""},
@@ -118,6 +124,8 @@ var commands = []struct {
 
 	{"job-clean", []string{"job", "clean", "42"}, someReleases, ""},
 	{"job-clean-nothing", []string{"job", "clean", "1", "-o", "json"}, someReleases, ""},
+	{"job-clean-nothing-here", []string{"job", "clean", "1"}, someReleases, ""},
+	{"overdue-none", []string{"overdue", "-A"}, nil, ""},
 	{"overdue", []string{"overdue"}, overdue, ""},
 	{"overdue-remove", []string{"overdue", "--remove", "-o", "json"}, overdue, ""},
 	{"doctor", []string{"doctor"}, func(b *bench) { b.fake.SetVersion("v3.18.0") }, ""},
@@ -138,16 +146,17 @@ var commands = []struct {
 	{"version", []string{"version"}, nil, ""},
 	{"version-json", []string{"version", "-o", "json"}, nil, ""},
 
-	{"overdue-none", []string{"overdue"}, nil, ""},
-	{"job-clean-none", []string{"job", "clean", "1"}, nil, ""},
+	{"overdue-none-here", []string{"overdue"}, nil, ""},
 	{"job-clean-none-anywhere", []string{"job", "clean", "1", "-A"}, nil, ""},
 	{"no-such-command", []string{"instal"}, nil, ""},
 	{"no-such-command-json", []string{"instal", "-o", "json"}, nil, ""},
 	{"no-such-flag-yaml", []string{"list", "--al", "-oyaml"}, nil, ""},
 	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
-	{"too-few-arguments-json", []string{"install", "web", "-o", "json"}, nil, ""},
 	{"too-few-arguments", []string{"install", "web"}, nil, ""},
+	{"too-few-arguments-json", []string{"install", "web", "-o", "json"}, nil, ""},
+	{"bad-duration", []string{"install", "web", web, "--deadline", "1d"}, nil, ""},
+	{"from-and-chart", []string{"check", web, "--from", "plan.json"}, nil, ""},
 	{"no-such-output", []string{"list", "-o", "xml"}, nil, ""},
 	{"html-of-another", []string{"list", "-o", "html"}, nil, ""},
 	{"bad-set", []string{"images", web, "--set", "a"}, nil, ""},

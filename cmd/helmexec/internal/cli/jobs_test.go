@@ -95,6 +95,28 @@ suts:
 	assert.Equal(t, "2", printed.Attempt)
 }
 
+// Paths of the benchmark command begin at the folder of the job file, and a missing one is noticed before anything is installed.
+func TestJobBenchmarkInTheFolderOfTheFile(t *testing.T) {
+	shell(t)
+	b := newBench(t)
+	jobs, _ := b.jobOf("job: j\nbenchmark: [./measure.sh]\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	got := b.run("job", "run", jobs)
+	assert.Equal(t, 4, got.code)
+	assert.Contains(t, got.stderr, "measure.sh")
+	assert.Empty(t, b.fake.Commands())
+
+	b.write("result.txt", "measured here")
+	require.NoError(t, os.Chmod(b.write("measure.sh", "#!/bin/sh\ncat result.txt\n"), 0o700))
+	got = b.run("job", "run", jobs)
+	assert.Equal(t, 0, got.code, got.stderr)
+	assert.Contains(t, got.stderr, "a: benchmark: measured here")
+
+	got = b.run("job", "run", jobs)
+	assert.Equal(t, 0, got.code)
+	assert.Contains(t, got.stderr, "job j: attempt 1 has ended, and its results stay")
+	assert.Len(t, b.fake.Calls("install"), 1)
+}
+
 func read(t *testing.T, path string) string {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -176,8 +198,9 @@ func TestJobRefused(t *testing.T) {
 		"no suts":      {"job: a", "suts is missing"},
 		"no chart":     {"job: a\nsuts: [{name: a}]", "no chart"},
 		"same release": {"job: a\nsuts: [{name: My_a, chart: ./a}, {name: my-a, chart: ./a}]", "rename one of them"},
-		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `unknown field "sut"`},
+		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `there is no field "sut"; helmexec job run --help shows such a file`},
 		"timeout":      {"job: a\ntimeout: 5\nsuts: [{name: a, chart: ./a}]", "not a time such as 10m"},
+		"no command":   {"job: a\nbenchmark: [no-such-command]\nsuts: [{name: a, chart: ./a}]", "benchmark: exec: \"no-such-command\""},
 		"no yaml":      {"\t", "jobs.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,6 +225,8 @@ func TestJobRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, held)
 	defer lock.Unlock()
-	assert.Contains(t, b.run("job", "run", jobs).stderr, "another helmexec is running this job")
+	got = b.run("job", "run", jobs)
+	assert.Equal(t, 6, got.code)
+	assert.Contains(t, got.stderr, "another helmexec is running this job")
 	assert.Empty(t, b.fake.Commands())
 }

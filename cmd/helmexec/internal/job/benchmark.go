@@ -79,6 +79,7 @@ func (r *Runner) alone(ctx context.Context, sut SUT) (mark *os.File, err error) 
 // killed if it has not ended 30 seconds later.
 func (r *Runner) benchmark(ctx context.Context, sut SUT, namespace string, mark *os.File) error {
 	cmd := exec.CommandContext(ctx, r.spec.Benchmark[0], r.spec.Benchmark[1:]...)
+	cmd.Dir = r.spec.dir
 	cmd.Env = append(os.Environ(),
 		"HELMEXEC_JOB="+r.spec.Job, "HELMEXEC_ATTEMPT="+r.spec.Attempt, "HELMEXEC_SUT="+sut.Name, "HELMEXEC_RELEASE="+sut.release,
 		"HELMEXEC_NAMESPACE="+namespace, "HELMEXEC_KUBECONFIG="+r.Kubeconfig)

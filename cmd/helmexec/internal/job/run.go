@@ -21,6 +21,9 @@ import (
 // ErrFailed: not every system under test was installed, measured and removed.
 var ErrFailed = errors.New("systems under test failed")
 
+// ErrRunning: another process runs the job.
+var ErrRunning = errors.New("another helmexec is running this job")
+
 // cleanUp is how long the removal of a SUT may take beyond its waiting, also after an interrupt.
 const cleanUp = 2 * time.Minute
 
@@ -44,7 +47,7 @@ type Runner struct {
 // Run takes all SUTs through the job. The result is nil if nothing was begun.
 //
 // Errors: ErrFailed; the error of ctx, after what was installed is removed; helmexec.ErrInvalidArgument for a result file that
-// cannot be continued, or that another Run uses.
+// cannot be continued; ErrRunning.
 func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	if err := os.MkdirAll(r.plans(), 0o700); err != nil {
 		return nil, err
@@ -55,13 +58,16 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 		return nil, err
 	}
 	if !held {
-		return nil, fmt.Errorf("%w: another helmexec is running this job: it has locked %s", helmexec.ErrInvalidArgument, lock.Path())
+		return nil, fmt.Errorf("%w: it has locked %s", ErrRunning, lock.Path())
 	}
 	defer lock.Unlock()
 	if r.result, err = loadResult(r.Results, spec); err != nil {
 		return nil, err
 	}
 	r.spec = spec
+	if !slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() }) {
+		r.Say("job "+spec.Job, "attempt %s has ended, and its results stay; another attempt in the job file starts anew", spec.Attempt)
+	}
 	if err := r.update(func() {}); err != nil {
 		return nil, err
 	}

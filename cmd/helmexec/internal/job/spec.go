@@ -3,6 +3,7 @@ package job
 
 import (
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
-	"github.com/sut-bench/helmexec/cmd/helmexec/internal/yamlfile"
 )
 
 // Spec is a job as a file says it.
@@ -27,8 +27,10 @@ type Spec struct {
 	FailFast        bool        `json:"failFast,omitempty" doc:"do not wait for what no waiting mends"`
 	Trusted         bool        `json:"trusted,omitempty" doc:"findings of the policy are recorded and do not refuse a SUT"`
 	Policy          gate.Policy `json:"policy,omitzero" doc:"what charts may ask for"`
-	Benchmark       []string    `json:"benchmark,omitempty" doc:"the command that measures a SUT which is ready, and its arguments; nothing runs without it"`
+	Benchmark       []string    `json:"benchmark,omitempty" doc:"the command that measures a SUT which is ready, and its arguments; it runs in the folder of this file; nothing runs without it"`
 	SUTs            []SUT       `json:"suts" doc:"the systems under test"`
+
+	dir string // of the file
 }
 
 // SUT is a system under test.
@@ -65,11 +67,10 @@ func (d *Duration) UnmarshalJSON(text []byte) error {
 // Errors: helmexec.ErrInvalidArgument.
 func Load(path string) (Spec, error) {
 	var s Spec
-	err := yamlfile.Read(path, &s)
-	if err == nil {
-		err = s.complete(filepath.Dir(path))
+	if err := gate.Read(path, &s, "job run --help"); err != nil {
+		return s, fmt.Errorf("%w: job: %w", helmexec.ErrInvalidArgument, err)
 	}
-	if err != nil {
+	if err := s.complete(filepath.Dir(path)); err != nil {
 		return s, fmt.Errorf("%w: %s: %w", helmexec.ErrInvalidArgument, path, err)
 	}
 	return s, nil
@@ -91,6 +92,16 @@ func (s *Spec) complete(dir string) error {
 	if s.Parallel == 0 {
 		s.Parallel = len(s.SUTs)
 	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	s.dir = dir
+	if len(s.Benchmark) > 0 {
+		if s.Benchmark[0], err = program(dir, s.Benchmark[0]); err != nil {
+			return fmt.Errorf("benchmark: %w", err)
+		}
+	}
 	releases := map[string]string{}
 	for i := range s.SUTs {
 		sut := &s.SUTs[i]
@@ -101,11 +112,7 @@ func (s *Spec) complete(dir string) error {
 			sut.Timeout = s.Timeout
 		}
 		if strings.HasPrefix(sut.Chart, "./") || strings.HasPrefix(sut.Chart, "../") {
-			path, err := filepath.Abs(filepath.Join(dir, sut.Chart))
-			if err != nil {
-				return err
-			}
-			sut.Chart = path
+			sut.Chart = filepath.Join(dir, sut.Chart)
 		}
 		for j, file := range sut.ValuesFiles {
 			if !filepath.IsAbs(file) {
@@ -119,6 +126,14 @@ func (s *Spec) complete(dir string) error {
 		releases[sut.release] = sut.Name
 	}
 	return nil
+}
+
+// program finds the benchmark command before anything is installed.
+func program(dir, name string) (string, error) {
+	if filepath.Base(name) != name && !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	return exec.LookPath(name)
 }
 
 // values are those of the files, and those of the job over them.

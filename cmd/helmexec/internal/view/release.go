@@ -150,8 +150,12 @@ type Error struct {
 var flags = strings.NewReplacer(
 	"Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig",
 	"config: Home", "--home", "set Home", "set --home",
-	"set CreateNamespace", "set --create-namespace, or createNamespace in a job file",
 	"plan: Cluster is for an install without Lookups", "--offline, --kube-version and --api-versions are for an install without --lookups",
+	"set CreateNamespace", "set --create-namespace, which a job file calls createNamespace",
+	"SUTNamePrune makes", "helmexec name makes",
+	"Limits.Nodes does not say", "limits.nodes of the policy does not say",
+	"(FailFast, ", "(fail-fast, ",
+	"where a plan takes only CustomResourceDefinitions", "where a plan takes only CustomResourceDefinitions (--skip-crds leaves that folder out)",
 )
 
 // Advice is a text of the library in the words of the command.

@@ -46,6 +46,7 @@ var Cluster = []Group{
 	{Inside, []string{"bin/cluster -- go run ./mine"}},
 	{Beside, []string{"go mod edit -replace github.com/sut-bench/helmexec=../helmexec", "go mod edit -replace github.com/sut-bench/helmexec/otelhelm=../helmexec/otelhelm", "go mod tidy", "cd ../mine && ../helmexec/bin/cluster -- go run ."}},
 	{Source, []string{"helm list -l helmexec/job=42 -A"}},
+	{Source, []string{"make plugin", "helm sut", "helm sut --help", "helm sut images ./testdata/charts/webapp", "helm plugin uninstall sut"}},
 }
 
 const (
@@ -54,7 +55,9 @@ const (
 	writes    = "changes files of the source"
 	network   = "needs a module that is published"
 	measures  = "measures on a machine that has nothing else to do"
+	ofFleet   = "is run by make fleet and the tests of e2e/fleet"
 	ofCommand = "is run by the tests of cmd/helmexec, on charts and clusters that they have"
+	ofPlugin  = "is run by the tests of e2e, with helms and clusters that they have"
 	aSpan     = "is the name of a span, and no command"
 )
 
@@ -72,6 +75,11 @@ var NotRun = map[string]string{
 	"make charts":               long,
 	"make charts CHARTS=folder": long,
 	"make compat":               long,
+	"make fleet":                long,
+	"fleet worker":              ofFleet,
+	"fleet submit jobs.yaml":    ofFleet,
+	"fleet status":              ofFleet,
+	"fleet cancel":              ofFleet,
 	"make bench":                measures,
 	"go test ./...":             long,
 	"go test -run Growth ./...": long,
@@ -81,23 +89,26 @@ var NotRun = map[string]string{
 	"cd bench && go test -run '^$' -bench Chart2Images -benchtime=25x -count=3":   measures,
 	"go test -run TestArgv -update .":                                             writes,
 	"cd e2e && go run ./cmd/record -only name-of-the-scene":                       writes,
-	"make docs":                            writes,
-	"make picture":                         writes,
-	"go get":                               network,
-	"go get github.com/sut-bench/helmexec": network,
-	"helm get all --template":              named,
-	"helm install --dry-run=server":        named,
-	"helm upgrade --dry-run=client":        named,
-	"helm upgrade --dry-run=server":        named,
-	"helm get values":                      named,
-	"helm get":                             named,
-	"helm show chart":                      named,
+	"make docs":                                     writes,
+	"make picture":                                  writes,
+	"go get":                                        network,
+	"go get github.com/sut-bench/helmexec":          network,
+	"helm get all --template":                       named,
+	"helm install --dry-run=server":                 named,
+	"helm upgrade --dry-run=client":                 named,
+	"helm upgrade --dry-run=server":                 named,
+	"helm get values":                               named,
+	"helm get":                                      named,
+	"helm show chart":                               named,
+	"make plugin HELM=/path/to/helm":                ofPlugin,
+	"make plugin INTO=/opt/helmexec":                ofPlugin,
+	"helm -n bench --kube-context lab sut list":     ofPlugin,
 	"cd bench && go run ./cmd/bench -only installs": measures,
-	"helm template":       named,
-	"helm get all":        named,
-	"helm verify":         named,
-	"helm push":           "is what the owner of a chart runs",
-	"helm package --sign": "is what the owner of a chart runs",
+	"helm template":                                 named,
+	"helm get all":                                  named,
+	"helm verify":                                   named,
+	"helm push":                                     "is what the owner of a chart runs",
+	"helm package --sign":                           "is what the owner of a chart runs",
 	"kubectl get secrets -A -l owner=helm -L helmexec/job,helmexec/deadline":            "reads what other tests look at with helm",
 	`export PATH="$PATH:$(dirname "$(go run ./internal/tools/cmd/tools -path helm4)")"`: "is for the terminal of a reader; the command in it is run",
 	"helmexec Install":                            aSpan,
@@ -119,4 +130,12 @@ var NotRun = map[string]string{
 	"go build -o /tmp/jobrunner ./examples/jobrunner && (cd bench/sdk && go build -o /tmp/sdk .) && ls -l /tmp/jobrunner /tmp/sdk": measures,
 	"go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./examples/jobrunner | sort -u | wc -l":                                   measures,
 	"cd examples/prometheus && go run . ./chart":                                                                                   "needs a cluster and a chart of yours, and runs until it is stopped",
+	"go test -run='^$' -bench=Start ./cmd/helmexec":                                                                                measures,
+
+	"helmexec job run": ofCommand,
+	"helmexec overdue": ofCommand,
+	"cd e2e && go test -count=1 -run TestRequestsOfAJob -v ./k8s":      measures,
+	"cd e2e && go test -count=1 -run TestRecordsOfCharts -v ./k8s":     measures,
+	"cd e2e && go test -count=1 -run TestTrafficOfAJob -v ./k8s":       measures,
+	"cd e2e && go test -count=1 -run TestSweepOfManyReleases -v ./k8s": measures,
 }

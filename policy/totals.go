@@ -119,7 +119,7 @@ func (c *counter) holds(name, limit string) {
 	if s.total.Cmp(most) > 0 {
 		at := *s.at
 		at.value = quantityText(&s.total)
-		at.fault("has the largest part of the total of %s, which is more than %s", strings.TrimPrefix(name, devicePrefix), limit)
+		at.fault("asks for the largest part of %s, and all together ask for more than the limit of %s", strings.TrimPrefix(name, devicePrefix), limit)
 	}
 }
 

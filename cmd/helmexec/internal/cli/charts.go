@@ -20,7 +20,7 @@ func (a *app) chartCommands() []*cobra.Command {
 	all := []*cobra.Command{a.infoCommand(), a.valuesCommand(), a.imagesCommand(), a.gpusCommand(), a.retagCommand()}
 	for _, cmd := range all {
 		cmd.GroupID = "look"
-		cmd.Args = cobra.ExactArgs(1)
+		cmd.Args = exactly(1)
 		cmd.ValidArgsFunction = a.completeCharts(0)
 	}
 	return all
@@ -109,7 +109,8 @@ func (a *app) imagesCommand() *cobra.Command {
 		Use:   "images CHART",
 		Short: "List the images that a cluster pulls for a chart",
 		Long: `List the images that a cluster pulls for a chart, each once. What may be an image and cannot be pulled as it stands is
-listed after them. With --why the list has every place, and what only looks like an image.`,
+listed after them. With --why the list has every place, and what only looks like an image; LINE counts in the rendered
+manifest, which helm template prints.`,
 		Example: `  helmexec images https://charts.example/suts/webapp
   helmexec images ./web --why --set gpu=true
   helmexec images ./web -o json | jq -r '.images[]' | xargs -n1 skopeo inspect`,
@@ -126,7 +127,10 @@ listed after them. With --why the list has every place, and what only looks like
 				return err
 			}
 			shown := view.ImagesOf(found.Report)
-			return a.out.Print(shown, func(p *out.Page) { imagesPage(p, shown, why) })
+			if err := a.out.Print(shown, func(p *out.Page) { imagesPage(p, shown, why) }); err != nil {
+				return err
+			}
+			return a.sayLeftOut(ctx, found.Manifest, exclude)
 		}),
 	}
 	flags.add(a, cmd)
@@ -136,6 +140,24 @@ listed after them. With --why the list has every place, and what only looks like
 	f.BoolVar(&all, "all", false, "leave out nothing")
 	f.BoolVar(&full, "full-names", false, "docker.io/library/nginx for nginx")
 	return cmd
+}
+
+// sayLeftOut says which images are in the chart and not in the list.
+func (a *app) sayLeftOut(ctx context.Context, m helmexec.Manifest, exclude []string) error {
+	report, err := m.ImageReportContext(ctx, helmexec.ImageOptions{Exclude: []string{}})
+	if err != nil {
+		return err
+	}
+	var left []string
+	for _, use := range report.Images {
+		if slices.Contains(exclude, use.Image) && !slices.Contains(left, use.Image) {
+			left = append(left, use.Image)
+		}
+	}
+	if len(left) > 0 {
+		a.out.Say("helmexec: left out: %s; --all leaves out nothing", strings.Join(left, ", "))
+	}
+	return nil
 }
 
 func imagesPage(p *out.Page, images view.Images, why bool) {
@@ -240,12 +262,18 @@ func (a *app) retagCommand() *cobra.Command {
 		Use:   "retag CHART --mirror FROM=TO",
 		Short: "Show how a chart runs from mirrors of its images",
 		Long: `Show which images to copy to the mirrors, and the values with which the chart names the mirrors itself. Images that no
-value reaches are listed; --manifest writes a manifest in which all of them are replaced.`,
+value reaches are listed; --manifest writes a manifest in which all of them are replaced. The exit code is 3 if an image
+cannot be replaced at all.`,
 		Example: `  helmexec retag ./web --mirror docker.io=mirror.lab/docker --mirror '*=mirror.lab/other'
   helmexec retag ./web --mirror '*=mirror.lab' -o json | jq .values > mirrors.json && helmexec plan web ./web -f mirrors.json`,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			if len(mirrors) == 0 {
 				return fmt.Errorf("%w: name a mirror, such as --mirror docker.io=mirror.lab/docker", helmexec.ErrInvalidArgument)
+			}
+			for from, to := range mirrors {
+				if strings.Contains(from+to, "://") {
+					return fmt.Errorf("%w: --mirror %s=%s: an image has no scheme: write host[:port][/path]", helmexec.ErrInvalidArgument, from, to)
+				}
 			}
 			render, err := flags.options(a)
 			if err != nil {
@@ -274,7 +302,9 @@ value reaches are listed; --manifest writes a manifest in which all of them are 
 				Values: export.Values, Missed: append([]string{}, export.Missed...),
 			}
 			for i, image := range export.Images {
-				shown.Images = append(shown.Images, view.Mirrored{Image: image, Mirror: export.Mirrors[i]})
+				if export.Mirrors[i] != image {
+					shown.Images = append(shown.Images, view.Mirrored{Image: image, Mirror: export.Mirrors[i]})
+				}
 			}
 			values, err := out.YAML(shown.Values)
 			if err != nil {
@@ -290,6 +320,7 @@ value reaches are listed; --manifest writes a manifest in which all of them are 
 	flags.add(a, cmd)
 	f := cmd.Flags()
 	f.StringToStringVar(&mirrors, "mirror", nil, "where the images of a registry, or of all (*), are copied to: `from=to`")
+	f.Lookup("mirror").DefValue = "" // help would show []
 	f.StringVar(&manifest, "manifest", "", "write the manifest with the mirrors to this `file`")
 	f.BoolVar(&hints, "hints", false, "replace image-shaped text in arguments, environment and ConfigMaps, too")
 	return cmd

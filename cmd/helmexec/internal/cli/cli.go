@@ -113,15 +113,22 @@ decides whether it may, installs it exactly once, says why it is not ready, and 
   helmexec plan job-42-sut-web ./web -o html > review.html
   helmexec job run jobs.yaml`,
 		SilenceUsage: true, SilenceErrors: true,
+		Version:           ownVersion(),
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.start(cmd) },
 	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if strings.Contains(err.Error(), ": time: ") {
+			return fmt.Errorf("%w; want a time such as 90m or 24h", err)
+		}
+		return err
+	})
 	root.AddGroup(
 		&cobra.Group{ID: "look", Title: "Look at a chart:"}, &cobra.Group{ID: "plan", Title: "Decide what runs:"},
 		&cobra.Group{ID: "release", Title: "Work with releases:"}, &cobra.Group{ID: "job", Title: "Run jobs:"},
 	)
 	f := root.PersistentFlags()
 	f.StringVar(&a.cfg.Binary, "helm", "", "`path` of helm, or its name on PATH (default helm)")
-	f.StringVar(&a.cfg.MinVersion, "min-helm", "", "refuse a helm that is older than this `version`, such as v3.20.2,v4.1.4")
+	f.StringVar(&a.cfg.MinVersion, "min-helm", "", "refuse a helm that is older than this `version`; for Helm 3 and 4 one each, such as v3.20.2,v4.1.4")
 	f.StringVar(&a.cfg.Home, "home", "", "`folder` of repositories and archives (default helmexec in the user's cache)")
 	f.BoolVar(&a.userHome, "user-home", false, "use helm's own repositories, log-ins and plugins")
 	f.StringVar(&a.cfg.Kubeconfig, "kubeconfig", "", "kubeconfig `file` (default helm's choice)")
@@ -217,6 +224,34 @@ func (a *app) helm() (*helmexec.Helm, error) {
 	h, err := helmexec.New(a.cfg)
 	a.opened = h
 	return h, err
+}
+
+// exactly is cobra.ExactArgs, with an error that says what the arguments are.
+func exactly(n int) cobra.PositionalArgs { return between(n, n) }
+
+func between(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return fmt.Errorf("want %s, and not %q", cmd.UseLine(), cmd.CommandPath()+" "+strings.Join(args, " "))
+		}
+		return nil
+	}
+}
+
+// namespace names the one that a command looks at.
+func (a *app) namespace() string {
+	if a.cfg.Namespace == "" {
+		return "the namespace of the kubeconfig"
+	}
+	return "namespace " + a.cfg.Namespace
+}
+
+// searched says where a command that can search every namespace has searched.
+func (a *app) searched(all bool) string {
+	if all {
+		return "any namespace"
+	}
+	return a.namespace() + "; -A searches every namespace"
 }
 
 // do is a command that needs helm.

@@ -188,6 +188,43 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// The help of check shows a policy file that can be read, with all fields; that of job run names all fields of a job file.
+func TestHelpOfFiles(t *testing.T) {
+	help := map[string]string{}
+	for _, cmd := range commandsOf((&app{out: &out.Printer{}}).root()) {
+		help[cmd.CommandPath()] = cmd.Long
+	}
+	var shown strings.Builder
+	for line := range strings.Lines(help["helmexec check"]) {
+		if text, is := strings.CutPrefix(line, "  "); is {
+			shown.WriteString(text)
+		}
+	}
+	_, err := gate.Load(newBench(t).write("lab.yaml", shown.String()))
+	require.NoError(t, err)
+	for _, of := range []reflect.Type{reflect.TypeFor[gate.Policy](), reflect.TypeFor[gate.Limits]()} {
+		for _, name := range namesOf(of) {
+			assert.Contains(t, shown.String(), name+": ", of.String())
+		}
+	}
+	for _, of := range []reflect.Type{reflect.TypeFor[job.Spec](), reflect.TypeFor[job.SUT]()} {
+		for _, name := range namesOf(of) {
+			assert.Regexp(t, `\b`+name+`\b`, help["helmexec job run"], of.String())
+		}
+	}
+}
+
+// namesOf are the fields of a file.
+func namesOf(of reflect.Type) []string {
+	var all []string
+	for i := range of.NumField() {
+		if name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ","); name != "" {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 // wordsOf splits a line as a shell does, up to where another command or a comment begins.
 func wordsOf(line string) []string {
 	var words []string

@@ -27,6 +27,7 @@ var kinds = []struct {
 }{
 	{errNo, "no", 3},
 	{job.ErrFailed, "job-failed", 14},
+	{job.ErrRunning, "job-running", 6},
 	{helmexec.ErrLeftBehind, "left-behind", 8},
 	{helmexec.ErrNotGone, "not-gone", 8},
 	{context.Canceled, "interrupted", 130},
@@ -57,8 +58,8 @@ var kinds = []struct {
 	{helmexec.ErrFetchTimeout, "fetch-timeout", 9},
 	{helmexec.ErrClusterUnreachable, "cluster-unreachable", 9},
 	{helmexec.ErrNotRecorded, "not-recorded", 13},
+	{fs.ErrNotExist, "file-not-found", 4}, // also of values, a policy or a job
 	{helmexec.ErrInvalidArgument, "invalid-argument", 2},
-	{fs.ErrNotExist, "file-not-found", 4},
 }
 
 // kindOf is the name and the exit code of an error.
@@ -67,9 +68,13 @@ func kindOf(err error) (name string, code int) {
 		return "usage", 2
 	}
 	for _, k := range kinds {
-		if errors.Is(err, k.is) {
-			return k.name, k.code
+		if !errors.Is(err, k.is) {
+			continue
 		}
+		if k.is == helmexec.ErrRepoNotFound && helmexec.IsTransient(err) {
+			return "repo-unreachable", 9
+		}
+		return k.name, k.code
 	}
 	return "other", 1
 }

@@ -157,7 +157,7 @@ type policyFlags struct {
 
 func (p *policyFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&p.file, "policy", "", "YAML `file` of what charts may ask for; flags come on top")
+	f.StringVar(&p.file, "policy", "", "YAML `file` of what charts may ask for (check --help shows one); flags come on top")
 	f.StringSliceVar(&p.registries, "registry", nil, "`registries` that images may come from (default any)")
 	f.BoolVar(&p.pinned, "pinned", false, "refuse images without a digest")
 	f.BoolVar(&p.restricted, "restricted", false, "refuse pods that are not of the level restricted")
@@ -225,9 +225,10 @@ func (c *changeFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&c.noHooks, "no-hooks", false, "run no hooks of the chart")
 	f.StringVar(&c.operation, "operation-id", "", "`id` of the operation: the same one continues what a killed command began")
 	f.StringVar(&c.job, "job", "", "`id` of the job that the release belongs to")
-	f.DurationVar(&c.deadline, "deadline", 0, "the release is overdue after this time")
+	f.DurationVar(&c.deadline, "deadline", 0, "the release is overdue after this time, such as 4h")
 	f.StringVar(&c.description, "description", "", "`text` on the release record")
 	f.StringToStringVar(&c.labels, "label", nil, "`labels` of the release record, key=value")
+	f.Lookup("label").DefValue = "" // help would show []
 }
 
 // until is the time of the deadline, none without one.

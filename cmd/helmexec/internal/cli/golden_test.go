@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -70,6 +72,8 @@ var commands = []struct {
 	{"gpus-none", []string{"gpus", plain}, nil, ""},
 	{"retag", []string{"retag", web, "--mirror", "registry.example=mirror.lab/suts", "--mirror", "*=mirror.lab/other"}, nil, ""},
 	{"retag-json", []string{"retag", web, "--mirror", "*=mirror.lab", "-o", "json"}, nil, ""},
+	{"retag-some", []string{"retag", web, "--mirror", "registry.example=mirror.lab"}, nil, ""},
+	{"retag-scheme", []string{"retag", web, "--mirror", "docker.io=https://mirror.lab"}, nil, ""},
 	{"retag-without-mirror", []string{"retag", web}, nil, ""},
 
 	{"plan", []string{"plan", "job-42-sut-web", web, "--registry", "registry.example"}, nil, ""},
@@ -83,6 +87,8 @@ var commands = []struct {
 	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
 	}, ""},
+	{"check-no-values", []string{"check", plain, "--values", "DIR/values.yaml"}, nil, ""},
+	{"job-run-nothing", []string{"job", "run", "DIR/jobs.yaml"}, nil, ""},
 	{"check-nodes", []string{"check", web, "--nodes-from-cluster", "--policy", "DIR/policy.yaml"}, func(b *bench) {
 		b.write("policy.yaml", "nodes: [{nvidia.com/gpu: 100}]\nlimits: {gpus: {nvidia.com/gpu: 8}}\n")
 		b.fake.SetNodes(map[string]int64{"nvidia.com/gpu": 1}, map[string]int64{}, map[string]int64{"nvidia.com/gpu": 0, "rdma/hca": 2})
@@ -95,8 +101,15 @@ var commands = []struct {
 	}, ""},
 	{"check-nodes-offline", []string{"check", plain, "--nodes-from-cluster", "--offline"}, nil, ""},
 	{"check-bad-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registry: x\n") }, ""},
+	{"check-no-policy", []string{"check", plain, "--policy", "DIR/policy.yaml", "-o", "json"}, nil, ""},
+	{"check-no-cluster", []string{"check", plain}, func(b *bench) {
+		b.fake.Handle("template", func(helmtest.Call) helmtest.Reply {
+			return helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: connection refused\n", Exit: 1}
+		})
+	}, ""},
 	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
 	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},
+	{"diff-offline", []string{"diff", "plain", plain, "--offline"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-new", []string{"diff", "web", web}, nil, ""},
 	{"diff-same", []string{"diff", "plain", plain, "--exit-code"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-full", []string{"diff", "web", web, "--set", "replicas=3", "--full", "--exit-code"}, func(b *bench) { b.run("install", "web", web) }, ""},
@@ -108,6 +121,7 @@ var commands = []struct {
 	{"list-job-json", []string{"list", "--job", "7", "-o", "json"}, someReleases, ""},
 	{"list-none", []string{"list", "-o", "json"}, nil, ""},
 	{"why", []string{"why", "job-42-sut-web"}, notReady, ""},
+	{"why-not-found", []string{"why", "nothing", "-n", "bench"}, nil, ""},
 	{"why-json", []string{"why", "job-42-sut-web", "-o", "json"}, notReady, ""},
 	{"uninstall", []string{"uninstall", "job-42-sut-web"}, someReleases, ""},
 	{"uninstall-not-found", []string{"uninstall", "nothing"}, nil, ""},
@@ -121,6 +135,8 @@ var commands = []struct {
 
 	{"job-clean", []string{"job", "clean", "42"}, someReleases, ""},
 	{"job-clean-nothing", []string{"job", "clean", "1", "-o", "json"}, someReleases, ""},
+	{"job-clean-nothing-here", []string{"job", "clean", "1"}, someReleases, ""},
+	{"overdue-none", []string{"overdue", "-A"}, nil, ""},
 	{"overdue", []string{"overdue"}, overdue, ""},
 	{"overdue-remove", []string{"overdue", "--remove", "-o", "json"}, overdue, ""},
 	{"doctor", []string{"doctor"}, func(b *bench) { b.fake.SetVersion("v3.18.0") }, ""},
@@ -131,19 +147,38 @@ var commands = []struct {
 		})
 	}, ""},
 	{"doctor-no-helm", []string{"doctor", "--helm", "DIR/helm"}, nil, ""},
+	{"doctor-open-home", []string{"doctor"}, func(b *bench) {
+		b.home = filepath.Join(b.dir, "home")
+		require.NoError(b, os.Mkdir(b.home, 0o700))
+		require.NoError(b, errors.Join(os.Chmod(b.dir, 0o755), os.Chmod(filepath.Dir(b.dir), 0o755), os.Chmod(b.home, 0o777)))
+	}, ""},
+	{"doctor-no-kubeconfig", []string{"doctor", "--kubeconfig", "DIR/kubeconfig"}, nil, ""},
 	{"no-helm", []string{"list", "--helm", "DIR/helm", "-o", "json"}, nil, ""},
 	{"version", []string{"version"}, nil, ""},
 	{"version-json", []string{"version", "-o", "json"}, nil, ""},
 
+	{"overdue-none-here", []string{"overdue"}, nil, ""},
+	{"job-clean-none-anywhere", []string{"job", "clean", "1", "-A"}, nil, ""},
 	{"no-such-command", []string{"instal"}, nil, ""},
+	{"no-such-command-json", []string{"instal", "-o", "json"}, nil, ""},
+	{"no-such-flag-yaml", []string{"list", "--al", "-oyaml"}, nil, ""},
 	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
 	{"no-such-flag-json", []string{"list", "--al", "-o", "json"}, nil, ""},
 	{"too-few-arguments", []string{"install", "web"}, nil, ""},
+	{"too-few-arguments-json", []string{"install", "web", "-o", "json"}, nil, ""},
+	{"bad-duration", []string{"install", "web", web, "--deadline", "1d"}, nil, ""},
+	{"from-and-chart", []string{"check", web, "--from", "plan.json"}, nil, ""},
 	{"no-such-output", []string{"list", "-o", "xml"}, nil, ""},
 	{"html-of-another", []string{"list", "-o", "html"}, nil, ""},
 	{"bad-set", []string{"images", web, "--set", "a"}, nil, ""},
 	{"no-such-chart", []string{"images", "./testdata/nothing", "-o", "json"}, nil, ""},
+	{"repository-down", []string{"images", "http://127.0.0.1:1/charts/web:1.0.0", "-o", "json"}, func(b *bench) {
+		refused := helmtest.Reply{Stderr: "Error: looks like \"http://127.0.0.1:1/charts\" is not a valid chart repository or cannot be reached: Get \"http://127.0.0.1:1/charts/index.yaml\": dial tcp 127.0.0.1:1: connect: connection refused\n", Exit: 1}
+		for _, command := range []string{"repo add", "repo update", "pull"} {
+			b.fake.Handle(command, func(helmtest.Call) helmtest.Reply { return refused })
+		}
+	}, ""},
 	{"bad-release-name", []string{"install", "Web\x1b[31m", web}, nil, ""},
 
 	{"complete-commands", []string{"__complete", "un"}, nil, ""},

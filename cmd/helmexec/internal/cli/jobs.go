@@ -36,15 +36,25 @@ func (a *app) jobRunCommand() *cobra.Command {
 		Short: "Take systems under test through a job: check, install, measure, remove",
 		Long: `Take every system under test of a file through the whole job, several at once: plan, check, install, wait, run the
 benchmark command, remove. The results are in a file that is always whole. Started again after a kill, with the same job
-and attempt, it continues: what is done stays done, and what was half installed is taken over.
+and attempt, it continues: what is done or has failed stays so, and what was half installed is taken over. Another attempt
+in the file starts everything anew. The benchmark command runs in the folder of the file; what it prints goes to stderr.
+
+The least that a file has is
+
+  job: "42"
+  suts: [{name: web, chart: ./web}]
+
+Other fields are attempt, namespace, createNamespace, parallel, timeout, deadline, failFast, trusted, policy (the fields of
+a policy file, see check --help), benchmark (a list: a command and its arguments), and of a SUT version, values, valuesFiles
+and timeout.
 
 --index runs one system under test, so that an Indexed Job of Kubernetes runs each in a pod of its own.
 
-Exit code 14 says that a system under test failed; the file says which and why.`,
+Exit code 14 says that a system under test failed; the results say which and why.`,
 		Example: `  helmexec job run jobs.yaml
   helmexec job run jobs.yaml --results /data/42.json -o json | jq '.suts[] | select(.state != "done")'
   helmexec job run jobs.yaml --job nightly --index 3 --results /home/results.json -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return []cobra.Completion{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
 		},
@@ -112,7 +122,7 @@ func jobPage(p *out.Page, r job.Result) {
 		why := ""
 		switch {
 		case s.Error != nil:
-			why = s.Error.Message
+			why = strings.ReplaceAll(s.Error.Message, "\n", "; ")
 		case len(s.Findings) > 0:
 			why = fmt.Sprintf("%d findings, the first: %s: %s", len(s.Findings), s.Findings[0].Object, s.Findings[0].Text)
 		}
@@ -125,7 +135,7 @@ type jobFlags struct{ helmexec.JobOptions }
 
 func (j *jobFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVarP(&j.AllNamespaces, "all-namespaces", "A", false, "search every namespace")
+	f.BoolVarP(&j.AllNamespaces, "all-namespaces", "A", false, "search every namespace, not only that of -n")
 	f.BoolVar(&j.Wait, "wait", false, "wait until the objects are gone")
 	f.DurationVar(&j.Timeout, "timeout", 0, "how long to wait for each release (default 5m)")
 	f.IntVar(&j.Parallel, "parallel", 0, "`releases` that are removed at once (default 8)")
@@ -139,11 +149,11 @@ func (a *app) jobCleanCommand() *cobra.Command {
 		Long:  "Remove every release that was installed for a job, or whose name says that it is of the job. Nothing to remove is a success.",
 		Example: `  helmexec job clean 42 --wait
   helmexec job clean 42 -A -o json | jq '.removed[].remains[]'`,
-		Args:              cobra.ExactArgs(1),
+		Args:              exactly(1),
 		ValidArgsFunction: a.completeJobs,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			removed, err := h.UninstallJob(ctx, args[0], flags.JobOptions)
-			return a.printCleaned(view.CleanedOf(removed), err)
+			return a.printCleaned(view.CleanedOf(removed), flags.AllNamespaces, err)
 		}),
 	}
 	flags.add(cmd)
@@ -151,7 +161,7 @@ func (a *app) jobCleanCommand() *cobra.Command {
 }
 
 // printCleaned prints what was removed. With an error it goes to Stderr, since the result is the error then.
-func (a *app) printCleaned(c view.Cleaned, err error) error {
+func (a *app) printCleaned(c view.Cleaned, everywhere bool, err error) error {
 	if err != nil {
 		for _, r := range c.Removed {
 			if r.Release != nil {
@@ -162,7 +172,7 @@ func (a *app) printCleaned(c view.Cleaned, err error) error {
 	}
 	return a.out.Print(c, func(p *out.Page) {
 		if len(c.Removed) == 0 {
-			p.Line("nothing to remove")
+			p.Line("nothing to remove in %s", a.searched(everywhere))
 		}
 		for _, r := range c.Removed {
 			removedPage(p, r)
@@ -176,13 +186,15 @@ func (a *app) overdueCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "overdue",
 		Short: "List the releases whose deadline has passed, or remove them",
+		Long: `List the releases whose deadline has passed, or remove them. A deadline is set by --deadline of install and apply, and by
+deadline of a job file; releases without one are never overdue.`,
 		Example: `  helmexec overdue -A
   helmexec overdue -A --remove --wait    # each night`,
 		Args: cobra.NoArgs,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, _ []string) error {
 			if remove {
 				removed, err := h.UninstallOverdue(ctx, flags.JobOptions)
-				return a.printCleaned(view.CleanedOf(removed), err)
+				return a.printCleaned(view.CleanedOf(removed), flags.AllNamespaces, err)
 			}
 			releases, err := h.Overdue(ctx, flags.JobOptions)
 			if err != nil {
@@ -191,7 +203,7 @@ func (a *app) overdueCommand() *cobra.Command {
 			shown := view.Cleaned{Overdue: view.ReleasesOf(releases).Releases, Removed: []view.Removed{}}
 			return a.out.Print(shown, func(p *out.Page) {
 				if len(shown.Overdue) == 0 {
-					p.Line("nothing is overdue")
+					p.Line("nothing is overdue in %s", a.searched(flags.AllNamespaces))
 					return
 				}
 				releasesTable(p, shown.Overdue)

@@ -97,6 +97,28 @@ suts:
 	assert.Equal(t, "2", printed.Attempt)
 }
 
+// Paths of the benchmark command begin at the folder of the job file, and a missing one is noticed before anything is installed.
+func TestJobBenchmarkInTheFolderOfTheFile(t *testing.T) {
+	shell(t)
+	b := newBench(t)
+	jobs, _ := b.jobOf("job: j\nbenchmark: [./measure.sh]\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	got := b.run("job", "run", jobs)
+	assert.Equal(t, 4, got.code)
+	assert.Contains(t, got.stderr, "measure.sh")
+	assert.Empty(t, b.fake.Commands())
+
+	b.write("result.txt", "measured here")
+	require.NoError(t, os.Chmod(b.write("measure.sh", "#!/bin/sh\ncat result.txt\n"), 0o700))
+	got = b.run("job", "run", jobs)
+	assert.Equal(t, 0, got.code, got.stderr)
+	assert.Contains(t, got.stderr, "a: benchmark: measured here")
+
+	got = b.run("job", "run", jobs)
+	assert.Equal(t, 0, got.code)
+	assert.Contains(t, got.stderr, "job j: attempt 1 has ended, and its results stay")
+	assert.Len(t, b.fake.Calls("install"), 1)
+}
+
 func read(t *testing.T, path string) string {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -158,14 +180,29 @@ func TestJobThatRefusesWhatIsThere(t *testing.T) {
 	}
 }
 
+// A release of somebody else stays, also if a killed command was about to install one of that name.
+func TestJobLeavesOthersAlone(t *testing.T) {
+	b := newBench(t)
+	b.fake.SetRelease(helmtest.Release{Name: "job-j-sut-a", Chart: "plain", ChartVersion: "0.1.0"})
+	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "1", "suts": [{"name": "a", "release": "job-j-sut-a", "state": "installing"}]}`), 0o600))
+	assert.Equal(t, 14, b.run("job", "run", jobs).code)
+	s := b.results(results).SUTs[0]
+	assert.Equal(t, job.Failed, s.State)
+	assert.Equal(t, "release-exists", s.Error.Kind)
+	_, there := b.fake.Release("", "job-j-sut-a")
+	assert.True(t, there)
+}
+
 func TestJobRefused(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"no job":       {"suts: [{name: a, chart: ./a}]", "job is missing"},
 		"no suts":      {"job: a", "suts is missing"},
 		"no chart":     {"job: a\nsuts: [{name: a}]", "no chart"},
 		"same release": {"job: a\nsuts: [{name: My_a, chart: ./a}, {name: my-a, chart: ./a}]", "rename one of them"},
-		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `unknown field "sut"`},
+		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `there is no field "sut"; helmexec job run --help shows such a file`},
 		"timeout":      {"job: a\ntimeout: 5\nsuts: [{name: a, chart: ./a}]", "not a time such as 10m"},
+		"no command":   {"job: a\nbenchmark: [no-such-command]\nsuts: [{name: a, chart: ./a}]", "benchmark: exec: \"no-such-command\""},
 		"no yaml":      {"\t", "jobs.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -190,7 +227,9 @@ func TestJobRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, held)
 	defer lock.Unlock()
-	assert.Contains(t, b.run("job", "run", jobs).stderr, "another helmexec is running this job")
+	got = b.run("job", "run", jobs)
+	assert.Equal(t, 6, got.code)
+	assert.Contains(t, got.stderr, "another helmexec is running this job")
 	assert.Empty(t, b.fake.Commands())
 }
 

@@ -79,16 +79,23 @@ func (p *planFlags) plan(ctx context.Context, a *app, release, address string) (
 			opts.Cluster.KubeVersion = helmexec.DefaultKubeVersion
 		}
 	}
-	return h.Plan(ctx, release, address, opts)
+	made, err := h.Plan(ctx, release, address, opts)
+	if errors.Is(err, helmexec.ErrClusterUnreachable) && !p.upgrade && !p.lookups {
+		err = fmt.Errorf("%w; --offline asks no cluster", err)
+	}
+	return made, err
 }
 
 // args checks that there are so many arguments, or none with --from.
 func (p *planFlags) args(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if p.from != "" {
-			n = 0
+		if p.from != "" && len(args) > 0 {
+			return errors.New("--from takes the place of the arguments")
 		}
-		return cobra.ExactArgs(n)(cmd, args)
+		if p.from != "" {
+			return nil
+		}
+		return exactly(n)(cmd, args)
 	}
 }
 
@@ -101,7 +108,7 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "Show exactly what an install would apply",
 		Long: `Render a chart once and show all that would run: images, accelerators, objects, hooks, CRDs, and what the rules for
 charts of strangers have against it. --save keeps the plan for apply, with every Secret of the chart. -o html writes one
-page for a reviewer.`,
+page for a reviewer. The exit code is 0 also if the rules have something against it; check is the gate.`,
 		Example: `  helmexec plan job-42-sut-web ./web --save plan.json
   helmexec plan job-42-sut-web oci://registry.example/suts/web:1.2.3 --offline --registry registry.example -o html > review.html
   helmexec plan --from plan.json -o json`,
@@ -118,7 +125,7 @@ page for a reviewer.`,
 			}
 			if save != "" {
 				if err := p.Save(save); err != nil {
-					return err
+					return fmt.Errorf("--save %s: %w", save, err)
 				}
 			}
 			shown := view.PlanOf(p, rules.verdict(p, policy))
@@ -164,6 +171,9 @@ func planPage(p *out.Page, shown view.Plan) {
 	}
 	if doubts := append(shown.Images.Invalid, shown.Images.Unresolved...); len(doubts) > 0 {
 		usesTable(p, "NOT KNOWN", doubts)
+	}
+	if len(shown.Images.Hints) > 0 {
+		usesTable(p, "A PROGRAM MAY PULL", shown.Images.Hints)
 	}
 	p.Head("OBJECT", "RUNS")
 	for _, o := range shown.CRDs {
@@ -220,10 +230,20 @@ func (a *app) checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check CHART",
 		Short: "Decide whether a chart may run: a gate for CI",
-		Long: `Plan a chart and hold it against the rules for charts of strangers (policy.Tenant), the registries that images may come
-from, and the accelerators of the nodes: those of --policy and --node, or what the nodes of the cluster have free now. The
-exit code is 0 if it may run and 3 if not. Without nodes no accelerator is allowed; everything else that is allowed stands
-in --policy.`,
+		Long: `Plan a chart and hold it against the rules for charts of strangers, the registries that images may come from, and the
+accelerators of the nodes: those of --policy and --node, or what the nodes of the cluster have free now. The exit code is
+0 if it may run, 3 if not, and 5 if the chart cannot be planned at all. Without nodes no accelerator is allowed.
+
+--policy is a YAML file. All of its fields are optional:
+
+  registries: [registry.example, docker.io/library]        # any without it
+  pinned: false                                            # true: every image needs a digest
+  restricted: false                                        # true: pods of the level restricted, not baseline
+  noTokens: false                                          # true: no pod gets the token of its ServiceAccount
+  kinds: [argoproj.io/Workflow]                            # beside the usual ones
+  references: [Secret/registry-login]                      # what a chart uses and does not make
+  limits: {cpu: "64", memory: 256Gi, storage: 1Ti, pods: 100, nodes: 2, gpus: {nvidia.com/gpu: 16}}
+  nodes: [{nvidia.com/gpu: 8}, {nvidia.com/gpu: 8}]        # the accelerators of each; {} for a node without`,
 		Example: `  helmexec check ./web --offline --registry registry.example
   helmexec check ./inference --policy lab.yaml --node nvidia.com/gpu=8 --node nvidia.com/gpu=8
   helmexec check ./inference --policy lab.yaml --nodes-from-cluster
@@ -265,7 +285,7 @@ func (a *app) applyCommand() *cobra.Command {
 		Long: `Apply the plan that plan --save wrote. Give --digest the digest that was approved: a file proves nothing about who wrote
 it. What fails is removed again, unless --keep-failed is set.`,
 		Example: `  helmexec apply plan.json --digest sha256:… --wait --timeout 10m --job 42 --operation-id 42/1`,
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			p, err := plan.Load(ctx, args[0])
 			if err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -32,7 +33,7 @@ func (a *app) installCommand() *cobra.Command {
 --keep-failed is set; Ctrl-C removes it, too.`,
 		Example: `  helmexec install web ./web --wait --timeout 10m -f lab.yaml --set replicas=3
   helmexec install "$(helmexec name 42 'My web app')" repo/web --job 42 --deadline 4h --wait --fail-fast`,
-		Args:              cobra.ExactArgs(2),
+		Args:              exactly(2),
 		ValidArgsFunction: a.completeCharts(1),
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			given, err := values.values(a)
@@ -100,7 +101,7 @@ func (a *app) listCommand() *cobra.Command {
 	f.StringVar(&opts.Filter, "filter", "", "regular `expression` on the name")
 	f.StringVarP(&opts.Selector, "selector", "l", "", "`labels` of the release record, k=v,k2!=v2")
 	f.StringSliceVar(&statuses, "status", nil, "only releases in these `states`")
-	f.StringVar(&job, "job", "", "only releases whose name says that they are of the job of this `id`")
+	f.StringVar(&job, "job", "", "only releases whose name says that they are of the job of this `id`; -l helmexec/job=ID: those installed with --job")
 	complete(cmd, "status", cobra.FixedCompletions([]string{
 		"deployed", "failed", "pending-install", "pending-rollback", "pending-upgrade", "superseded", "uninstalled", "uninstalling", "unknown",
 	}, withoutFiles))
@@ -118,13 +119,17 @@ func (a *app) whyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "why RELEASE",
 		Short: "Show what keeps a release from being ready",
-		Long:  "Show how many pods of a release are ready, and what is in the way: pods and containers first, with the last warning of Kubernetes.",
+		Long: "Show how many pods of a release are ready, and what is in the way: pods and containers first, with the last warning of Kubernetes.\n" +
+			"A release that failed is there only if it was installed with --keep-failed.",
 		Example: `  helmexec why job-42-sut-web
   helmexec why job-42-sut-web -o json | jq -r '.blockers[].reason'`,
-		Args:              cobra.ExactArgs(1),
+		Args:              exactly(1),
 		ValidArgsFunction: a.completeReleases,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			now, err := h.Readiness(ctx, args[0], helmexec.ReadinessOptions{})
+			if errors.Is(err, helmexec.ErrReleaseNotFound) {
+				return fmt.Errorf("no release %s in %s (one that fails is removed again, unless --keep-failed is set): %w", args[0], a.namespace(), err)
+			}
 			if err != nil {
 				return err
 			}
@@ -159,7 +164,7 @@ func (a *app) uninstallCommand() *cobra.Command {
 		Short: "Remove a release, and list what Helm leaves",
 		Example: `  helmexec uninstall job-42-sut-web --wait --timeout 5m
   helmexec uninstall web --ignore-not-found -o json | jq '.remains'`,
-		Args:              cobra.ExactArgs(1),
+		Args:              exactly(1),
 		ValidArgsFunction: a.completeReleases,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			removed, err := h.Uninstall(ctx, args[0], opts)
@@ -202,7 +207,7 @@ func (a *app) nameCommand() *cobra.Command {
 		Example: `  helmexec name 42 'My web app'        # job-42-sut-mywebapp
   helmexec name 'My_Model v1.2'        # my-modelv12
   helmexec name --parse job-42-sut-web # 42 web`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              between(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(_ *cobra.Command, args []string) error {
 			var shown view.Name

@@ -2,8 +2,12 @@
 package gate
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -39,14 +43,55 @@ type Limits struct {
 // Load reads a policy from a file.
 func Load(path string) (Policy, error) {
 	var p Policy
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = yaml.UnmarshalStrict(text, &p)
-	}
-	if err != nil {
-		return p, fmt.Errorf("%w: policy %s: %w", helmexec.ErrInvalidArgument, path, err)
+	if err := Read(path, &p, "check --help"); err != nil {
+		return p, fmt.Errorf("%w: policy: %w", helmexec.ErrInvalidArgument, err)
 	}
 	return p, nil
+}
+
+// Read reads a YAML file that help describes. Its errors are in the words of a reader who knows YAML and not Go.
+func Read(path string, into any, help string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := yaml.UnmarshalStrict(text, into); err != nil {
+		return fmt.Errorf("%s: %w; helmexec %s shows such a file", path, inWords(err), help)
+	}
+	return nil
+}
+
+func inWords(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		is := map[string]string{"string": "a text", "object": "a mapping", "array": "a list", "bool": "true or false", "number": "a number"}[wrong.Value]
+		if is == "" {
+			is = wrong.Value // such as number 1.5
+		}
+		return fmt.Errorf("%s is %s: want %s", cmp.Or(wrong.Field, "the file"), is, kindInWords(wrong.Type.Kind()))
+	}
+	text := err.Error()
+	for _, before := range []string{"error unmarshaling JSON: while decoding JSON: ", "error unmarshaling JSON: ", "error converting YAML to JSON: "} {
+		text = strings.TrimPrefix(text, before)
+	}
+	if name, unknown := strings.CutPrefix(text, "json: unknown field "); unknown {
+		return fmt.Errorf("there is no field %s", name)
+	}
+	return errors.New(text)
+}
+
+func kindInWords(kind reflect.Kind) string {
+	switch kind {
+	case reflect.Slice:
+		return "a list"
+	case reflect.Map, reflect.Struct:
+		return "a mapping"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a text"
+	}
+	return "a whole number"
 }
 
 // ParseNode reads the accelerators of a node, "nvidia.com/gpu=8,amd.com/gpu=2".

@@ -62,3 +62,26 @@ func TestLoad(t *testing.T) {
 	_, err = Load(file + ".missing")
 	assert.ErrorIs(t, err, helmexec.ErrInvalidArgument)
 }
+
+// A reader of the errors knows YAML and not Go.
+func TestLoadSaysWhatIsWrong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lab.yaml")
+	for text, want := range map[string]string{
+		"node: []":                               `there is no field "node"`,
+		"limits: {gpus: {nvidia.com/gpu: many}}": "limits.gpus is a text: want a whole number",
+		"registries: registry.example":           "registries is a text: want a list",
+		"nodes: {nvidia.com/gpu: 8}":             "nodes is a mapping: want a list",
+		"limits: [1]":                            "limits is a list: want a mapping",
+		"pinned: 3":                              "pinned is a number: want true or false",
+		"limits: {memory: [1Gi]}":                "limits.memory is a list: want a text",
+		"nothing":                                "the file is a text: want a mapping",
+		"a: b: c":                                "mapping values are not allowed",
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := Load(path)
+		require.ErrorIs(t, err, helmexec.ErrInvalidArgument, text)
+		assert.ErrorContains(t, err, path+": ", text)
+		assert.ErrorContains(t, err, want, text)
+		assert.NotContains(t, err.Error(), "JSON", text)
+	}
+}

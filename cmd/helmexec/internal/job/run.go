@@ -23,6 +23,9 @@ import (
 // ErrFailed: not every system under test was installed, measured and removed.
 var ErrFailed = errors.New("systems under test failed")
 
+// ErrRunning: another process runs the job.
+var ErrRunning = errors.New("another helmexec is running this job")
+
 // helmTimeout is how long helm waits by default.
 const helmTimeout = 5 * time.Minute
 
@@ -49,7 +52,7 @@ type Runner struct {
 // Run takes all SUTs through the job. The result is nil if nothing was begun.
 //
 // Errors: ErrFailed; the error of ctx, after what was installed is removed; helmexec.ErrInvalidArgument for a result file that
-// cannot be continued, or that another Run uses.
+// cannot be continued; ErrRunning.
 func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	if err := os.MkdirAll(r.plans(), 0o700); err != nil {
 		return nil, err
@@ -60,13 +63,16 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 		return nil, err
 	}
 	if !held {
-		return nil, fmt.Errorf("%w: another helmexec is running this job: it has locked %s", helmexec.ErrInvalidArgument, lock.Path())
+		return nil, fmt.Errorf("%w: it has locked %s", ErrRunning, lock.Path())
 	}
 	defer lock.Unlock()
 	if r.result, err = loadResult(r.Results, spec); err != nil {
 		return nil, err
 	}
 	r.spec = spec
+	if !slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() }) {
+		r.Say("job "+spec.Job, "attempt %s has ended, and its results stay; another attempt in the job file starts anew", spec.Attempt)
+	}
 	if err := r.update(func() {}); err != nil {
 		return nil, err
 	}
@@ -135,8 +141,8 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
 	}
 	there := errors.Is(err, helmexec.ErrLeftBehind)
-	if known || s.State == Ready || s.State == Measured {
-		// It is removed whatever happened, because it holds accelerators.
+	if (known || s.State == Ready || s.State == Measured) && !errors.Is(err, helmexec.ErrReleaseExists) {
+		// It is removed whatever happened, because it holds accelerators; but not if it is somebody else's.
 		removal := r.remove(ctx, sut, s)
 		there = removal != nil
 		err = errors.Join(err, removal)
@@ -154,7 +160,7 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		state = Failed
 	}
 	if err != nil && state == Failed {
-		r.Say(sut.Name, "failed: %s", err)
+		r.Say(sut.Name, "failed: %s", view.Advice(err.Error()))
 	} else {
 		r.Say(sut.Name, "%s", state)
 	}

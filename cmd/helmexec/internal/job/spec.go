@@ -4,7 +4,7 @@ package job
 import (
 	"cmp"
 	"fmt"
-	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -29,9 +29,10 @@ type Spec struct {
 	FailFast        bool        `json:"failFast,omitempty" doc:"do not wait for what no waiting mends"`
 	Trusted         bool        `json:"trusted,omitempty" doc:"findings of the policy are recorded and do not refuse a SUT"`
 	Policy          gate.Policy `json:"policy,omitzero" doc:"what charts may ask for"`
-	Benchmark       []string    `json:"benchmark,omitempty" doc:"the command that measures a SUT which is ready, and its arguments; nothing runs without it"`
+	Benchmark       []string    `json:"benchmark,omitempty" doc:"the command that measures a SUT which is ready, and its arguments; it runs in the folder of this file; nothing runs without it"`
 	SUTs            []SUT       `json:"suts" doc:"the systems under test"`
 
+	dir       string // of the file
 	operation string // id of the operations of its SUTs
 }
 
@@ -75,14 +76,11 @@ type Options struct {
 // Errors: helmexec.ErrInvalidArgument.
 func Load(path string, opts Options) (Spec, error) {
 	var s Spec
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = yaml.UnmarshalStrict(text, &s)
+	if err := gate.Read(path, &s, "job run --help"); err != nil {
+		return s, fmt.Errorf("%w: job: %w", helmexec.ErrInvalidArgument, err)
 	}
-	if err == nil {
-		s.Job = cmp.Or(opts.ID, s.Job)
-		err = s.complete(filepath.Dir(path))
-	}
+	s.Job = cmp.Or(opts.ID, s.Job)
+	err := s.complete(filepath.Dir(path))
 	if err == nil {
 		err = s.choose(opts.Index)
 	}
@@ -108,6 +106,16 @@ func (s *Spec) complete(dir string) error {
 	if s.Parallel == 0 {
 		s.Parallel = len(s.SUTs)
 	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	s.dir = dir
+	if len(s.Benchmark) > 0 {
+		if s.Benchmark[0], err = program(dir, s.Benchmark[0]); err != nil {
+			return fmt.Errorf("benchmark: %w", err)
+		}
+	}
 	releases := map[string]string{}
 	for i := range s.SUTs {
 		sut := &s.SUTs[i]
@@ -118,11 +126,7 @@ func (s *Spec) complete(dir string) error {
 			sut.Timeout = s.Timeout
 		}
 		if strings.HasPrefix(sut.Chart, "./") || strings.HasPrefix(sut.Chart, "../") {
-			path, err := filepath.Abs(filepath.Join(dir, sut.Chart))
-			if err != nil {
-				return err
-			}
-			sut.Chart = path
+			sut.Chart = filepath.Join(dir, sut.Chart)
 		}
 		for j, file := range sut.ValuesFiles {
 			if !filepath.IsAbs(file) {
@@ -136,6 +140,14 @@ func (s *Spec) complete(dir string) error {
 		releases[sut.release] = sut.Name
 	}
 	return nil
+}
+
+// program finds the benchmark command before anything is installed.
+func program(dir, name string) (string, error) {
+	if filepath.Base(name) != name && !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	return exec.LookPath(name)
 }
 
 // choose leaves the SUT of an index, whose operation is then named by it.

@@ -92,7 +92,7 @@ func VerdictOf(p *plan.Plan, rules gate.Policy) Verdict {
 	findings, misfits := rules.Check(p)
 	v := Verdict{Policy: rules, Allowed: len(findings)+len(misfits) == 0, Findings: []Finding{}, Misfits: []Misfit{}}
 	for _, f := range findings {
-		v.Findings = append(v.Findings, Finding{f.Rule, ObjectOf(f.Object), f.Path, f.Value, f.Text})
+		v.Findings = append(v.Findings, Finding{f.Rule, ObjectOf(f.Object), f.Path, f.Value, Advice(f.Text)})
 	}
 	for _, m := range misfits {
 		v.Misfits = append(v.Misfits, Misfit{ObjectOf(m.Object), m.Unplaced, m.Reason})

@@ -147,7 +147,16 @@ type Error struct {
 }
 
 // flags are what a user of the command has for the fields that texts of the library name.
-var flags = strings.NewReplacer("Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig")
+var flags = strings.NewReplacer(
+	"Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig",
+	"config: Home", "--home", "set Home", "set --home",
+	"plan: Cluster is for an install without Lookups", "--offline, --kube-version and --api-versions are for an install without --lookups",
+	"set CreateNamespace", "set --create-namespace, which a job file calls createNamespace",
+	"SUTNamePrune makes", "helmexec name makes",
+	"Limits.Nodes does not say", "limits.nodes of the policy does not say",
+	"(FailFast, ", "(fail-fast, ",
+	"where a plan takes only CustomResourceDefinitions", "where a plan takes only CustomResourceDefinitions (--skip-crds leaves that folder out)",
+)
 
 // Advice is a text of the library in the words of the command.
 func Advice(text string) string { return flags.Replace(text) }

@@ -1,6 +1,6 @@
 GO      ?= go
 TOOLS   := $(GO) run ./internal/tools/cmd/tools
-MODULES := . otelhelm examples/prometheus e2e e2e/controlplane bench bench/sdk
+MODULES := . otelhelm examples/prometheus examples/fleet e2e e2e/controlplane e2e/temporal bench bench/sdk
 
 # The oldest Go that the library promises.
 OLDEST = go$(shell $(GO) list -m -f '{{.GoVersion}}')
@@ -11,6 +11,10 @@ export GOFLAGS += -buildvcs=false
 # How much chaos: "make chaos CHAOS_RUNS=20 CHAOS_SEED=1 CHAOS_ONLY=reset". It prints its seed.
 CHAOS_RUNS ?= 100
 export CHAOS_RUNS
+
+# How many jobs for "make fleet", and the seed of what is random in it; 0 is a random one, which is printed.
+FLEET_JOBS ?= 60
+FLEET_SEED ?= 0
 
 # A folder of charts for "make charts", from where make runs; ours without it. With CHARTS_APPLY=1 they are planned, and
 # the plans applied.
@@ -24,9 +28,13 @@ CASES    ?= 300000
 # Tests run with the race detector where there is the C compiler that it needs.
 RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
+# The helm that "make plugin" is for, and the folder that gets the plugin: helm only links to that.
+HELM ?= helm
+INTO ?= bin
+
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs picture tools cluster
+.PHONY: help demo test unit fuzz oldest e2e charts chaos compat bench gobench lint docs picture tools fleet cluster plugin
 .NOTPARALLEL:
 
 help: ## Show what make can do
@@ -47,6 +55,7 @@ unit: ## Unit tests; they need no helm and no cluster
 	cd bench && $(GO) test ./...
 	cd otelhelm && $(GO) test $(RACE) ./...
 	cd examples/prometheus && $(GO) test $(RACE) ./...
+	cd examples/fleet && $(GO) test $(RACE) ./...
 
 # Without a limit Go spends up to a minute on shortening each new input, and tries nothing else meanwhile.
 fuzz: export HELMEXEC_CASES = $(CASES)
@@ -69,7 +78,7 @@ oldest: ## Unit tests of the library with the oldest Go that its go.mod promises
 	cd otelhelm && GOTOOLCHAIN=$(OLDEST) $(GO) vet ./...
 
 e2e: ## The same behaviours on real Helm 3 and 4, with a local cluster, repository and registry
-	@$(TOOLS) guard helm3 helm4 controlplane kwok registry
+	@$(TOOLS) guard helm3 helm4 controlplane kwok registry temporal
 	$(call say,end-to-end tests on Helm 3 and 4)
 	cd e2e && CHAOS_RUNS=4 exec $(GO) test -count=1 -timeout=1h ./...
 
@@ -115,10 +124,22 @@ docs: ## Write docs/errors.md from the comments of the errors and of the calls
 picture: ## Take the picture of a plan's page in docs/command.md; it needs Chromium
 	$(GO) test -count=1 -run='^TestPageInBrowser$$' ./cmd/helmexec/internal/cli -screenshot='$(CURDIR)/docs/plan-page.png'
 
-tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, a linter
+tools: ## Build what the tests need, once: Helm 3 and 4, a control plane, a registry, Temporal, a linter
 	@$(TOOLS)
+
+fleet: ## Jobs on three hosts that are killed again and again, FLEET_JOBS of them
+	@echo 'Building the fleet. What it needs is built once, from source.'
+	@$(TOOLS) guard helm4 controlplane kwok temporal
+	@cd examples/fleet && $(GO) build -o ../../bin/ .
+	@cd e2e && $(GO) build -o ../bin/ ./cmd/fleetrun
+	@exec bin/fleetrun -jobs $(FLEET_JOBS) -seed $(FLEET_SEED) bin/fleet testdata/charts
 
 cluster: ## Start a local cluster to play with, until Ctrl-C
 	@$(TOOLS) guard controlplane kwok
 	@cd e2e && $(GO) build -o ../bin/ ./cmd/cluster
 	@exec bin/cluster
+
+plugin: ## Install the command as a plugin of helm, or of HELM=/path/to/helm: helm sut
+	@$(GO) build -o '$(INTO)/sut/helm-sut' ./cmd/helmexec
+	@cp cmd/helmexec/plugin/plugin.yaml cmd/helmexec/plugin/plugin.complete '$(INTO)/sut/'
+	@cmd/helmexec/plugin/install '$(INTO)/sut' '$(HELM)'

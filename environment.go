@@ -189,7 +189,7 @@ func (l login) renewed(ctx context.Context) (login, error) {
 		return l, contextError(ctx)
 	case err != nil:
 		// Without what it wraps: the end of a context in there is not that of the caller's.
-		return l, fmt.Errorf("%w: KubeTokenSource: %s", ErrClusterUnreachable, redact.Line(err.Error()))
+		return l, fmt.Errorf("%w: KubeTokenSource: %s", ErrClusterUnreachable, redact.Line(redact.Redactor(nil)(err.Error())))
 	case token == "":
 		return l, errdef.Invalidf("config: KubeTokenSource gave an empty token")
 	}

@@ -126,7 +126,10 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 	}
 	defer release()
 	if inv.computes {
-		defer h.home.Place(ctx, 2*runtime.NumCPU(), placePatience)()
+		defer h.home.Place(ctx, placesToCompute(), placePatience)()
+		if ctx.Err() != nil {
+			return nil, contextError(ctx)
+		}
 	}
 	if inv.cluster {
 		// Only now: the wait for a turn may have taken longer than a token is valid.
@@ -273,6 +276,9 @@ func (a *args) duration(flag string, d time.Duration) {
 }
 
 func (a *args) add(words ...string) { *a = append(*a, words...) }
+
+// placesToCompute is how many helms that compute run at once on this host, as long as nobody loses patience.
+func placesToCompute() int { return 2 * runtime.NumCPU() }
 
 // processesThatFit is how many helm processes the memory available now can hold, at least 64.
 func processesThatFit() int { return max(64, int(process.AvailableMemory()/processMemory)) }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -188,6 +189,22 @@ func TestWaitingForAProcessEndsWithTheContext(t *testing.T) {
 		assert.ErrorContains(t, err, "waiting for one of 2 helm processes to end")
 	})
 	assert.Empty(t, fake.Calls("list"))
+}
+
+func TestWaitingForAPlaceEndsWithTheContext(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	for range placesToCompute() {
+		defer h.home.Place(t.Context(), placesToCompute(), tooLong)()
+	}
+	why := errors.New("nobody needs it")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	starts := func() { t.Error("it starts") }
+	time.AfterFunc(20*time.Millisecond, func() { cancel(why) })
+	_, err := h.run(ctx, invocation{args: []string{"template"}, computes: true, starts: starts})
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, why)
+	require.NotErrorAs(t, err, new(*Error), "no process was started")
+	assert.Empty(t, fake.Calls())
 }
 
 func TestRunLogsOneLine(t *testing.T) {

@@ -134,8 +134,8 @@ type Config struct {
 	KubeToken string
 	// KubeTokenSource gives such a token when a helm is about to start, instead of KubeToken, for tokens that expire while the
 	// program runs. Any number of goroutines call it, before each helm that talks to the cluster, so it should keep a token
-	// until it has to be renewed. A helm cannot renew its own: it should be valid for as long as the longest wait. Its
-	// error ends the call, with ErrClusterUnreachable, and is not retried.
+	// until it has to be renewed, and it has to return when its context ends. A helm cannot renew its own: it should be valid
+	// for as long as the longest wait. Its error ends the call, with ErrClusterUnreachable, and is not retried.
 	KubeTokenSource func(context.Context) (string, error)
 	// Namespace is used by every call that names none.
 	Namespace string

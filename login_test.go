@@ -111,11 +111,11 @@ func TestTokensThatAreRenewed(t *testing.T) {
 	assert.Equal(t, 2, asked, "no helm that stays here gets a token")
 
 	before := len(fake.Calls())
-	fails = fmt.Errorf("the vault is sealed: %w", context.DeadlineExceeded)
+	fails = fmt.Errorf(`Post "https://vault.example/login?key=%s": the vault is sealed: %w`, canary, context.DeadlineExceeded)
 	_, err = h.List(t.Context(), ListOptions{})
 	require.ErrorIs(t, err, ErrClusterUnreachable)
 	require.NotErrorIs(t, err, context.DeadlineExceeded, "the caller's context has not ended")
-	require.ErrorContains(t, err, "KubeTokenSource: the vault is sealed")
+	require.ErrorContains(t, err, `KubeTokenSource: Post "https://vault.example/login?***": the vault is sealed`)
 	_, err = h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{})
 	require.ErrorIs(t, err, ErrClusterUnreachable)
 	require.NotErrorIs(t, err, ErrLeftBehind)

@@ -75,7 +75,7 @@ func (h *Helm) findVersion(ctx context.Context) (identified, error) {
 		if leave != nil {
 			defer leave()
 		}
-		known = leave == nil && err == nil
+		known = leave == nil && err == nil && found.identity == binary.Identity(h.binary) // after the wait, too
 	}
 	if !known {
 		v, complete, err := h.askVersion(ctx)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,6 +102,27 @@ func TestVersionThatFailsIsAskedAgain(t *testing.T) {
 	require.NoError(t, all.Wait())
 	assert.EqualValues(t, 2, failed.Load())
 	assert.Len(t, fake.Calls("version"), 3)
+}
+
+// A binary that is replaced while its caller waits for the answer to another process is asked itself.
+func TestVersionOfABinaryThatIsReplacedMeanwhile(t *testing.T) {
+	fake := ofFile(t)
+	h := drive(t, fake, Config{})
+	was := binary.Identity(fake.Binary)
+	leave, err := h.home.Turn(t.Context(), "version "+was)
+	require.NoError(t, err)
+	got := make(chan Version, 1)
+	go func() {
+		v, err := h.Version(t.Context())
+		assert.NoError(t, err)
+		got <- v
+	}()
+	require.Eventually(t, func() bool { return h.home.Waiting() == 1 }, tooLong, time.Millisecond)
+	h.versions.Put(was, []byte("v3.14.0"))
+	require.NoError(t, replaced(fake.Binary))
+	leave()
+	assert.NotEqual(t, "v3.14.0", (<-got).Text)
+	assert.Len(t, fake.Calls("version"), 1)
 }
 
 // replaced puts a copy of a file in its place.

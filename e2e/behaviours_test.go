@@ -104,9 +104,12 @@ var behaviours = []struct {
 	{"slow, and not failed fast", slowAndNotFailedFast},
 
 	{"command: values", commandValues},
+	{"command: looks", commandLooks},
 	{"command: a life", commandLife},
 	{"command: why and interrupt", commandWhy},
 	{"command: job", commandJob},
+	{"command: nodes", commandNodes},
+	{"command: plugin", commandPlugin},
 }
 
 func TestBehaviours(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,9 +33,11 @@ func (b *bed) helmexec(args ...string) (code int, stdout, stderr string) {
 	b.Helper()
 	path, err := command()
 	b.must(err)
-	cmd := exec.CommandContext(b.ctx, path, append([]string{
-		"--helm=" + b.cfg.Binary, "--home=" + b.cfg.Home, "--kubeconfig=" + b.cfg.Kubeconfig, "--namespace=" + b.namespace,
-	}, args...)...)
+	flags := []string{"--helm=" + b.cfg.Binary, "--home=" + b.cfg.Home, "--kubeconfig=" + b.cfg.Kubeconfig, "--namespace=" + b.namespace}
+	if args[0] == "__complete" {
+		args, flags = args[1:], append([]string{"__complete"}, flags...)
+	}
+	cmd := exec.CommandContext(b.ctx, path, append(flags, args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader("fromStdin: {a: 1}\nlist: [x, y]\n"), &out, &errs
 	err = cmd.Run()
@@ -131,6 +135,42 @@ func (b *bed) allValues(rendered []byte) map[string]any {
 	return values
 }
 
+// commandLooks: what needs no cluster, with every form of address.
+func commandLooks(b *bed) {
+	addresses := b.sutAddresses()
+	for form, address := range addresses {
+		var info struct {
+			Name, Version string
+			Values        map[string]any
+		}
+		b.succeeds(&info, "info", address, "--plain-http")
+		var values struct{ Greeting string }
+		b.succeeds(&values, "values", address, "--plain-http", "--set", "greeting=good day")
+		var images struct {
+			Images []string
+			Uses   []struct{ Object struct{ Kind string } }
+		}
+		b.succeeds(&images, "images", address, "--plain-http")
+		var gpus struct{ Totals map[string]int64 }
+		b.succeeds(&gpus, "gpus", address, "--plain-http", "--set", "gpus=2,replicas=3")
+		if info.Name != "sut" || info.Version != "0.1.0" || values.Greeting != "good day" || fmt.Sprint(images.Images) != "[nginx:1.27]" ||
+			len(images.Uses) == 0 || images.Uses[0].Object.Kind != "Deployment" || gpus.Totals["nvidia.com/gpu"] != 6 {
+			b.Errorf("%s: %+v %+v %+v %+v", form, info, values, images, gpus)
+		}
+	}
+	var failure struct{ Error struct{ Kind string } }
+	code, stdout, _ := b.helmexec("images", b.oci+"/nosuch", "--plain-http", "-o", "json")
+	b.must(json.Unmarshal([]byte(stdout), &failure))
+	if code != 4 || failure.Error.Kind != "chart-not-found" {
+		b.Errorf("a chart that is not there: exit %d\n%s", code, stdout)
+	}
+	for _, args := range [][]string{{"__complete", "images", "--plain-http", b.oci + "/sut", "--version", ""}, {"__complete", "images", b.oci + "/sut", "--plain-http", "--version="}} {
+		if code, stdout, stderr := b.helmexec(args...); code != 0 || !strings.HasPrefix(stdout, "0.1.0") && !strings.Contains(stdout, "\n0.1.0") {
+			b.Errorf("%q: exit %d\n%s%s", args, code, stdout, stderr)
+		}
+	}
+}
+
 // commandLife: what people do with a SUT, from the plan to the clean-up.
 func commandLife(b *bed) {
 	var planned struct {
@@ -185,7 +225,16 @@ func commandLife(b *bed) {
 	if len(cleaned.Removed) != 1 {
 		b.Errorf("cleaned: %+v", cleaned)
 	}
-	b.succeeds(&cleaned, "overdue")
+	b.succeeds(&applied, "install", "late", sutChart, "--deadline", "1ms", "--job", "43", "--wait", "--timeout", patient.String(), "--fail-fast")
+	b.succeeds(&cleaned, "overdue", "--remove", "--wait")
+	if len(cleaned.Removed) != 1 || cleaned.Removed[0].Release.Name != "late" {
+		b.Errorf("overdue --remove: %+v", cleaned)
+	}
+	var listed struct{ Releases []any }
+	b.succeeds(&listed, "list")
+	if len(listed.Releases) != 0 {
+		b.Errorf("left: %+v", listed)
+	}
 }
 
 // commandWhy: a release that does not get ready is explained, and an interrupt removes it.
@@ -242,6 +291,44 @@ func commandJob(b *bed) {
 	b.must(err)
 	if len(releases) != 0 || !strings.Contains(stderr, "measured good") {
 		b.Errorf("left: %v\n%s", releases, stderr)
+	}
+}
+
+// commandNodes: check holds a chart against what the nodes of the cluster have free.
+func commandNodes(b *bed) {
+	gpu := "habana.ai/" + b.helm // of no other test
+	for _, name := range []string{"one", "two"} {
+		b.node(name, "{taints: [{key: helmexec/test, effect: NoSchedule}]}", gpu+`: "2"`)
+	}
+	chart := filepath.Join(b.TempDir(), "trains")
+	b.must(os.MkdirAll(filepath.Join(chart, "templates"), 0o700))
+	b.must(errors.Join(
+		os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: trains\nversion: 1.0.0\n"), 0o600),
+		os.WriteFile(filepath.Join(chart, "templates", "trains.yaml"), []byte("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: trains}\nspec:\n  replicas: 2\n"+
+			"  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: c, image: example/trains:1, resources: {limits: {"+gpu+": 2}}}]}\n"), 0o600)))
+
+	var checked struct {
+		Allowed  bool
+		Findings []struct{ Text string }
+		Misfits  []struct{ Unplaced int }
+		Nodes    []map[string]int64
+	}
+	b.succeeds(&checked, "check", chart, "--nodes-from-cluster")
+	if !checked.Allowed || len(checked.Nodes) < 3 {
+		b.Errorf("checked: %+v", checked)
+	}
+	b.must(b.cluster.Request(b.ctx, http.MethodPost, "/api/v1/namespaces/"+b.namespace+"/pods", "metadata: {name: holds}\n"+
+		"spec: {nodeName: "+b.namespace+"-one, containers: [{name: c, image: example/x, resources: {limits: {"+gpu+": 1}}}]}\n", nil))
+	code, stdout, stderr := b.helmexec("check", chart, "--nodes-from-cluster", "-o", "json")
+	b.must(json.Unmarshal([]byte(stdout), &checked))
+	if code != 3 || checked.Allowed || len(checked.Misfits) != 1 || checked.Misfits[0].Unplaced != 1 {
+		b.Errorf("one of two nodes is full: exit %d\n%s%s", code, stdout, stderr)
+	}
+
+	kubeconfig, err := b.cluster.KubeconfigAs("system:serviceaccount:" + b.namespace + ":default")
+	b.must(err)
+	if code, _, stderr := b.helmexec("check", chart, "--nodes-from-cluster", "--kubeconfig", kubeconfig); code != 10 || !strings.Contains(stderr, "the right to list nodes") {
+		b.Errorf("without the right to list nodes: exit %d\n%s", code, stderr)
 	}
 }
 

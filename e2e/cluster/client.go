@@ -53,6 +53,8 @@ func (c *Cluster) requestOnce(ctx context.Context, method, path, accept string, 
 	case nil:
 	case string:
 		text, contentType = []byte(value), "application/yaml"
+	case applyPatch:
+		text, contentType = []byte(value), "application/apply-patch+yaml"
 	default:
 		var err error
 		if text, err = json.Marshal(value); err != nil {

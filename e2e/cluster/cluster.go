@@ -27,6 +27,8 @@ type Options struct {
 	Nodes []Node
 	// TempDir is the folder in which the cluster makes its own folder; "" means that of the system.
 	TempDir string
+	// Audit keeps an audit log for Requests.
+	Audit bool
 }
 
 // Cluster is a running control plane with its nodes.
@@ -44,6 +46,7 @@ type Cluster struct {
 	client    *http.Client
 	binaries  binaries
 	baseline  map[string]bool // objects that were there before the first user; see Objects
+	audit     bool
 
 	mu        sync.Mutex
 	processes map[string]*guarded.Process // by component
@@ -93,7 +96,7 @@ func start(ctx context.Context, binaries binaries, opts Options) (_ *Cluster, er
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Dir: dir, binaries: binaries, processes: map[string]*guarded.Process{}}
+	c := &Cluster{Dir: dir, binaries: binaries, audit: opts.Audit, processes: map[string]*guarded.Process{}}
 	defer func() {
 		if err != nil {
 			c.Stop()
@@ -152,6 +155,7 @@ func (c *Cluster) prepare() error {
 		"service-accounts.key": c.authority.accountsKey,
 		"tokens.csv":           []byte(c.token + `,admin,admin,"system:masters"` + "\n"),
 		"stages.yaml":          stages,
+		"audit-policy.yaml":    []byte(auditPolicy),
 	}
 	for name, text := range files {
 		if err := os.WriteFile(c.file(name), text, 0o600); err != nil {

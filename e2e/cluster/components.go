@@ -45,15 +45,20 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", c.file("etcd.sock"))
-		},
-	}}
+	client := c.etcdClient()
 	defer client.CloseIdleConnections()
 	return etcd.Await(ctx, func(ctx context.Context) error {
 		return getOK(ctx, client, "http://etcd/health")
 	})
+}
+
+// etcdClient is for URLs of any host.
+func (c *Cluster) etcdClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", c.file("etcd.sock"))
+		},
+	}}
 }
 
 func (c *Cluster) etcdURL() string { return "unix://" + c.file("etcd.sock") }
@@ -61,17 +66,18 @@ func (c *Cluster) etcdURL() string { return "unix://" + c.file("etcd.sock") }
 // StartAPIServer starts the apiserver again after StopAPIServer, on the same
 // port with the same data, and returns when it is ready.
 func (c *Cluster) StartAPIServer(ctx context.Context) error {
-	apiserver, err := c.run("kube-apiserver", "", c.binaries.controlplane, "kube-apiserver",
+	command := []string{
+		c.binaries.controlplane, "kube-apiserver",
 		"--bind-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", c.port),
-		"--tls-cert-file="+c.file("apiserver.crt"),
-		"--tls-private-key-file="+c.file("apiserver.key"),
-		"--etcd-servers="+c.etcdURL(),
-		"--token-auth-file="+c.file("tokens.csv"),
+		"--tls-cert-file=" + c.file("apiserver.crt"),
+		"--tls-private-key-file=" + c.file("apiserver.key"),
+		"--etcd-servers=" + c.etcdURL(),
+		"--token-auth-file=" + c.file("tokens.csv"),
 		"--authorization-mode=RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+c.file("service-accounts.key"),
-		"--service-account-signing-key-file="+c.file("service-accounts.key"),
+		"--service-account-key-file=" + c.file("service-accounts.key"),
+		"--service-account-signing-key-file=" + c.file("service-accounts.key"),
 		"--service-cluster-ip-range=10.96.0.0/16",
 		// Nobody outside this machine reaches it, so it advertises no endpoint.
 		"--endpoint-reconciler-type=none",
@@ -81,7 +87,11 @@ func (c *Cluster) StartAPIServer(ctx context.Context) error {
 		"--disable-admission-plugins=TaintNodesByCondition",
 		"--enable-priority-and-fairness=false",
 		"--profiling=false",
-	)
+	}
+	if c.audit {
+		command = append(command, "--audit-policy-file="+c.file("audit-policy.yaml"), "--audit-log-path="+c.file("audit.log"))
+	}
+	apiserver, err := c.run("kube-apiserver", "", command...)
 	if err != nil {
 		return err
 	}

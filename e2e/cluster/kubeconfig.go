@@ -52,12 +52,24 @@ func (c *Cluster) KubeconfigAs(user string) (path string, err error) {
 	return c.writeKubeconfig("kubeconfig-as-"+user, c.URL, user, c.authority.cert)
 }
 
+// KubeconfigOf writes a kubeconfig for whom a token belongs to; name is part of the name of the file.
+func (c *Cluster) KubeconfigOf(name, token string) (path string, err error) {
+	return c.writeKubeconfigOf("kubeconfig-of-"+name, c.URL, token, "", c.authority.cert)
+}
+
+// Authority is the certificate, in PEM, that the apiserver is verified with.
+func (c *Cluster) Authority() []byte { return c.authority.cert }
+
 func (c *Cluster) writeKubeconfig(name, url, user string, authority []byte) (path string, err error) {
+	return c.writeKubeconfigOf(name, url, c.token, user, authority)
+}
+
+func (c *Cluster) writeKubeconfigOf(name, url, token, user string, authority []byte) (path string, err error) {
 	var text bytes.Buffer
 	err = kubeconfig.Execute(&text, map[string]string{
 		"Server":    url,
 		"Authority": base64.StdEncoding.EncodeToString(authority),
-		"Token":     c.token,
+		"Token":     token,
 		"As":        user,
 	})
 	if err != nil {

@@ -31,6 +31,11 @@ var said = map[string]string{
 	"bin/helmexec job clean 42 --wait":                                                              "job-42-sut-webapp is removed",
 	"bin/cluster -- go run ./mine":                                                                  "the cluster has 0 releases",
 	"cd ../mine && ../helmexec/bin/cluster -- go run .":                                             "the cluster has 0 releases",
+	"make plugin":     "'helm sut --help' shows",
+	"helm sut":        "helm sut [command]",
+	"helm sut --help": "helm sut [command]",
+	"helm sut images ./testdata/charts/webapp": "nginx",
+	"helm plugin uninstall sut":                "Uninstalled plugin: sut",
 	`bin/cluster -- bin/jobrunner -helm "$(go run ./internal/tools/cmd/tools -path helm4)" -node nvidia.com/gpu=8 ./testdata/charts/webapp`: "removed",
 }
 
@@ -76,7 +81,7 @@ func TestCommands(t *testing.T) {
 			for _, c := range group.Commands {
 				cmd := exec.CommandContext(t.Context(), "bash", "-euc", c)
 				cmd.Dir = folder
-				cmd.Env = environment
+				cmd.Env = append(environment, "HELM_DATA_HOME="+filepath.Join(dir, "helm"))
 				cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 				if watch := watched[c]; watch != nil {
 					watch(t, helm, cmd)

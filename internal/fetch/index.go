@@ -132,7 +132,11 @@ const maxIndexYAML = 16 << 20
 // to read its table.
 var contentsBound = home.Bound{Bytes: 32 << 20, Entries: 100}
 
-const largeIndex = 256 << 10
+const (
+	largeIndex = 256 << 10
+	// maxListed is for the charts of an index: more are a way to fill the memory of this program.
+	maxListed = 100_000
+)
 
 // readIndex reads the versions of one chart from an index, the newest first. As in Helm, versions that are not semantic
 // are left out. Indexes reach tens of megabytes, and YAML is slow: the block of the chart is cut out by its indentation,
@@ -259,7 +263,7 @@ var (
 // it the charts at two spaces, each a block list.
 type contents struct {
 	Charts map[string]block
-	Plain  bool // the index has no other charts; otherwise only the charts above what is in another layout are here
+	Plain  bool // the index has no other charts; otherwise only the first ones are here, at most those above what is in another layout
 }
 
 type block struct{ From, Size int64 }
@@ -303,7 +307,7 @@ func contentsOf(r io.Reader) (c contents) {
 			return c
 		default:
 			end(at)
-			if !indexEntry.Match(text) {
+			if len(c.Charts) == maxListed || !indexEntry.Match(text) {
 				return c
 			}
 			chart, from = string(text[2:len(text)-1]), next

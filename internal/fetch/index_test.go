@@ -91,6 +91,22 @@ func TestContentsOfIndexes(t *testing.T) {
 	require.ErrorIs(t, err, errdef.ErrOutputTooLarge)
 }
 
+// A table of contents does not grow with all that a repository puts into its index; the rest is found without it.
+func TestIndexOfManyCharts(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("entries:\n")
+	for i := range maxListed + 10 {
+		fmt.Fprintf(&b, "  c%d:\n", i)
+	}
+	b.WriteString("  web:\n  - version: 1.0.0\n")
+	in := contentsOf(strings.NewReader(b.String()))
+	require.Len(t, in.Charts, maxListed)
+	require.False(t, in.Plain)
+	got, err := versionsAt(indexFile(t, b.String()), "web", 1<<30)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+}
+
 func indexFile(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "index.yaml")

@@ -164,7 +164,7 @@ func (s *Store) refetch(ctx context.Context, name string, last refreshed, whole 
 }
 
 // indexRelay makes a relay for the index of a repository. It is nil where helm can do without: in a UserHome, or if
-// this program would reach the repository in another way, as long as there are no credentials.
+// this program would reach the repository in another way or cannot listen, as long as there are no credentials.
 func (s *Store) indexRelay(from repository) (*Relay, error) {
 	login := from.authorization() != ""
 	if !s.private && !login {
@@ -175,7 +175,8 @@ func (s *Store) indexRelay(from repository) (*Relay, error) {
 		return nil, err
 	}
 	via, err := s.relay(from, index.String(), "index.yaml")
-	if err != nil && login {
+	isBad := errors.Is(err, errdef.ErrInvalidArgument) && !errors.Is(err, errOtherWay) // for helm as well
+	if isBad || err != nil && login {
 		return nil, fmt.Errorf("repository %s: %w", from.shown(), err)
 	}
 	return via, nil

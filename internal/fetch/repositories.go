@@ -221,26 +221,20 @@ func (s *Store) add(ctx context.Context, r repository) error {
 	}
 	defer os.RemoveAll(tmp)
 	staged := placeIn(tmp, r.Name)
-	asked, call := r, Call{Secrets: r.secrets(), Subject: r.URL, Dir: tmp, MaxBytes: s.limits.Index}
+	var via *Relay
 	if s.private {
-		if call.Via, err = s.indexRelay(r); err != nil {
+		if via, err = s.indexRelay(r); err != nil {
 			return err
 		}
-		defer call.Via.Stop()
-		if call.Via != nil {
-			// Helm would take the user name, which often is a token, as an argument.
-			asked = repository{Name: r.Name, URL: call.Via.url}
-		}
-		if r.authorization() != "" {
-			call.Login = LoginGiven
-		}
-		call.Env, call.FetchedTo = staged.env(), staged.index
+		defer via.Stop()
 	}
-	if asked.Password != "" {
-		call.Stdin = []byte(asked.Password)
+	if via != nil && (r.authorization() != "" || r.CertFile != "") {
+		// Others on this host can read the arguments of helm. With a relay's URL they would get the index through it.
+		err = s.fetchIndex(ctx, r, via, staged, tmp)
+	} else {
+		err = s.helmAdd(ctx, r, via, staged, tmp)
 	}
-	call.Args = addArgs(asked)
-	if _, err := s.helm.Fetch(ctx, call); err != nil {
+	if err != nil {
 		return err
 	}
 	if s.private {
@@ -262,8 +256,25 @@ func (s *Store) add(ctx context.Context, r repository) error {
 			return err
 		}
 	}
-	s.stampRefresh(r.Name, refreshed{began, began, call.Via.validators()})
+	s.stampRefresh(r.Name, refreshed{began, began, via.validators()})
 	return nil
+}
+
+// helmAdd lets helm add a repository, through a relay if there is one; in a private home to a place in the folder tmp.
+func (s *Store) helmAdd(ctx context.Context, r repository, via *Relay, at place, tmp string) error {
+	call := Call{Secrets: r.secrets(), Subject: r.URL, Via: via, Dir: tmp, MaxBytes: s.limits.Index}
+	if s.private {
+		call.Env, call.FetchedTo = at.env(), at.index
+	}
+	if via != nil {
+		r = repository{Name: r.Name, URL: via.url}
+	}
+	if r.Password != "" {
+		call.Stdin = []byte(r.Password)
+	}
+	call.Args = addArgs(r)
+	_, err := s.helm.Fetch(ctx, call)
+	return err
 }
 
 func addArgs(r repository) []string {

@@ -54,12 +54,6 @@ func Try(path string, mode Mode) (*Lock, error) {
 
 // Take waits for the lock of a file. ErrHeld says that ctx ended first.
 func Take(ctx context.Context, path string, mode Mode) (*Lock, error) {
-	return TakeUnless(ctx, path, mode, func() bool { return false })
-}
-
-// TakeUnless is Take for work that the holder of the lock may be doing for all: a waiter asks again and again whether it
-// is done, and then gets ErrHeld as well.
-func TakeUnless(ctx context.Context, path string, mode Mode, done func() bool) (*Lock, error) {
 	pause, waited := shortestPause, time.Duration(0)
 	return take(path, mode, func() bool {
 		timer := time.NewTimer(pause)
@@ -68,17 +62,27 @@ func TakeUnless(ctx context.Context, path string, mode Mode, done func() bool) (
 		pause = max(min(2*pause, longPause), min(waited/10, 10*longPause))
 		select {
 		case <-timer.C:
-			return !done()
+			return true
 		case <-ctx.Done():
 			return false
 		}
 	})
 }
 
+// Released waits until nobody has the exclusive lock of a file. That cannot be given up, costs nothing meanwhile, and holds
+// a thread of this process.
+func Released(path string) {
+	f, err := lockBlocking(path, Shared)
+	if err != nil {
+		return
+	}
+	(&Lock{file: f, path: path, mode: Shared}).Release()
+}
+
 // Block waits for the exclusive lock of an existing file, which cannot be given up and costs nothing meanwhile. It holds a
 // thread of this process.
 func Block(path string) (*Lock, error) {
-	f, err := lockBlocking(path)
+	f, err := lockBlocking(path, Exclusive)
 	if err != nil {
 		return nil, err
 	}

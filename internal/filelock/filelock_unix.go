@@ -41,11 +41,11 @@ func flock(f *os.File, how int) (err error) {
 	return err
 }
 
-func lockBlocking(path string) (f file, err error) {
+func lockBlocking(path string, mode Mode) (f file, err error) {
 	if f.File, err = os.Open(path); err != nil {
 		return f, err
 	}
-	if err = flock(f.File, syscall.LOCK_EX); err != nil {
+	if err = flock(f.File, map[Mode]int{Exclusive: syscall.LOCK_EX, Shared: syscall.LOCK_SH}[mode]); err != nil {
 		_ = f.Close()
 		err = &os.PathError{Op: "flock", Path: path, Err: err}
 	}

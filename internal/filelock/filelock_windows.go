@@ -24,8 +24,11 @@ func tryLock(path string, mode Mode) (f file, ok bool, err error) {
 	return f, ok, err
 }
 
-func lockBlocking(path string) (f file, err error) {
+func lockBlocking(path string, mode Mode) (f file, err error) {
 	f.Flock = flock.New(path, flock.SetFlag(os.O_RDONLY))
+	if mode == Shared {
+		return f, f.RLock()
+	}
 	return f, f.Lock()
 }
 

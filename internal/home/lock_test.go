@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -99,9 +101,7 @@ func TestLockNamesAreReadable(t *testing.T) {
 }
 
 // Work that is done once for all: whoever needs it waits for the lock only until it is done.
-func TestLockUnless(t *testing.T) { synctest.Test(t, testLockUnless) }
-
-func testLockUnless(t *testing.T) {
+func TestLockUnless(t *testing.T) {
 	h := open(t, t.TempDir())
 	other := open(t, h.Path()) // as another process would
 	var done atomic.Bool
@@ -112,7 +112,9 @@ func testLockUnless(t *testing.T) {
 			unlock, err := []*Home{h, other}[i%2].LockUnless(t.Context(), "x", done.Load)
 			if err == nil && unlock != nil {
 				did.Add(1)
-				time.Sleep(time.Second)
+				for h.Waiting() == 0 || other.Waiting() == 0 {
+					runtime.Gosched()
+				}
 				done.Store(true)
 				unlock()
 			}
@@ -126,15 +128,79 @@ func testLockUnless(t *testing.T) {
 		t.Errorf("%d did the work", n)
 	}
 
-	// Nobody waits for a lock whose holder does something else when the work is done.
+	// A worker that fails leaves the work to the next one.
+	done.Store(false)
+	did.Store(0)
+	for i := range 20 {
+		all.Go(func() error {
+			unlock, err := []*Home{h, other}[i%2].LockUnless(t.Context(), "x", done.Load)
+			if err == nil && unlock != nil {
+				done.Store(did.Add(1) == 3)
+				unlock()
+			}
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := did.Load(); n != 3 {
+		t.Errorf("%d did the work", n)
+	}
+	if files, err := os.ReadDir(h.Path("locks")); err != nil || len(files) > 0 {
+		t.Errorf("%v are left, %v", files, err)
+	}
+
+	// Nobody waits for a lock whose holder does something else when the work is done, or for longer than its context.
 	unlock, err := h.Lock(t.Context(), "y")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unlock()
-	done.Store(false)
-	time.AfterFunc(time.Minute, func() { done.Store(true) })
-	if unlock, err := other.LockUnless(t.Context(), "y", done.Load); unlock != nil || err != nil {
+	asked := 0
+	doneLater := func() bool { asked++; return asked > 3 }
+	if unlock, err := other.LockUnless(t.Context(), "y", doneLater); unlock != nil || err != nil {
 		t.Errorf("got %v, %v", unlock != nil, err)
 	}
+	ended, end := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer end()
+	never := func() bool { return false }
+	third := open(t, h.Path())
+	if unlock, err := third.LockUnless(ended, "y", never); unlock != nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, %v", unlock != nil, err)
+	}
+}
+
+// However many callers of a program give up, in whatever Homes of a folder, one thread of it waits for a lock, and none of
+// them keeps others from their turn.
+func TestCallersWhoGiveUp(t *testing.T) {
+	h := open(t, t.TempDir())
+	unlock, err := h.Lock(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	never := func() bool { return false }
+	before := runtime.NumGoroutine()
+	other := open(t, h.Path())
+	for _, waiter := range []*Home{other, open(t, h.Path()), open(t, h.Path()), open(t, h.Path()), open(t, h.Path()), other} {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		_, err := waiter.LockUnless(ctx, "x", never)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	}
+	// Two more are of Eventually.
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+3 }, time.Minute, time.Millisecond)
+	leave, err := other.Turn(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	unlock()
+	unlock, err = other.LockUnless(t.Context(), "x", never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
 }

@@ -21,6 +21,9 @@ const betweenTries = 5 * time.Millisecond
 // longer than patience, because whoever has a place may be stopped, or need it for long. After that, or where there can be
 // no places, the caller goes on without one.
 func (h *Home) Place(ctx context.Context, places int, patience time.Duration) (leave func()) {
+	if ctx.Err() != nil {
+		return func() {}
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	got := make(chan *filelock.Lock)
@@ -45,13 +48,20 @@ func (h *Home) Place(ctx context.Context, places int, patience time.Duration) (l
 	return func() {}
 }
 
+// queues are the homes in whose queue a caller of this process is: waiting there takes a thread, and a program can have any
+// number of Homes of one folder.
+var queues gates
+
 // queue waits behind all others on this host; the first in the queue tries the places.
 func (h *Home) queue(ctx context.Context, places int) *filelock.Lock {
-	leave, err := h.Turn(ctx, "a place")
+	leave, err := queues.pass(ctx, h.dir)
 	if err != nil {
 		return nil
 	}
 	defer leave()
+	if ctx.Err() != nil {
+		return nil // the caller is gone, and perhaps the home
+	}
 	first, err := h.place("queue", filelock.Block)
 	if err != nil {
 		return nil

@@ -43,7 +43,8 @@ func Address(address string) string {
 	return body
 }
 
-var userinfo = regexp.MustCompile(`(://)[^/\s"']+@`)
+// userinfo ends at the last "@" before the path. Where a "?" comes before that, the rest is a password or a query.
+var userinfo = regexp.MustCompile(`(://)(?:[^/?\s"']+@|[^/?\s"']+\?[^\s"]*@[^\s"]*[^\s"\\])`)
 
 // query is that of a URL, or of an archive's path, which can be a signature or a token. It may contain an apostrophe; a quote
 // ends it, also one that another quote has made `\"`.

@@ -37,6 +37,7 @@ const (
 	kubernetesVersion = "v1.34.4"
 	kwokVersion       = "v0.8.0"
 	registryVersion   = "v3.1.2"
+	temporalVersion   = "v1.32.0"
 )
 
 // All returns every tool.
@@ -59,6 +60,10 @@ func All() []Tool {
 			Name: "registry", Version: registryVersion, Cold: 2 * time.Minute,
 			binary: "registry", pkg: "github.com/distribution/distribution/v3/cmd/registry",
 			ldflags: "-X github.com/distribution/distribution/v3/version.version=" + registryVersion,
+		},
+		{
+			Name: "temporal", Version: temporalVersion, Cold: 5 * time.Minute,
+			binary: "temporal", dir: "e2e/temporal",
 		},
 		{
 			Name: "guard", Version: "v1", Cold: 2 * time.Second,

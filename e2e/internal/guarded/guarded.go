@@ -94,13 +94,22 @@ func FreePort() (int, error) {
 	var last error
 	for range 100 {
 		port := 20000 + rand.IntN(12000)
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return port, listener.Close()
+		if last = free(port); last == nil {
+			return port, nil
 		}
-		last = err
 	}
 	return 0, last
+}
+
+// IsFree reports whether nobody listens on a port on loopback now.
+func IsFree(port int) bool { return free(port) == nil }
+
+func free(port int) error {
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }
 
 // Await polls until ready returns nil. It gives up when ctx or the server ends,

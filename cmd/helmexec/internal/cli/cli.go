@@ -39,7 +39,7 @@ func Main() int {
 	return Run(ctx, os.Args[1:], Streams{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal, Width: width,
 		Colour: shows && wantsColour(os.Getenv),
-	}, stop)
+	}, takePlugin(), stop)
 }
 
 // wantsColour follows no-color.org.
@@ -47,11 +47,13 @@ func wantsColour(getenv func(string) string) bool {
 	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
-// Run runs the command and returns its exit code. interrupted is called when ctx has ended.
-func Run(ctx context.Context, args []string, s Streams, interrupted func()) int {
+// Run runs the command and returns its exit code. plugin is nil unless helm started it. interrupted is called when ctx has
+// ended.
+func Run(ctx context.Context, args []string, s Streams, plugin *Plugin, interrupted func()) int {
 	a := &app{
-		stdin: s.Stdin,
-		out:   &out.Printer{Stdout: s.Stdout, Stderr: s.Stderr, Colour: s.Colour, Terminal: s.Terminal, Width: s.Width},
+		plugin: plugin,
+		stdin:  s.Stdin,
+		out:    &out.Printer{Stdout: s.Stdout, Stderr: s.Stderr, Colour: s.Colour, Terminal: s.Terminal, Width: s.Width},
 	}
 	root := a.root()
 	root.SetArgs(args)
@@ -61,7 +63,7 @@ func Run(ctx context.Context, args []string, s Streams, interrupted func()) int 
 	defer context.AfterFunc(ctx, func() {
 		interrupted()
 		if a.started.Load() {
-			a.out.Say("helmexec: stopping, and removing what is half made; interrupt again to leave it")
+			a.say("stopping, and removing what is half made; interrupt again to leave it")
 		}
 	})()
 	err := root.ExecuteContext(ctx)
@@ -71,12 +73,25 @@ func Run(ctx context.Context, args []string, s Streams, interrupted func()) int 
 	}
 	if !a.started.Load() {
 		err = usageError{err}
+		a.out.Format = formatOf(args)
 	}
 	return a.fail(err)
 }
 
+// formatOf is the format that a command line asks for which is not understood.
+func formatOf(args []string) string {
+	var format string
+	flags := new(cobra.Command).Flags()
+	flags.ParseErrorsAllowlist.UnknownFlags = true
+	flags.StringVarP(&format, "output", "o", "", "")
+	_ = flags.Parse(args)
+	return format
+}
+
 // app is one run of the command.
 type app struct {
+	name    string  // what people type
+	plugin  *Plugin // nil unless helm started the command
 	out     *out.Printer
 	stdin   io.Reader
 	started atomic.Bool // the command line is understood
@@ -129,25 +144,59 @@ decides whether it may, installs it exactly once, says why it is not ready, and 
 	root.AddCommand(a.releaseCommands()...)
 	root.AddCommand(a.jobCommands()...)
 	root.AddCommand(a.hostCommands()...)
+	withoutArguments(root)
+	a.name = "helmexec"
+	if a.plugin != nil {
+		a.name = "helm sut"
+		a.asPlugin(root)
+	}
 	return root
 }
+
+// withoutArguments keeps the shell from completing files where a command takes no arguments.
+func withoutArguments(cmd *cobra.Command) {
+	if cmd.ValidArgsFunction == nil && cmd.ValidateArgs([]string{"x"}) != nil {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	for _, below := range cmd.Commands() {
+		withoutArguments(below)
+	}
+}
+
+// say prints a line about the command itself.
+func (a *app) say(format string, args ...any) { a.out.Say(a.name+": "+format, args...) }
 
 // start checks what all commands share.
 func (a *app) start(cmd *cobra.Command) error {
 	if formats := formatsOf(cmd); !slices.Contains(formats, a.out.Format) {
 		return fmt.Errorf("--output %.20q: want one of %s", a.out.Format, strings.Join(formats, ", "))
 	}
-	if a.userHome {
-		if a.cfg.Home != "" {
-			return errors.New("--home and --user-home exclude each other")
-		}
-		a.cfg.Home = helmexec.UserHome
+	// Cobra does this too late for a command line that is not understood.
+	if err := cmd.ValidateFlagGroups(); err != nil {
+		return err
+	}
+	if err := a.configure(cmd); err != nil {
+		return err
 	}
 	if a.verbose {
 		a.cfg.Logger = slog.New(slog.NewTextHandler(sayer{a.out}, nil))
 	}
 	a.started.Store(true)
 	return nil
+}
+
+// configure takes the flags that decide which helm, home and cluster there are.
+func (a *app) configure(cmd *cobra.Command) error {
+	if a.userHome {
+		if a.cfg.Home != "" {
+			return errors.New("--home and --user-home exclude each other")
+		}
+		a.cfg.Home = helmexec.UserHome
+	}
+	if a.plugin == nil {
+		return nil
+	}
+	return a.configurePlugin(cmd)
 }
 
 // formatsOf are the formats that a command prints.

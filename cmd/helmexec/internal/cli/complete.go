@@ -35,8 +35,8 @@ func (a *app) completion(cmd *cobra.Command, with cobra.ShellCompDirective, ask 
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if a.userHome {
-		a.cfg.Home = helmexec.UserHome
+	if err := a.configure(cmd); err != nil {
+		return nil, with
 	}
 	h, err := a.helm()
 	if err != nil {
@@ -72,7 +72,7 @@ func (a *app) completeCharts(at int) cobra.CompletionFunc {
 		chart, _, versions := strings.Cut(begun, ":")
 		if versions && !strings.Contains(begun, "://") {
 			return a.completion(cmd, withoutFiles, func(ctx context.Context, h *helmexec.Helm) ([]string, error) {
-				return versionsOf(ctx, h, chart, chart+":", begun)
+				return versionsOf(ctx, h, chart, helmexec.SourceOptions{}, chart+":", begun)
 			})
 		}
 		return a.completion(cmd, withFiles|cobra.ShellCompDirectiveNoSpace, func(ctx context.Context, h *helmexec.Helm) ([]string, error) {
@@ -88,18 +88,46 @@ func (a *app) completeCharts(at int) cobra.CompletionFunc {
 	}
 }
 
-// completeVersions gives the versions of the chart that is the last argument.
-func (a *app) completeVersions(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+// completeReleaseAndChart gives releases for the first argument and charts for the second.
+func (a *app) completeReleaseAndChart(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) == 0 {
+		return a.completeReleases(cmd, args, begun)
+	}
+	return a.completeCharts(1)(cmd, args, begun)
+}
+
+// completeJobs gives the jobs that the names of releases say.
+func (a *app) completeJobs(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
 		return nil, withoutFiles
 	}
 	return a.completion(cmd, withoutFiles, func(ctx context.Context, h *helmexec.Helm) ([]string, error) {
-		return versionsOf(ctx, h, args[len(args)-1], "", begun)
+		releases, err := h.List(ctx, helmexec.ListOptions{AllNamespaces: given(cmd, "all-namespaces")})
+		var words []string
+		for _, r := range releases {
+			if job, _, ok := helmexec.ParseSUTHelmName(r.Name); ok && strings.HasPrefix(job, begun) {
+				words = append(words, described(job, ""))
+			}
+		}
+		slices.Sort(words)
+		return slices.Compact(words), err
 	})
 }
 
-func versionsOf(ctx context.Context, h *helmexec.Helm, chart, before, begun string) ([]string, error) {
-	versions, err := h.ChartVersions(ctx, chart, helmexec.ChartVersionsOptions{})
+// completeVersions gives the versions of the chart that is the last argument.
+func (a *app) completeVersions(source *helmexec.SourceOptions) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return nil, withoutFiles
+		}
+		return a.completion(cmd, withoutFiles, func(ctx context.Context, h *helmexec.Helm) ([]string, error) {
+			return versionsOf(ctx, h, args[len(args)-1], *source, "", begun)
+		})
+	}
+}
+
+func versionsOf(ctx context.Context, h *helmexec.Helm, chart string, source helmexec.SourceOptions, before, begun string) ([]string, error) {
+	versions, err := h.ChartVersions(ctx, chart, helmexec.ChartVersionsOptions{Source: source})
 	var words []string
 	for _, v := range versions {
 		if word := before + v.Version; strings.HasPrefix(word, begun) {

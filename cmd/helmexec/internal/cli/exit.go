@@ -44,6 +44,8 @@ var kinds = []struct {
 	{helmexec.ErrNamespaceNotFound, "namespace-not-found", 4},
 	{helmexec.ErrChartNotFound, "chart-not-found", 4},
 	{helmexec.ErrRepoNotFound, "repo-not-found", 4},
+	{helmexec.ErrUnauthorized, "unauthorized", 10},
+	{helmexec.ErrForbidden, "forbidden", 10},
 	{helmexec.ErrRenderTooLarge, "render-too-large", 5},
 	{helmexec.ErrRenderTimeout, "render-timeout", 5},
 	{helmexec.ErrRenderFailed, "render-failed", 5},
@@ -53,8 +55,6 @@ var kinds = []struct {
 	{helmexec.ErrDigestMismatch, "digest-mismatch", 5},
 	{helmexec.ErrOutputTooLarge, "too-large", 5},
 	{helmexec.ErrUnverified, "unverified", 5},
-	{helmexec.ErrUnauthorized, "unauthorized", 10},
-	{helmexec.ErrForbidden, "forbidden", 10},
 	{helmexec.ErrFetchTimeout, "fetch-timeout", 9},
 	{helmexec.ErrClusterUnreachable, "cluster-unreachable", 9},
 	{helmexec.ErrNotRecorded, "not-recorded", 13},
@@ -81,13 +81,13 @@ func (a *app) fail(err error) int {
 	if errors.Is(err, errNo) || errors.Is(err, job.ErrFailed) {
 		return code
 	}
-	a.out.Say("helmexec: %s", view.Advice(err.Error()))
+	a.say("%s", view.Advice(err.Error()))
 	if name == "usage" {
-		a.out.Say("helmexec: --help shows how it is used")
+		a.say("--help shows how it is used")
 	}
 	if a.out.Format == "json" || a.out.Format == "yaml" {
 		if err := a.out.Print(view.Failure{Error: view.ErrorOf(err, name, code)}, nil); err != nil {
-			a.out.Say("helmexec: %s", err)
+			a.say("%s", err)
 		}
 	}
 	return code

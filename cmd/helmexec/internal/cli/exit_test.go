@@ -46,6 +46,7 @@ func TestExitCodes(t *testing.T) {
 		{errors.New("something else"), 1},
 		{usageError{errors.New("unknown flag")}, 2},
 		{&helmexec.ReleaseError{Kind: helmexec.ErrLeftBehind, Err: helmexec.ErrNotReady}, 8},
+		{fmt.Errorf("%w: %w", helmexec.ErrForbidden, helmexec.ErrRenderFailed), 10}, // of a chart that asks the cluster
 		{errors.Join(helmexec.ErrNotReady, helmexec.ErrClusterUnreachable), 7},
 	} {
 		_, code := kindOf(test.err)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/setvalues"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
 )
 
 // chartFlags say which version of a chart, and how its source is reached.
@@ -32,7 +34,7 @@ func (c *chartFlags) add(a *app, cmd *cobra.Command) {
 	f.StringVar(&c.source.CAFile, "ca-file", "", "`file` of certificates that verify the server")
 	f.StringVar(&c.source.CertFile, "cert-file", "", "`file` of the client's certificate")
 	f.StringVar(&c.source.KeyFile, "key-file", "", "`file` of the client's key")
-	complete(cmd, "version", a.completeVersions)
+	complete(cmd, "version", a.completeVersions(&c.source))
 }
 
 func (c *chartFlags) options() helmexec.ChartOptions {
@@ -95,7 +97,7 @@ func (a *app) warnInexact(set []string) {
 			continue // it sets something in a list or mapping of a file
 		}
 		for _, n := range setvalues.Inexact(one) {
-			a.out.Say("helmexec: --set: a template that prints %d as it is gets %v, as from a file of values; --set-string is exact", n, float64(n))
+			a.say("--set: a template that prints %d as it is gets %v, as from a file of values; --set-string is exact", n, float64(n))
 		}
 	}
 }
@@ -150,6 +152,7 @@ type policyFlags struct {
 	file               string
 	registries, nodes  []string
 	pinned, restricted bool
+	fromCluster        bool
 }
 
 func (p *policyFlags) add(cmd *cobra.Command) {
@@ -159,9 +162,13 @@ func (p *policyFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&p.pinned, "pinned", false, "refuse images without a digest")
 	f.BoolVar(&p.restricted, "restricted", false, "refuse pods that are not of the level restricted")
 	f.StringArrayVar(&p.nodes, "node", nil, "`accelerators` of a node, such as nvidia.com/gpu=8; once for each node")
+	f.BoolVar(&p.fromCluster, "nodes-from-cluster", false, "the nodes are those of the cluster, with what they have free now, and not those of --policy")
+	cmd.MarkFlagsMutuallyExclusive("nodes-from-cluster", "node")
+	cmd.MarkFlagsMutuallyExclusive("nodes-from-cluster", "offline")
 }
 
-func (p *policyFlags) policy() (gate.Policy, error) {
+// policy reads the file, adds the flags, and asks the cluster for its nodes.
+func (p *policyFlags) policy(ctx context.Context, a *app) (gate.Policy, error) {
 	var all gate.Policy
 	if p.file != "" {
 		var err error
@@ -178,7 +185,24 @@ func (p *policyFlags) policy() (gate.Policy, error) {
 		}
 		all.Nodes = append(all.Nodes, node)
 	}
-	return all, nil
+	if !p.fromCluster {
+		return all, nil
+	}
+	h, err := a.helm()
+	if err != nil {
+		return all, err
+	}
+	all.Nodes, err = h.Nodes(ctx, helmexec.ClusterOptions{})
+	return all, err
+}
+
+// verdict holds a plan against a policy.
+func (p *policyFlags) verdict(of *helmexec.Plan, rules gate.Policy) view.Verdict {
+	v := view.VerdictOf(of, rules)
+	if p.fromCluster {
+		v.Nodes = rules.Nodes
+	}
+	return v
 }
 
 // changeFlags are those of install and apply.

@@ -83,6 +83,17 @@ var commands = []struct {
 	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
 	}, ""},
+	{"check-nodes", []string{"check", web, "--nodes-from-cluster", "--policy", "DIR/policy.yaml"}, func(b *bench) {
+		b.write("policy.yaml", "nodes: [{nvidia.com/gpu: 100}]\nlimits: {gpus: {nvidia.com/gpu: 8}}\n")
+		b.fake.SetNodes(map[string]int64{"nvidia.com/gpu": 1}, map[string]int64{}, map[string]int64{"nvidia.com/gpu": 0, "rdma/hca": 2})
+	}, ""},
+	{"check-nodes-json", []string{"check", plain, "--nodes-from-cluster", "-o", "json"}, func(b *bench) { b.fake.SetNodes(map[string]int64{"nvidia.com/gpu": 8}) }, ""},
+	{"check-no-nodes", []string{"check", web, "--nodes-from-cluster"}, nil, ""},
+	{"check-nodes-forbidden", []string{"check", plain, "--nodes-from-cluster", "-o", "yaml"}, func(b *bench) {
+		b.fake.On("template", helmtest.Reply{Exit: 1, Stderr: `Error: template: nodes/templates/nodes.yaml:20:12: executing "nodes/templates/nodes.yaml" at <lookup "v1" "Node" "" "">: ` +
+			`error calling lookup: nodes is forbidden: User "ci" cannot list resource "nodes" in API group "" at the cluster scope` + "\n"})
+	}, ""},
+	{"check-nodes-offline", []string{"check", plain, "--nodes-from-cluster", "--offline"}, nil, ""},
 	{"check-bad-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registry: x\n") }, ""},
 	{"check-no-policy", []string{"check", plain, "--policy", "DIR/policy.yaml", "-o", "json"}, nil, ""},
 	{"check-no-cluster", []string{"check", plain}, func(b *bench) {
@@ -136,6 +147,7 @@ var commands = []struct {
 	{"no-such-command", []string{"instal"}, nil, ""},
 	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
+	{"no-such-flag-json", []string{"list", "--al", "-o", "json"}, nil, ""},
 	{"too-few-arguments", []string{"install", "web"}, nil, ""},
 	{"too-few-arguments-json", []string{"install", "web", "-o", "json"}, nil, ""},
 	{"bad-duration", []string{"install", "web", web, "--deadline", "1d"}, nil, ""},
@@ -151,7 +163,16 @@ var commands = []struct {
 	{"complete-repositories", []string{"__complete", "images", "kn"}, known, ""},
 	{"complete-chart-versions", []string{"__complete", "images", "known/web", "--version", ""}, known, ""},
 	{"complete-versions-of-address", []string{"__complete", "images", "known/web:1"}, known, ""},
+	{"complete-chart-of-diff", []string{"__complete", "diff", "web", "known/web:"}, known, ""},
+	{"complete-jobs", []string{"__complete", "job", "clean", ""}, someReleases, ""},
+	{"complete-nothing", []string{"__complete", "overdue", ""}, someReleases, ""},
 	{"complete-output", []string{"__complete", "list", "-o", ""}, nil, ""},
+
+	{"plugin-help", []string{"--help"}, asPlugin, ""},
+	{"plugin-list-help", []string{"list", "--help"}, asPlugin, ""},
+	{"plugin-no-such-command", []string{"instal"}, asPlugin, ""},
+	{"plugin-other-login", []string{"uninstall", "web"}, withToken, ""},
+	{"plugin-complete", []string{"__complete", ""}, asPlugin, ""},
 }
 
 func TestCommands(t *testing.T) {

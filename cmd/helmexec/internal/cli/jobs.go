@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,8 @@ func (a *app) jobCommands() []*cobra.Command {
 }
 
 func (a *app) jobRunCommand() *cobra.Command {
-	var results string
+	var results, id string
+	var index int
 	cmd := &cobra.Command{
 		Use:   "run JOBS.yaml",
 		Short: "Take systems under test through a job: check, install, measure, remove",
@@ -36,6 +38,8 @@ func (a *app) jobRunCommand() *cobra.Command {
 benchmark command, remove. The results are in a file that is always whole. Started again after a kill, with the same job
 and attempt, it continues: what is done or has failed stays so, and what was half installed is taken over. Another attempt
 in the file starts everything anew. The benchmark command runs in the folder of the file; what it prints goes to stderr.
+
+--index runs one system under test, so that an Indexed Job of Kubernetes runs each in a pod of its own.
 
 The least that a file has is
 
@@ -46,17 +50,26 @@ Other fields are attempt, namespace, createNamespace, parallel, timeout, deadlin
 a policy file, see check --help), benchmark (a list: a command and its arguments), and of a SUT version, values, valuesFiles
 and timeout. Exit code 14 says that a system under test failed; the results say which and why.`,
 		Example: `  helmexec job run jobs.yaml
-  helmexec job run jobs.yaml --results /data/42.json -o json | jq '.suts[] | select(.state != "done")'`,
+  helmexec job run jobs.yaml --results /data/42.json -o json | jq '.suts[] | select(.state != "done")'
+  helmexec job run jobs.yaml --job nightly --index 3 --results /home/results.json -o json`,
 		Args: exactly(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return []cobra.Completion{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := job.Load(args[0])
+			opts := job.Options{ID: id}
+			if cmd.Flags().Changed("index") {
+				opts.Index = &index
+			}
+			spec, err := job.Load(args[0], opts)
 			if err != nil {
 				return err
 			}
-			if spec.Namespace != "" && a.cfg.Namespace == "" {
+			if spec.Namespace != "" && !cmd.Flags().Changed("namespace") {
+				// Helm names a namespace to a plugin in any case.
+				if of := a.cfg.Namespace; of != "" && of != spec.Namespace {
+					a.say("the namespace is %s, which %s names, and not %s", spec.Namespace, args[0], of)
+				}
 				a.cfg.Namespace = spec.Namespace
 			}
 			h, err := a.helm()
@@ -64,7 +77,11 @@ and timeout. Exit code 14 says that a system under test failed; the results say 
 				return err
 			}
 			if results == "" {
-				results = strings.TrimSuffix(args[0], filepath.Ext(args[0])) + ".results.json"
+				results = strings.TrimSuffix(args[0], filepath.Ext(args[0]))
+				if opts.Index != nil {
+					results += "." + strconv.Itoa(index)
+				}
+				results += ".results.json"
 			}
 			began := time.Now()
 			runner := job.Runner{
@@ -83,7 +100,10 @@ and timeout. Exit code 14 says that a system under test failed; the results say 
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&results, "results", "", "`file` of the results (default beside JOBS.yaml, with the ending .results.json)")
+	f := cmd.Flags()
+	f.StringVar(&results, "results", "", "`file` of the results (default beside JOBS.yaml, with the ending .results.json)")
+	f.StringVar(&id, "job", "", "`id` of the job (default that of the file)")
+	f.IntVar(&index, "index", 0, "run only the SUT of this `index`; the first of the file has 0 (default all)")
 	return cmd
 }
 
@@ -127,7 +147,8 @@ func (a *app) jobCleanCommand() *cobra.Command {
 		Long:  "Remove every release that was installed for a job, or whose name says that it is of the job. Nothing to remove is a success.",
 		Example: `  helmexec job clean 42 --wait
   helmexec job clean 42 -A -o json | jq '.removed[].remains[]'`,
-		Args: exactly(1),
+		Args:              exactly(1),
+		ValidArgsFunction: a.completeJobs,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			removed, err := h.UninstallJob(ctx, args[0], flags.JobOptions)
 			return a.printCleaned(view.CleanedOf(removed), flags.AllNamespaces, err)

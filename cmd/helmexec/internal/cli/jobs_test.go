@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/stretchr/testify/assert"
@@ -184,7 +186,7 @@ func TestJobRefused(t *testing.T) {
 		"no suts":      {"job: a", "suts is missing"},
 		"no chart":     {"job: a\nsuts: [{name: a}]", "no chart"},
 		"same release": {"job: a\nsuts: [{name: My_a, chart: ./a}, {name: my-a, chart: ./a}]", "rename one of them"},
-		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `there is no field "sut"; helmexec job run --help shows such a file`},
+		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `there is no field "sut"; job run --help shows such a file`},
 		"timeout":      {"job: a\ntimeout: 5\nsuts: [{name: a, chart: ./a}]", "not a time such as 10m"},
 		"no command":   {"job: a\nbenchmark: [no-such-command]\nsuts: [{name: a, chart: ./a}]", "benchmark: exec: \"no-such-command\""},
 		"no yaml":      {"\t", "jobs.yaml"},
@@ -215,4 +217,80 @@ func TestJobRefused(t *testing.T) {
 	assert.Equal(t, 6, got.code)
 	assert.Contains(t, got.stderr, "another helmexec is running this job")
 	assert.Empty(t, b.fake.Commands())
+}
+
+// Each pod of an Indexed Job runs one SUT, as an operation of its own.
+func TestJobByIndex(t *testing.T) {
+	b := newBench(t)
+	jobs, _ := b.jobOf("suts: [{name: a, chart: CHARTS/plain}, {name: b, chart: CHARTS/plain}]\n")
+	got := b.run("job", "run", jobs, "--job", "nightly", "--index", "1", "-o", "json")
+	assert.Equal(t, 0, got.code, got.stderr)
+	installs := b.fake.Calls("install")
+	require.Len(t, installs, 1)
+	assert.Equal(t, "job-nightly-sut-b", installs[0].Args[len(installs[0].Args)-2])
+	r := b.results(strings.TrimSuffix(jobs, ".yaml") + ".1.results.json")
+	require.Len(t, r.SUTs, 1)
+	assert.Equal(t, []string{"nightly", "b", job.Done}, []string{r.Job, r.SUTs[0].Name, r.SUTs[0].State})
+
+	assert.Equal(t, 0, b.run("job", "run", jobs, "--job", "nightly", "--index", "0").code)
+	both := b.fake.Calls("install")
+	require.Len(t, both, 2)
+	assert.NotEqual(t, label(both[0], "helmexec/install"), label(both[1], "helmexec/install"))
+
+	for _, index := range []string{"2", "-1"} {
+		got := b.run("job", "run", jobs, "--job", "nightly", "--index", index)
+		assert.Equal(t, 2, got.code)
+		assert.Contains(t, got.stderr, "no SUT with the index "+index)
+	}
+	assert.Contains(t, b.run("job", "run", jobs, "--index", "0").stderr, "job is missing")
+}
+
+// A pod that was killed has taken its home with it. The next one continues the same operation when the helm of the first
+// has ended for certain, and the record says when that is.
+func TestJobInTheNextPod(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	jobs, _ := b.jobOf("timeout: 1s\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	began := time.Now()
+	run := func(pod string) outcome {
+		b.home = t.TempDir()
+		return b.run("job", "run", jobs, "--job", "j", "--index", "0", "--results", filepath.Join(b.dir, pod))
+	}
+	require.Zero(t, run("first").code)
+	first := b.fake.Calls("install")[0]
+	until, err := strconv.ParseInt(label(first, "helmexec/until"), 10, 64)
+	require.NoError(t, err)
+	assert.Less(t, time.Unix(until, 0).Sub(began), 3*time.Minute, "four times the timeout and the grace period")
+
+	labels := map[string]string{}
+	for _, name := range []string{"helmexec/install", "helmexec/job", "helmexec/plan", "helmexec/home", "helmexec/lock"} {
+		labels[name] = label(first, name)
+	}
+	ends := time.Now().Add(5 * time.Second) // longer than the four seconds that an install has
+	labels["helmexec/until"] = strconv.FormatInt(ends.Unix(), 10)
+	b.fake.SetRelease(helmtest.Release{Name: "job-j-sut-a", Status: "pending-install", Chart: "plain", ChartVersion: "0.1.0", Labels: labels})
+	got := run("second")
+	assert.Equal(t, 0, got.code, got.stderr)
+	assert.True(t, time.Now().After(ends.Truncate(time.Second)), "the helm of the first pod may have lived")
+	assert.Equal(t, label(first, "helmexec/install"), label(b.fake.Calls("install")[len(b.fake.Calls("install"))-1], "helmexec/install"))
+	_, there := b.fake.Release("", "job-j-sut-a")
+	assert.False(t, there)
+
+	// A chart that renders otherwise each time gives another plan, and the release is not what that shows.
+	labels["helmexec/plan"] = "another"
+	b.fake.SetRelease(helmtest.Release{Name: "job-j-sut-a", Chart: "plain", ChartVersion: "0.1.0", Labels: labels})
+	assert.Equal(t, 14, run("third").code)
+	assert.Equal(t, "release-exists", b.results(filepath.Join(b.dir, "third")).SUTs[0].Error.Kind)
+	_, there = b.fake.Release("", "job-j-sut-a")
+	assert.True(t, there, "its deadline removes it")
+}
+
+// label is one that a call of helm puts on the record.
+func label(c helmtest.Call, name string) string {
+	for _, label := range strings.Split(c.Flag("--labels"), ",") {
+		if value, found := strings.CutPrefix(label, name+"="); found {
+			return value
+		}
+	}
+	return ""
 }

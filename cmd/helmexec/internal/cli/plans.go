@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -111,9 +113,9 @@ page for a reviewer. The exit code is 0 also if the rules have something against
   helmexec plan job-42-sut-web oci://registry.example/suts/web:1.2.3 --offline --registry registry.example -o html > review.html
   helmexec plan --from plan.json -o json`,
 		Args:              flags.args(2),
-		ValidArgsFunction: a.completeCharts(1),
+		ValidArgsFunction: a.completeReleaseAndChart,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			policy, err := rules.policy()
+			policy, err := rules.policy(cmd.Context(), a)
 			if err != nil {
 				return err
 			}
@@ -126,7 +128,7 @@ page for a reviewer. The exit code is 0 also if the rules have something against
 					return fmt.Errorf("--save %s: %w", save, err)
 				}
 			}
-			shown := view.PlanOf(p, view.VerdictOf(p, policy))
+			shown := view.PlanOf(p, rules.verdict(p, policy))
 			if a.out.Format == "html" {
 				text, err := page.Plan(shown)
 				if err != nil {
@@ -187,6 +189,16 @@ func planPage(p *out.Page, shown view.Plan) {
 }
 
 func verdictPage(p *out.Page, v view.Verdict) {
+	if v.Nodes != nil {
+		p.Head("NODES", "EACH HAS FREE")
+		alike := map[string]int{}
+		for _, free := range v.Nodes {
+			alike[amounts(free)]++
+		}
+		for _, free := range slices.Sorted(maps.Keys(alike)) {
+			p.Row(alike[free], free)
+		}
+	}
 	if len(v.Findings) > 0 {
 		p.Head("RULE", "OBJECT", "FIELD", "WHAT IS WRONG")
 		for _, f := range v.Findings {
@@ -219,8 +231,8 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check CHART",
 		Short: "Decide whether a chart may run: a gate for CI",
 		Long: `Plan a chart and hold it against the rules for charts of strangers, the registries that images may come from, and the
-accelerators of the nodes. The exit code is 0 if it may run, 3 if not, and 5 if the chart cannot be planned at all. Without
---node no accelerator is allowed.
+accelerators of the nodes: those of --policy and --node, or what the nodes of the cluster have free now. The exit code is
+0 if it may run, 3 if not, and 5 if the chart cannot be planned at all. Without nodes no accelerator is allowed.
 
 --policy is a YAML file. All of its fields are optional:
 
@@ -234,11 +246,12 @@ accelerators of the nodes. The exit code is 0 if it may run, 3 if not, and 5 if 
   nodes: [{nvidia.com/gpu: 8}, {nvidia.com/gpu: 8}]        # the accelerators of each; {} for a node without`,
 		Example: `  helmexec check ./web --offline --registry registry.example
   helmexec check ./inference --policy lab.yaml --node nvidia.com/gpu=8 --node nvidia.com/gpu=8
+  helmexec check ./inference --policy lab.yaml --nodes-from-cluster
   helmexec check --from plan.json --policy lab.yaml -o json`,
 		Args:              flags.args(1),
 		ValidArgsFunction: a.completeCharts(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			policy, err := rules.policy()
+			policy, err := rules.policy(cmd.Context(), a)
 			if err != nil {
 				return err
 			}
@@ -246,7 +259,7 @@ accelerators of the nodes. The exit code is 0 if it may run, 3 if not, and 5 if 
 			if err != nil {
 				return err
 			}
-			shown := view.CheckOf(p, view.VerdictOf(p, policy))
+			shown := view.CheckOf(p, rules.verdict(p, policy))
 			err = a.out.Print(shown, func(page *out.Page) {
 				fields(page, "chart", shown.Chart.Name+" "+shown.Chart.Version, "digest", shown.Digest)
 				verdictPage(page, shown.Verdict)
@@ -326,7 +339,7 @@ changed or dropped. --full shows their lines; the content of Secrets stays hidde
   helmexec diff web ./web --full
   helmexec diff --from plan.json --exit-code`,
 		Args:              flags.args(2),
-		ValidArgsFunction: a.completeReleases,
+		ValidArgsFunction: a.completeReleaseAndChart,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			flags.upgrade = true
 			p, err := flags.plan(ctx, a, at(args, 0), at(args, 1))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,4 +117,49 @@ func stateOf(t *testing.T, results, sut string) string {
 		}
 	}
 	return ""
+}
+
+// A plugin takes four variables from helm, and no program that it starts gets any other. With --user-home these are where
+// helm keeps things, and nothing else.
+func TestPluginEnvironment(t *testing.T) {
+	b := newBench(t)
+	kubeconfig := b.write("kubeconfig", "kind: Config\n")
+	jobs := b.write("jobs.yaml", "job: '42'\nbenchmark: [sh, -c, 'env | grep ^HELM_ && exit 1; exit 0']\nsuts: [{name: web, chart: "+filepath.ToSlash(testdata(t))+"/plain}]\n")
+	for _, test := range []struct {
+		args, canaries []string
+	}{
+		{[]string{"list"}, nil},
+		{[]string{"images", plain}, nil},
+		{[]string{"install", "web", plain, "--wait"}, nil},
+		{[]string{"job", "run", jobs}, nil},
+		{[]string{"list", "--user-home"}, homeVariables},
+	} {
+		before := len(b.fake.Calls())
+		cmd, output := b.process(test.args...)
+		cmd.Args[0] = "/plugins/sut/helm-sut"
+		cmd.Args = slices.DeleteFunc(cmd.Args, func(a string) bool {
+			return strings.HasPrefix(a, "--helm=") || strings.HasPrefix(a, "--home=") && slices.Contains(test.args, "--user-home")
+		})
+		for _, name := range append(slices.Clone(homeVariables), "HELM_DRIVER", "HELM_DEBUG", "HELM_POST_RENDERER", "HELM_PLUGIN_DIR",
+			"HELM_PLUGIN_NAME", "HELM_MAX_HISTORY", "HELM_QPS", "HELM_CANARY") {
+			cmd.Env = append(cmd.Env, name+"="+filepath.Join(b.dir, "canary"))
+		}
+		cmd.Env = append(cmd.Env, "HELM_BIN="+b.fake.Binary, "HELM_NAMESPACE=of-helm", "HELM_KUBECONTEXT=context-of-helm", "KUBECONFIG="+kubeconfig,
+			"HELM_KUBETOKEN=", "HELM_KUBEINSECURE_SKIP_TLS_VERIFY=false")
+		require.NoError(t, cmd.Run(), "%q: %s", test.args, output)
+		calls := b.fake.Calls()[before:]
+		require.NotEmpty(t, calls, "%q", test.args)
+		for _, c := range calls {
+			var canaries []string
+			for name, value := range c.Env {
+				if strings.HasPrefix(name, "HELM_") && strings.Contains(value, "canary") {
+					canaries = append(canaries, name)
+				}
+			}
+			assert.ElementsMatch(t, test.canaries, canaries, "%q: helm %q", test.args, c.Args)
+			if c.Command() == "list" || c.Command() == "install" {
+				assert.Equal(t, []string{"of-helm", "context-of-helm", kubeconfig}, []string{c.Flag("--namespace"), c.Flag("--kube-context"), c.Flag("--kubeconfig")})
+			}
+		}
+	}
 }

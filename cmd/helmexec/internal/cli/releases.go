@@ -207,7 +207,8 @@ func (a *app) nameCommand() *cobra.Command {
 		Example: `  helmexec name 42 'My web app'        # job-42-sut-mywebapp
   helmexec name 'My_Model v1.2'        # my-modelv12
   helmexec name --parse job-42-sut-web # 42 web`,
-		Args: between(1, 2),
+		Args:              between(1, 2),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(_ *cobra.Command, args []string) error {
 			var shown view.Name
 			switch {

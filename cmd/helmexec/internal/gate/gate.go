@@ -56,7 +56,7 @@ func Read(path string, into any, help string) error {
 		return err
 	}
 	if err := yaml.UnmarshalStrict(text, into); err != nil {
-		return fmt.Errorf("%s: %w; helmexec %s shows such a file", path, inWords(err), help)
+		return fmt.Errorf("%s: %w; %s shows such a file", path, inWords(err), help)
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func ParseNode(text string) (map[string]int64, error) {
 	return node, nil
 }
 
-// Check says what is wrong with a plan, and what does not fit on the nodes if some are given.
+// Check says what is wrong with a plan, and what does not fit on the nodes unless these are nil.
 func (p Policy) Check(of *plan.Plan) ([]plan.Finding, []helmexec.Misfit) {
 	limits := policy.Limits(p.Limits)
 	if limits.GPUs == nil {
@@ -127,7 +127,7 @@ func (p Policy) Check(of *plan.Plan) ([]plan.Finding, []helmexec.Misfit) {
 		Kinds: p.Kinds, References: p.References, Limits: limits,
 	}))
 	var misfits []helmexec.Misfit
-	if len(p.Nodes) > 0 {
+	if p.Nodes != nil {
 		_, misfits = of.GPUs.Fits(p.Nodes)
 	}
 	return findings, misfits

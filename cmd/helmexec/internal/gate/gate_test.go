@@ -42,6 +42,7 @@ spec: {containers: [{name: c, image: registry.example/web, resources: {limits: {
 		{"a node that has it", Policy{Nodes: []map[string]int64{{"nvidia.com/gpu": 8}}}, false, false},
 		{"two that have it together", Policy{Nodes: two}, false, true},
 		{"less than is allowed", Policy{Limits: Limits{GPUs: map[string]int64{"nvidia.com/gpu": 2}}}, true, false},
+		{"allowed, and the cluster has no node", Policy{Limits: Limits{GPUs: map[string]int64{"nvidia.com/gpu": 4}}, Nodes: []map[string]int64{}}, false, true},
 		{"as much as is allowed", Policy{Limits: Limits{GPUs: map[string]int64{"nvidia.com/gpu": 4}}}, false, false},
 	} {
 		findings, misfits := test.policy.Check(p)

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -23,6 +25,9 @@ var ErrFailed = errors.New("systems under test failed")
 
 // ErrRunning: another process runs the job.
 var ErrRunning = errors.New("another helmexec is running this job")
+
+// helmTimeout is how long helm waits by default.
+const helmTimeout = 5 * time.Minute
 
 // cleanUp is how long the removal of a SUT may take beyond its waiting, also after an interrupt.
 const cleanUp = 2 * time.Minute
@@ -179,6 +184,7 @@ func ignoreNotExist(err error) error {
 
 // install brings a SUT to Ready, or Refused.
 func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
+	begun := s.mayBeThere()
 	p, err := r.plan(ctx, sut)
 	if err != nil {
 		return err
@@ -205,7 +211,7 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 	began := time.Now()
 	opts := helmexec.ApplyOptions{
 		CreateNamespace: r.spec.CreateNamespace, Wait: true, Timeout: time.Duration(sut.Timeout),
-		OperationID: r.spec.Job + "/" + r.spec.Attempt, JobID: r.spec.Job,
+		OperationID: r.spec.operation, JobID: r.spec.Job,
 		Progress: func(p helmexec.Progress) { r.progress(sut, p) },
 	}
 	if r.spec.Deadline > 0 {
@@ -214,7 +220,7 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 	if r.spec.FailFast {
 		opts.FailFast = helmexec.FailFastRules()
 	}
-	release, err := r.Helm.Apply(ctx, p, opts)
+	release, err := r.apply(ctx, sut, p, opts, begun)
 	if err != nil {
 		return err
 	}
@@ -223,6 +229,48 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 	}
 	r.Say(sut.Name, "ready")
 	return r.update(func() { s.State, s.ReadySeconds = Ready, time.Since(began).Seconds() })
+}
+
+// apply installs a plan within four times its timeout, hooks and further tries included. The record says so: after this
+// time another home, such as that of the next pod, takes the release over. The helm of another home is waited for before, so
+// that all of the time is left. begun says that the release is of this home.
+func (r *Runner) apply(ctx context.Context, sut SUT, p *helmexec.Plan, opts helmexec.ApplyOptions, begun bool) (*helmexec.Release, error) {
+	limit := 4 * cmp.Or(opts.Timeout, helmTimeout)
+	for end := time.Now().Add(time.Hour + limit); ; begun = false {
+		if !begun {
+			r.awaitOthers(ctx, sut, p.Namespace)
+		}
+		limited, cancel := context.WithTimeout(ctx, limit)
+		release, err := r.Helm.Apply(limited, p, opts)
+		if limited.Err() != nil && ctx.Err() == nil && err != nil {
+			err = fmt.Errorf("not installed in %s: %w", limit, err)
+		}
+		cancel()
+		if !errors.Is(err, helmexec.ErrReleaseBusy) || ctx.Err() != nil || time.Now().After(end) {
+			return release, err
+		}
+	}
+}
+
+// awaitOthers returns when no helm of another home can be installing the release for this job, by its record.
+func (r *Runner) awaitOthers(ctx context.Context, sut SUT, namespace string) {
+	for {
+		release, err := r.Helm.Status(ctx, sut.release, helmexec.StatusOptions{Namespace: namespace})
+		if err != nil || !release.Status.Pending() || release.Labels["helmexec/job"] != r.spec.Job {
+			return
+		}
+		until, err := strconv.ParseInt(release.Labels["helmexec/until"], 10, 64)
+		left := time.Until(time.Unix(until+1, 0))
+		if err != nil || left <= 0 {
+			return
+		}
+		r.Say(sut.Name, "another helm may be installing it until %s", time.Unix(until, 0).UTC().Format(time.RFC3339))
+		select {
+		case <-time.After(min(left, 10*time.Second)):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // plan renders the chart once. A command that is started again takes the plan of the one before it: a chart with a random
@@ -258,10 +306,7 @@ func (r *Runner) progress(sut SUT, p helmexec.Progress) {
 
 // remove uninstalls a SUT, also after an interrupt.
 func (r *Runner) remove(ctx context.Context, sut SUT, s *SUTResult) error {
-	timeout := time.Duration(sut.Timeout)
-	if timeout == 0 {
-		timeout = 5 * time.Minute
-	}
+	timeout := cmp.Or(time.Duration(sut.Timeout), helmTimeout)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout+cleanUp)
 	defer cancel()
 	removed, err := r.Helm.Uninstall(ctx, sut.release, helmexec.UninstallOptions{Namespace: s.Namespace, Wait: true, Timeout: timeout, IgnoreNotFound: true})

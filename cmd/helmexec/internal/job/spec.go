@@ -2,9 +2,11 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +32,8 @@ type Spec struct {
 	Benchmark       []string    `json:"benchmark,omitempty" doc:"the command that measures a SUT which is ready, and its arguments; it runs in the folder of this file; nothing runs without it"`
 	SUTs            []SUT       `json:"suts" doc:"the systems under test"`
 
-	dir string // of the file
+	dir       string // of the file
+	operation string // id of the operations of its SUTs
 }
 
 // SUT is a system under test.
@@ -62,15 +65,26 @@ func (d *Duration) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// Options say what of a job is run, and under which id.
+type Options struct {
+	ID    string // of the job; "" is that of the file
+	Index *int   // of the one SUT that is run, from 0 on; nil is all
+}
+
 // Load reads a job from a file.
 //
 // Errors: helmexec.ErrInvalidArgument.
-func Load(path string) (Spec, error) {
+func Load(path string, opts Options) (Spec, error) {
 	var s Spec
 	if err := gate.Read(path, &s, "job run --help"); err != nil {
 		return s, fmt.Errorf("%w: job: %w", helmexec.ErrInvalidArgument, err)
 	}
-	if err := s.complete(filepath.Dir(path)); err != nil {
+	s.Job = cmp.Or(opts.ID, s.Job)
+	err := s.complete(filepath.Dir(path))
+	if err == nil {
+		err = s.choose(opts.Index)
+	}
+	if err != nil {
 		return s, fmt.Errorf("%w: %s: %w", helmexec.ErrInvalidArgument, path, err)
 	}
 	return s, nil
@@ -134,6 +148,21 @@ func program(dir, name string) (string, error) {
 		name = filepath.Join(dir, name)
 	}
 	return exec.LookPath(name)
+}
+
+// choose leaves the SUT of an index, whose operation is then named by it.
+func (s *Spec) choose(index *int) error {
+	s.operation = s.Job + "/" + s.Attempt
+	if index == nil {
+		return nil
+	}
+	i := *index
+	if i < 0 || i >= len(s.SUTs) {
+		return fmt.Errorf("there is no SUT with the index %d: the first of %d has the index 0", i, len(s.SUTs))
+	}
+	s.operation += "/" + strconv.Itoa(i)
+	s.SUTs, s.Parallel = s.SUTs[i:i+1], 1
+	return nil
 }
 
 // values are those of the files, and those of the job over them.

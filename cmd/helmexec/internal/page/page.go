@@ -47,6 +47,8 @@ func Plan(p view.Plan) ([]byte, error) {
 		"limits":     limits,
 		"isLong":     func(rows int) bool { return rows > 50 },
 		"rules":      rules,
+		"nodes":      nodes,
+		"known":      func(nodes []map[string]int64) bool { return nodes != nil },
 		"registries": registries,
 		"doubts":     func(i view.Images) []view.Image { return slices.Concat(i.Invalid, i.Unresolved) },
 		"anchor":     func(o view.Object) string { return refs.anchors[o] },
@@ -150,6 +152,29 @@ func rules(findings []view.Finding) []rule {
 		all[at].Findings++
 	}
 	return all
+}
+
+// alike are nodes with the same accelerators.
+type alike struct {
+	Count int
+	Has   map[string]int64
+}
+
+// nodes counts those that are alike, in the order of the first ones.
+func nodes(all []map[string]int64) []alike {
+	var groups []alike
+	known := map[string]int{}
+	for _, node := range all {
+		name := fmt.Sprint(node) // sorted by the keys
+		at, is := known[name]
+		if !is {
+			at = len(groups)
+			known[name] = at
+			groups = append(groups, alike{Has: node})
+		}
+		groups[at].Count++
+	}
+	return groups
 }
 
 // references lead from an object to its row and to the findings about it, by their numbers.

@@ -127,7 +127,7 @@ func TestComplete(t *testing.T) {
 		"chart": "web", "archive": "sha256:aa", "key": "A1B2", "digest": "sha256:bb", "registry": "registry.example", "image": "registry.example/web:1",
 		"finding": "shares a namespace", "place": "spec.hostNetwork", "object": "server-object", "hook": "seed-hook", "event": "pre-install",
 		"crd": "webs.acme.io", "values": "password: geheim", "GPUs": "4 <bdi>nvidia.com/gpu</bdi>", "misfit": "no node", "link to the row": `<a href="#object-0">`, "link to the finding": `<a class="bad" href="#finding-0">1 finding</a>`,
-		"checked": "<code>checked.example</code>, by digest only", "limit": "64 CPU", "node": "8 <bdi>acme.io/gpu</bdi>", "verdict": "1 finding, 1 workload that",
+		"checked": "<code>checked.example</code>, by digest only", "limit": "64 CPU", "nodes": "2 with 8 <bdi>acme.io/gpu</bdi>", "another node": "1 with no accelerator", "verdict": "1 finding, 1 workload that",
 		"all places of an image": "spec.b", "pinned": "by digest",
 	} {
 		page, err := Plan(view.Plan{
@@ -143,7 +143,7 @@ func TestComplete(t *testing.T) {
 			CRDs:    []view.Place{{Object: view.Object{Kind: "CustomResourceDefinition", Name: "webs.acme.io"}}},
 			Values:  map[string]any{"password": "geheim"},
 			Verdict: view.Verdict{
-				Policy:   gate.Policy{Registries: []string{"checked.example"}, Pinned: true, Limits: gate.Limits{CPU: "64"}, Nodes: []map[string]int64{{"acme.io/gpu": 8}}},
+				Policy:   gate.Policy{Registries: []string{"checked.example"}, Pinned: true, Limits: gate.Limits{CPU: "64"}, Nodes: []map[string]int64{{"acme.io/gpu": 8}, {}, {"acme.io/gpu": 8}}},
 				Findings: []view.Finding{{Rule: "baseline", Object: view.Object{Kind: "Pod", Name: "server-object"}, Text: "shares a namespace", Path: "spec.hostNetwork"}},
 				Misfits:  []view.Misfit{{Reason: "no node"}},
 			},

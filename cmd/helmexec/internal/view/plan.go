@@ -40,10 +40,11 @@ type PlannedChart struct {
 
 // Verdict is what the rules say of a plan.
 type Verdict struct {
-	Policy   gate.Policy `json:"policy" doc:"the rules, as in a policy file"`
-	Allowed  bool        `json:"allowed" doc:"no rule has anything against it, and it fits"`
-	Findings []Finding   `json:"findings" doc:"what the rules have against it"`
-	Misfits  []Misfit    `json:"misfits" doc:"workloads that the nodes cannot run"`
+	Policy   gate.Policy        `json:"policy" doc:"the rules, as in a policy file"`
+	Allowed  bool               `json:"allowed" doc:"no rule has anything against it, and it fits"`
+	Findings []Finding          `json:"findings" doc:"what the rules have against it"`
+	Misfits  []Misfit           `json:"misfits" doc:"workloads that the nodes cannot run"`
+	Nodes    []map[string]int64 `json:"nodes,omitempty" doc:"with --nodes-from-cluster: the accelerators that each node has free"`
 }
 
 // Finding is what one rule has against a plan.

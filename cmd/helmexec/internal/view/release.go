@@ -150,7 +150,7 @@ type Error struct {
 var flags = strings.NewReplacer(
 	"Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig",
 	"set CreateNamespace", "set --create-namespace, which a job file calls createNamespace",
-	"SUTNamePrune makes", "helmexec name makes",
+	"SUTNamePrune makes", "the command name makes",
 	"Limits.Nodes does not say", "limits.nodes of the policy does not say",
 	"(FailFast, ", "(fail-fast, ",
 	"where a plan takes only CustomResourceDefinitions", "where a plan takes only CustomResourceDefinitions (--skip-crds leaves that folder out)",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -26,17 +27,22 @@ type job struct {
 	id      string
 	attempt string
 	plans   string // the folder of what is being installed
-	out     *lines
+	stdout  io.Writer
+	out     *lines // on stdout
 
 	// How a SUT is waited for.
 	rules    []helmexec.FailFastRule // that end the wait
 	interval time.Duration           // between two looks; 0 is 5 s
+	timeout  time.Duration           // until it must be ready; longer than the After of every rule
 
 	// What a chart may ask for.
 	trusted    bool // the rules only report
 	registries []string
 	nodes      []map[string]int64 // the accelerators of each node
 }
+
+// errRefused is a chart that the rules do not allow, or that fits on no node.
+var errRefused = errors.New("refused")
 
 // run takes one SUT through the job, and prints what goes wrong.
 func (j *job) run(ctx context.Context, s sut) error {
@@ -69,7 +75,7 @@ func (j *job) measure(ctx context.Context, s sut, say *sutLines) error {
 	say.step("install", "started, waiting until it is ready")
 	installed, err := j.helm.Apply(ctx, p, helmexec.ApplyOptions{
 		Wait:             true,
-		Timeout:          2 * time.Minute,
+		Timeout:          j.timeout,
 		FailFast:         j.rules,
 		OperationID:      j.id + "/" + j.attempt, // a restarted runner continues this install
 		JobID:            j.id,
@@ -120,7 +126,7 @@ func (j *job) check(p *helmexec.Plan, say *sutLines) error {
 		say.step("policy", "%s", f)
 	}
 	if len(findings) > 0 && !j.trusted {
-		return fmt.Errorf("refused: the rules for charts of strangers find %d faults; -trusted installs it all the same", len(findings))
+		return fmt.Errorf("%w: the rules for charts of strangers object, see above; -trusted installs it all the same", errRefused)
 	}
 	if len(j.nodes) == 0 {
 		return nil
@@ -130,7 +136,7 @@ func (j *job) check(p *helmexec.Plan, say *sutLines) error {
 		for _, m := range misfits {
 			why = append(why, fmt.Sprintf("%s: %s", m.Object, m.Reason))
 		}
-		return fmt.Errorf("it does not fit on the nodes:\n%s", strings.Join(why, "\n"))
+		return fmt.Errorf("%w: it does not fit on the nodes:\n%s", errRefused, strings.Join(why, "\n"))
 	}
 	return nil
 }

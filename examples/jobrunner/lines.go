@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -17,11 +18,12 @@ import (
 // and the time since the SUT's last step.
 type lines struct {
 	mu    sync.Mutex
+	to    io.Writer
 	width int // of the longest name
 }
 
-func newLines(suts []sut) *lines {
-	l := &lines{}
+func newLines(to io.Writer, suts []sut) *lines {
+	l := &lines{to: to}
 	for _, s := range suts {
 		l.width = max(l.width, columns(s.name))
 	}
@@ -64,7 +66,7 @@ func (l *sutLines) print(took time.Duration, step, text string) {
 		duration = seconds(took)
 	}
 	for line := range strings.Lines(text) {
-		fmt.Printf("%s  %6s  %-11s  %s\n", l.name, duration, step, strings.TrimSuffix(line, "\n"))
+		fmt.Fprintf(l.to, "%s  %6s  %-11s  %s\n", l.name, duration, step, strings.TrimSuffix(line, "\n"))
 		duration, step = "", ""
 	}
 }

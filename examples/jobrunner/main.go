@@ -3,7 +3,8 @@
 //	jobrunner -job 42 -node nvidia.com/gpu=8 http://127.0.0.1:8080/charts/webapp 'my sut=oci://registry.example/suts/inference:1.2.0'
 //
 // Each argument is the address of a Helm chart, optionally with a name of the SUT before it;
-// default is the chart's name. The exit code is 0 if every SUT was installed, measured and removed.
+// default is the chart's name. The address of a folder begins with ./ or /. The exit code is 0 if every SUT
+// was installed, measured and removed.
 package main
 
 import (
@@ -26,7 +27,7 @@ import (
 
 func main() {
 	var cfg helmexec.Config
-	var j job
+	j := job{stdout: os.Stdout}
 	flag.StringVar(&cfg.Binary, "helm", "", "`path` of helm; the one on PATH if empty")
 	flag.StringVar(&cfg.Kubeconfig, "kubeconfig", "", "kubeconfig `file`; helm's own choice if empty")
 	flag.StringVar(&cfg.Namespace, "namespace", "default", "namespace to install into")
@@ -35,6 +36,7 @@ func main() {
 	flag.StringVar(&j.id, "job", "demo", "`id` of the job")
 	flag.StringVar(&j.attempt, "attempt", "1", "`number` of the attempt; the same one when this program is started again for it")
 	flag.StringVar(&j.plans, "plans", "", "`folder` of what is being installed, for a restart; one in the user's cache if empty")
+	flag.DurationVar(&j.timeout, "timeout", 5*time.Minute, "`time` until a SUT must be ready")
 	neverReady := flag.Duration("never-ready", 0, "`time` after which a SUT is given up whose pods run and are not ready; that of the whole wait if 0")
 	flag.BoolVar(&j.trusted, "trusted", false, "install charts that the rules for strangers refuse, such as those with CRDs")
 	flag.Func("registries", "the `registries` that images may come from, joined by commas; any if empty", func(text string) error {
@@ -47,7 +49,7 @@ func main() {
 		return err
 	})
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: jobrunner [flags] [name=]chart-address...")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: jobrunner [flags] [name=]chart-address...\nThe address of a folder begins with ./ or /.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -95,7 +97,7 @@ func run(ctx context.Context, cfg helmexec.Config, j *job, args []string) (err e
 	}
 	start := time.Now()
 	suts := parseSUTs(args)
-	fmt.Printf("Job %s: %d SUTs at once in namespace %s, by helm %s\n\n", j.id, len(suts), cfg.Namespace, version)
+	fmt.Fprintf(j.stdout, "Job %s: %d SUTs at once in namespace %s, by helm %s\n\n", j.id, len(suts), cfg.Namespace, version)
 
 	releases := map[string]string{}
 	for _, s := range suts {
@@ -105,7 +107,7 @@ func run(ctx context.Context, cfg helmexec.Config, j *job, args []string) (err e
 		}
 		releases[release] = s.name
 	}
-	j.out = newLines(suts)
+	j.out = newLines(j.stdout, suts)
 	failures := make([]error, len(suts))
 	var all sync.WaitGroup
 	for i, sut := range suts {
@@ -116,7 +118,7 @@ func run(ctx context.Context, cfg helmexec.Config, j *job, args []string) (err e
 	if failures = slices.DeleteFunc(failures, func(err error) bool { return err == nil }); len(failures) > 0 {
 		return &jobError{fmt.Sprintf("job %s: %d of %d SUTs failed, see above", j.id, len(failures), len(suts)), failures}
 	}
-	fmt.Printf("\nJob %s: all %d SUTs measured and removed in %s\n", j.id, len(suts), seconds(time.Since(start)))
+	fmt.Fprintf(j.stdout, "\nJob %s: all %d SUTs measured and removed in %s\n", j.id, len(suts), seconds(time.Since(start)))
 	return nil
 }
 

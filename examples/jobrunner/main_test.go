@@ -50,9 +50,13 @@ func TestWhatMayRun(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			fake := helmtest.New(t)
 			j := test.job
-			j.id, j.attempt, j.plans = "42", "1", t.TempDir()
+			j.stdout, j.id, j.attempt, j.plans = t.Output(), "42", "1", t.TempDir()
 			err := run(t.Context(), helmexec.Config{Binary: fake.Binary, Home: t.TempDir()}, &j, []string{chartOf(t, test.template)})
-			assert.Equal(t, test.installs, err == nil, "%v", err)
+			if test.installs {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, errRefused)
+			}
 			assert.Equal(t, test.installs, len(fake.Calls("install")) == 1)
 			assert.Len(t, fake.Calls("dry-run install"), 1, "what is looked at is what is installed")
 			left, err := os.ReadDir(j.plans)
@@ -90,7 +94,7 @@ func TestWhatGoesWrong(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			fake := helmtest.New(t)
 			test.play(fake)
-			j := job{id: "42", attempt: "1", plans: t.TempDir(), rules: rules(time.Millisecond), interval: time.Millisecond}
+			j := job{stdout: t.Output(), id: "42", attempt: "1", plans: t.TempDir(), rules: rules(time.Millisecond), interval: time.Millisecond}
 			cfg := helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Retry: helmexec.Retry{BackOff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}}
 			err := run(t.Context(), cfg, &j, []string{chartOf(t, pod+"}]}")})
 			if test.want == errAny {
@@ -124,7 +128,7 @@ func TestSignatures(t *testing.T) {
 			fake := helmtest.New(t)
 			fake.AddChart(chartOf(t, pod+"}]}"))
 			test.play(fake)
-			j := job{id: "42", attempt: "1", plans: t.TempDir()}
+			j := job{stdout: t.Output(), id: "42", attempt: "1", plans: t.TempDir()}
 			err := run(t.Context(), helmexec.Config{Binary: fake.Binary, Home: t.TempDir(), Keyring: fake.Keyring()}, &j, []string{"oci://registry.example/suts/web:1.2.3"})
 			assert.Equal(t, test.installs, err == nil, "%v", err)
 			assert.Equal(t, test.installs, len(fake.Steps()) > 0)
@@ -160,7 +164,7 @@ func TestRestart(t *testing.T) {
 
 			template := filepath.Join(chart, "templates", "pod.yaml")
 			require.NoError(t, os.WriteFile(template, []byte(pod+", args: [other]}]}"), 0o600))
-			require.NoError(t, run(t.Context(), cfg, &job{id: "42", attempt: "1", plans: plans}, []string{chart}))
+			require.NoError(t, run(t.Context(), cfg, &job{stdout: t.Output(), id: "42", attempt: "1", plans: plans}, []string{chart}))
 			var steps []string
 			for _, step := range test.steps {
 				steps = append(steps, step+" "+release)
@@ -176,7 +180,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestNoHelm(t *testing.T) {
-	err := run(t.Context(), helmexec.Config{Binary: filepath.Join(t.TempDir(), "helm"), Home: t.TempDir()}, &job{}, []string{"./web"})
+	err := run(t.Context(), helmexec.Config{Binary: filepath.Join(t.TempDir(), "helm"), Home: t.TempDir()}, &job{stdout: t.Output()}, []string{"./web"})
 	require.ErrorIs(t, err, helmexec.ErrHelmNotFound)
 	assert.ErrorContains(t, err, "the flag -helm")
 }

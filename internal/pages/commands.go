@@ -54,6 +54,7 @@ const (
 	named     = "is what the library runs, and no advice"
 	writes    = "changes files of the source"
 	network   = "needs a module that is published"
+	begins    = "makes the module that the tests of e2e/pages have from the beginning"
 	measures  = "measures on a machine that has nothing else to do"
 	ofFleet   = "is run by make fleet and the tests of e2e/fleet"
 	ofCommand = "is run by the tests of cmd/helmexec, on charts and clusters that they have"
@@ -93,6 +94,7 @@ var NotRun = map[string]string{
 	"make picture":                                  writes,
 	"go get":                                        network,
 	"go get github.com/sut-bench/helmexec":          network,
+	"go mod init example.com/mine":                  begins,
 	"helm get all --template":                       named,
 	"helm install --dry-run=server":                 named,
 	"helm upgrade --dry-run=client":                 named,
@@ -109,11 +111,15 @@ var NotRun = map[string]string{
 	"helm verify":                                   named,
 	"helm push":                                     "is what the owner of a chart runs",
 	"helm package --sign":                           "is what the owner of a chart runs",
-	"helmexec Install":                              aSpan,
-	"helmexec doctor":                               ofCommand,
-	"helmexec job run jobs.yaml":                    ofCommand,
-	"helmexec job clean 42 -n bench --wait":         ofCommand,
-	"helmexec why job-42-sut-my-web-app -n bench":   ofCommand,
+	"kubectl get secrets -A -l owner=helm -L helmexec/job,helmexec/deadline":            "reads what other tests look at with helm",
+	`export PATH="$PATH:$(dirname "$(go run ./internal/tools/cmd/tools -path helm4)")"`: "is for the terminal of a reader; the command in it is run",
+	"helmexec Install":                            aSpan,
+	"helmexec list -A":                            ofCommand,
+	"helmexec doctor":                             ofCommand,
+	"helmexec job run jobs.yaml":                  ofCommand,
+	"helmexec job clean 42 -n bench --wait":       ofCommand,
+	"helmexec why job-42-sut-my-web-app -n bench": ofCommand,
+	"helmexec completion --help":                  ofCommand,
 	"helmexec apply plan.json --create-namespace --digest sha256:… --wait --fail-fast --job 42 --operation-id 42/1 --deadline 4h":                                 ofCommand,
 	"helmexec plan -n bench \"$(helmexec name 42 My_web_app)\" https://charts.example/suts/webapp:0.3.1 --save plan.json --policy lab.yaml -o html > review.html": ofCommand,
 	"go get github.com/sut-bench/helmexec/otelhelm":                                             network,
@@ -127,14 +133,12 @@ var NotRun = map[string]string{
 	"go build -o /tmp/jobrunner ./examples/jobrunner && (cd bench/sdk && go build -o /tmp/sdk .) && ls -l /tmp/jobrunner /tmp/sdk": measures,
 	"go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./examples/jobrunner | sort -u | wc -l":                                   measures,
 	"cd examples/prometheus && go run . ./chart":                                                                                   "needs a cluster and a chart of yours, and runs until it is stopped",
+	"go test -run='^$' -bench=Start ./cmd/helmexec":                                                                                measures,
 
 	"helmexec job run": ofCommand,
 	"helmexec overdue": ofCommand,
-	"cd e2e && go test -count=1 -run TestRequestsOfAJob -v ./k8s":                       measures,
-	"cd e2e && go test -count=1 -run TestRecordsOfCharts -v ./k8s":                      measures,
-	"cd e2e && go test -count=1 -run TestTrafficOfAJob -v ./k8s":                        measures,
-	"cd e2e && go test -count=1 -run TestSweepOfManyReleases -v ./k8s":                  measures,
-	"kubectl get secrets -A -l owner=helm -L helmexec/job,helmexec/deadline":            "reads what other tests look at with helm",
-	`export PATH="$PATH:$(dirname "$(go run ./internal/tools/cmd/tools -path helm4)")"`: "is for the terminal of a reader; the command in it is run",
-	"helmexec completion --help":                                                        ofCommand,
+	"cd e2e && go test -count=1 -run TestRequestsOfAJob -v ./k8s":      measures,
+	"cd e2e && go test -count=1 -run TestRecordsOfCharts -v ./k8s":     measures,
+	"cd e2e && go test -count=1 -run TestTrafficOfAJob -v ./k8s":       measures,
+	"cd e2e && go test -count=1 -run TestSweepOfManyReleases -v ./k8s": measures,
 }

@@ -262,12 +262,18 @@ func (a *app) retagCommand() *cobra.Command {
 		Use:   "retag CHART --mirror FROM=TO",
 		Short: "Show how a chart runs from mirrors of its images",
 		Long: `Show which images to copy to the mirrors, and the values with which the chart names the mirrors itself. Images that no
-value reaches are listed; --manifest writes a manifest in which all of them are replaced.`,
+value reaches are listed; --manifest writes a manifest in which all of them are replaced. The exit code is 3 if an image
+cannot be replaced at all.`,
 		Example: `  helmexec retag ./web --mirror docker.io=mirror.lab/docker --mirror '*=mirror.lab/other'
   helmexec retag ./web --mirror '*=mirror.lab' -o json | jq .values > mirrors.json && helmexec plan web ./web -f mirrors.json`,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			if len(mirrors) == 0 {
 				return fmt.Errorf("%w: name a mirror, such as --mirror docker.io=mirror.lab/docker", helmexec.ErrInvalidArgument)
+			}
+			for from, to := range mirrors {
+				if strings.Contains(from+to, "://") {
+					return fmt.Errorf("%w: --mirror %s=%s: an image has no scheme: write host[:port][/path]", helmexec.ErrInvalidArgument, from, to)
+				}
 			}
 			render, err := flags.options(a)
 			if err != nil {
@@ -296,7 +302,9 @@ value reaches are listed; --manifest writes a manifest in which all of them are 
 				Values: export.Values, Missed: append([]string{}, export.Missed...),
 			}
 			for i, image := range export.Images {
-				shown.Images = append(shown.Images, view.Mirrored{Image: image, Mirror: export.Mirrors[i]})
+				if export.Mirrors[i] != image {
+					shown.Images = append(shown.Images, view.Mirrored{Image: image, Mirror: export.Mirrors[i]})
+				}
 			}
 			values, err := out.YAML(shown.Values)
 			if err != nil {

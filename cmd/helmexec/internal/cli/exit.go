@@ -68,9 +68,13 @@ func kindOf(err error) (name string, code int) {
 		return "usage", 2
 	}
 	for _, k := range kinds {
-		if errors.Is(err, k.is) {
-			return k.name, k.code
+		if !errors.Is(err, k.is) {
+			continue
 		}
+		if k.is == helmexec.ErrRepoNotFound && helmexec.IsTransient(err) {
+			return "repo-unreachable", 9
+		}
+		return k.name, k.code
 	}
 	return "other", 1
 }

@@ -61,4 +61,5 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	for _, k := range kinds {
 		assert.Regexp(t, fmt.Sprintf(`(?m)^\| %d \|[^|]*`+"`%s`", k.code, k.name), string(doc))
 	}
+	assert.Regexp(t, "(?m)^\\| 9 \\|[^|]*`repo-unreachable`", string(doc))
 }

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -70,6 +72,8 @@ var commands = []struct {
 	{"gpus-none", []string{"gpus", plain}, nil, ""},
 	{"retag", []string{"retag", web, "--mirror", "registry.example=mirror.lab/suts", "--mirror", "*=mirror.lab/other"}, nil, ""},
 	{"retag-json", []string{"retag", web, "--mirror", "*=mirror.lab", "-o", "json"}, nil, ""},
+	{"retag-some", []string{"retag", web, "--mirror", "registry.example=mirror.lab"}, nil, ""},
+	{"retag-scheme", []string{"retag", web, "--mirror", "docker.io=https://mirror.lab"}, nil, ""},
 	{"retag-without-mirror", []string{"retag", web}, nil, ""},
 
 	{"plan", []string{"plan", "job-42-sut-web", web, "--registry", "registry.example"}, nil, ""},
@@ -83,6 +87,8 @@ var commands = []struct {
 	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
 	}, ""},
+	{"check-no-values", []string{"check", plain, "--values", "DIR/values.yaml"}, nil, ""},
+	{"job-run-nothing", []string{"job", "run", "DIR/jobs.yaml"}, nil, ""},
 	{"check-nodes", []string{"check", web, "--nodes-from-cluster", "--policy", "DIR/policy.yaml"}, func(b *bench) {
 		b.write("policy.yaml", "nodes: [{nvidia.com/gpu: 100}]\nlimits: {gpus: {nvidia.com/gpu: 8}}\n")
 		b.fake.SetNodes(map[string]int64{"nvidia.com/gpu": 1}, map[string]int64{}, map[string]int64{"nvidia.com/gpu": 0, "rdma/hca": 2})
@@ -103,6 +109,7 @@ var commands = []struct {
 	}, ""},
 	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
 	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},
+	{"diff-offline", []string{"diff", "plain", plain, "--offline"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-new", []string{"diff", "web", web}, nil, ""},
 	{"diff-same", []string{"diff", "plain", plain, "--exit-code"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-full", []string{"diff", "web", web, "--set", "replicas=3", "--full", "--exit-code"}, func(b *bench) { b.run("install", "web", web) }, ""},
@@ -140,11 +147,21 @@ var commands = []struct {
 		})
 	}, ""},
 	{"doctor-no-helm", []string{"doctor", "--helm", "DIR/helm"}, nil, ""},
+	{"doctor-open-home", []string{"doctor"}, func(b *bench) {
+		b.home = filepath.Join(b.dir, "home")
+		require.NoError(b, os.Mkdir(b.home, 0o700))
+		require.NoError(b, errors.Join(os.Chmod(b.dir, 0o755), os.Chmod(filepath.Dir(b.dir), 0o755), os.Chmod(b.home, 0o777)))
+	}, ""},
+	{"doctor-no-kubeconfig", []string{"doctor", "--kubeconfig", "DIR/kubeconfig"}, nil, ""},
 	{"no-helm", []string{"list", "--helm", "DIR/helm", "-o", "json"}, nil, ""},
 	{"version", []string{"version"}, nil, ""},
 	{"version-json", []string{"version", "-o", "json"}, nil, ""},
 
+	{"overdue-none-here", []string{"overdue"}, nil, ""},
+	{"job-clean-none-anywhere", []string{"job", "clean", "1", "-A"}, nil, ""},
 	{"no-such-command", []string{"instal"}, nil, ""},
+	{"no-such-command-json", []string{"instal", "-o", "json"}, nil, ""},
+	{"no-such-flag-yaml", []string{"list", "--al", "-oyaml"}, nil, ""},
 	{"no-such-job-command", []string{"job", "rnu"}, nil, ""},
 	{"no-such-flag", []string{"list", "--al"}, nil, ""},
 	{"no-such-flag-json", []string{"list", "--al", "-o", "json"}, nil, ""},
@@ -156,6 +173,12 @@ var commands = []struct {
 	{"html-of-another", []string{"list", "-o", "html"}, nil, ""},
 	{"bad-set", []string{"images", web, "--set", "a"}, nil, ""},
 	{"no-such-chart", []string{"images", "./testdata/nothing", "-o", "json"}, nil, ""},
+	{"repository-down", []string{"images", "http://127.0.0.1:1/charts/web:1.0.0", "-o", "json"}, func(b *bench) {
+		refused := helmtest.Reply{Stderr: "Error: looks like \"http://127.0.0.1:1/charts\" is not a valid chart repository or cannot be reached: Get \"http://127.0.0.1:1/charts/index.yaml\": dial tcp 127.0.0.1:1: connect: connection refused\n", Exit: 1}
+		for _, command := range []string{"repo add", "repo update", "pull"} {
+			b.fake.Handle(command, func(helmtest.Call) helmtest.Reply { return refused })
+		}
+	}, ""},
 	{"bad-release-name", []string{"install", "Web\x1b[31m", web}, nil, ""},
 
 	{"complete-commands", []string{"__complete", "un"}, nil, ""},

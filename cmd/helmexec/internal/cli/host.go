@@ -75,13 +75,31 @@ a list of releases and a dry run on the server show them. Nothing is changed. Th
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var d diagnosis
 			h, err := a.helm()
-			if err != nil {
-				d.add("helm", fault, err.Error())
+			usable := err == nil
+			if !usable {
+				var remove func()
+				if h, remove = withAnotherHome(a.cfg); h != nil {
+					defer remove()
+				}
+			}
+			if h == nil {
+				check := "helm"
+				if _, gone := os.Stat(a.cfg.Kubeconfig); a.cfg.Kubeconfig != "" && gone != nil {
+					check = "kubeconfig"
+				}
+				d.add(check, fault, err.Error())
 			} else {
 				d.helm(cmd.Context(), h)
-				d.home(a.cfg.Home)
-				d.repos(cmd.Context(), h)
+				if usable {
+					d.home(a.cfg.Home)
+					d.repos(cmd.Context(), h)
+				} else {
+					d.add("home", fault, err.Error())
+				}
 				if !withoutCluster {
+					if a.cfg.Kubeconfig == "" {
+						d.missing(os.Getenv("KUBECONFIG"))
+					}
 					d.cluster(cmd.Context(), h)
 				}
 			}
@@ -104,6 +122,21 @@ a list of releases and a dry run on the server show them. Nothing is changed. Th
 	}
 	cmd.Flags().BoolVar(&withoutCluster, "offline", false, "ask no cluster")
 	return cmd
+}
+
+// withAnotherHome is helm with an empty home, or nil: so the home was what was wrong, and the rest can still be looked at.
+func withAnotherHome(cfg helmexec.Config) (h *helmexec.Helm, remove func()) {
+	dir, err := os.MkdirTemp("", "helmexec-doctor-*")
+	if err != nil {
+		return nil, nil
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	cfg.Home = dir
+	if h, err = helmexec.New(cfg); err != nil {
+		remove()
+		return nil, nil
+	}
+	return h, remove
 }
 
 // diagnosis collects what is found.
@@ -162,6 +195,15 @@ func (d *diagnosis) repos(ctx context.Context, h *helmexec.Helm) {
 	d.add("repositories", ok, fmt.Sprintf("%d are known; they are not contacted here", len(repos)))
 	for _, r := range repos {
 		d.add("repository", ok, r.Name+" "+r.URL)
+	}
+}
+
+// missing looks for the files that KUBECONFIG names: helm takes no notice of one that is not there.
+func (d *diagnosis) missing(kubeconfig string) {
+	for _, file := range filepath.SplitList(kubeconfig) {
+		if _, err := os.Stat(file); file != "" && err != nil {
+			d.add("kubeconfig", warning, "of KUBECONFIG: "+err.Error())
+		}
 	}
 }
 

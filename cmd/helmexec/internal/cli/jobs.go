@@ -39,8 +39,6 @@ benchmark command, remove. The results are in a file that is always whole. Start
 and attempt, it continues: what is done or has failed stays so, and what was half installed is taken over. Another attempt
 in the file starts everything anew. The benchmark command runs in the folder of the file; what it prints goes to stderr.
 
---index runs one system under test, so that an Indexed Job of Kubernetes runs each in a pod of its own.
-
 The least that a file has is
 
   job: "42"
@@ -48,7 +46,11 @@ The least that a file has is
 
 Other fields are attempt, namespace, createNamespace, parallel, timeout, deadline, failFast, trusted, policy (the fields of
 a policy file, see check --help), benchmark (a list: a command and its arguments), and of a SUT version, values, valuesFiles
-and timeout. Exit code 14 says that a system under test failed; the results say which and why.`,
+and timeout.
+
+--index runs one system under test, so that an Indexed Job of Kubernetes runs each in a pod of its own.
+
+Exit code 14 says that a system under test failed; the results say which and why.`,
 		Example: `  helmexec job run jobs.yaml
   helmexec job run jobs.yaml --results /data/42.json -o json | jq '.suts[] | select(.state != "done")'
   helmexec job run jobs.yaml --job nightly --index 3 --results /home/results.json -o json`,

@@ -180,6 +180,20 @@ func TestJobThatRefusesWhatIsThere(t *testing.T) {
 	}
 }
 
+// A release of somebody else stays, also if a killed command was about to install one of that name.
+func TestJobLeavesOthersAlone(t *testing.T) {
+	b := newBench(t)
+	b.fake.SetRelease(helmtest.Release{Name: "job-j-sut-a", Chart: "plain", ChartVersion: "0.1.0"})
+	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "1", "suts": [{"name": "a", "release": "job-j-sut-a", "state": "installing"}]}`), 0o600))
+	assert.Equal(t, 14, b.run("job", "run", jobs).code)
+	s := b.results(results).SUTs[0]
+	assert.Equal(t, job.Failed, s.State)
+	assert.Equal(t, "release-exists", s.Error.Kind)
+	_, there := b.fake.Release("", "job-j-sut-a")
+	assert.True(t, there)
+}
+
 func TestJobRefused(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"no job":       {"suts: [{name: a, chart: ./a}]", "job is missing"},

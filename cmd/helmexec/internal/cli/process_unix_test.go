@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"os"
@@ -104,6 +105,37 @@ func TestJobContinuesAfterKill(t *testing.T) {
 	again := b.run("job", "run", jobs)
 	assert.Equal(t, 14, again.code)
 	assert.Len(t, b.fake.Calls(), before, "what has ended stays ended")
+}
+
+// A benchmark that outlived its killed command is waited for: no two measure a SUT at once.
+func TestJobWaitsForBenchmarkOfKilled(t *testing.T) {
+	b := newBench(t)
+	jobs := b.write("jobs.yaml", "job: '42'\nbenchmark: [sh, -c, 'echo begun; while ! test -e "+b.dir+"/go; do sleep 0.1; done']\n"+
+		"suts: [{name: web, chart: "+filepath.ToSlash(testdata(t))+"/plain}]\n")
+	results := strings.TrimSuffix(jobs, ".yaml") + ".results.json"
+	cmd, _ := b.process("job", "run", jobs)
+	cmd.Stderr = nil
+	said, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(said)
+	for lines.Scan() && !strings.Contains(lines.Text(), "begun") {
+	}
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	assert.Equal(t, job.Ready, stateOf(t, results, "web"))
+
+	b.hears = func(text string) {
+		if strings.Contains(text, "waits for the benchmark that a killed command left, process group ") {
+			b.write("go", "")
+		}
+	}
+	got := b.run("job", "run", jobs)
+	assert.Equal(t, 0, got.code, got.stderr)
+	assert.Regexp(t, `(?s)waits for the benchmark that a killed command left, process group \d+\n.*benchmark: begun`, got.stderr)
+	left, err := filepath.Glob(results + ".d/*.benchmark")
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }
 
 func stateOf(t *testing.T, results, sut string) string {

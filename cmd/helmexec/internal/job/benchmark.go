@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -16,8 +19,12 @@ func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult) error {
 	if len(r.spec.Benchmark) == 0 {
 		return r.update(func() { s.State = Measured })
 	}
+	mark, err := r.alone(ctx, sut)
+	if err != nil {
+		return fmt.Errorf("benchmark: %w", err)
+	}
 	began := time.Now()
-	err := r.benchmark(ctx, sut, s.Namespace)
+	err = errors.Join(r.benchmark(ctx, sut, s.Namespace, mark), unlock(mark), mark.Close(), os.Remove(mark.Name()))
 	if ctx.Err() != nil {
 		return errors.Join(fmt.Errorf("benchmark: %w", context.Cause(ctx)), err)
 	}
@@ -36,9 +43,41 @@ func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult) error {
 	}))
 }
 
+// lookAgain is how often alone looks.
+const lookAgain = 100 * time.Millisecond
+
+// alone waits until a benchmark has ended that a killed command left, so that no two measure a SUT at once. The file that it
+// gives is locked.
+func (r *Runner) alone(ctx context.Context, sut SUT) (mark *os.File, err error) {
+	mark, err = os.OpenFile(filepath.Join(r.plans(), sut.release+".benchmark"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			mark.Close()
+		}
+	}()
+	for said := false; ; said = true {
+		held, err := tryLock(mark)
+		if held || err != nil {
+			return mark, err
+		}
+		if !said {
+			group, _ := io.ReadAll(mark)
+			r.Say(sut.Name, "waits for the benchmark that a killed command left, process group %s", group)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
 // benchmark runs the command and says its output line by line. When ctx ends, its process group gets a SIGTERM, and is
 // killed if it has not ended 30 seconds later.
-func (r *Runner) benchmark(ctx context.Context, sut SUT, namespace string) error {
+func (r *Runner) benchmark(ctx context.Context, sut SUT, namespace string, mark *os.File) error {
 	cmd := exec.CommandContext(ctx, r.spec.Benchmark[0], r.spec.Benchmark[1:]...)
 	cmd.Dir = r.spec.dir
 	cmd.Env = append(os.Environ(),
@@ -48,7 +87,15 @@ func (r *Runner) benchmark(ctx context.Context, sut SUT, namespace string) error
 	cmd.Stdout, cmd.Stderr = said, said
 	stop, kill := inGroup(cmd)
 	cmd.Cancel, cmd.WaitDelay = stop, 30*time.Second
-	err := cmd.Run()
+	handDown(cmd, mark)
+	err := cmd.Start()
+	if err == nil {
+		unnoted := mark.Truncate(0)
+		if unnoted == nil {
+			_, unnoted = mark.WriteAt([]byte(strconv.Itoa(cmd.Process.Pid)), 0)
+		}
+		err = errors.Join(cmd.Wait(), unnoted)
+	}
 	if ctx.Err() != nil && cmd.Process != nil {
 		_ = kill() // what it started and did not wait for
 	}

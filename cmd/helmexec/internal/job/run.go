@@ -141,8 +141,8 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
 	}
 	there := errors.Is(err, helmexec.ErrLeftBehind)
-	if known || s.State == Ready || s.State == Measured {
-		// It is removed whatever happened, because it holds accelerators.
+	if (known || s.State == Ready || s.State == Measured) && !errors.Is(err, helmexec.ErrReleaseExists) {
+		// It is removed whatever happened, because it holds accelerators; but not if it is somebody else's.
 		removal := r.remove(ctx, sut, s)
 		there = removal != nil
 		err = errors.Join(err, removal)
@@ -160,7 +160,7 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		state = Failed
 	}
 	if err != nil && state == Failed {
-		r.Say(sut.Name, "failed: %s", err)
+		r.Say(sut.Name, "failed: %s", view.Advice(err.Error()))
 	} else {
 		r.Say(sut.Name, "%s", state)
 	}

@@ -149,6 +149,8 @@ type Error struct {
 // flags are what a user of the command has for the fields that texts of the library name.
 var flags = strings.NewReplacer(
 	"Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig",
+	"config: Home", "--home", "set Home", "set --home",
+	"plan: Cluster is for an install without Lookups", "--offline, --kube-version and --api-versions are for an install without --lookups",
 	"set CreateNamespace", "set --create-namespace, which a job file calls createNamespace",
 	"SUTNamePrune makes", "the command name makes",
 	"Limits.Nodes does not say", "limits.nodes of the policy does not say",

@@ -126,7 +126,6 @@ var NotRun = map[string]string{
 	"go install github.com/sut-bench/helmexec/cmd/helmexec@latest":                              network,
 	"go test ./cmd/helmexec/internal/cli -update":                                               writes,
 	"go test -run='^$' -bench=Observer .":                                                       measures,
-	"go test -run='^$' -bench=Start ./cmd/helmexec":                                             measures,
 	"go test -bench=. .":                                                                        measures,
 	"cd bench && HELMEXEC_CORPUS=folder go test -run='^$' -bench=YAML .":                        measures,
 	"/usr/bin/time -f '%U %M' /tmp/jobrunner -h; /usr/bin/time -f '%U %M' /tmp/sdk < /dev/null": measures,

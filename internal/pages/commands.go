@@ -136,6 +136,7 @@ var NotRun = map[string]string{
 
 	"helmexec job run": ofCommand,
 	"helmexec overdue": ofCommand,
+	"helmexec why":     ofCommand,
 	"cd e2e && go test -count=1 -run TestRequestsOfAJob -v ./k8s":      measures,
 	"cd e2e && go test -count=1 -run TestRecordsOfCharts -v ./k8s":     measures,
 	"cd e2e && go test -count=1 -run TestTrafficOfAJob -v ./k8s":       measures,

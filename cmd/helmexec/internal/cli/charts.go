@@ -155,7 +155,7 @@ func (a *app) sayLeftOut(ctx context.Context, m helmexec.Manifest, exclude []str
 		}
 	}
 	if len(left) > 0 {
-		a.out.Say("helmexec: left out: %s; --all leaves out nothing", strings.Join(left, ", "))
+		a.say("left out: %s; --all leaves out nothing", strings.Join(left, ", "))
 	}
 	return nil
 }

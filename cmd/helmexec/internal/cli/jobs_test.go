@@ -200,7 +200,7 @@ func TestJobRefused(t *testing.T) {
 		"no suts":      {"job: a", "suts is missing"},
 		"no chart":     {"job: a\nsuts: [{name: a}]", "no chart"},
 		"same release": {"job: a\nsuts: [{name: My_a, chart: ./a}, {name: my-a, chart: ./a}]", "rename one of them"},
-		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `there is no field "sut"; helmexec job run --help shows such a file`},
+		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `there is no field "sut"; job run --help shows such a file`},
 		"timeout":      {"job: a\ntimeout: 5\nsuts: [{name: a, chart: ./a}]", "not a time such as 10m"},
 		"no command":   {"job: a\nbenchmark: [no-such-command]\nsuts: [{name: a, chart: ./a}]", "benchmark: exec: \"no-such-command\""},
 		"no yaml":      {"\t", "jobs.yaml"},

@@ -56,7 +56,7 @@ func Read(path string, into any, help string) error {
 		return err
 	}
 	if err := yaml.UnmarshalStrict(text, into); err != nil {
-		return fmt.Errorf("%s: %w; helmexec %s shows such a file", path, inWords(err), help)
+		return fmt.Errorf("%s: %w; %s shows such a file", path, inWords(err), help)
 	}
 	return nil
 }

@@ -152,7 +152,7 @@ var flags = strings.NewReplacer(
 	"config: Home", "--home", "set Home", "set --home",
 	"plan: Cluster is for an install without Lookups", "--offline, --kube-version and --api-versions are for an install without --lookups",
 	"set CreateNamespace", "set --create-namespace, which a job file calls createNamespace",
-	"SUTNamePrune makes", "helmexec name makes",
+	"SUTNamePrune makes", "the command name makes",
 	"Limits.Nodes does not say", "limits.nodes of the policy does not say",
 	"(FailFast, ", "(fail-fast, ",
 	"where a plan takes only CustomResourceDefinitions", "where a plan takes only CustomResourceDefinitions (--skip-crds leaves that folder out)",

@@ -113,11 +113,15 @@ func (t *trial) faults(ctx context.Context) error {
 	outages := []time.Duration{fleet.Heartbeat / 3, 2*fleet.Heartbeat + 3*time.Second}
 	back := map[*fleet.Worker]time.Time{} // when a killed worker is started again
 	spare := map[*fleet.Worker]time.Time{}
+	killed := 0
 	// A worker lives for a while, or the slowest step would never come to its end.
 	live := func(w *fleet.Worker) {
 		life := between(rng, 5*time.Second, 20*time.Second)
-		if t.submittedSoFar() == len(t.all) {
+		switch {
+		case t.submittedSoFar() == len(t.all):
 			life *= 2 // the last jobs would get all of it
+		case killed < len(t.all):
+			life /= 3 // on a quick machine jobs take no longer than that
 		}
 		spare[w] = time.Now().Add(life)
 	}
@@ -126,7 +130,7 @@ func (t *trial) faults(ctx context.Context) error {
 	}
 	for sleep(ctx, 100*time.Millisecond) {
 		for _, w := range t.workers {
-			if at, killed := back[w]; killed && time.Now().After(at) {
+			if at, dead := back[w]; dead && time.Now().After(at) {
 				delete(back, w)
 				live(w)
 				if err := w.Start(); err != nil {
@@ -163,6 +167,7 @@ func (t *trial) faults(ctx context.Context) error {
 			t.note("workers without their helms")
 		}
 		w.Kill(withHelms)
+		killed++
 		away := between(rng, 200*time.Millisecond, 2*time.Second)
 		if rng.IntN(4) == 0 {
 			away = between(rng, 8*time.Second, 14*time.Second) // another home gets its work

@@ -187,7 +187,7 @@ func (s *Store) prepare(index string) {
 		return
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil {
+	if info, err := f.Stat(); err == nil && s.private && info.Size() >= largeIndex { // no other table is kept
 		s.contents(f, info)
 	}
 }

@@ -268,6 +268,26 @@ func TestUninstallKeepsTheRecordOfWhatIsNotGone(t *testing.T) {
 	assert.False(t, there)
 }
 
+// The last object goes when the time to wait is over: nothing is left to wait for, so the record goes as well.
+func TestUninstallWhoseObjectsAreGoneAtTheEnd(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(webRelease)
+	there, gone := looks("1 going owned"), looks("")
+	fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+		if len(fake.Calls("get")) > 1 { // the record is read when the wait has ended
+			return gone(c)
+		}
+		return there(c)
+	})
+	inTurn(fake, "uninstall", waitsForObjects(fake, awaits["Helm 3"]))
+	result, err := h.Uninstall(t.Context(), "web", UninstallOptions{Wait: true, Timeout: time.Second})
+	require.NoError(t, err)
+	assert.NotNil(t, result.Release)
+	_, recorded := fake.Release("", "web")
+	assert.False(t, recorded)
+	assert.Len(t, fake.Calls("uninstall"), 2)
+}
+
 // A runner and its helm are killed while they wait: others find the release half removed.
 func TestReleaseThatIsHalfRemoved(t *testing.T) {
 	half := webRelease

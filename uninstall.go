@@ -165,12 +165,10 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 		case next == nextNoHooks && r.skipHooks && !r.opts.NoHooks && r.rec.hasHook("pre-delete") && ctx.Err() == nil:
 			// Perhaps only the hook fails: a webhook of the chart itself can be down.
 			r.opts.NoHooks, r.verify = true, o.rec == nil
+		case o.how == triedOverdue:
+			return r.overdue(later, d, o.rec, err)
 		case next != nextAgain:
-			e := r.fail(later, o.rec, err)
-			if o.how == triedOverdue {
-				e.Kind = ErrNotGone
-			}
-			return nil, e
+			return nil, r.fail(later, o.rec, err)
 		}
 		r.failing = true
 		r.of(r.rec)
@@ -334,6 +332,24 @@ func (r *removal) fail(ctx context.Context, now *record, err error) *ReleaseErro
 		e.Remains = r.h.present(ctx, r.target, slices.Concat(made.objectsToGo("not removed"), made.keptByDesign(r.opts.NoHooks, true)))
 	}
 	return e
+}
+
+// overdue ends a removal whose time to wait for the objects is over. On a busy machine they can have gone since the last
+// look: then a further helm has only the record to remove.
+func (r *removal) overdue(ctx context.Context, d helmtext.Dialect, now *record, err error) (*UninstallResult, error) {
+	e := r.fail(ctx, now, err)
+	e.Kind = ErrNotGone
+	stands := func(o Remain) bool { return o.Cause == RemainNotRemoved }
+	if now == nil || !now.same(r.rec) || now.Status != StatusUninstalling || slices.ContainsFunc(e.Remains, stands) {
+		return nil, e
+	}
+	limit, _ := r.timeToWait() // it is known only where no hook runs
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTimeIsUp)
+	defer cancel()
+	if _, err := r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, r.opts, "foreground", false), cluster: true, mutates: true, inherit: r.inherit}); err != nil {
+		return nil, e
+	}
+	return r.done(ctx)
 }
 
 func (r *removal) error(kind, err error) *ReleaseError {

@@ -308,6 +308,13 @@ func TestImage(t *testing.T) {
 	if code != 0 {
 		t.Fatal(stderr)
 	}
+	for listed := false; !listed; { // a deadline is of whole seconds
+		code, out, stderr := w.helmexec(t, "helm4", w.runner, "overdue", "--namespace=suts", "--home="+t.TempDir())
+		if code != 0 {
+			t.Fatal(stderr)
+		}
+		listed = strings.Contains(out, "late")
+	}
 	var cleaned struct {
 		Removed []struct{ Release struct{ Name string } }
 	}

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
-	"regexp"
 	"strings"
 	"unicode"
 
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 const (
@@ -22,10 +22,10 @@ const (
 
 var (
 	// legalPart is what SUTNamePrune gives: a DNS label, which every object that a chart names after its release accepts.
-	legalPart = regexp.MustCompile(`^` + argument.DNSLabel + `$`)
+	legalPart = pattern.New(`^` + argument.DNSLabel + `$`)
 
 	// looksCleaned matches every id that cleanJobID has changed.
-	looksCleaned = regexp.MustCompile(`-[a-z2-7]{8}$`)
+	looksCleaned = pattern.New(`-[a-z2-7]{8}$`)
 
 	hashEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 )
@@ -87,7 +87,7 @@ func ParseSUTHelmName(release string) (jobID, sut string, ok bool) {
 		return "", "", false
 	}
 	jobID, sut, found = strings.Cut(rest, sutSeparator)
-	if !found || !legalPart.MatchString(jobID) || !legalPart.MatchString(sut) {
+	if !found || !legalPart().MatchString(jobID) || !legalPart().MatchString(sut) {
 		return "", "", false
 	}
 	return jobID, sut, true
@@ -96,7 +96,7 @@ func ParseSUTHelmName(release string) (jobID, sut string, ok bool) {
 // cleanJobID gives each id a unique form: the id itself, or a cleaned one that looksCleaned matches. An
 // id that looksCleaned matches is always cleaned.
 func cleanJobID(id string) string {
-	if isLegalPart(id, maxJobID) && !hidesSeparator(id) && !looksCleaned.MatchString(id) {
+	if isLegalPart(id, maxJobID) && !hidesSeparator(id) && !looksCleaned().MatchString(id) {
 		return id
 	}
 	readable, _ := prune(id)
@@ -148,5 +148,5 @@ func shortHash(s string) string {
 }
 
 func isLegalPart(s string, limit int) bool {
-	return len(s) <= limit && legalPart.MatchString(s)
+	return len(s) <= limit && legalPart().MatchString(s)
 }

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -335,7 +335,7 @@ func (c containerStatus) blocker(isInit bool) (reason, message string) {
 	switch {
 	case c.Ready:
 	case c.State.Waiting != nil && c.State.Waiting.Reason != "" && c.State.Waiting.Reason != "PodInitializing":
-		message := withoutPod.ReplaceAllString(c.State.Waiting.Message, "")
+		message := withoutPod().ReplaceAllString(c.State.Waiting.Message, "")
 		if last := c.LastState.Terminated; last != nil {
 			message = strings.TrimSpace(fmt.Sprintf("%s (exit code %d, %d restarts)", message, last.ExitCode, c.RestartCount))
 		}
@@ -352,7 +352,7 @@ func (c containerStatus) blocker(isInit bool) (reason, message string) {
 
 // withoutPod removes the pod's name from the kubelet's message about a container: the pod is known,
 // and the same problem of many pods should give the same text.
-var withoutPod = regexp.MustCompile(` pod=\S+`)
+var withoutPod = pattern.New(` pod=\S+`)
 
 // oneLine makes a message fit a line.
 func oneLine(s string) string {

@@ -12,13 +12,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/filelock"
 	"github.com/sut-bench/helmexec/internal/home"
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/process"
 )
 
@@ -159,11 +159,11 @@ func (op *operation) mayLive(r *Release, now time.Time) bool {
 	return err != nil || now.Unix() <= until
 }
 
-var lockName = regexp.MustCompile(`^[0-9a-f]+\.lock$`)
+var lockName = pattern.New(`^[0-9a-f]+\.lock$`)
 
 // isHeld reports whether somebody holds the lock of an operation in this home.
 func (op *operation) isHeld(lock string) (bool, error) {
-	if !lockName.MatchString(lock) {
+	if !lockName().MatchString(lock) {
 		return false, nil
 	}
 	// Shared, so that two callers who check at once do not take each other for the holder.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // record is what Helm stores about one revision.
@@ -241,12 +241,12 @@ const (
 )
 
 // hashedLabel matches the hashes that labelValueOf makes.
-var hashedLabel = regexp.MustCompile(`^sha256-[0-9a-f]{40}$`)
+var hashedLabel = pattern.New(`^sha256-[0-9a-f]{40}$`)
 
 // labelValueOf gives each text a unique label value: the text if it is legal and does not look like a hash,
 // otherwise its hash.
 func labelValueOf(text string) string {
-	if text != "" && argument.IsLabelValue(text) && !hashedLabel.MatchString(text) {
+	if text != "" && argument.IsLabelValue(text) && !hashedLabel().MatchString(text) {
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // Version is what a cluster says its version is.
@@ -93,7 +94,7 @@ func (s *served) add(api string) {
 // SplitAPI splits "v1", "apps/v1", "v1/Pod" and "apps/v1/Deployment" into version and kind, "" if it names none.
 func SplitAPI(api string) (version, kind string) {
 	words := strings.Split(api, "/")
-	if len(words) > 2 || len(words) == 2 && coreVersion.MatchString(words[0]) {
+	if len(words) > 2 || len(words) == 2 && coreVersion().MatchString(words[0]) {
 		last := len(words) - 1
 		return strings.Join(words[:last], "/"), words[last]
 	}
@@ -101,7 +102,7 @@ func SplitAPI(api string) (version, kind string) {
 }
 
 // coreVersion is a version of the core group, which stands alone. Other groups do not have such names.
-var coreVersion = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
+var coreVersion = pattern.New(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
 
 type object = map[string]any
 

@@ -9,13 +9,13 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -237,14 +237,14 @@ func plainHost(u *url.URL) string {
 	return name
 }
 
-var notInName = regexp.MustCompile(`[^a-z0-9.]+`)
+var notInName = pattern.New(`[^a-z0-9.]+`)
 
 // nameOfRepo makes a name from a URL: readable, legal in "name/chart" (a ':' is not), and unique
 // by sixteen digits of a hash.
 func nameOfRepo(u *url.URL) string {
 	const readable = 48
 	sum := sha256.Sum256([]byte(u.String()))
-	text := strings.Trim(notInName.ReplaceAllString(strings.ToLower(u.Host+u.Path), "-"), "-.")
+	text := strings.Trim(notInName().ReplaceAllString(strings.ToLower(u.Host+u.Path), "-"), "-.")
 	if len(text) > readable {
 		text = strings.Trim(text[:readable], "-.")
 	}

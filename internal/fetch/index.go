@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/binary"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/home"
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
@@ -254,9 +254,9 @@ func newestFirst(versions []chart.Version) []chart.Version {
 }
 
 var (
-	indexKey     = regexp.MustCompile(`^[A-Za-z]+:( |$)`)
-	indexEntry   = regexp.MustCompile(`^  [A-Za-z0-9][-A-Za-z0-9._]*:$`)
-	indexComment = regexp.MustCompile(`^ *(#|$)`)
+	indexKey     = pattern.New(`^[A-Za-z]+:( |$)`)
+	indexEntry   = pattern.New(`^  [A-Za-z0-9][-A-Za-z0-9._]*:$`)
+	indexComment = pattern.New(`^ *(#|$)`)
 )
 
 // contents says where the lists of the charts are in an index with Helm's layout: a key "entries:" at the margin, below
@@ -292,7 +292,7 @@ func contentsOf(r io.Reader) (c contents) {
 		case bytes.IndexByte(text, '\r') >= 0:
 			return c // another kind of line break
 		case goesOn, chart != "" && (deep || len(text) == 0): // an empty line can be of a block scalar
-		case indexComment.Match(text):
+		case indexComment().Match(text):
 		case !inEntries && string(text) == "entries:":
 			inEntries = true
 		case !inEntries:
@@ -300,14 +300,14 @@ func contentsOf(r io.Reader) (c contents) {
 				return c
 			}
 		case text[0] != ' ':
-			if indexKey.Match(text) { // the next key of the index
+			if indexKey().Match(text) { // the next key of the index
 				end(at)
 				c.Plain = true
 			}
 			return c
 		default:
 			end(at)
-			if len(c.Charts) == maxListed || !indexEntry.Match(text) {
+			if len(c.Charts) == maxListed || !indexEntry().Match(text) {
 				return c
 			}
 			chart, from = string(text[2:len(text)-1]), next

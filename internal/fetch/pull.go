@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -17,6 +16,7 @@ import (
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -142,7 +142,7 @@ func (s *Store) pullEntry(w want, from repository, entry chart.Version, dest str
 			}
 		}
 		name := "archive.tgz"
-		if m := archiveName.FindStringSubmatch(target); m != nil {
+		if m := archiveName().FindStringSubmatch(target); m != nil {
 			name = m[1] // as helm would call it
 		}
 		if call.Via, err = s.relay(from, target, name); err != nil {
@@ -172,7 +172,7 @@ func (w want) pullArgs(ref, version, digest, dir string, opts Source) []string {
 	return append(append(f, opts.Flags()...), "--", ref)
 }
 
-var archiveName = regexp.MustCompile(`/([A-Za-z0-9][-A-Za-z0-9._+]*\.tgz)(?:\?.*)?$`)
+var archiveName = pattern.New(`/([A-Za-z0-9][-A-Za-z0-9._+]*\.tgz)(?:\?.*)?$`)
 
 // stageIndex writes an index of one entry and points helm at it.
 func stageIndex(tmp, repo, config string, entry chart.Version) (env []string, err error) {

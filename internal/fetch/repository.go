@@ -11,13 +11,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/redact"
 )
 
@@ -64,14 +64,14 @@ func (a Access) check(u *url.URL, private bool) error {
 		return errdef.Invalidf("repository %s: give either a token or a user name and password", u)
 	case !private:
 		return errdef.Invalidf("repository %s: Helm's own repository file cannot store a token: set Config.Home", u)
-	case !bearerToken.MatchString(a.Token):
+	case !bearerToken().MatchString(a.Token):
 		return errdef.Invalidf("repository %s: the token has characters that a bearer token cannot have", u)
 	}
 	return nil
 }
 
 // bearerToken is the form of a bearer token: RFC 6750, section 2.1.
-var bearerToken = regexp.MustCompile(`^[-A-Za-z0-9._~+/]+=*$`)
+var bearerToken = pattern.New(`^[-A-Za-z0-9._~+/]+=*$`)
 
 // authorization is the header that logs in to the repository, "" for none.
 func (a Access) authorization() string {

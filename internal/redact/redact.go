@@ -5,8 +5,9 @@ package redact
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // Address removes from an address what may be a password or a token. The address need not be valid.
@@ -44,11 +45,11 @@ func Address(address string) string {
 }
 
 // userinfo ends at the last "@" before the path. Where a "?" comes before that, the rest is a password or a query.
-var userinfo = regexp.MustCompile(`(://)(?:[^/?\s"']+@|[^/?\s"']+\?[^\s"]*@[^\s"]*[^\s"\\])`)
+var userinfo = pattern.New(`(://)(?:[^/?\s"']+@|[^/?\s"']+\?[^\s"]*@[^\s"]*[^\s"\\])`)
 
 // query is that of a URL, or of an archive's path, which can be a signature or a token. It may contain an apostrophe; a quote
 // ends it, also one that another quote has made `\"`.
-var query = regexp.MustCompile(`((?:://[^\s"?]*|\.(?:tgz|tar\.gz))\?)[^\s"]*[^\s"\\]`)
+var query = pattern.New(`((?:://[^\s"?]*|\.(?:tgz|tar\.gz))\?)[^\s"]*[^\s"\\]`)
 
 // Redactor removes secrets: those given, and the userinfo and query of any URL.
 func Redactor(secrets []string) func(string) string {
@@ -60,6 +61,6 @@ func Redactor(secrets []string) func(string) string {
 	}
 	known := strings.NewReplacer(pairs...)
 	return func(s string) string {
-		return query.ReplaceAllString(userinfo.ReplaceAllString(known.Replace(s), "${1}***@"), "${1}***")
+		return query().ReplaceAllString(userinfo().ReplaceAllString(known.Replace(s), "${1}***@"), "${1}***")
 	}
 }

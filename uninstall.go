@@ -130,6 +130,7 @@ type removal struct {
 	touched bool      // a try may have removed something
 	checked bool      // result.Remains are those that exist
 	failing bool      // a try has failed, which may have run the delete hooks
+	overdue bool      // a try has waited for the objects until its time was over
 	explain bool      // ask why objects were not deleted, which helm prints only with --debug
 	late    []Remain  // what a dead helm may have requested, and did not exist yet
 	last    error     // of the last try
@@ -166,7 +167,13 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 			// Perhaps only the hook fails: a webhook of the chart itself can be down.
 			r.opts.NoHooks, r.verify = true, o.rec == nil
 		case o.how == triedOverdue:
-			return r.overdue(later, d, o.rec, err)
+			e := r.fail(later, o.rec, err)
+			e.Kind = ErrNotGone
+			if r.overdue || !r.onlyRecordLeft(o.rec, e) {
+				return nil, e
+			}
+			// On a busy machine the last objects went after the last look: helm need not wait for them again.
+			r.overdue = true
 		case next != nextAgain:
 			return nil, r.fail(later, o.rec, err)
 		}
@@ -334,22 +341,10 @@ func (r *removal) fail(ctx context.Context, now *record, err error) *ReleaseErro
 	return e
 }
 
-// overdue ends a removal whose time to wait for the objects is over. On a busy machine they can have gone since the last
-// look: then a further helm has only the record to remove.
-func (r *removal) overdue(ctx context.Context, d helmtext.Dialect, now *record, err error) (*UninstallResult, error) {
-	e := r.fail(ctx, now, err)
-	e.Kind = ErrNotGone
-	stands := func(o Remain) bool { return o.Cause == RemainNotRemoved }
-	if now == nil || !now.same(r.rec) || now.Status != StatusUninstalling || slices.ContainsFunc(e.Remains, stands) {
-		return nil, e
-	}
-	limit, _ := r.timeToWait() // it is known only where no hook runs
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTimeIsUp)
-	defer cancel()
-	if _, err := r.h.run(ctx, invocation{args: uninstallArgs(d, r.target, r.release, r.opts, "foreground", false), cluster: true, mutates: true, inherit: r.inherit}); err != nil {
-		return nil, e
-	}
-	return r.done(ctx)
+// onlyRecordLeft reports whether the record is there as it was, and of its objects only what stays by design.
+func (r *removal) onlyRecordLeft(now *record, e *ReleaseError) bool {
+	return now != nil && now.same(r.rec) && now.Status == StatusUninstalling &&
+		!slices.ContainsFunc(e.Remains, func(o Remain) bool { return o.Cause == RemainNotRemoved })
 }
 
 func (r *removal) error(kind, err error) *ReleaseError {

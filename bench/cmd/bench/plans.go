@@ -159,7 +159,7 @@ func (b *bench) records(c *cluster.Cluster, h *helmexec.Helm) error {
 	b.rows = append(b.rows, row{
 		benchmark: "release record of `Apply` beside that of `Install`",
 		got:       fmt.Sprintf("median %.2f, largest %.2f", median(ratios), slices.Max(ratios)), reached: true,
-		notes: fmt.Sprintf("%d charts (the largest: %s); %d more cannot be installed with their own values", compared, largest, left),
+		notes: fmt.Sprintf("%d charts (the largest: %s); %d more cannot be installed and removed with their own values", compared, largest, left),
 	})
 	return nil
 }
@@ -172,7 +172,7 @@ func (b *bench) recordSizes(c *cluster.Cluster, h *helmexec.Helm, release, chart
 	if plain, err = b.recordSize(c, release); err != nil {
 		return 0, 0, err
 	}
-	if _, err := h.Uninstall(b.ctx, release, helmexec.UninstallOptions{Wait: true, NoHooks: true}); err != nil {
+	if _, err := h.Uninstall(b.ctx, release, helmexec.UninstallOptions{Wait: true, NoHooks: true, Timeout: 30 * time.Second}); err != nil {
 		return 0, 0, err
 	}
 	p, err := h.Plan(b.ctx, release, chart, helmexec.PlanOptions{})

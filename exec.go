@@ -91,6 +91,18 @@ func (inv invocation) redactor() func(string) string {
 	return func(s string) string { return redact.Printable(without(inv.via.Speak(s))) }
 }
 
+// shown are the arguments as logs and errors show them.
+func (inv invocation) shown(safe func(string) string) []string {
+	all := make([]string, len(inv.args))
+	for i, a := range inv.args {
+		if strings.HasPrefix(a, "--username=") {
+			a = "--username=***" // it may be a token
+		}
+		all[i] = redact.Abridged(safe(a))
+	}
+	return all
+}
+
 // run runs every helm process and returns its stdout. If the process was started, the error is an
 // *Error.
 func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) {
@@ -111,13 +123,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 		inv.secrets = slices.Concat(given, login.secrets)
 	}
 	safe := inv.redactor()
-	shown := make([]string, len(inv.args))
-	for i, a := range inv.args {
-		if strings.HasPrefix(a, "--username=") {
-			a = "--username=***" // it may be a token
-		}
-		shown[i] = redact.Abridged(safe(a))
-	}
+	shown := inv.shown(safe)
 	seen := h.enterProcess(ctx, inv, shown)
 	defer seen.end(&err)
 	release, err := h.acquire(ctx, inv.waits, inv.patience)
@@ -144,43 +150,11 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 		inv.starts()
 	}
 
-	env, arguments := h.env.local, inv.args
-	if inv.cluster {
-		env = slices.Concat(h.env.cluster, login.token)
-		with, done, err := login.file(h.home.Path("tmp"), arguments)
-		if err != nil {
-			return nil, err
-		}
-		defer done()
-		arguments = with
+	c, done, err := h.command(inv, login, shown)
+	if err != nil {
+		return nil, err
 	}
-	c := process.Command{
-		Path: h.binary, Args: arguments, Env: slices.Concat(env, inv.env), Inherit: inv.inherit,
-		Grace: h.cfg.GracePeriod, AtMost: inv.atMost, Late: inv.late,
-		MaxStdout: h.maxStdout, MaxStderr: maxStderr, CutMark: helmtext.CutMark,
-	}
-	kind, limit := ErrOutputTooLarge, ""
-	if inv.limits != nil {
-		c.Limits = &inv.limits.Limits
-		if inv.limits.output > 0 {
-			c.MaxStdout = int(min(inv.limits.output, math.MaxInt))
-			kind, limit = ErrRenderTooLarge, " (Limits.RenderOutput)"
-		}
-	}
-	if !inv.mutates {
-		c.OverStdout = fmt.Errorf("%w: helm %s printed more than %d MiB%s", kind, shown[0], c.MaxStdout>>20, limit)
-	}
-	if inv.hears != nil {
-		c.MaxStderr, c.Hear = maxLog, byLine(inv.hears)
-	}
-	if inv.stdin != nil {
-		in, done, err := process.Input(inv.stdin, h.home.Path("tmp"))
-		if err != nil {
-			return nil, err
-		}
-		defer done()
-		c.Stdin = in
-	}
+	defer done()
 	result := h.host.run(ctx, c)
 	var failure *Error
 	lacks := ""
@@ -200,6 +174,46 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 		*inv.stderr = safe(result.Stderr)
 	}
 	return result.Stdout, nil
+}
+
+// command is what starts helm. done removes the files that were made for it.
+func (h *Helm) command(inv invocation, login login, shown []string) (c process.Command, done func(), err error) {
+	env, arguments, done := h.env.local, inv.args, func() {}
+	if inv.cluster {
+		env = slices.Concat(h.env.cluster, login.token)
+		if arguments, done, err = login.file(h.home.Path("tmp"), arguments); err != nil {
+			return c, nil, err
+		}
+	}
+	c = process.Command{
+		Path: h.binary, Args: arguments, Env: slices.Concat(env, inv.env), Inherit: inv.inherit,
+		Grace: h.cfg.GracePeriod, AtMost: inv.atMost, Late: inv.late,
+		MaxStdout: h.maxStdout, MaxStderr: maxStderr, CutMark: helmtext.CutMark,
+	}
+	kind, limit := ErrOutputTooLarge, ""
+	if inv.limits != nil {
+		c.Limits = &inv.limits.Limits
+		if inv.limits.output > 0 {
+			c.MaxStdout = int(min(inv.limits.output, math.MaxInt))
+			kind, limit = ErrRenderTooLarge, " (Limits.RenderOutput)"
+		}
+	}
+	if !inv.mutates {
+		c.OverStdout = fmt.Errorf("%w: helm %s printed more than %d MiB%s", kind, shown[0], c.MaxStdout>>20, limit)
+	}
+	if inv.hears != nil {
+		c.MaxStderr, c.Hear = maxLog, byLine(inv.hears)
+	}
+	if inv.stdin != nil {
+		in, closed, err := process.Input(inv.stdin, h.home.Path("tmp"))
+		if err != nil {
+			done()
+			return c, nil, err
+		}
+		before := done
+		c.Stdin, done = in, func() { closed(); before() }
+	}
+	return c, done, nil
 }
 
 // failure makes the error of a failed helm from its output and how it ended.

@@ -177,6 +177,35 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) (_ []
 	if err != nil {
 		return nil, err
 	}
+	a, err := testArgs(t, release, opts)
+	if err != nil {
+		return nil, err
+	}
+	out, testErr := h.run(ctx, invocation{args: a, cluster: true, mutates: true, waits: true})
+	if testErr != nil && (errors.Is(testErr, ErrReleaseNotFound) || errors.Is(testErr, ErrClusterUnreachable)) {
+		return nil, testErr
+	}
+	later, cancel := graceContext(ctx, h.cfg.GracePeriod)
+	defer cancel()
+	rec, err := h.record(later, t, release, 0)
+	if err != nil {
+		return nil, errors.Join(testErr, err)
+	}
+	tests, failed, passed := testsOf(rec, opts.Names)
+	if opts.Logs {
+		addLogs(tests, out)
+		var e *Error
+		if passed && errors.As(testErr, &e) && helmtext.LacksLogs(e.Stderr) {
+			testErr = nil // helm fails because it cannot get the logs
+		}
+	}
+	if testErr != nil && failed && ctx.Err() == nil {
+		return tests, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrTestFailed, Status: rec.Status, Blockers: testBlockers(tests), Err: testErr}
+	}
+	return tests, testErr
+}
+
+func testArgs(t target, release string, opts TestOptions) (args, error) {
 	if err := argument.Extra(opts.ExtraArgs); err != nil {
 		return nil, err
 	}
@@ -190,40 +219,20 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) (_ []
 		a.add("--filter=name=" + name)
 	}
 	a.add(t.flags()...)
-	a.add("--", release)
-	out, testErr := h.run(ctx, invocation{args: a, cluster: true, mutates: true, waits: true})
-	if testErr != nil && (errors.Is(testErr, ErrReleaseNotFound) || errors.Is(testErr, ErrClusterUnreachable)) {
-		return nil, testErr
-	}
-	later, cancel := graceContext(ctx, h.cfg.GracePeriod)
-	defer cancel()
-	rec, err := h.record(later, t, release, 0)
-	if err != nil {
-		return nil, errors.Join(testErr, err)
-	}
-	var tests []Hook
-	failed, passed := false, true
+	return append(a, "--", release), nil
+}
+
+// testsOf are the tests of a release. failed means that one of them did, or did not end; passed that those that ran did.
+func testsOf(rec *record, ran []string) (tests []Hook, failed, passed bool) {
+	passed = true
 	for _, hk := range rec.hooks() {
-		for _, event := range hk.Events {
-			if event == "test" || event == "test-success" {
-				tests = append(tests, hk)
-				failed = failed || hk.Phase == "Failed" || hk.Phase == "Running"
-				passed = passed && (hk.Phase == "Succeeded" || len(opts.Names) > 0 && !slices.Contains(opts.Names, hk.Name))
-				break
-			}
+		if slices.Contains(hk.Events, "test") || slices.Contains(hk.Events, "test-success") {
+			tests = append(tests, hk)
+			failed = failed || hk.Phase == "Failed" || hk.Phase == "Running"
+			passed = passed && (hk.Phase == "Succeeded" || len(ran) > 0 && !slices.Contains(ran, hk.Name))
 		}
 	}
-	if opts.Logs {
-		addLogs(tests, out)
-		var e *Error
-		if passed && errors.As(testErr, &e) && helmtext.LacksLogs(e.Stderr) {
-			testErr = nil // helm fails because it cannot get the logs
-		}
-	}
-	if testErr != nil && failed && ctx.Err() == nil {
-		return tests, &ReleaseError{Release: release, Namespace: t.namespace, Kind: ErrTestFailed, Status: rec.Status, Blockers: testBlockers(tests), Err: testErr}
-	}
-	return tests, testErr
+	return tests, failed, passed
 }
 
 // maxTestLog is how much of the end of one container's log is kept.

@@ -130,7 +130,7 @@ type removal struct {
 	touched bool      // a try may have removed something
 	checked bool      // result.Remains are those that exist
 	failing bool      // a try has failed, which may have run the delete hooks
-	overdue bool      // a try has waited for the objects until its time was over
+	again   bool      // a try has waited for the objects until its time was over, and another follows
 	explain bool      // ask why objects were not deleted, which helm prints only with --debug
 	late    []Remain  // what a dead helm may have requested, and did not exist yet
 	last    error     // of the last try
@@ -167,13 +167,9 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 			// Perhaps only the hook fails: a webhook of the chart itself can be down.
 			r.opts.NoHooks, r.verify = true, o.rec == nil
 		case o.how == triedOverdue:
-			e := r.fail(later, o.rec, err)
-			e.Kind = ErrNotGone
-			if r.overdue || !r.onlyRecordLeft(o.rec, e) {
+			if e := r.waitedOut(later, o.rec, err); e != nil {
 				return nil, e
 			}
-			// On a busy machine the last objects went after the last look: helm need not wait for them again.
-			r.overdue = true
 		case next != nextAgain:
 			return nil, r.fail(later, o.rec, err)
 		}
@@ -341,10 +337,17 @@ func (r *removal) fail(ctx context.Context, now *record, err error) *ReleaseErro
 	return e
 }
 
-// onlyRecordLeft reports whether the record is there as it was, and of its objects only what stays by design.
-func (r *removal) onlyRecordLeft(now *record, e *ReleaseError) bool {
-	return now != nil && now.same(r.rec) && now.Status == StatusUninstalling &&
-		!slices.ContainsFunc(e.Remains, func(o Remain) bool { return o.Cause == RemainNotRemoved })
+// waitedOut ends a removal whose time to wait for the objects is over. It gives nil for one more try if, as can be on a busy
+// machine, the last objects have gone since the last look: then helm has only the record to remove.
+func (r *removal) waitedOut(ctx context.Context, now *record, err error) *ReleaseError {
+	e := r.fail(ctx, now, err)
+	e.Kind = ErrNotGone
+	stands := slices.ContainsFunc(e.Remains, func(o Remain) bool { return o.Cause == RemainNotRemoved })
+	if r.again || now == nil || !now.same(r.rec) || now.Status != StatusUninstalling || stands {
+		return e
+	}
+	r.again = true
+	return nil
 }
 
 func (r *removal) error(kind, err error) *ReleaseError {

@@ -267,27 +267,32 @@ func (f *imageFinder) readCustom(c *cursor) {
 	for i := 0; i < len(compositeRules) && m.parts && !ofPod; i++ {
 		f.applyParts(&m, &compositeRules[i])
 	}
+	f.readFields(&m)
+	f.readEventParameter(c)
+	if m.runs && c.namesImage() || c.isListedContainer() {
+		f.otherReading(c, start)
+	}
+}
+
+// readFields reads the fields of a custom resource's mapping by their names, those that no rule has taken.
+func (f *imageFinder) readFields(m *customMapping) {
 	var whole []string // fields that are called something else and hold all of a reference
-	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		key, value := keyOf(c.node.Content[i]), c.node.Content[i+1]
+	for i := 0; i+1 < len(m.node.Content); i += 2 {
+		key, value := keyOf(m.node.Content[i]), m.node.Content[i+1]
 		if m.used.has(key) {
 			continue
 		}
 		switch kind, known := m.fieldKind(key); {
 		case isPulled(key, value):
-			f.field(c, key, ImageSure)
-		case known && !f.ofRepository(c, key) && !f.withNeighbours(c, key, kind) && !f.withVersion(c, key):
-			f.field(c, key, kind)
+			f.field(m.cursor, key, ImageSure)
+		case known && !f.ofRepository(m.cursor, key) && !f.withNeighbours(m.cursor, key, kind) && !f.withVersion(m.cursor, key):
+			f.field(m.cursor, key, kind)
 		case !known && hasRegistry(scalar(value)) && f.isWhole(scalar(value)):
 			whole = append(whole, key)
 		}
 	}
 	for i := 0; i < len(whole) && len(whole) > 1; i++ { // a mapping of images that is not called so
-		f.field(c, whole[i], ImageSure)
-	}
-	f.readEventParameter(c)
-	if m.runs && c.namesImage() || c.isListedContainer() {
-		f.otherReading(c, start)
+		f.field(m.cursor, whole[i], ImageSure)
 	}
 }
 

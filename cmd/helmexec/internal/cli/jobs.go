@@ -17,11 +17,7 @@ import (
 )
 
 func (a *app) jobCommands() []*cobra.Command {
-	jobs := &cobra.Command{
-		Use: "job", Short: "Run a benchmark job, or clean up after one", GroupID: "job",
-		// Without these a misspelt command below it would be a success.
-		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	jobs := &cobra.Command{Use: "job", Short: "Run a benchmark job, or clean up after one", GroupID: "job"}
 	jobs.AddCommand(a.jobRunCommand(), a.jobCleanCommand())
 	overdue := a.overdueCommand()
 	overdue.GroupID = "job"

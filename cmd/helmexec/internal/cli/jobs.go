@@ -183,7 +183,8 @@ func (a *app) overdueCommand() *cobra.Command {
 		Use:   "overdue",
 		Short: "List the releases whose deadline has passed, or remove them",
 		Long: `List the releases whose deadline has passed, or remove them. A deadline is set by --deadline of install and apply, and by
-deadline of a job file; releases without one are never overdue.`,
+deadline of a job file; releases without one are never overdue. Helm selects by the deadline, and does not say which it is:
+helmexec why RELEASE shows that of one release.`,
 		Example: `  helmexec overdue -A
   helmexec overdue -A --remove --wait    # each night`,
 		Args: cobra.NoArgs,

@@ -312,6 +312,7 @@ func (a *app) printRelease(release *helmexec.Release) error {
 	shown := view.ReleaseOf(*release)
 	return a.out.Print(shown, func(p *out.Page) {
 		p.Line("%s is %s, revision %d", shown.Name, statusOf(shown.Status), shown.Revision)
+		fields(p, "deadline", shown.Deadline)
 	})
 }
 

@@ -118,6 +118,9 @@ var commands = []struct {
 	}, ""},
 	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
 	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},
+	{"apply-other-namespace", []string{"apply", "DIR/plan.json", "-n", "other"}, func(b *bench) {
+		b.run("plan", "web", web, "-n", "bench", "--save", b.dir+"/plan.json")
+	}, ""},
 	{"diff-offline", []string{"diff", "plain", plain, "--offline"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-new", []string{"diff", "web", web}, nil, ""},
 	{"diff-same", []string{"diff", "plain", plain, "--exit-code"}, func(b *bench) { b.run("install", "plain", plain) }, ""},

@@ -62,6 +62,26 @@ func (a *app) installCommand() *cobra.Command {
 	return cmd
 }
 
+func (a *app) printRelease(release *helmexec.Release) error {
+	shown := view.ReleaseOf(*release)
+	return a.out.Print(shown, func(p *out.Page) {
+		p.Line("%s is %s, revision %d", shown.Name, statusOf(shown.Status), shown.Revision)
+		fields(p, "deadline", shown.Deadline)
+	})
+}
+
+func statusOf(status string) out.Styled {
+	switch helmexec.Status(status) {
+	case helmexec.StatusDeployed:
+		return out.Good.In(status)
+	case helmexec.StatusFailed:
+		return out.Bad.In(status)
+	case helmexec.StatusSuperseded, helmexec.StatusUninstalled:
+		return out.Styled{Text: status}
+	}
+	return out.Warn.In(status)
+}
+
 func (a *app) listCommand() *cobra.Command {
 	var opts helmexec.ListOptions
 	var statuses []string

@@ -23,7 +23,7 @@ func understood(root *cobra.Command, args []string) error {
 			cmd.Args = aCommand
 		case "completion":
 			// A shell would run the help that cobra prints in place of a completion.
-			cmd.RunE = wantsShell
+			cmd.Use, cmd.RunE = "completion SHELL", wantsShell
 		}
 	}
 	cmd, rest, err := root.Find(args)

@@ -3,6 +3,7 @@ package helmexec
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -119,12 +120,21 @@ func (e *ReleaseError) Error() string {
 		b.WriteString(": " + folded(remains))
 	}
 	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+		b.WriteString(": " + e.said())
 	}
 	if !wrong && len(remains) > 0 {
 		b.WriteString("; what Helm does not remove stays: " + folded(remains))
 	}
 	return b.String()
+}
+
+// said is the text of Err, without a blocker that the Blockers name already.
+func (e *ReleaseError) said() string {
+	text := e.Err.Error()
+	if hopeless := (*hopelessError)(nil); errors.As(e.Err, &hopeless) && slices.Contains(e.Blockers, hopeless.blocker) {
+		text = strings.ReplaceAll(text, hopeless.about(), "")
+	}
+	return text
 }
 
 // folded lists the first few of many.

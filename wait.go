@@ -85,8 +85,11 @@ type hopelessError struct {
 }
 
 func (e *hopelessError) Error() string {
-	return fmt.Sprintf("no waiting removes what is in the way (FailFast, rule %s): %s", e.rule.Name, e.blocker)
+	return fmt.Sprintf("no waiting removes what is in the way (FailFast, rule %s)", e.rule.Name) + e.about()
 }
+
+// about is the end of the text, which names the blocker.
+func (e *hopelessError) about() string { return ": " + e.blocker.String() }
 
 // first puts its blocker before others that were found later: it may be gone by now, with the helm that waited for it.
 func (e *hopelessError) first(others Blockers) Blockers {

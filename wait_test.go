@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -145,6 +146,31 @@ func TestFailFastRules(t *testing.T) {
 	}
 }
 
+// An error says once what ended the wait, whether Blockers list it or not.
+func TestBlockersAreNamedOnce(t *testing.T) {
+	pod := func(name string) Blocker {
+		return Blocker{ObjectRef: ObjectRef{Kind: "Pod", Name: name}, Container: "main", Reason: "ErrImagePull", Message: "not found", Event: "Failed: not found"}
+	}
+	helm := &Error{Args: []string{"install", "--", "web"}, cause: &hopelessError{FailFastRules()[0], pod("a")}, Stderr: "Error: it was cancelled\n"}
+	const (
+		a     = "Pod a, container main: ErrImagePull: not found (Failed: not found)"
+		ended = "helm install web: no waiting removes what is in the way (FailFast, rule image)"
+	)
+	for _, test := range []struct {
+		blockers Blockers
+		err      error
+		want     string
+	}{
+		{Blockers{pod("a")}, helm, a + ": " + ended + ": it was cancelled"},
+		{Blockers{pod("a"), pod("b")}, helm, "Pod a and 1 more" + strings.TrimPrefix(a, "Pod a") + ": " + ended + ": it was cancelled"},
+		{Blockers{pod("a")}, errors.Join(helm, errors.New("and more")), a + ": " + ended + ": it was cancelled\nand more"},
+		{nil, helm, ended + ": " + a + ": it was cancelled"},
+		{Blockers{pod("b")}, errors.New("as helm says"), "Pod b" + strings.TrimPrefix(a, "Pod a") + ": as helm says"},
+	} {
+		assert.EqualError(t, &ReleaseError{Release: "web", Kind: ErrNotReady, Blockers: test.blockers, Err: test.err}, "release web: "+ErrNotReady.Error()+": "+test.want)
+	}
+}
+
 // A wait that is lost ends as one whose time is up: with the reasons, and removed.
 func TestInstallFailsFast(t *testing.T) {
 	h, fake := withFake(t, Config{})
@@ -165,6 +191,7 @@ func TestInstallFailsFast(t *testing.T) {
 	assert.NotErrorIs(t, err, t.Context().Err())
 	assert.ErrorContains(t, err, "(removed again): Pod web-5f5-1, container main: InvalidImageName: ")
 	assert.ErrorContains(t, err, "FailFast, rule image-name")
+	assert.Equal(t, 1, strings.Count(err.Error(), "web-5f5-1"), err)
 	assert.NotContains(t, err.Error(), "context canceled")
 	var failed *ReleaseError
 	require.ErrorAs(t, err, &failed)

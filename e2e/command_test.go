@@ -201,11 +201,12 @@ func commandLife(b *bed) {
 		b.Errorf("applied: %+v", applied)
 	}
 	var why struct {
+		Release      struct{ Job, Updated, Deadline string }
 		Ready, Total int
 		Blockers     []struct{ Reason string }
 	}
 	b.succeeds(&why, "why", "job-42-sut-web")
-	if why.Ready != 2 || why.Total != 2 || len(why.Blockers) != 0 {
+	if why.Ready != 2 || why.Total != 2 || len(why.Blockers) != 0 || why.Release.Job != "42" || why.Release.Deadline == "" || why.Release.Deadline > why.Release.Updated {
 		b.Errorf("why: %+v", why)
 	}
 	if code, stdout, stderr := b.helmexec("diff", "job-42-sut-web", sutChart, "--set", "replicas=3", "--full", "--exit-code"); code != 3 || !strings.Contains(stdout, "+   replicas: 3") {

@@ -66,7 +66,10 @@ func Run(ctx context.Context, args []string, s Streams, plugin *Plugin, interrup
 			a.say("stopping, and removing what is half made; interrupt again to leave it")
 		}
 	})()
-	err := root.ExecuteContext(ctx)
+	err := understood(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	a.out.Done()
 	if err == nil {
 		return 0
@@ -76,16 +79,6 @@ func Run(ctx context.Context, args []string, s Streams, plugin *Plugin, interrup
 		a.out.Format = formatOf(args)
 	}
 	return a.fail(err)
-}
-
-// formatOf is the format that a command line asks for which is not understood.
-func formatOf(args []string) string {
-	var format string
-	flags := new(cobra.Command).Flags()
-	flags.ParseErrorsAllowlist.UnknownFlags = true
-	flags.StringVarP(&format, "output", "o", "", "")
-	_ = flags.Parse(args)
-	return format
 }
 
 // app is one run of the command.

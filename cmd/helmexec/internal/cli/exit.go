@@ -13,11 +13,6 @@ import (
 // errNo is the answer no, which the command has printed already.
 var errNo = errors.New("the answer is no")
 
-// usageError is a command line that is not understood.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
 // kinds say which exit code an error has, and what it is called in JSON. The first that matches counts: what is left in the
 // cluster comes before why.
 var kinds = []struct {

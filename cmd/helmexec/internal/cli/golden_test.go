@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,14 @@ func notReady(b *bench) {
 			{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1"},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}},
 			{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-2"},"status":{"phase":"Pending","containerStatuses":[
 				{"name":"main","restartCount":2,"state":{"waiting":{"reason":"ImagePullBackOff","message":"no such \u001b[31mimage"}}}]}}]}}}`}
+	})
+}
+
+// withDeadline is a release of a job that its name does not say, with a deadline.
+func withDeadline(b *bench) {
+	b.fake.SetRelease(helmtest.Release{
+		Name: "nightly", Chart: "web", ChartVersion: "1.2.3", Updated: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
+		Labels: map[string]string{"helmexec/job": "42", "helmexec/deadline": "1893567845", "team": "web"},
 	})
 }
 
@@ -109,6 +118,9 @@ var commands = []struct {
 	}, ""},
 	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
 	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},
+	{"apply-other-namespace", []string{"apply", "DIR/plan.json", "-n", "other"}, func(b *bench) {
+		b.run("plan", "web", web, "-n", "bench", "--save", b.dir+"/plan.json")
+	}, ""},
 	{"diff-offline", []string{"diff", "plain", plain, "--offline"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-new", []string{"diff", "web", web}, nil, ""},
 	{"diff-same", []string{"diff", "plain", plain, "--exit-code"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
@@ -116,11 +128,14 @@ var commands = []struct {
 
 	{"install", []string{"install", "web", web, "--wait"}, nil, ""},
 	{"install-json", []string{"install", "web", plain, "-o", "json"}, nil, ""},
+	{"install-deadline", []string{"install", "web", plain, "--job", "42", "--deadline", "4h"}, nil, ""},
 	{"install-taken", []string{"install", "job-42-sut-web", plain, "-o", "json"}, someReleases, ""},
 	{"list", []string{"list"}, someReleases, ""},
 	{"list-job-json", []string{"list", "--job", "7", "-o", "json"}, someReleases, ""},
 	{"list-none", []string{"list", "-o", "json"}, nil, ""},
 	{"why", []string{"why", "job-42-sut-web"}, notReady, ""},
+	{"why-deadline", []string{"why", "nightly"}, withDeadline, ""},
+	{"why-deadline-yaml", []string{"why", "nightly", "-o", "yaml"}, withDeadline, ""},
 	{"why-not-found", []string{"why", "nothing", "-n", "bench"}, nil, ""},
 	{"why-json", []string{"why", "job-42-sut-web", "-o", "json"}, notReady, ""},
 	{"uninstall", []string{"uninstall", "job-42-sut-web"}, someReleases, ""},

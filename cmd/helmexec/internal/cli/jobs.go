@@ -17,11 +17,7 @@ import (
 )
 
 func (a *app) jobCommands() []*cobra.Command {
-	jobs := &cobra.Command{
-		Use: "job", Short: "Run a benchmark job, or clean up after one", GroupID: "job",
-		// Without these a misspelt command below it would be a success.
-		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	jobs := &cobra.Command{Use: "job", Short: "Run a benchmark job, or clean up after one", GroupID: "job"}
 	jobs.AddCommand(a.jobRunCommand(), a.jobCleanCommand())
 	overdue := a.overdueCommand()
 	overdue.GroupID = "job"
@@ -187,7 +183,8 @@ func (a *app) overdueCommand() *cobra.Command {
 		Use:   "overdue",
 		Short: "List the releases whose deadline has passed, or remove them",
 		Long: `List the releases whose deadline has passed, or remove them. A deadline is set by --deadline of install and apply, and by
-deadline of a job file; releases without one are never overdue.`,
+deadline of a job file; releases without one are never overdue. Helm selects by the deadline, and does not say which it is:
+helmexec why RELEASE shows that of one release.`,
 		Example: `  helmexec overdue -A
   helmexec overdue -A --remove --wait    # each night`,
 		Args: cobra.NoArgs,

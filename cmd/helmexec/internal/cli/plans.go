@@ -286,10 +286,18 @@ func (a *app) applyCommand() *cobra.Command {
 it. What fails is removed again, unless --keep-failed is set.`,
 		Example: `  helmexec apply plan.json --digest sha256:… --wait --timeout 10m --job 42 --operation-id 42/1`,
 		Args:    exactly(1),
-		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.helm()
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
 			p, err := plan.Load(ctx, args[0])
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("namespace") && p.Namespace != "" && p.Namespace != a.cfg.Namespace {
+				return fmt.Errorf("%w: --namespace is %s, and the plan is for %s", helmexec.ErrInvalidArgument, a.cfg.Namespace, p.Namespace)
 			}
 			release, err := h.Apply(ctx, p, helmexec.ApplyOptions{
 				Digest: digest, CreateNamespace: flags.createNamespace, Wait: flags.wait, WaitForJobs: flags.waitForJobs, Timeout: flags.timeout,
@@ -301,30 +309,11 @@ it. What fails is removed again, unless --keep-failed is set.`,
 				return err
 			}
 			return a.printRelease(release)
-		}),
+		},
 	}
 	flags.add(cmd)
 	cmd.Flags().StringVar(&digest, "digest", "", "refuse a plan that has another `digest` than this one")
 	return cmd
-}
-
-func (a *app) printRelease(release *helmexec.Release) error {
-	shown := view.ReleaseOf(*release)
-	return a.out.Print(shown, func(p *out.Page) {
-		p.Line("%s is %s, revision %d", shown.Name, statusOf(shown.Status), shown.Revision)
-	})
-}
-
-func statusOf(status string) out.Styled {
-	switch helmexec.Status(status) {
-	case helmexec.StatusDeployed:
-		return out.Good.In(status)
-	case helmexec.StatusFailed:
-		return out.Bad.In(status)
-	case helmexec.StatusSuperseded, helmexec.StatusUninstalled:
-		return out.Styled{Text: status}
-	}
-	return out.Warn.In(status)
 }
 
 func (a *app) diffCommand() *cobra.Command {

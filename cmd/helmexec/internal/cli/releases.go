@@ -62,6 +62,26 @@ func (a *app) installCommand() *cobra.Command {
 	return cmd
 }
 
+func (a *app) printRelease(release *helmexec.Release) error {
+	shown := view.ReleaseOf(*release)
+	return a.out.Print(shown, func(p *out.Page) {
+		p.Line("%s is %s, revision %d", shown.Name, statusOf(shown.Status), shown.Revision)
+		fields(p, "deadline", shown.Deadline)
+	})
+}
+
+func statusOf(status string) out.Styled {
+	switch helmexec.Status(status) {
+	case helmexec.StatusDeployed:
+		return out.Good.In(status)
+	case helmexec.StatusFailed:
+		return out.Bad.In(status)
+	case helmexec.StatusSuperseded, helmexec.StatusUninstalled:
+		return out.Styled{Text: status}
+	}
+	return out.Warn.In(status)
+}
+
 func (a *app) listCommand() *cobra.Command {
 	var opts helmexec.ListOptions
 	var statuses []string
@@ -69,6 +89,8 @@ func (a *app) listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List releases, in every state",
+		Long: `List releases, in every state. A list shows no deadlines, since helm's list does not have them: helmexec why RELEASE shows that
+of one release.`,
 		Example: `  helmexec list -n bench
   helmexec list -A --job 42 -o json
   helmexec list --status failed,pending-install`,
@@ -119,8 +141,9 @@ func (a *app) whyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "why RELEASE",
 		Short: "Show what keeps a release from being ready",
-		Long: "Show how many pods of a release are ready, and what is in the way: pods and containers first, with the last warning of Kubernetes.\n" +
-			"A release that failed is there only if it was installed with --keep-failed.",
+		Long: `Show how many pods of a release are ready, and what is in the way: pods and containers first, with the last warning of
+Kubernetes. It also shows the job of the release, and its deadline, if --deadline has set one. A release that failed is there
+only if it was installed with --keep-failed.`,
 		Example: `  helmexec why job-42-sut-web
   helmexec why job-42-sut-web -o json | jq -r '.blockers[].reason'`,
 		Args:              exactly(1),
@@ -136,6 +159,7 @@ func (a *app) whyCommand() *cobra.Command {
 			shown := view.Why{Release: view.ReleaseOf(*now.Release), Ready: now.Ready, Total: now.Total, Blockers: view.BlockersOf(now.Blockers)}
 			return a.out.Print(shown, func(p *out.Page) {
 				p.Line("%s is %s, %d of %d pods ready", shown.Release.Name, statusOf(shown.Release.Status), shown.Ready, shown.Total)
+				fields(p, "job", shown.Release.Job, "deadline", shown.Release.Deadline)
 				blockersTable(p, shown.Blockers)
 			})
 		}),

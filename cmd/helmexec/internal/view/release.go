@@ -1,9 +1,12 @@
 package view
 
 import (
+	"cmp"
 	"errors"
 	"maps"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sut-bench/helmexec"
 )
@@ -19,7 +22,8 @@ type Release struct {
 	AppVersion   string            `json:"appVersion,omitempty" doc:"version of what it installs"`
 	Description  string            `json:"description,omitempty" doc:"what Helm or the caller wrote about it"`
 	Updated      string            `json:"updated,omitempty" doc:"when, in UTC"`
-	Job          string            `json:"job,omitempty" doc:"the job that its name says"`
+	Job          string            `json:"job,omitempty" doc:"the job that it was installed for, or its hash if no label can hold the id; without one, and in list and overdue, the job that its name says"`
+	Deadline     string            `json:"deadline,omitempty" doc:"when it is overdue, in UTC; list and overdue do not know it"`
 	Labels       map[string]string `json:"labels,omitempty" doc:"labels of the record that the caller set, where they are known"`
 	Recovered    bool              `json:"recovered,omitempty" doc:"the try that made it seemed lost"`
 }
@@ -29,8 +33,18 @@ func ReleaseOf(r helmexec.Release) Release {
 	job, _, _ := helmexec.ParseSUTHelmName(r.Name)
 	return Release{
 		Name: r.Name, Namespace: r.Namespace, Revision: r.Revision, Status: string(r.Status), Chart: r.ChartName, ChartVersion: r.ChartVersion,
-		AppVersion: r.AppVersion, Description: r.Description, Updated: timeOf(r.Updated), Job: job, Labels: labelsOf(r.Labels), Recovered: r.Recovered,
+		AppVersion: r.AppVersion, Description: r.Description, Updated: timeOf(r.Updated), Job: cmp.Or(r.Labels["helmexec/job"], job),
+		Deadline: deadlineOf(r.Labels["helmexec/deadline"]), Labels: labelsOf(r.Labels), Recovered: r.Recovered,
 	}
+}
+
+// deadlineOf is the time that a label of a record has in seconds of Unix time.
+func deadlineOf(label string) string {
+	seconds, err := strconv.ParseInt(label, 10, 64)
+	if err != nil {
+		return ""
+	}
+	return timeOf(time.Unix(seconds, 0))
 }
 
 // labelsOf leaves out the labels by which the library knows its releases again.

@@ -76,6 +76,7 @@ var behaviours = []struct {
 	{"fits is what the scheduler does", fitsIsWhatTheSchedulerDoes},
 
 	{"planned upgrade", plannedUpgrade},
+	{"planned over a failed revision", plannedOverAFailedRevision},
 	{"planned look-ups", plannedLookups},
 	{"planned password", plannedPassword},
 	{"planned transform", plannedTransform},

@@ -126,6 +126,7 @@ func TestImages(t *testing.T) {
 	})
 	assert.Len(t, planOf(t, container("image: nginx"), "").Check(Images()), 1, "without a place no image is allowed")
 	assert.Len(t, planOf(t, container("image: nginx"), "").Check(Images("")), 1, "nothing is no place")
+	assert.Len(t, planOf(t, container("image: 'sha256:"+strings.Repeat("a", 64)+"'"), "").Check(Images("docker.io/library")), 1, "the id of an image on the node, whatever its name is")
 }
 
 func TestDigests(t *testing.T) {

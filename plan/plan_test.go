@@ -64,6 +64,7 @@ func TestPlanTakesWhatReplacesNothing(t *testing.T) {
 	for _, test := range []struct{ name, rendered string }{
 		{"a key of a custom resource", "apiVersion: acme.io/v1\nkind: Web\nmetadata: {name: web}\nspec: {$patch: replace}\n"},
 		{"a ReplicaSet of other labels", takenOver("{matchLabels: {app: web}}", "{app: other}")},
+		{"a ReplicaSet that has no labels itself", takenOver("{matchLabels: {app: web}}", "{}")},
 		{"a ReplicaSet without one of the labels", takenOver("{matchLabels: {app: web, a: b}}", "{app: web}")},
 		{"a ReplicaSet that an expression leaves out", takenOver("{matchExpressions: [{key: app, operator: NotIn, values: [web]}]}", "{app: web}")},
 		{"a ReplicaSet in another namespace", strings.Replace(takenOver("{matchLabels: {app: web}}", "{app: web}"), "namespace: bench", "namespace: other", 1)},
@@ -101,7 +102,6 @@ func TestPlanRefuses(t *testing.T) {
 		{"a Deployment that is rolled back", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, annotations: {deprecated.deployment.rollback.to: '1'}}\n", "", ErrBadManifest, "an older template"},
 		{"a ReplicaSet that a Deployment takes over", takenOver("{matchLabels: {app: web}}", "{app: web, a: b}"), "", ErrBadManifest, "apps/ReplicaSet old has the labels that apps/Deployment bench/web selects"},
 		{"one by an expression", takenOver("{matchExpressions: [{key: app, operator: In, values: [a, web]}, {key: b, operator: DoesNotExist}, {key: a, operator: NotIn, values: [c]}, {key: app, operator: Exists}]}", "{app: web, a: b}"), "", ErrBadManifest, "selects"},
-		{"one by the labels of its template", takenOver("{matchLabels: {app: web}}", "{}"), "", ErrBadManifest, "selects"},
 		{"a forged record of a release", "kind: Secret\napiVersion: v1\nmetadata: {name: a, labels: {owner: helm, name: other}}\n", "", ErrBadManifest, "only Helm may write"},
 		{"one in a List", "kind: List\napiVersion: v1\nitems: [{kind: Secret, apiVersion: v1, metadata: {name: sh.helm.release.v1.other.v1}}]\n", "", ErrBadManifest, "only Helm may write"},
 		{"one by its type", "kind: Secret\napiVersion: v1\nmetadata: {name: a}\ntype: helm.sh/release.v1\n", "", ErrBadManifest, "only Helm may write"},

@@ -78,9 +78,6 @@ func (p *Plan) refuseTakenOver(deployments, replicaSets []int) error {
 	for _, r := range replicaSets {
 		set := p.places[r].Object.In(p.Namespace)
 		labels := mapping(p.contents[r], "metadata", "labels")
-		if len(labels) == 0 { // some versions of the API then take those of the template
-			labels = mapping(p.contents[r], "spec", "template", "metadata", "labels")
-		}
 		for _, d := range deployments {
 			deployment := p.places[d].Object
 			if deployment.In(p.Namespace).Namespace == set.Namespace && selects(mapping(p.contents[d], "spec", "selector"), labels) {

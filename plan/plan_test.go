@@ -102,6 +102,7 @@ func TestPlanRefuses(t *testing.T) {
 		{"a Deployment that is rolled back", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, annotations: {deprecated.deployment.rollback.to: '1'}}\n", "", ErrBadManifest, "an older template"},
 		{"a ReplicaSet that a Deployment takes over", takenOver("{matchLabels: {app: web}}", "{app: web, a: b}"), "", ErrBadManifest, "apps/ReplicaSet old has the labels that apps/Deployment bench/web selects"},
 		{"one by an expression", takenOver("{matchExpressions: [{key: app, operator: In, values: [a, web]}, {key: b, operator: DoesNotExist}, {key: a, operator: NotIn, values: [c]}, {key: app, operator: Exists}]}", "{app: web, a: b}"), "", ErrBadManifest, "selects"},
+		{"one by the label that Helm adds", takenOver("{matchLabels: {app.kubernetes.io/managed-by: Helm}}", "{app.kubernetes.io/managed-by: me}"), "", ErrBadManifest, "selects"},
 		{"a forged record of a release", "kind: Secret\napiVersion: v1\nmetadata: {name: a, labels: {owner: helm, name: other}}\n", "", ErrBadManifest, "only Helm may write"},
 		{"one in a List", "kind: List\napiVersion: v1\nitems: [{kind: Secret, apiVersion: v1, metadata: {name: sh.helm.release.v1.other.v1}}]\n", "", ErrBadManifest, "only Helm may write"},
 		{"one by its type", "kind: Secret\napiVersion: v1\nmetadata: {name: a}\ntype: helm.sh/release.v1\n", "", ErrBadManifest, "only Helm may write"},

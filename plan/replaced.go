@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -78,9 +79,12 @@ func (p *Plan) refuseTakenOver(deployments, replicaSets []int) error {
 	for _, r := range replicaSets {
 		set := p.places[r].Object.In(p.Namespace)
 		labels := mapping(p.contents[r], "metadata", "labels")
+		asMade := map[string]any{}
+		maps.Copy(asMade, labels)
+		asMade["app.kubernetes.io/managed-by"] = "Helm" // Helm adds it to what is no hook
 		for _, d := range deployments {
-			deployment := p.places[d].Object
-			if deployment.In(p.Namespace).Namespace == set.Namespace && selects(mapping(p.contents[d], "spec", "selector"), labels) {
+			deployment, selector := p.places[d].Object, mapping(p.contents[d], "spec", "selector")
+			if deployment.In(p.Namespace).Namespace == set.Namespace && (selects(selector, labels) || selects(selector, asMade)) {
 				return fmt.Errorf("%w: %s has the labels that %s selects, which takes it over and may run pods of it in the place of its own", ErrBadManifest, p.places[r].Object, deployment)
 			}
 		}

@@ -1,6 +1,9 @@
 package policy
 
-import "github.com/sut-bench/helmexec/plan"
+import (
+	"github.com/sut-bench/helmexec/manifest"
+	"github.com/sut-bench/helmexec/plan"
+)
 
 // Rollouts allows an upgrade only workloads whose pods take the place of those of the revision before, and which say how many
 // pods they have. Others keep pods with older images and amounts that the plan does not show, or make new ones of an older
@@ -14,7 +17,14 @@ func rollouts() check {
 		if !v.plan.Upgrade {
 			return
 		}
-		scaled := v.autoscaled()
+		scaled := map[manifest.ObjectRef]bool{}
+		for _, s := range v.subjects {
+			if s.is("autoscaling", "HorizontalPodAutoscaler") {
+				target := s.root.at("spec", "scaleTargetRef")
+				group, _ := manifest.SplitAPIVersion(target.get("apiVersion").text()) // with another one it scales nothing
+				scaled[manifest.ObjectRef{Group: group, Kind: target.get("kind").text(), Name: target.get("name").text()}] = true
+			}
+		}
 		for _, s := range v.subjects {
 			spec := s.root.get("spec")
 			switch s.name() {
@@ -36,7 +46,7 @@ func rollouts() check {
 			default:
 				continue
 			}
-			if f := spec.get("replicas"); f.value == nil && s.ref.Kind != "DaemonSet" && scaled[s.ref.Kind+"/"+s.ref.Name] == nil {
+			if f := spec.get("replicas"); f.value == nil && s.ref.Kind != "DaemonSet" && !scaled[manifest.ObjectRef{Group: s.ref.Group, Kind: s.ref.Kind, Name: s.ref.Name}] {
 				f.fault("is missing, and an upgrade leaves as many pods as there are")
 			}
 		}

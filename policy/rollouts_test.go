@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,6 +22,7 @@ func TestRollouts(t *testing.T) {
 		{"one that is paused", object("apps/v1", "Deployment", "spec: {replicas: 1, paused: true}"), []string{"spec.paused"}},
 		{"one without a number", object("apps/v1", "Deployment", "spec: {}"), []string{"spec.replicas"}},
 		{"one with an autoscaler", object("apps/v1", "Deployment", "spec: {}") + scaler, nil},
+		{"one with an autoscaler for a kind that is none", object("apps/v1", "Deployment", "spec: {}") + strings.ReplaceAll(scaler, "apiVersion: apps/v1,", ""), []string{"spec.replicas"}},
 		{"another one than the autoscaler is for", object("apps/v1", "StatefulSet", "spec: {}") + scaler, []string{"spec.replicas"}},
 		{"a StatefulSet", object("apps/v1", "StatefulSet", "spec: {replicas: 1, updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 0}}}"), nil},
 		{"one with a partition", object("apps/v1", "StatefulSet", "spec: {replicas: 1, updateStrategy: {rollingUpdate: {partition: 1}}}"), []string{"spec.updateStrategy.rollingUpdate.partition"}},

@@ -40,7 +40,7 @@ func totals(most Limits) check {
 		for i, w := range v.plan.GPUs.Workloads {
 			c.workloads[specPlace{w.Object, w.Document, w.Path}] = &v.plan.GPUs.Workloads[i]
 		}
-		c.scaled = v.autoscaled()
+		c.autoscalers()
 		for _, p := range v.pods {
 			c.pod(p)
 		}
@@ -123,21 +123,20 @@ func (c *counter) holds(name, limit string) {
 	}
 }
 
-// autoscaled gives maxReplicas of the workloads that the plan has autoscalers for, by "Kind/name".
-func (v *view) autoscaled() map[string]*field {
-	scaled := map[string]*field{}
-	for _, s := range v.subjects {
+// autoscalers reads how far the workloads may be scaled.
+func (c *counter) autoscalers() {
+	c.scaled = map[string]*field{}
+	for _, s := range c.view.subjects {
 		if !s.is("autoscaling", "HorizontalPodAutoscaler") {
 			continue
 		}
 		target := s.root.at("spec", "scaleTargetRef")
 		name := target.get("kind").text() + "/" + target.get("name").text()
 		most := s.root.at("spec", "maxReplicas")
-		if before := scaled[name]; before == nil || number(most, 0).Cmp(number(before, 0)) > 0 {
-			scaled[name] = most
+		if before := c.scaled[name]; before == nil || number(most, 0).Cmp(number(before, 0)) > 0 {
+			c.scaled[name] = most
 		}
 	}
-	return scaled
 }
 
 // number gives a whole number, or a default.

@@ -61,6 +61,7 @@ var behaviours = []struct {
 	{"hook of the install after an upgrade", hookOfTheInstallAfterAnUpgrade},
 	{"failed upgrade", failedUpgrade},
 	{"cancelled upgrade", cancelledUpgrade},
+	{"uninstall after a failed upgrade", uninstallAfterAFailedUpgrade},
 	{"job is cleaned up", jobIsCleanedUp},
 	{"jobs are kept apart", jobsAreKeptApart},
 	{"uninstall waits for a live install", uninstallWaitsForALiveInstall},

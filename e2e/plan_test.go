@@ -170,6 +170,23 @@ func plannedOverAFailedRevision(b *bed) {
 	}
 }
 
+// uninstallAfterAFailedUpgrade: what Helm leaves of the revision before is reported.
+func uninstallAfterAFailedUpgrade(b *bed) {
+	const more = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stays}\n"
+	first, second := filepath.Join(b.TempDir(), "first"), filepath.Join(b.TempDir(), "second")
+	b.must((&hostileCase{files: map[string]string{"templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: goes}\n", "templates/b.yaml": more}}).write(first, "web"))
+	b.must((&hostileCase{files: map[string]string{"templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: goes, labels: {a: '-'}}\n"}}).write(second, "web"))
+	_, err := b.h.Install(b.ctx, "web", first, helmexec.InstallOptions{})
+	b.must(err)
+	_, err = b.h.Upgrade(b.ctx, "web", second, helmexec.UpgradeOptions{})
+	b.wantErr(err, nil, "a valid label")
+	result, err := b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{})
+	b.must(err)
+	if len(result.Remains) != 1 || result.Remains[0].Cause != helmexec.RemainRevision || result.Remains[0].Name != "stays" || result.Remains[0].State != helmexec.RemainThere {
+		b.Errorf("remains %v", result.Remains)
+	}
+}
+
 // plannedUpgrade: an upgrade applies what was planned, once, and not over another revision.
 func plannedUpgrade(b *bed) {
 	p := b.plan("web", sutChart, helmexec.PlanOptions{Values: helmexec.Values{"greeting": "hello", "replicas": 1}})

@@ -391,8 +391,9 @@ type ApplyOptions struct {
 // Errors, each a *ReleaseError: ErrReleaseExists, ErrReleaseNotFound, ErrReleaseBusy, ErrNamespaceNotFound, ErrNotReady,
 // ErrRenderFailed, ErrRenderTooLarge, ErrRenderTimeout, ErrNotRecorded, ErrLeftBehind and ErrNotGone, as of an install or
 // upgrade; ErrPlanStale if Digest is another plan's, if this is another cluster than it was planned
-// for, if the chart asks for the version or APIs of the cluster and they have changed, or if the release of an upgrade
-// has another revision than it was planned over. An operation that applied another plan is somebody else's:
+// for, if the chart asks for the version or APIs of the cluster and they have changed, if the release of an upgrade
+// has another revision than it was planned over, or if that revision failed and Helm would leave what it made beside the plan.
+// An operation that applied another plan is somebody else's:
 // ErrReleaseExists for an install, ErrPlanStale for an upgrade.
 func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Release, err error) {
 	span := Span{Operation: "Apply", JobID: opts.JobID, OperationID: opts.OperationID}
@@ -414,7 +415,7 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Releas
 		return nil, err
 	}
 	defer done()
-	from := applied{plan: labelValueOf(digest), base: p.Base}
+	from := applied{plan: labelValueOf(digest), base: p.Base, whole: p}
 	if p.Upgrade {
 		return h.upgrade(ctx, p.Release, ch, UpgradeOptions{
 			Namespace: p.Namespace, Values: p.Values, SkipCRDs: true, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
@@ -433,8 +434,9 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Releas
 
 // applied is the plan that a change applies; zero for none.
 type applied struct {
-	plan string // the label value of its digest
-	base int    // the revision that it was planned over
+	plan  string // the label value of its digest
+	base  int    // the revision that it was planned over
+	whole *Plan
 }
 
 // literal writes the chart of a plan for helm. The caller removes it by done.

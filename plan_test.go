@@ -123,6 +123,47 @@ func TestPlanOfAnUpgrade(t *testing.T) {
 	require.ErrorIs(t, err, ErrReleaseNotFound)
 }
 
+// Helm compares an upgrade with the last deployed revision, and leaves what a failed one made since.
+func TestPlanOverAFailedRevision(t *testing.T) {
+	chart := plannedChart(t)
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(helmtest.Release{Name: "web", Revision: 1})
+	p, err := h.Plan(t.Context(), "web", chart, PlanOptions{Upgrade: true})
+	require.NoError(t, err)
+	planned := string(p.Manifest())
+	other := strings.ReplaceAll(planned, "acme/web", "evil/web")
+	more := planned + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: evil}\nspec: {containers: [{name: c, image: evil}]}\n"
+	for _, test := range []struct {
+		name, before, manifest string
+		says                   string // "" if the plan is applied
+	}{
+		{"it made the same", "deployed", planned, ""},
+		{"it made less", "deployed", "", ""},
+		{"it made another object", "deployed", more, "Pod default/evil"},
+		{"it made one otherwise", "deployed", other, "what it made of"},
+		{"it cannot be read", "deployed", "a: [", "cannot be compared"},
+		{"none was deployed before", "failed", more, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(helmtest.Release{Name: "web", Revision: 1, Status: test.before})
+			fake.SetRelease(helmtest.Release{Name: "web", Revision: 2, Status: "failed", Manifest: test.manifest})
+			p, err := h.Plan(t.Context(), "web", chart, PlanOptions{Upgrade: true})
+			require.NoError(t, err)
+			require.Equal(t, 2, p.Base)
+			_, err = h.Apply(t.Context(), p, ApplyOptions{})
+			if test.says == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, ErrPlanStale)
+			assert.ErrorContains(t, err, "revision 2 failed")
+			assert.ErrorContains(t, err, test.says)
+			assert.Empty(t, fake.Calls("upgrade"))
+		})
+	}
+}
+
 // Somebody else upgrades the release while the first try is lost.
 func TestPlanOfAnUpgradeThatIsOvertaken(t *testing.T) {
 	h, fake := withFake(t, Config{})

@@ -32,6 +32,7 @@ const (
 	RemainCRD         RemainCause = "crd"             // a CustomResourceDefinition of the chart's folder crds
 	RemainNamespace   RemainCause = "namespace"       // made by CreateNamespace
 	RemainRecord      RemainCause = "record"          // the secret that is the release record
+	RemainRevision    RemainCause = "revision"        // made by a revision before a failed one, which does not have it
 	RemainNotRemoved  RemainCause = "not removed"     // it was to be removed, and that failed
 )
 
@@ -100,6 +101,35 @@ func (i *inventory) objectsToGo(why string) []Remain {
 		_, kept := keptByPolicy(document)
 		return why, !kept
 	})
+}
+
+// leftByFailures lists what an uninstall leaves because the last revision failed: Helm removes only what that revision has, and an
+// upgrade that fails may not have removed the rest.
+func (h *Helm) leftByFailures(ctx context.Context, t target, rec *record) []Remain {
+	if rec.Status != StatusFailed && !rec.Status.Pending() {
+		return nil
+	}
+	known := map[ObjectRef]bool{}
+	for _, object := range rec.inventory().objects("") {
+		known[object.ObjectRef] = true
+	}
+	var all []Remain
+	for revision := rec.Revision - 1; revision > 0; revision-- {
+		before, err := h.record(ctx, t, rec.Name, revision)
+		if err != nil {
+			break // its history has an end
+		}
+		for _, object := range before.inventory().objectsToGo(fmt.Sprintf("made by revision %d; revision %d, which failed, does not have it", revision, rec.Revision)) {
+			if object.Cause = RemainRevision; !known[object.ObjectRef] {
+				known[object.ObjectRef] = true
+				all = append(all, object)
+			}
+		}
+		if before.Status == StatusDeployed {
+			break
+		}
+	}
+	return all
 }
 
 // recordObject is where Helm stores a revision.

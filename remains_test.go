@@ -244,3 +244,32 @@ func TestRemainsNameHooksOfTheFirstRevision(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotEmpty(t, result.Remains)
 }
+
+// Helm removes what the last revision has. One that failed may not have removed what those before it made.
+func TestRemainsOfRevisionsBeforeAFailedOne(t *testing.T) {
+	object := func(name string) string {
+		return "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n"
+	}
+	for _, test := range []struct {
+		name, status string
+		want         []string
+	}{
+		{"it failed", "failed", []string{"ConfigMap default/first (made by revision 2; revision 4, which failed, does not have it)", "ConfigMap default/third (made by revision 3; revision 4, which failed, does not have it)"}},
+		{"it was deployed", "deployed", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			for i, revision := range []helmtest.Release{
+				{Status: "superseded", Manifest: object("older")}, {Status: "deployed", Manifest: object("first") + object("both")},
+				{Status: "failed", Manifest: object("third") + object("both")}, {Status: test.status, Manifest: object("both")},
+			} {
+				revision.Name, revision.Revision = "web", i+1
+				fake.SetRelease(revision)
+			}
+			fake.Handle("template", func(helmtest.Call) helmtest.Reply { return unreachable }) // so all may be there
+			result, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
+			require.NoError(t, err)
+			assert.Equal(t, test.want, remainNames(result.Remains))
+		})
+	}
+}

@@ -106,6 +106,7 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 	case r.job != "" && !belongsToJob(r.job, release, rec.labels()[labelJob]):
 		return &UninstallResult{}, nil
 	}
+	r.earlier = h.leftByFailures(ctx, t, rec)
 	return r.carryOut(ctx, h, rec)
 }
 
@@ -123,6 +124,8 @@ type removal struct {
 	ownOnly   bool   // remove only this revision: it is an operation's own clean-up
 	cutShort  bool   // the helm that wrote the record was stopped, or lost its connection
 	verify    bool   // the record was read a while ago
+
+	earlier []Remain // what revisions before a failed one made, and Helm does not remove
 
 	rec     *record // what is to be removed
 	result  *UninstallResult
@@ -181,7 +184,7 @@ func (r removal) carryOut(ctx context.Context, h *Helm, rec *record) (*Uninstall
 // of sets the record that is to be removed.
 func (r *removal) of(rec *record) {
 	r.rec, r.checked = rec, false
-	r.result = &UninstallResult{Release: rec.release(), Remains: rec.inventory().keptByDesign(r.opts.NoHooks, r.failing)}
+	r.result = &UninstallResult{Release: rec.release(), Remains: slices.Concat(rec.inventory().keptByDesign(r.opts.NoHooks, r.failing), r.earlier)}
 }
 
 // try runs helm once, if the release still exists and is nobody else's.

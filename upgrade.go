@@ -3,6 +3,8 @@ package helmexec
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
@@ -135,12 +137,38 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 		return nil, c.failure(ErrReleaseNotFound, nil, nil)
 	case stale != nil:
 		return nil, stale
+	case from.whole != nil && found == foundForeign && rec.Status == StatusFailed:
+		if err := c.refuseLeftovers(ctx, from.whole, rec); err != nil {
+			return nil, err
+		}
 	}
 	c.historyOnly = opts.Install && rec != nil && rec.Status == StatusUninstalled
 	if opts.Transform != nil {
 		defer c.planFirst(release, opts)()
 	}
 	return c.carryOut(ctx)
+}
+
+// refuseLeftovers refuses to apply a plan over a revision that failed and made what the plan does not show: Helm compares the plan
+// with the last deployed revision, and leaves the rest in the cluster.
+func (c *change) refuseLeftovers(ctx context.Context, p *Plan, failed *record) error {
+	before, err := c.h.history(ctx, c.op.target, c.op.release, 0)
+	if err != nil {
+		return c.failure(nil, nil, err)
+	}
+	if !slices.ContainsFunc(before, func(rel Release) bool { return rel.Status == StatusDeployed }) {
+		return nil // then Helm compares with the one that failed
+	}
+	differences, err := p.Diff(ctx, Manifest(failed.Manifest))
+	if err != nil {
+		return c.failure(ErrPlanStale, failed, fmt.Errorf("revision %d failed, and what it made cannot be compared with the plan: %w", failed.Revision, err))
+	}
+	for _, d := range differences {
+		if d.Before != nil {
+			return c.failure(ErrPlanStale, failed, fmt.Errorf("revision %d failed, and Helm would leave what it made of %s: roll the release back, and make a new plan", failed.Revision, d.Object))
+		}
+	}
+	return nil
 }
 
 // planFirst lets all tries apply one transformed plan. The returned function removes it.

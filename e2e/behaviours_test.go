@@ -61,6 +61,7 @@ var behaviours = []struct {
 	{"hook of the install after an upgrade", hookOfTheInstallAfterAnUpgrade},
 	{"failed upgrade", failedUpgrade},
 	{"cancelled upgrade", cancelledUpgrade},
+	{"uninstall after a failed upgrade", uninstallAfterAFailedUpgrade},
 	{"job is cleaned up", jobIsCleanedUp},
 	{"jobs are kept apart", jobsAreKeptApart},
 	{"uninstall waits for a live install", uninstallWaitsForALiveInstall},
@@ -76,6 +77,7 @@ var behaviours = []struct {
 	{"fits is what the scheduler does", fitsIsWhatTheSchedulerDoes},
 
 	{"planned upgrade", plannedUpgrade},
+	{"planned over a failed revision", plannedOverAFailedRevision},
 	{"planned look-ups", plannedLookups},
 	{"planned password", plannedPassword},
 	{"planned transform", plannedTransform},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -142,6 +143,48 @@ func (b *bed) plan(release, chart string, opts helmexec.PlanOptions) *helmexec.P
 	p, err := b.h.Plan(b.ctx, release, chart, opts)
 	b.must(err)
 	return p
+}
+
+// plannedOverAFailedRevision: a plan is not applied where Helm would leave beside it what a failed upgrade made.
+func plannedOverAFailedRevision(b *bed) {
+	const keeps, more = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: keeps}\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: more}\nspec: {containers: [{name: c, image: evil}]}\n" +
+		"---\napiVersion: v1\nkind: Pod\nmetadata: {name: refused, annotations: {helm.sh/hook: post-upgrade}}\nspec: {containers: []}\n"
+	first, second := filepath.Join(b.TempDir(), "first"), filepath.Join(b.TempDir(), "second")
+	b.must((&hostileCase{files: map[string]string{"templates/a.yaml": keeps}}).write(first, "web"))
+	b.must((&hostileCase{files: map[string]string{"templates/a.yaml": keeps, "templates/b.yaml": more}}).write(second, "web"))
+	_, err := b.apply(b.plan("web", first, helmexec.PlanOptions{}), helmexec.ApplyOptions{})
+	b.must(err)
+	_, err = b.h.Apply(b.ctx, b.plan("web", second, helmexec.PlanOptions{Upgrade: true}), helmexec.ApplyOptions{})
+	b.wantErr(err, nil, "post-upgrade hooks failed")
+
+	_, err = b.h.Apply(b.ctx, b.plan("web", first, helmexec.PlanOptions{Upgrade: true}), helmexec.ApplyOptions{})
+	b.wantErr(err, helmexec.ErrPlanStale, "revision 2 failed", "/more")
+	_, err = b.h.Rollback(b.ctx, "web", helmexec.RollbackOptions{})
+	b.must(err)
+	_, err = b.h.Apply(b.ctx, b.plan("web", first, helmexec.PlanOptions{Upgrade: true}), helmexec.ApplyOptions{})
+	b.must(err)
+	for _, object := range b.workloadsNow() {
+		if object.name() == "more" && object.text("metadata", "deletionTimestamp") == "" {
+			b.Errorf("%s %s runs beside the plan", object.kind(), object.name())
+		}
+	}
+}
+
+// uninstallAfterAFailedUpgrade: what Helm leaves of the revision before is reported.
+func uninstallAfterAFailedUpgrade(b *bed) {
+	const more = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stays}\n"
+	first, second := filepath.Join(b.TempDir(), "first"), filepath.Join(b.TempDir(), "second")
+	b.must((&hostileCase{files: map[string]string{"templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: goes}\n", "templates/b.yaml": more}}).write(first, "web"))
+	b.must((&hostileCase{files: map[string]string{"templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: goes, labels: {a: '-'}}\n"}}).write(second, "web"))
+	_, err := b.h.Install(b.ctx, "web", first, helmexec.InstallOptions{})
+	b.must(err)
+	_, err = b.h.Upgrade(b.ctx, "web", second, helmexec.UpgradeOptions{})
+	b.wantErr(err, nil, "a valid label")
+	result, err := b.h.Uninstall(b.ctx, "web", helmexec.UninstallOptions{})
+	b.must(err)
+	if len(result.Remains) != 1 || result.Remains[0].Cause != helmexec.RemainRevision || result.Remains[0].Name != "stays" || result.Remains[0].State != helmexec.RemainThere {
+		b.Errorf("remains %v", result.Remains)
+	}
 }
 
 // plannedUpgrade: an upgrade applies what was planned, once, and not over another revision.

@@ -8,25 +8,11 @@ import (
 type deviceRequest []DeviceChoice
 
 // deviceRequests reads the spec of a claim. The fields of a request are at its key exactly since v1beta2, before that
-// in the request itself; v1alpha2 had one class for the whole claim.
+// in the request itself; v1alpha2 had one class for the whole claim. Each version of the API drops the fields of the others, so
+// what stands in several places is a request in each.
 func deviceRequests(spec *yamlnode.Node) []deviceRequest {
-	if class := scalar(get(spec, "resourceClassName")); class != "" {
-		return []deviceRequest{{{DeviceClass: class, Count: 1}}}
-	}
-	list := resolve(get(get(spec, "devices"), "requests"))
-	if list == nil || list.Kind != yamlnode.SequenceNode {
-		return nil
-	}
 	var requests []deviceRequest
-	for _, item := range list.Content {
-		var choices []*yamlnode.Node
-		if first := resolve(get(item, "firstAvailable")); first != nil && first.Kind == yamlnode.SequenceNode {
-			choices = first.Content
-		} else if exactly := get(item, "exactly"); exactly != nil {
-			choices = []*yamlnode.Node{exactly}
-		} else {
-			choices = []*yamlnode.Node{item}
-		}
+	add := func(choices ...*yamlnode.Node) {
 		var request deviceRequest
 		for _, choice := range choices {
 			c := DeviceChoice{DeviceClass: scalar(get(choice, "deviceClassName")), Count: 1, All: scalar(get(choice, "allocationMode")) == "All"}
@@ -41,27 +27,38 @@ func deviceRequests(spec *yamlnode.Node) []deviceRequest {
 			requests = append(requests, request)
 		}
 	}
+	if class := scalar(get(spec, "resourceClassName")); class != "" {
+		requests = append(requests, deviceRequest{{DeviceClass: class, Count: 1}})
+	}
+	list := resolve(get(get(spec, "devices"), "requests"))
+	if !isList(list) {
+		return requests
+	}
+	for _, item := range list.Content {
+		if first := resolve(get(item, "firstAvailable")); isList(first) {
+			add(first.Content...)
+		}
+		add(get(item, "exactly"))
+		add(item)
+	}
 	return requests
 }
 
-// claimsOf lists the claims of a pod, not resolved yet. Before v1.31 the names stood in a field source.
+// claimsOf lists the claims of a pod, not resolved yet. Before v1.31 the names stood in a field source; since then the API
+// drops that.
 func claimsOf(list *yamlnode.Node) []DeviceClaim {
 	if list == nil || list.Kind != yamlnode.SequenceNode {
 		return nil
 	}
 	var claims []DeviceClaim
 	for _, item := range list.Content {
-		claim := DeviceClaim{Name: scalar(get(item, "name"))}
 		for _, at := range []*yamlnode.Node{resolve(item), resolve(get(item, "source"))} {
 			if name := scalar(get(at, "resourceClaimTemplateName")); name != "" {
-				claim.Object = name
+				claims = append(claims, DeviceClaim{Name: scalar(get(item, "name")), Object: name})
 			}
 			if name := scalar(get(at, "resourceClaimName")); name != "" {
-				claim.Object, claim.Shared = name, true
+				claims = append(claims, DeviceClaim{Name: scalar(get(item, "name")), Object: name, Shared: true})
 			}
-		}
-		if claim.Object != "" {
-			claims = append(claims, claim)
 		}
 	}
 	return claims

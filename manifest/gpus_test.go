@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -213,6 +214,15 @@ func TestDeviceClaims(t *testing.T) {
 			[]DeviceClaim{{Name: "g", Object: "s", Shared: true, DeviceChoice: DeviceChoice{DeviceClass: "gpu.nvidia.com", Count: 1}}}, map[string]int64{"gpu.nvidia.com": 1}},
 		{"class of the whole claim (v1alpha2), reference in source", "apiVersion: v1\nkind: Pod\nspec: {resourceClaims: [{name: g, source: {resourceClaimName: s}}], containers: [{name: c}]}\n---\napiVersion: resource.k8s.io/v1alpha2\nkind: ResourceClaim\nmetadata: {name: s}\nspec: {resourceClassName: gpu.nvidia.com}",
 			[]DeviceClaim{{Name: "g", Object: "s", Shared: true, DeviceChoice: DeviceChoice{DeviceClass: "gpu.nvidia.com", Count: 1}}}, map[string]int64{"gpu.nvidia.com": 1}},
+		{"a class of v1alpha2 in front of requests", strings.Replace(own+fmt.Sprintf(template, "{exactly: {deviceClassName: a, count: 8}}"), "{devices:", "{resourceClassName: a, devices:", 1),
+			[]DeviceClaim{{Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "a", Count: 1}}, {Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "a", Count: 8}}}, map[string]int64{"a": 18}},
+		{"an empty list of choices", own + fmt.Sprintf(template, "{firstAvailable: [], exactly: {deviceClassName: a, count: 8}}"),
+			[]DeviceClaim{{Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "a", Count: 8}}}, map[string]int64{"a": 16}},
+		{"a request of two versions", own + fmt.Sprintf(template, "{deviceClassName: a, count: 8, exactly: {deviceClassName: a}}"),
+			[]DeviceClaim{{Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "a", Count: 1}}, {Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "a", Count: 8}}}, map[string]int64{"a": 18}},
+		{"a reference of two versions", strings.Replace(own, "resourceClaimTemplateName: t", "resourceClaimTemplateName: t, source: {resourceClaimName: s}", 1) +
+			fmt.Sprintf(template, "{exactly: {deviceClassName: a, count: 8}}") + fmt.Sprintf(shared, "{exactly: {deviceClassName: a}}"),
+			[]DeviceClaim{{Name: "g", Object: "t", DeviceChoice: DeviceChoice{DeviceClass: "a", Count: 8}}, {Name: "g", Object: "s", Shared: true, DeviceChoice: DeviceChoice{DeviceClass: "a", Count: 1}}}, map[string]int64{"a": 17}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			report, err := Manifest(test.manifest).GPUs(GPUOptions{})

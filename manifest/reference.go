@@ -25,7 +25,7 @@ func ParseReference(image string) (Reference, error) {
 	if len(image) > maxReference {
 		return Reference{}, fmt.Errorf("%d bytes are too many for a reference", len(image))
 	}
-	if isHex(image, 64) {
+	if isHex(image, 64) || isImageDigest(image) { // a runtime that has an image of this id on the node runs it, whatever its name is
 		return Reference{}, fmt.Errorf("%w: %s is the id of an image", errReferenceFormat, image)
 	}
 	registry, rest := splitRegistry(image)

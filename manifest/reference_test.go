@@ -10,8 +10,9 @@ import (
 
 // runtimes reads a reference as container runtimes do.
 func runtimes(image string) (r Reference, ok bool) {
-	named, err := reference.ParseNormalizedNamed(image)
-	if err != nil {
+	any, err := reference.ParseAnyReference(image)
+	named, isName := any.(reference.Named)
+	if err != nil || !isName { // the id of an image
 		return r, false
 	}
 	r = Reference{Registry: reference.Domain(named), Repository: reference.Path(named)}
@@ -51,7 +52,7 @@ func TestReferencesAreReadAsRuntimesDo(t *testing.T) {
 		"docker.io:a/b", "a_b.c/foo", "a_b.c/foo:1", "a.b_c:5/foo", "Foo/bar", "foo/Bar", "foo:Bar", "[::1]:5000/a", "[::1]/a", "[::1]x/a", "[::1]:/a", "[]/a", "[::1/a", "::1/a", "a-/b", "-a/b.c", "a.-b.c/d", "a.b.:1/c",
 		"x@sha256:" + strings.Repeat("0", 64), "x:1@sha256:" + strings.Repeat("0", 64), "x@sha256:" + strings.Repeat("0", 63), "x@sha256:" + strings.Repeat("F", 64),
 		"x@sha512:" + strings.Repeat("0", 128), "x@sha384:" + strings.Repeat("0", 96), "x@md5:" + strings.Repeat("0", 32), "x@SHA256:" + strings.Repeat("0", 64),
-		strings.Repeat("a", 64), strings.Repeat("a", 63), strings.Repeat("a", 247), strings.Repeat("a", 248), "r.x/" + strings.Repeat("a", 255), "r.x/" + strings.Repeat("a", 256),
+		strings.Repeat("a", 64), strings.Repeat("a", 63), "sha256:" + strings.Repeat("a", 64), "sha256:" + strings.Repeat("a", 63), "sha512:" + strings.Repeat("a", 128), "library/sha256:" + strings.Repeat("a", 64), strings.Repeat("a", 247), strings.Repeat("a", 248), "r.x/" + strings.Repeat("a", 255), "r.x/" + strings.Repeat("a", 256),
 		"x:" + strings.Repeat("t", 128), "x:" + strings.Repeat("t", 129), "x:_", "x:.", "x:-", "a/b/c.d/e__f", "a/b/", "/a", "a//b", "localhost/x", "localhost:1/x", "LOCALHOST/x",
 	} {
 		compareReference(t, image)

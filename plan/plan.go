@@ -281,7 +281,7 @@ func (p *Plan) derive(ctx context.Context) error {
 			return fmt.Errorf("%w: %s in the chart's crds, where a plan takes only CustomResourceDefinitions", ErrBadManifest, place.Object)
 		}
 	}
-	if err := p.refuseRecords(); err != nil {
+	if err := errors.Join(p.refuseRecords(), p.refuseReplaced()); err != nil {
 		return err
 	}
 	if size := p.RecordSize(); size > maxRecord {

@@ -54,6 +54,25 @@ func TestPlanReadsAsKubernetes(t *testing.T) {
 	}
 }
 
+// takenOver is a Deployment with a selector, and a ReplicaSet with labels.
+func takenOver(selector, labels string) string {
+	return "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: old, labels: " + labels + "}\nspec: {replicas: 0, template: {metadata: {labels: {app: web}}}}\n" +
+		"---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: bench}\nspec: {paused: true, replicas: 3, selector: " + selector + "}\n"
+}
+
+func TestPlanTakesWhatReplacesNothing(t *testing.T) {
+	for _, test := range []struct{ name, rendered string }{
+		{"a key of a custom resource", "apiVersion: acme.io/v1\nkind: Web\nmetadata: {name: web}\nspec: {$patch: replace}\n"},
+		{"a ReplicaSet of other labels", takenOver("{matchLabels: {app: web}}", "{app: other}")},
+		{"a ReplicaSet that has no labels itself", takenOver("{matchLabels: {app: web}}", "{}")},
+		{"a ReplicaSet without one of the labels", takenOver("{matchLabels: {app: web, a: b}}", "{app: web}")},
+		{"a ReplicaSet that an expression leaves out", takenOver("{matchExpressions: [{key: app, operator: NotIn, values: [web]}]}", "{app: web}")},
+		{"a ReplicaSet in another namespace", strings.Replace(takenOver("{matchLabels: {app: web}}", "{app: web}"), "namespace: bench", "namespace: other", 1)},
+	} {
+		t.Run(test.name, func(t *testing.T) { planOf(t, test.rendered) })
+	}
+}
+
 func TestPlanRefuses(t *testing.T) {
 	crd := "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}\n"
 	noise := make([]byte, 1<<20)
@@ -75,6 +94,15 @@ func TestPlanRefuses(t *testing.T) {
 		{"a key that only Helm reads as metadata", pod + "Metadata: {annotations: {helm.sh/hook: test}}\n", "", ErrBadManifest, `"Metadata"`},
 		{"a key that only Helm reads as annotations", strings.ReplaceAll(pod, "{name: web}", "{name: web, annotation\u017f: {helm.sh/hook: test}}"), "", ErrBadManifest, `reads as "annotations"`},
 		{"a hook without an event", strings.ReplaceAll(pod, "{name: web}", "{name: web, annotations: {helm.sh/hook: ''}}"), "", ErrBadManifest, "without an event"},
+		{"a directive of a patch", strings.ReplaceAll(pod, "spec: {", "spec: {$patch: replace, "), "", ErrBadManifest, `the key "$patch", which an upgrade obeys`},
+		{"one in a list", strings.ReplaceAll(pod, "name: c,", "name: c, securityContext: {$patch: delete},"), "", ErrBadManifest, `"$patch"`},
+		{"one that keeps some keys", strings.ReplaceAll(pod, "spec: {", "spec: {$retainKeys: [containers], "), "", ErrBadManifest, `"$retainKeys"`},
+		{"one that orders a list", strings.ReplaceAll(pod, "spec: {", "spec: {$setElementOrder/containers: [{name: c}], "), "", ErrBadManifest, `"$setElementOrder/containers"`},
+		{"one that removes from a list", strings.ReplaceAll(pod, "{name: web}", "{name: web, $deleteFromPrimitiveList/finalizers: [a]}"), "", ErrBadManifest, `"$deleteFromPrimitiveList/finalizers"`},
+		{"a Deployment that is rolled back", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, annotations: {deprecated.deployment.rollback.to: '1'}}\n", "", ErrBadManifest, "an older template"},
+		{"a ReplicaSet that a Deployment takes over", takenOver("{matchLabels: {app: web}}", "{app: web, a: b}"), "", ErrBadManifest, "apps/ReplicaSet old has the labels that apps/Deployment bench/web selects"},
+		{"one by an expression", takenOver("{matchExpressions: [{key: app, operator: In, values: [a, web]}, {key: b, operator: DoesNotExist}, {key: a, operator: NotIn, values: [c]}, {key: app, operator: Exists}]}", "{app: web, a: b}"), "", ErrBadManifest, "selects"},
+		{"one by the label that Helm adds", takenOver("{matchLabels: {app.kubernetes.io/managed-by: Helm}}", "{app.kubernetes.io/managed-by: me}"), "", ErrBadManifest, "selects"},
 		{"a forged record of a release", "kind: Secret\napiVersion: v1\nmetadata: {name: a, labels: {owner: helm, name: other}}\n", "", ErrBadManifest, "only Helm may write"},
 		{"one in a List", "kind: List\napiVersion: v1\nitems: [{kind: Secret, apiVersion: v1, metadata: {name: sh.helm.release.v1.other.v1}}]\n", "", ErrBadManifest, "only Helm may write"},
 		{"one by its type", "kind: Secret\napiVersion: v1\nmetadata: {name: a}\ntype: helm.sh/release.v1\n", "", ErrBadManifest, "only Helm may write"},

@@ -234,13 +234,20 @@ func tokens(mounted bool) check {
 	}}
 }
 
-// hasNoToken reports a pod whose ServiceAccount is in the plan and has its token switched off.
+// hasNoToken reports a pod whose ServiceAccount is in the plan and has its token switched off, before the pod is made.
 func (v *view) hasNoToken(p *pod) bool {
 	name := p.spec.get("serviceAccountName").text()
 	if name == "" {
 		name = p.spec.get("serviceAccount").text()
 	}
 	account := v.made["ServiceAccount/"+name]
+	if account != nil && account.plain {
+		for _, event := range p.of.outer.Hooks {
+			if event = strings.ToLower(event); event == "pre-upgrade" || event == "pre-rollback" {
+				return false // the account is then as another revision has made it
+			}
+		}
+	}
 	return account != nil && !account.mounted && p.of.owns("ServiceAccount", name)
 }
 

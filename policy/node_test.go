@@ -62,6 +62,8 @@ func TestTokens(t *testing.T) {
 		{"off for the account", account + podWith("serviceAccountName: x"), nil},
 		{"off for the account, by its older name", account + podWith("serviceAccount: x"), nil},
 		{"off for an account that comes later", strings.ReplaceAll(account, "name: x", "name: x, annotations: {helm.sh/hook: post-delete}") + podWith("serviceAccountName: x"), []string{"tokens spec.automountServiceAccountToken ="}},
+		{"off for an account that the revision before may have otherwise", account + strings.ReplaceAll(podWith("serviceAccountName: x"), "name: a", "name: a, annotations: {helm.sh/hook: 'post-install,pre-upgrade'}"), []string{"tokens spec.automountServiceAccountToken ="}},
+		{"off for the account, after an upgrade", account + strings.ReplaceAll(podWith("serviceAccountName: x"), "name: a", "name: a, annotations: {helm.sh/hook: post-upgrade}"), nil},
 		{"by default", podWith(""), []string{"tokens spec.automountServiceAccountToken ="}},
 		{"on", account + podWith("serviceAccountName: x, automountServiceAccountToken: true"), []string{"tokens spec.automountServiceAccountToken = true"}},
 		{"no boolean", podWith("automountServiceAccountToken: 'false'"), []string{"tokens spec.automountServiceAccountToken = false"}},

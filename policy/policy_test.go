@@ -126,6 +126,7 @@ func TestImages(t *testing.T) {
 	})
 	assert.Len(t, planOf(t, container("image: nginx"), "").Check(Images()), 1, "without a place no image is allowed")
 	assert.Len(t, planOf(t, container("image: nginx"), "").Check(Images("")), 1, "nothing is no place")
+	assert.Len(t, planOf(t, container("image: 'sha256:"+strings.Repeat("a", 64)+"'"), "").Check(Images("docker.io/library")), 1, "the id of an image on the node, whatever its name is")
 }
 
 func TestDigests(t *testing.T) {
@@ -267,6 +268,30 @@ func TestRBAC(t *testing.T) {
 		{"no kind of role", bind("RoleBinding", "kind: Thing, name: other", account), []string{"rbac roleRef.kind = Thing"}},
 		{"for a group", bind("RoleBinding", "kind: ClusterRole, name: view", "kind: Group, name: 'system:authenticated'"), []string{"rbac subjects[0].kind = Group"}},
 		{"for another namespace", bind("RoleBinding", "kind: ClusterRole, name: view", "kind: ServiceAccount, name: a, namespace: other"), []string{"rbac subjects[0].namespace = other"}},
+	})
+}
+
+// What Argo and Tekton make pods from has to be in the plan: it has images and more.
+func TestReferencesToTemplates(t *testing.T) {
+	workflow := func(spec string) string { return object("argoproj.io/v1alpha1", "Workflow", "spec: {"+spec+"}") }
+	template := strings.ReplaceAll(object("argoproj.io/v1alpha1", "WorkflowTemplate", "spec: {}"), "name: x", "name: ours")
+	run := func(spec string) string { return object("tekton.dev/v1", "PipelineRun", "spec: {"+spec+"}") }
+	pipeline := strings.ReplaceAll(object("tekton.dev/v1", "Pipeline", "spec: {}"), "name: x", "name: ours")
+	checkRule(t, References("argoproj.io/WorkflowTemplate/shared"), []ruleCase{
+		{"a template of the plan", workflow("workflowTemplateRef: {name: ours}") + template, nil},
+		{"one that is allowed", workflow("workflowTemplateRef: {name: shared}"), nil},
+		{"one of others", workflow("workflowTemplateRef: {name: theirs}") + template, []string{"references spec.workflowTemplateRef.name = theirs"}},
+		{"one of the whole cluster", workflow("workflowTemplateRef: {name: ours, clusterScope: true}") + template, []string{"references spec.workflowTemplateRef.name = ours"}},
+		{"in a task", workflow("templates: [{dag: {tasks: [{templateRef: {name: theirs, template: a}}]}}]"), []string{"references spec.templates[0].dag.tasks[0].templateRef.name = theirs"}},
+		{"in a workflow that another object makes", object("argoproj.io/v1alpha1", "CronWorkflow", "spec: {workflowSpec: {workflowTemplateRef: {name: theirs}}}"), []string{"references spec.workflowSpec.workflowTemplateRef.name = theirs"}},
+		{"without a name", workflow("workflowTemplateRef: {}"), []string{"references spec.workflowTemplateRef.name ="}},
+		{"a workload of others", object("argoproj.io/v1alpha1", "Rollout", "spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: theirs}}"), []string{"references spec.workloadRef.name = theirs"}},
+		{"a workload of the plan", object("argoproj.io/v1alpha1", "Rollout", "spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: x}}") + object("apps/v1", "Deployment", ""), nil},
+		{"a pipeline of the plan", run("pipelineRef: {name: ours}") + pipeline, nil},
+		{"a pipeline of others", run("pipelineRef: {name: theirs}") + pipeline, []string{"references spec.pipelineRef.name = theirs"}},
+		{"a pipeline of somewhere", run("pipelineRef: {resolver: git, params: []}"), []string{"references spec.pipelineRef.resolver = git"}},
+		{"a task of an image", object("tekton.dev/v1beta1", "TaskRun", "spec: {taskRef: {name: a, bundle: evil.io/a}}"), []string{"references spec.taskRef.bundle = evil.io/a"}},
+		{"a field of another operator", object("acme.io/v1", "A", "spec: {templateRef: {name: theirs}}"), nil},
 	})
 }
 

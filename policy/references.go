@@ -10,7 +10,8 @@ import (
 )
 
 // References allows pods, ServiceAccounts, autoscalers and volume claims to use only what the plan has: Secrets, ConfigMaps,
-// ServiceAccounts, workloads, volume claims and resource claims of others stay theirs. What a hook makes is there only for
+// ServiceAccounts, workloads, volume claims and resource claims of others stay theirs. The same holds for the templates that Argo and
+// Tekton make pods from. What a hook makes is there only for
 // hooks of the same events with a greater weight, and only if Helm deletes what had its name before. The ServiceAccount default and the ConfigMap
 // kube-root-ca.crt, which every namespace has, are allowed, and what the caller names as "Kind/name", such as
 // "Secret/registry-login".
@@ -38,6 +39,11 @@ func references(allowed []string) check {
 					kind = group + "/" + kind
 				}
 				r.uses(kind, target.get("name"))
+			case s.ref.Group == "argoproj.io", s.ref.Group == "tekton.dev":
+				s.walk(func(f *field) bool {
+					r.template(f)
+					return true
+				})
 			}
 		}
 		for _, claim := range v.volumeClaims() {
@@ -106,6 +112,46 @@ func (r *referrer) volume(volume *field) {
 			}
 		}
 	}
+}
+
+// template reads a field of Argo or Tekton that names what pods are made from.
+func (r *referrer) template(f *field) {
+	fields, isMapping := f.value.(map[string]any)
+	if !isMapping {
+		return
+	}
+	name := f.get("name")
+	switch {
+	case f.of.ref.Group == "argoproj.io" && (f.key == "workflowTemplateRef" || f.key == "templateRef"):
+		kind := "argoproj.io/WorkflowTemplate"
+		if f.get("clusterScope").isTrue() {
+			kind = "argoproj.io/ClusterWorkflowTemplate"
+		}
+		r.needs(kind, name)
+	case f.of.ref.Group == "argoproj.io" && f.key == "workloadRef":
+		r.needs(f.get("kind").text(), name)
+	case f.of.ref.Group == "tekton.dev" && (f.key == "taskRef" || f.key == "pipelineRef"):
+		for _, key := range []string{"resolver", "bundle"} {
+			if fields[key] != nil {
+				f.get(key).fault("fetches what the plan does not have")
+				return
+			}
+		}
+		kind := f.get("kind").text()
+		if kind == "" {
+			kind = map[string]string{"taskRef": "Task", "pipelineRef": "Pipeline"}[f.key]
+		}
+		r.needs("tekton.dev/"+kind, name)
+	}
+}
+
+// needs is uses for a name that has to be there.
+func (r *referrer) needs(kind string, name *field) {
+	if name.text() == "" {
+		name.fault("is missing: which %s it is the plan does not say", kind)
+		return
+	}
+	r.uses(kind, name)
 }
 
 // claim reads the spec of a volume claim.

@@ -59,6 +59,7 @@ func Tenant(opts TenantOptions) plan.Rule {
 		scheduling(devicesAllowed),
 		services(),
 		removable(),
+		rollouts(),
 		totals(opts.Limits),
 	}
 	if opts.Registries != nil {

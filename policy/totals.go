@@ -258,23 +258,28 @@ func (c *counter) devices(p *pod, list *field, n *big.Int) {
 		list.fault("claims devices in an amount that the plan does not say")
 		return
 	}
+	var shared []string
 	for _, claim := range found.Claims {
+		if claim.Shared {
+			if c.claimed[claim.Object] {
+				continue
+			}
+			shared = append(shared, claim.Object)
+		}
 		for _, choice := range append([]manifest.DeviceChoice{claim.DeviceChoice}, claim.Alternatives...) {
-			amount := new(big.Int).Mul(big.NewInt(choice.Count), power(9))
-			key := claim.Object + "/" + choice.DeviceClass
-			switch {
-			case choice.DeviceClass == "" || choice.All:
+			if choice.DeviceClass == "" || choice.All {
 				list.fault("claims devices in an amount that the plan does not say")
 				continue
-			case !claim.Shared:
+			}
+			amount := new(big.Int).Mul(big.NewInt(choice.Count), power(9))
+			if !claim.Shared {
 				amount.Mul(amount, n)
-			case c.claimed[key]:
-				continue
-			default:
-				c.claimed[key] = true
 			}
 			c.add(devicePrefix+choice.DeviceClass, amount, list)
 		}
+	}
+	for _, object := range shared { // it has a claim for each of its requests
+		c.claimed[object] = true
 	}
 }
 

@@ -104,6 +104,9 @@ func TestTotals(t *testing.T) {
 			{"claims", deviceClaim("exactly: {deviceClassName: gpu.nvidia.com, count: 1}", 2), nil},
 			{"more claims", deviceClaim("exactly: {deviceClassName: gpu.nvidia.com, count: 1}", 3), []string{"totals spec.template.spec.resourceClaims = 3"}},
 			{"all of a node", deviceClaim("exactly: {deviceClassName: gpu.nvidia.com, allocationMode: All}", 1), []string{"totals spec.template.spec.resourceClaims ="}},
+			{"claims in two fields", deviceClaim("firstAvailable: [], exactly: {deviceClassName: gpu.nvidia.com, count: 3}", 1), []string{"totals spec.template.spec.resourceClaims = 3"}},
+			{"a claim of two requests that pods share", strings.NewReplacer("ResourceClaimTemplate\n", "ResourceClaim\n", "spec: {spec: {devices", "spec: {devices", "}]}}}\n---", "}]}}\n---", "}]}}}\n\n---", "}]}}\n---", "resourceClaimTemplateName", "resourceClaimName").Replace(
+				deviceClaim("exactly: {deviceClassName: gpu.nvidia.com, count: 1}}, {name: q, exactly: {deviceClassName: gpu.nvidia.com, count: 8}", 2)), []string{"totals spec.template.spec.resourceClaims = 9"}},
 			{"claims of others", strings.ReplaceAll(deviceClaim("", 1), "resourceClaimTemplateName: x", "resourceClaimTemplateName: theirs"), []string{"totals spec.template.spec.resourceClaims ="}},
 		}},
 		{Limits{Pods: 10}, []ruleCase{ // without Nodes

@@ -65,7 +65,7 @@ func line(text string) string {
 	return string(words)
 }
 
-// list finds the workflows of jobs, each job's last run.
+// list finds the workflows of jobs, each job's last run. A job that is named is there.
 func list(ctx context.Context, c client.Client, job, sut string) (runs []*workflowpb.WorkflowExecutionInfo, err error) {
 	query := "WorkflowType = 'RunJob'"
 	for name, value := range map[string]string{"Job": job, "SUT": sut} {
@@ -88,6 +88,9 @@ func list(ctx context.Context, c client.Client, job, sut string) (runs []*workfl
 		if page = found.GetNextPageToken(); len(page) == 0 {
 			break
 		}
+	}
+	if len(runs) == 0 && job != "" {
+		return nil, fmt.Errorf("there is no %s", called(job, sut))
 	}
 	slices.SortStableFunc(runs, func(a, b *workflowpb.WorkflowExecutionInfo) int {
 		return a.GetStartTime().AsTime().Compare(b.GetStartTime().AsTime())
@@ -131,6 +134,9 @@ func underWay(ctx context.Context, c client.Client, run *common.WorkflowExecutio
 		return "", err
 	}
 	var texts []string
+	if found.RawResponse.GetWorkflowExtendedInfo().GetCancelRequested() {
+		texts = append(texts, "cancelled")
+	}
 	for _, pending := range found.RawResponse.GetPendingActivities() {
 		text := pending.GetActivityType().GetName()
 		var beat Beat
@@ -159,19 +165,35 @@ func cancel(ctx context.Context, c client.Client, job, sut string, out io.Writer
 	}
 	n := 0
 	for _, run := range runs {
-		if run.GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		release := run.GetExecution().GetWorkflowId()
+		now, err := c.DescribeWorkflow(ctx, release, "") // the list may be a moment late
+		if err != nil {
+			return fmt.Errorf("%s: %w", release, err)
+		}
+		if now.Status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 			continue
 		}
-		if err := c.CancelWorkflow(ctx, run.GetExecution().GetWorkflowId(), run.GetExecution().GetRunId()); err != nil {
-			return err
-		}
 		n++
-		fmt.Fprintln(out, run.GetExecution().GetWorkflowId()+": cancelled; what it installed is being removed")
+		said := "cancelled"
+		if now.RawResponse.GetWorkflowExtendedInfo().GetCancelRequested() {
+			said = "was cancelled before"
+		} else if err := c.CancelWorkflow(ctx, release, ""); err != nil {
+			return fmt.Errorf("%s: %w", release, err)
+		}
+		fmt.Fprintf(out, "%s: %s; what it installed is being removed\n", release, said)
 	}
 	if n == 0 {
-		return fmt.Errorf("job %s has nothing that runs", job)
+		return fmt.Errorf("%s has ended; \"fleet status %s\" shows how", called(job, sut), job)
 	}
 	return nil
+}
+
+// called is what a user calls a job, or one of its SUTs.
+func called(job, sut string) string {
+	if sut != "" {
+		return fmt.Sprintf("SUT %s of job %s", sut, job)
+	}
+	return "job " + job
 }
 
 // attemptOf reads the attempt of a job from its memo.

@@ -132,22 +132,16 @@ func recorded(ctx context.Context, t *testing.T, l *Lab, status string) {
 	})
 }
 
-// answered waits until a worker has done an activity, of any job.
+// answered waits until a worker has done an activity.
 func answered(ctx context.Context, t *testing.T, w *Worker, activity string) {
 	t.Helper()
-	done(ctx, t, w, "", activity)
-}
-
-// done waits until a worker has done an activity of a job.
-func done(ctx context.Context, t *testing.T, w *Worker, workflow, activity string) {
-	t.Helper()
-	await(ctx, t, w.name+" has done "+activity+" "+workflow, func() error {
+	await(ctx, t, w.name+" has done "+activity, func() error {
 		text, err := os.ReadFile(w.log())
 		if err != nil {
 			return err
 		}
 		for l := range strings.Lines(string(text)) {
-			if strings.Contains(l, `"msg":"answered"`) && strings.Contains(l, `"activity":"`+activity+`"`) && strings.Contains(l, workflow) && !strings.Contains(l, `"error"`) {
+			if strings.Contains(l, `"msg":"answered"`) && strings.Contains(l, `"activity":"`+activity+`"`) && !strings.Contains(l, `"error"`) {
 				return nil
 			}
 		}

@@ -18,10 +18,11 @@ import (
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	ctx, l := testLab(t)
-	worker := addWorker(t, l, "a", "", "")
+	addWorker(t, l, "a", "", "")
+	times := map[string]string{"ready": "40s", "apply": "50s"} // for a busy machine
 	job := func(sut, chart string, values map[string]any, measure string) {
 		t.Helper()
-		if err := l.Submit(ctx, Job{ID: "7", SUT: sut, Chart: chart, Values: values, Measure: measure, Times: patient}); err != nil {
+		if err := l.Submit(ctx, Job{ID: "7", SUT: sut, Chart: chart, Values: values, Measure: measure, Times: times}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,12 +44,12 @@ func TestCancel(t *testing.T) {
 	cancelled(ctx, t, l, "fetched")
 
 	job("waits", chart, all, "1s")
-	done(ctx, t, worker, "job-7-sut-waits", "Tell")
+	atWork(ctx, t, l, "waits", "waits for accelerators")
 	cancelled(ctx, t, l, "waits")
 	atWork(ctx, t, l, "measures", "Measure at a")
 
 	job("starts", chart, map[string]any{"gpus": 8, "readyAfter": "10m"}, "1s")
-	done(ctx, t, worker, "job-7-sut-starts", "Tell")
+	atWork(ctx, t, l, "starts", "waits for accelerators")
 	cancelled(ctx, t, l, "measures")
 	atWork(ctx, t, l, "starts", "0 of 1 pods ready")
 	cancelled(ctx, t, l, "starts")

@@ -179,6 +179,7 @@ type State struct {
 	Job, SUT, Release string
 	Status            string
 	Kind, Text        string
+	Waits             bool // for accelerators
 	Result            *struct {
 		Applies, Lost int
 		Recovered     bool

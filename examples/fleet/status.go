@@ -27,6 +27,7 @@ type State struct {
 	Status            string  // running, completed, failed, canceled, terminated
 	Kind              string  `json:",omitempty"` // of the failure
 	Text              string  `json:",omitempty"` // of the failure, or what is under way
+	Waits             bool    `json:",omitempty"` // for accelerators
 	Result            *Result `json:",omitempty"`
 }
 
@@ -109,8 +110,7 @@ func stateOf(ctx context.Context, c client.Client, run *workflowpb.WorkflowExecu
 	}
 	switch run.GetStatus() {
 	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING:
-		text, err := underWay(ctx, c, run.GetExecution())
-		s.Text = text
+		err := s.underWay(ctx, c, run.GetExecution())
 		return s, err
 	case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:
 		s.Result = &Result{}
@@ -127,15 +127,22 @@ func stateOf(ctx context.Context, c client.Client, run *workflowpb.WorkflowExecu
 	return s, nil
 }
 
-// underWay is what a job does, with what its last heartbeat told.
-func underWay(ctx context.Context, c client.Client, run *common.WorkflowExecution) (string, error) {
+// underWay adds what a job does, with what its last heartbeat told.
+func (s *State) underWay(ctx context.Context, c client.Client, run *common.WorkflowExecution) error {
 	found, err := c.DescribeWorkflow(ctx, run.GetWorkflowId(), run.GetRunId())
 	if err != nil {
-		return "", err
+		return err
+	}
+	if err := noted(found.RawResponse.GetWorkflowExecutionInfo().GetMemo(), memoWaits, &s.Waits); err != nil {
+		return err
 	}
 	var texts []string
-	if found.RawResponse.GetWorkflowExtendedInfo().GetCancelRequested() {
+	switch {
+	case found.RawResponse.GetWorkflowExtendedInfo().GetCancelRequested():
+		s.Waits = false
 		texts = append(texts, "cancelled")
+	case s.Waits:
+		texts = append(texts, "waits for accelerators")
 	}
 	for _, pending := range found.RawResponse.GetPendingActivities() {
 		text := pending.GetActivityType().GetName()
@@ -154,7 +161,8 @@ func underWay(ctx context.Context, c client.Client, run *common.WorkflowExecutio
 		}
 		texts = append(texts, text)
 	}
-	return strings.Join(texts, "; "), nil
+	s.Text = strings.Join(texts, "; ")
+	return nil
 }
 
 // cancel cancels the running SUTs of a job, or one of them.
@@ -196,10 +204,10 @@ func called(job, sut string) string {
 	return "job " + job
 }
 
-// attemptOf reads the attempt of a job from its memo.
-func attemptOf(memo *common.Memo) (attempt int, err error) {
-	if value := memo.GetFields()[memoAttempt]; value != nil {
-		err = converter.GetDefaultDataConverter().FromPayload(value, &attempt)
+// noted reads a note on a job into a value, which stays as it is if there is none.
+func noted(memo *common.Memo, name string, into any) error {
+	if value := memo.GetFields()[name]; value != nil {
+		return converter.GetDefaultDataConverter().FromPayload(value, into)
 	}
-	return attempt, err
+	return nil
 }

@@ -83,7 +83,7 @@ func TestCancel(t *testing.T) {
 func cancelled(ctx context.Context, t *testing.T, l *Lab, sut string) {
 	t.Helper()
 	name := "job-7-sut-" + sut
-	if out, code := l.try(ctx, "cancel", "7", sut); code != 0 || out != name+": cancelled; what it installed is being removed\n" {
+	if out, code := l.try(ctx, "cancel", "7", sut); code != 0 || out != name+": cancelled; what it installed will be removed\n" {
 		t.Fatalf("fleet cancel: exit code %d: %s", code, out)
 	}
 	// A queue may say so twice.

@@ -188,7 +188,7 @@ func cancel(ctx context.Context, c client.Client, job, sut string, out io.Writer
 		} else if err := c.CancelWorkflow(ctx, release, ""); err != nil {
 			return fmt.Errorf("%s: %w", release, err)
 		}
-		fmt.Fprintf(out, "%s: %s; what it installed is being removed\n", release, said)
+		fmt.Fprintf(out, "%s: %s; what it installed will be removed\n", release, said)
 	}
 	if n == 0 {
 		return fmt.Errorf("%s has ended; \"fleet status %s\" shows how", called(job, sut), job)

@@ -146,6 +146,7 @@ func (l *Lab) file(name string) string { return filepath.Join(l.Dir, name) }
 type Job struct {
 	ID      string         `json:"job"`
 	SUT     string         `json:"sut"`
+	Attempt int            `json:"attempt,omitempty"`
 	Chart   string         `json:"chart"`
 	Values  map[string]any `json:"values,omitempty"`
 	Measure string         `json:"measure,omitempty"`
@@ -179,6 +180,7 @@ type State struct {
 	Job, SUT, Release string
 	Status            string
 	Kind, Text        string
+	Waits             bool // for accelerators
 	Result            *struct {
 		Applies, Lost int
 		Recovered     bool

@@ -124,6 +124,9 @@ func (r *jobRun) reserve(ctx workflow.Context) error {
 		return nil
 	}
 	r.asked = true
+	if err := workflow.UpsertMemo(ctx, map[string]any{memoWaits: true}); err != nil {
+		return err
+	}
 	decisions := workflow.GetSignalChannel(ctx, signalDecision)
 	for {
 		// Again now and then: somebody may have ended the workflow that has the list.
@@ -137,7 +140,7 @@ func (r *jobRun) reserve(ctx workflow.Context) error {
 		case decided && !d.Granted:
 			return temporal.NewNonRetryableApplicationError(d.Reason, kindNoRoom, nil)
 		case decided:
-			return nil
+			return workflow.UpsertMemo(ctx, map[string]any{memoWaits: false})
 		}
 	}
 }

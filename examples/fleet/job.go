@@ -71,10 +71,7 @@ func RunJob(ctx workflow.Context, job Job) (Result, error) {
 			stop()
 		}
 	})
-	err := r.work(work)
-	if r.overdue && temporal.IsCanceledError(err) {
-		err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("its deadline of %v has passed", job.Deadline), kindOverdue, nil)
-	}
+	err := r.why(work, r.work(work))
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	r.compensate(clean)
 	return r.result, err
@@ -91,6 +88,17 @@ type jobRun struct {
 	asked     bool      // for accelerators
 	installed bool      // an apply may have made the release, or may do so still
 	silent    time.Time // by then every delivery has ended that gave no answer; zero if all did
+}
+
+// why is why the work ended. What an activity says that was cut off, or whose host is lost, is not the reason.
+func (r *jobRun) why(work workflow.Context, err error) error {
+	switch {
+	case err == nil || work.Err() == nil:
+		return err
+	case r.overdue:
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("its deadline of %v has passed", r.job.Deadline), kindOverdue, nil)
+	}
+	return work.Err()
 }
 
 // work is all but the compensation.

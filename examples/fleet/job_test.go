@@ -18,6 +18,7 @@ import (
 	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 )
 
 // stage is a job in the SDK's test environment: no activity is real, and all are noted.
@@ -198,6 +199,35 @@ func TestEnded(t *testing.T) {
 			assert.Equal(t, test.kind == "", temporal.IsCanceledError(err), "%v", err)
 			assert.Equal(t, []string{"Uninstall", "Forget"}, s.steps[len(s.steps)-2:])
 		})
+	}
+}
+
+// A job that was cancelled ended for that reason, whatever its last activity said.
+func TestWhy(t *testing.T) {
+	for _, last := range []error{nil, errLost, refusal("NotReady"), temporal.NewApplicationError("context canceled", "Canceled"), temporal.NewCanceledError()} {
+		for _, ended := range []string{"", "by its user", "by its deadline"} {
+			t.Run(fmt.Sprintf("%v %s", last, ended), func(t *testing.T) {
+				env := newStage(t, Planned{}, nil)
+				env.ExecuteWorkflow(func(ctx workflow.Context) error {
+					work, stop := workflow.WithCancel(ctx)
+					if ended != "" {
+						stop()
+					}
+					return (&jobRun{job: testJob, overdue: ended == "by its deadline"}).why(work, last)
+				})
+				err := env.GetWorkflowError()
+				switch {
+				case last == nil:
+					assert.NoError(t, err, "it was measured before")
+				case ended == "by its user":
+					assert.True(t, temporal.IsCanceledError(err), "%v", err)
+				case ended == "by its deadline":
+					assert.Equal(t, kindOverdue, kindOf(err))
+				default:
+					assert.ErrorContains(t, err, last.Error())
+				}
+			})
+		}
 	}
 }
 

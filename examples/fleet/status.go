@@ -27,6 +27,7 @@ type State struct {
 	Status            string  // running, completed, failed, canceled, terminated
 	Kind              string  `json:",omitempty"` // of the failure
 	Text              string  `json:",omitempty"` // of the failure, or what is under way
+	Waits             bool    `json:",omitempty"` // for accelerators
 	Result            *Result `json:",omitempty"`
 }
 
@@ -65,7 +66,7 @@ func line(text string) string {
 	return string(words)
 }
 
-// list finds the workflows of jobs, each job's last run.
+// list finds the workflows of jobs, each job's last run. A job that is named is there.
 func list(ctx context.Context, c client.Client, job, sut string) (runs []*workflowpb.WorkflowExecutionInfo, err error) {
 	query := "WorkflowType = 'RunJob'"
 	for name, value := range map[string]string{"Job": job, "SUT": sut} {
@@ -89,6 +90,9 @@ func list(ctx context.Context, c client.Client, job, sut string) (runs []*workfl
 			break
 		}
 	}
+	if len(runs) == 0 && job != "" {
+		return nil, fmt.Errorf("there is no %s", called(job, sut))
+	}
 	slices.SortStableFunc(runs, func(a, b *workflowpb.WorkflowExecutionInfo) int {
 		return a.GetStartTime().AsTime().Compare(b.GetStartTime().AsTime())
 	})
@@ -106,8 +110,7 @@ func stateOf(ctx context.Context, c client.Client, run *workflowpb.WorkflowExecu
 	}
 	switch run.GetStatus() {
 	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING:
-		text, err := underWay(ctx, c, run.GetExecution())
-		s.Text = text
+		err := s.underWay(ctx, c, run.GetExecution())
 		return s, err
 	case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:
 		s.Result = &Result{}
@@ -124,13 +127,23 @@ func stateOf(ctx context.Context, c client.Client, run *workflowpb.WorkflowExecu
 	return s, nil
 }
 
-// underWay is what a job does, with what its last heartbeat told.
-func underWay(ctx context.Context, c client.Client, run *common.WorkflowExecution) (string, error) {
+// underWay adds what a job does, with what its last heartbeat told.
+func (s *State) underWay(ctx context.Context, c client.Client, run *common.WorkflowExecution) error {
 	found, err := c.DescribeWorkflow(ctx, run.GetWorkflowId(), run.GetRunId())
 	if err != nil {
-		return "", err
+		return err
+	}
+	if err := noted(found.RawResponse.GetWorkflowExecutionInfo().GetMemo(), memoWaits, &s.Waits); err != nil {
+		return err
 	}
 	var texts []string
+	switch {
+	case found.RawResponse.GetWorkflowExtendedInfo().GetCancelRequested():
+		s.Waits = false
+		texts = append(texts, "cancelled")
+	case s.Waits:
+		texts = append(texts, "waits for accelerators")
+	}
 	for _, pending := range found.RawResponse.GetPendingActivities() {
 		text := pending.GetActivityType().GetName()
 		var beat Beat
@@ -148,7 +161,8 @@ func underWay(ctx context.Context, c client.Client, run *common.WorkflowExecutio
 		}
 		texts = append(texts, text)
 	}
-	return strings.Join(texts, "; "), nil
+	s.Text = strings.Join(texts, "; ")
+	return nil
 }
 
 // cancel cancels the running SUTs of a job, or one of them.
@@ -159,25 +173,41 @@ func cancel(ctx context.Context, c client.Client, job, sut string, out io.Writer
 	}
 	n := 0
 	for _, run := range runs {
-		if run.GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		release := run.GetExecution().GetWorkflowId()
+		now, err := c.DescribeWorkflow(ctx, release, "") // the list may be a moment late
+		if err != nil {
+			return fmt.Errorf("%s: %w", release, err)
+		}
+		if now.Status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 			continue
 		}
-		if err := c.CancelWorkflow(ctx, run.GetExecution().GetWorkflowId(), run.GetExecution().GetRunId()); err != nil {
-			return err
-		}
 		n++
-		fmt.Fprintln(out, run.GetExecution().GetWorkflowId()+": cancelled; what it installed is being removed")
+		said := "cancelled"
+		if now.RawResponse.GetWorkflowExtendedInfo().GetCancelRequested() {
+			said = "was cancelled before"
+		} else if err := c.CancelWorkflow(ctx, release, ""); err != nil {
+			return fmt.Errorf("%s: %w", release, err)
+		}
+		fmt.Fprintf(out, "%s: %s; what it installed will be removed\n", release, said)
 	}
 	if n == 0 {
-		return fmt.Errorf("job %s has nothing that runs", job)
+		return fmt.Errorf("%s has ended; \"fleet status %s\" shows how", called(job, sut), job)
 	}
 	return nil
 }
 
-// attemptOf reads the attempt of a job from its memo.
-func attemptOf(memo *common.Memo) (attempt int, err error) {
-	if value := memo.GetFields()[memoAttempt]; value != nil {
-		err = converter.GetDefaultDataConverter().FromPayload(value, &attempt)
+// called is what a user calls a job, or one of its SUTs.
+func called(job, sut string) string {
+	if sut != "" {
+		return fmt.Sprintf("SUT %s of job %s", sut, job)
 	}
-	return attempt, err
+	return "job " + job
+}
+
+// noted reads a note on a job into a value, which stays as it is if there is none.
+func noted(memo *common.Memo, name string, into any) error {
+	if value := memo.GetFields()[name]; value != nil {
+		return converter.GetDefaultDataConverter().FromPayload(value, into)
+	}
+	return nil
 }

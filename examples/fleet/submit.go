@@ -72,7 +72,11 @@ func submit(ctx context.Context, c client.Client, jobs []Job, out io.Writer) err
 	return nil
 }
 
-const memoAttempt = "attempt"
+// What is noted with a job for the other commands.
+const (
+	memoAttempt = "attempt"
+	memoWaits   = "waits" // for accelerators
+)
 
 func start(ctx context.Context, c client.Client, j Job) (bool, error) {
 	options := client.StartWorkflowOptions{
@@ -111,5 +115,6 @@ func lastAttempt(ctx context.Context, c client.Client, release string) (attempt 
 	case err != nil:
 		return 0, err
 	}
-	return attemptOf(found.RawResponse.GetWorkflowExecutionInfo().GetMemo())
+	err = noted(found.RawResponse.GetWorkflowExecutionInfo().GetMemo(), memoAttempt, &attempt)
+	return attempt, err
 }

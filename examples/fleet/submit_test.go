@@ -47,7 +47,7 @@ jobs:
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range []string{"", "fly", "submit", "submit a b", "status a b", "cancel", "worker x", "-colour red"} {
+	for _, args := range []string{"", "fly", "submit", "submit a b", "status a b", "cancel", "worker", "worker x", "-colour red"} {
 		var wrong usageError
 		assert.ErrorAs(t, run(t.Context(), strings.Fields(args), os.Stdout), &wrong, args)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -52,7 +51,7 @@ func (o *workerOptions) flags(f *flag.FlagSet) {
 // work runs a worker until ctx ends.
 func work(ctx context.Context, server string, o workerOptions) error {
 	if o.plans == "" {
-		return fmt.Errorf("-plans is missing: a folder that the workers of all hosts share")
+		return usageError("-plans is missing: a folder that the workers of all hosts share")
 	}
 	if err := os.MkdirAll(o.plans, 0o700); err != nil {
 		return err

@@ -73,7 +73,7 @@ func (t *trial) jobs(ctx context.Context) ([]fleet.State, error) {
 			switch {
 			case s.Outcome() != "":
 				ended++
-			case s.Text != "":
+			case s.Text != "" && !s.Waits:
 				busy++
 			}
 		}

@@ -60,9 +60,9 @@ var (
 	// languages are those that a schema can be written in, without that Helm fetches something. Helm before 3.18 takes
 	// no notice of the later ones.
 	languages = pattern.New(`^https?://json-schema\.org/(draft/(2019-09|2020-12)/)?schema$`)
-	// straying are those of an $id against which validators resolve "#/a" to another URL, and so fetch that: Go's resolver drops an
-	// empty query and adds an empty host.
-	straying = pattern.New(`\?|^[A-Za-z][-A-Za-z0-9+.]*:/([^/]|$)`)
+	// straying are those of an $id against which validators resolve "#/a" to a URL that they do not know, and so fetch: Go's resolver
+	// drops an empty query and adds an empty host, and Helm before 3.18 knows an $id only with its fragment.
+	straying = pattern.New(`^[^#]*\?|^[A-Za-z][-A-Za-z0-9+.]*:/([^/]|$)|^[^#]+#.`)
 )
 
 // foreignReferences lists the references of a schema that lead out of it, or may. Every key counts, wherever it
@@ -98,18 +98,18 @@ func foreignReferences(schema []byte) (refs []string) {
 		if isKey {
 			at.key = text
 		} else if at.object && isText {
-			if document, _, _ := strings.Cut(text, "#"); leadsOut(at.key, document) {
+			if document, _, _ := strings.Cut(text, "#"); leadsOut(at.key, text, document) {
 				refs = append(refs, document)
 			}
 		}
 	}
 }
 
-// leadsOut reports whether a key of a schema refers to another document by this text, or makes references within the schema do so.
-func leadsOut(key, document string) bool {
+// leadsOut reports whether a key of a schema refers to another document by a text, or makes references within the schema do so.
+func leadsOut(key, text, document string) bool {
 	switch {
 	case identifiesBy[key]:
-		return straying().MatchString(document)
+		return straying().MatchString(text)
 	case !refersBy[key], document == "", drafts().MatchString(document):
 		return false
 	}

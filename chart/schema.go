@@ -55,11 +55,11 @@ func bringsSchema(name string) bool {
 }
 
 var (
-	// drafts are the schemas of JSON Schema that every supported Helm has built in.
-	drafts = pattern.New(`^https?://json-schema\.org/draft-0[467]/schema$`)
+	// drafts are the schemas of JSON Schema that every supported Helm has built in; Helm before 3.18 fetches them from an https URL.
+	drafts = pattern.New(`^http://json-schema\.org/draft-0[467]/schema$`)
 	// languages are those that a schema can be written in, without that Helm fetches something. Helm before 3.18 takes
 	// no notice of the later ones.
-	languages = pattern.New(`^https?://json-schema\.org/(draft/(2019-09|2020-12)/)?schema$`)
+	languages = pattern.New(`^https?://json-schema\.org/((draft-0[467]|draft/(2019-09|2020-12))/)?schema$`)
 	// straying are those of an $id against which validators resolve "#/a" to a URL that they do not know, and so fetch: Go's resolver
 	// drops an empty query and adds an empty host, and Helm before 3.18 knows an $id only with its fragment.
 	straying = pattern.New(`^[^#]*\?|^[A-Za-z][-A-Za-z0-9+.]*:/([^/]|$)|^[^#]+#.`)

@@ -121,6 +121,17 @@ func TestDocumentsThatNoServerTakes(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// What is found in one document after the other has a limit in all.
+func TestManyImages(t *testing.T) {
+	document := "apiVersion: v1\nkind: Pod\nspec: {containers: [" + strings.Repeat("{image: a},", maxFound/2) + "]}\n---\n"
+	_, err := Manifest(document + document).Images(ImageOptions{})
+	require.NoError(t, err)
+	report, err := Manifest(document + document + "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: b}]}\n").ImageReport(ImageOptions{})
+	require.ErrorIs(t, err, ErrOutputTooLarge)
+	require.ErrorContains(t, err, "manifest document 3 at line")
+	assert.Len(t, report.Images, maxFound)
+}
+
 // The documents of a stream share what aliases may add: many small ones expand no further than a large one.
 func TestAliasesOfManyDocuments(t *testing.T) {
 	document := "apiVersion: v1\nkind: Pod\nx: &x {image: a" + strings.Repeat(", b: c", 50) + "}\nspec: {containers: [" + strings.Repeat("*x, ", 20) + "]}\n---\n"

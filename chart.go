@@ -199,31 +199,34 @@ type PackageOptions struct {
 }
 
 // Package makes the archive of a chart folder in the folder dir and returns its path. It appears
-// there whole or not at all. Starts one helm process.
+// there whole or not at all. A folder with a link that leads out of it is refused: helm would pack the file that
+// it leads to. Starts one helm process.
 //
-// Errors: ErrInvalidArgument, ErrChartNotFound, or helm's own.
-func (h *Helm) Package(ctx context.Context, chart, dir string, opts PackageOptions) (path string, err error) {
-	ctx, end := h.enter(ctx, Span{Operation: "Package", Address: chart})
+// Errors: ErrInvalidArgument, ErrChartNotFound, ErrBadChart, ErrOutputTooLarge, or helm's own.
+func (h *Helm) Package(ctx context.Context, folder, dir string, opts PackageOptions) (path string, err error) {
+	ctx, end := h.enter(ctx, Span{Operation: "Package", Address: folder})
 	defer end(&err)
 	if err := argument.Version("Version", opts.Version); err != nil {
 		return "", err
 	}
-	if fi, err := os.Stat(chart); err != nil || !fi.IsDir() {
-		return "", fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, chart)
+	if fi, err := os.Stat(folder); err != nil || !fi.IsDir() {
+		return "", fmt.Errorf("%w: %q is not a folder", ErrChartNotFound, folder)
+	}
+	if err := chart.CheckFiles(folder, chart.Options{}); err != nil {
+		return "", err
 	}
 	tmp, err := os.MkdirTemp(dir, ".package-*")
 	if err != nil {
 		return "", errdef.Invalidf("package: %v", err)
 	}
 	defer os.RemoveAll(tmp)
-	chart, err = filepath.Abs(chart)
-	if err != nil {
+	if folder, err = filepath.Abs(folder); err != nil {
 		return "", err
 	}
 	a := args{"package", "--destination=" + tmp}
 	a.str("--version", opts.Version)
 	a.str("--app-version", opts.AppVersion)
-	a.add("--", chart)
+	a.add("--", folder)
 	if _, err := h.run(ctx, invocation{args: a}); err != nil {
 		return "", err
 	}
@@ -276,10 +279,12 @@ func (h *Helm) Lint(ctx context.Context, path string, opts LintOptions) (_ []Lin
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	if !opts.SkipSchema {
-		if err := chart.CheckSchemaReferences(path, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}}); err != nil {
-			return nil, fmt.Errorf("%w (SkipSchema leaves the schema out)", err)
-		}
+	check, advice := chart.CheckSchemaReferences, " (SkipSchema leaves the schema out)"
+	if opts.SkipSchema {
+		check, advice = chart.CheckFiles, ""
+	}
+	if err := check(path, chart.Options{Limits: chart.Limits{Archive: h.cfg.Limits.Archive}}); err != nil {
+		return nil, fmt.Errorf("%w%s", err, advice)
 	}
 	a := append(args{"lint"}, opts.ExtraArgs...)
 	a.str("--kube-version", opts.KubeVersion)

@@ -58,3 +58,31 @@ func TestSchemasOfOtherDocuments(t *testing.T) {
 		})
 	}
 }
+
+// No helm sees a folder with a link that leads out of it, whatever is skipped.
+func TestLinksThatLeadOut(t *testing.T) {
+	folder := chartFolder(t, "web", "1.2.3")
+	require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(folder, "out")))
+	for name, call := range map[string]func(*Helm) error{
+		"template": func(h *Helm) error {
+			_, err := h.Template(t.Context(), folder, TemplateOptions{SkipSchema: true})
+			return err
+		},
+		"lint": func(h *Helm) error {
+			_, err := h.Lint(t.Context(), folder, LintOptions{SkipSchema: true})
+			return err
+		},
+		"package": func(h *Helm) error {
+			_, err := h.Package(t.Context(), folder, t.TempDir(), PackageOptions{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			err := call(h)
+			require.ErrorIs(t, err, ErrBadChart)
+			require.ErrorContains(t, err, "the link out leads out of the folder")
+			assert.Empty(t, fake.Commands())
+		})
+	}
+}

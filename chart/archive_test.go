@@ -203,6 +203,49 @@ func TestReadArchiveRefuses(t *testing.T) {
 	}
 }
 
+// A file with holes has more bytes than it takes of the archive: a few kilobytes would fill any memory.
+func TestReadArchiveRefusesSparseFiles(t *testing.T) {
+	const size = "15000000"
+	record := func(key, value string) string {
+		for length := len(key) + len(value) + 4; ; length++ {
+			if r := fmt.Sprintf("%d %s=%s\n", length, key, value); len(r) == length {
+				return r
+			}
+		}
+	}
+	for _, file := range []struct{ form, pax, body string }{
+		{"0.0", record("GNU.sparse.size", size) + record("GNU.sparse.numblocks", "1") + record("GNU.sparse.offset", "0") + record("GNU.sparse.numbytes", "2"), "{}"},
+		{"0.1", record("GNU.sparse.size", size) + record("GNU.sparse.numblocks", "1") + record("GNU.sparse.map", "0,2"), "{}"},
+		{"1.0", record("GNU.sparse.major", "1") + record("GNU.sparse.minor", "0") + record("GNU.sparse.realsize", size), fmt.Sprintf("%-512s{}", "1\n0\n2\n")},
+	} {
+		t.Run(file.form, func(t *testing.T) {
+			all := tarOf(t, demo(entry{name: "pax", body: file.pax}, entry{name: "demo/values.schema.json", body: file.body})...)
+			// The writer refuses these records, so a file becomes the header of the next one.
+			pax := all[bytes.Index(all, []byte("pax\x00")):][:512]
+			pax[156] = tar.TypeXHeader
+			sum := 0
+			for i, b := range pax {
+				if i >= 148 && i < 156 {
+					b = ' ' // the place of the sum itself
+				}
+				sum += int(b)
+			}
+			copy(pax[148:], fmt.Sprintf("%06o\x00 ", sum))
+			decoder := tar.NewReader(bytes.NewReader(all))
+			for range 3 {
+				header, err := decoder.Next()
+				require.NoError(t, err)
+				if header.Name == "demo/values.schema.json" {
+					assert.Equal(t, size, fmt.Sprint(header.Size), "to the decoder this is no sparse file, so it shows nothing")
+				}
+			}
+			_, err := readBytes(gzipped(t, all), Limits{})
+			require.ErrorIs(t, err, ErrBad)
+			assert.ErrorContains(t, err, "sparse file")
+		})
+	}
+}
+
 func TestReadArchiveRefusesDamage(t *testing.T) {
 	// Random bytes, so that the archive is long enough to be cut anywhere.
 	noise := make([]byte, 10_000)

@@ -55,11 +55,14 @@ func bringsSchema(name string) bool {
 }
 
 var (
-	// drafts are the schemas of JSON Schema that every supported Helm has built in.
-	drafts = pattern.New(`^https?://json-schema\.org/draft-0[467]/schema$`)
+	// drafts are the schemas of JSON Schema that every supported Helm has built in; Helm before 3.18 fetches them from an https URL.
+	drafts = pattern.New(`^http://json-schema\.org/draft-0[467]/schema$`)
 	// languages are those that a schema can be written in, without that Helm fetches something. Helm before 3.18 takes
 	// no notice of the later ones.
-	languages = pattern.New(`^https?://json-schema\.org/(draft/(2019-09|2020-12)/)?schema$`)
+	languages = pattern.New(`^https?://json-schema\.org/((draft-0[467]|draft/(2019-09|2020-12))/)?schema$`)
+	// straying are those of an $id against which validators resolve "#/a" to a URL that they do not know, and so fetch: Go's resolver
+	// drops an empty query and adds an empty host, and Helm before 3.18 knows an $id only with its fragment.
+	straying = pattern.New(`^[^#]*\?|^[A-Za-z][-A-Za-z0-9+.]*:/([^/]|$)|^[^#]+#.`)
 )
 
 // foreignReferences lists the references of a schema that lead out of it, or may. Every key counts, wherever it
@@ -94,18 +97,30 @@ func foreignReferences(schema []byte) (refs []string) {
 		text, isText := token.(string)
 		if isKey {
 			at.key = text
-		} else if at.object && isText && refersBy[at.key] {
-			document, _, _ := strings.Cut(text, "#")
-			builtIn := document == "" || drafts().MatchString(document) || at.key == "$schema" && languages().MatchString(document)
-			if !builtIn {
+		} else if at.object && isText {
+			if document, _, _ := strings.Cut(text, "#"); leadsOut(at.key, text, document) {
 				refs = append(refs, document)
 			}
 		}
 	}
 }
 
+// leadsOut reports whether a key of a schema refers to another document by a text, or makes references within the schema do so.
+func leadsOut(key, text, document string) bool {
+	switch {
+	case identifiesBy[key]:
+		return straying().MatchString(text)
+	case !refersBy[key], document == "", drafts().MatchString(document):
+		return false
+	}
+	return key != "$schema" || !languages().MatchString(document)
+}
+
 // refersBy are the keys of a schema whose text refers to another schema.
 var refersBy = map[string]bool{"$ref": true, "$dynamicRef": true, "$recursiveRef": true, "$schema": true}
+
+// identifiesBy are the keys of a schema whose text is the URL against which references in it are resolved.
+var identifiesBy = map[string]bool{"$id": true, "id": true}
 
 // inSubchart removes the folders of the subcharts around a file from its path. packed means that the file is a
 // packed subchart. The name is "" if Helm does not read the file as a part of a subchart.

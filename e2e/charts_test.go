@@ -182,6 +182,21 @@ func chartFolderWithLinks(b *bed) {
 	b.must(os.Symlink("../..", filepath.Join(chart, "shared/out")))
 	_, err = b.h.Template(b.ctx, chart, helmexec.TemplateOptions{})
 	b.wantErr(err, helmexec.ErrBadChart, "shared/out leads out of the folder")
+
+	// Helm shows the file that a link leads to in what lint says, and packs it.
+	thief := b.folder(map[string]string{"templates/a.yaml": `{{ include (.Files.Get "out") . }}`})
+	secret := filepath.Join(b.TempDir(), "secret")
+	b.must(os.WriteFile(secret, []byte("hunter2"), 0o600))
+	b.must(os.Symlink(secret, filepath.Join(thief, "out")))
+	for _, skip := range []bool{false, true} {
+		messages, err := b.h.Lint(b.ctx, thief, helmexec.LintOptions{SkipSchema: skip})
+		b.wantErr(err, helmexec.ErrBadChart, "out leads out of the folder")
+		if len(messages) > 0 {
+			b.Errorf("messages: %q", messages)
+		}
+	}
+	_, err = b.h.Package(b.ctx, thief, b.TempDir(), helmexec.PackageOptions{})
+	b.wantErr(err, helmexec.ErrBadChart, "out leads out of the folder")
 }
 
 func chartIsShownRenderedPulled(b *bed) {

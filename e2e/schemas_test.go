@@ -45,6 +45,10 @@ func schemasOfOtherDocuments(b *bed) {
 		{name: "the network, behind a large number", schema: `{"a": 1e999, "$ref": "` + canary.URL + `/a.json"}`, follows: true},
 		{name: "the network, behind a byte order mark", schema: "\ufeff" + `{"$ref": "` + canary.URL + `/a.json"}`, follows: true},
 		{name: "another schema of schemas", schema: `{"$schema": "` + canary.URL + `/meta.json"}`, follows: true},
+		{name: "the network, by an $id whose empty query gets lost", schema: `{"$id": "` + canary.URL + `/a.json?", "$ref": "#/definitions/a", "definitions": {"a": {}}}`, follows: true},
+		{name: "the network, by an $id in it", schema: `{"properties": {"b": {"$id": "` + canary.URL + `/b.json?", "$ref": "#/definitions/a", "definitions": {"a": {}}}}}`, follows: true},
+		{name: "the network, by an id of draft 4", schema: `{"$schema": "http://json-schema.org/draft-04/schema#", "id": "` + canary.URL + `/a.json?", "properties": {"b": {"$ref": "#/definitions/a"}}, "definitions": {"a": {}}}`, follows: true},
+		{name: "files, by an $id without a host", schema: `{"$id": "file:/etc/hostname", "$ref": "#/definitions/a", "definitions": {"a": {}}}`},
 		{name: "files", schema: `{"$ref": "file:///etc/hostname"}`},
 		{name: "files, relative", schema: `{"$ref": "../../../../../../../etc/hostname"}`},
 	} {

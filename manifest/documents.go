@@ -28,6 +28,12 @@ type document struct {
 // maxBad is how many unreadable documents of a manifest are reported. Each costs far more than its few bytes.
 const maxBad = 1000
 
+// maxDocument is how much an API server takes in one request, so no object is larger. Hostile YAML takes a few hundred times its
+// size while it is read.
+const maxDocument = 3 << 20
+
+var errTooLong = fmt.Errorf("it has more than the %d MiB that an API server takes in one request: %w", maxDocument>>20, ErrOutputTooLarge)
+
 var errTooManyBad = fmt.Errorf("%w: more than %d documents; those behind them were not read: %w", ErrBadManifest, maxBad, ErrOutputTooLarge)
 
 // read visits the documents in their order and joins the errors. It ends with the context's error when that ends, and

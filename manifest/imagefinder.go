@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -55,6 +56,9 @@ func (m Manifest) findImages(ctx context.Context, opts ImageOptions, hints bool)
 		if !finder.mayMatter(doc) && doc.searchable() {
 			return nil
 		}
+		if finder.full {
+			return doc.fail(errTooManyImages)
+		}
 		finder.documentState = documentState{
 			hintTries: maxHintTries, fills: minFills + len(doc.Text)/8, fieldVisits: minFills + 4*len(doc.Text),
 		}
@@ -63,10 +67,20 @@ func (m Manifest) findImages(ctx context.Context, opts ImageOptions, hints bool)
 		if hints {
 			finder.dropHints(start)
 		}
+		if err == nil && len(finder.found) > maxFound {
+			clear(finder.found[start:])
+			finder.found, finder.full = finder.found[:start], true
+			err = doc.fail(errTooManyImages)
+		}
 		return err
 	})
 	return finder.found, err
 }
+
+// maxFound bounds what is found in a manifest: each takes some kilobytes, with the document that it is in.
+const maxFound = 100_000
+
+var errTooManyImages = fmt.Errorf("with it the manifest has more than %d images: %w", maxFound, ErrOutputTooLarge)
 
 // dropHints drops the hints in what was found from start on which stand where an image is due too, or hold what an
 // image was filled in with.
@@ -98,6 +112,7 @@ type imageFinder struct {
 	rules   []ImageRule
 	words   imageWords
 	found   []foundImage
+	full    bool // there were more than maxFound
 
 	posing bool // what is read stands in a part that says it is an object of another kind
 

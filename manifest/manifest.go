@@ -21,8 +21,8 @@ import (
 type Manifest []byte
 
 // DocumentError is the failure to read one document of a manifest. errors.Is finds ErrBadManifest in it, and
-// ErrOutputTooLarge if the document exceeds the limits on untrusted input: it is nested too deeply, has too many
-// directives, or its aliases make it many times as large as its text.
+// ErrOutputTooLarge if the document exceeds the limits on untrusted input: it has more than 3 MiB, is nested too deeply, has too
+// many directives, or its aliases make it many times as large as its text.
 type DocumentError struct {
 	Document int       // its number in the stream, from 1; documents without content are not counted
 	Line     int       // line of the stream on which it starts, from 1

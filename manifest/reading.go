@@ -35,6 +35,9 @@ func (d *document) node() (*yamlnode.Node, error) {
 	if d.Refused != nil {
 		return nil, d.fail(d.Refused)
 	}
+	if len(d.Text) > maxDocument {
+		return nil, d.fail(errTooLong)
+	}
 	if node, ok := yamlfast.Parse(d.pass.Context(), d.Text); ok {
 		return d.asMapping(node)
 	}

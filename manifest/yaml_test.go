@@ -96,6 +96,42 @@ func TestYAMLThatExpands(t *testing.T) {
 	}
 }
 
+// Nobody can apply a document that no API server takes, and to read it would take gigabytes.
+func TestDocumentsThatNoServerTakes(t *testing.T) {
+	small := "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: a}]}\n---\n"
+	for name, head := range map[string]string{
+		"itself":   "apiVersion: v1\nkind: Thing\nspec: {image: b}\na: ",
+		"embedded": "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec:\n  templates:\n  - resource:\n      manifest: |\n        kind: Pod\n        image: nvidia.com/gpu\n        a: ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := Manifest(small + head + "[" + strings.Repeat("[],", maxDocument/3) + "]\n")
+			_, objectsErr := m.Objects()
+			images, imagesErr := m.Images(ImageOptions{})
+			_, gpusErr := m.GPUs(GPUOptions{})
+			_, canonicalErr := m.Canonical(t.Context())
+			for _, err := range []error{objectsErr, imagesErr, gpusErr, canonicalErr} {
+				require.ErrorIs(t, err, ErrBadManifest)
+				require.ErrorIs(t, err, ErrOutputTooLarge)
+				assert.ErrorContains(t, err, "manifest document 2 at line 4")
+			}
+			assert.Equal(t, []string{"a"}, images, "of the other document")
+		})
+	}
+	_, err := Manifest(small + "apiVersion: v1\nkind: ConfigMap\ndata: {a: " + strings.Repeat("b", maxDocument-100) + "}\n").Objects()
+	require.NoError(t, err)
+}
+
+// What is found in one document after the other has a limit in all.
+func TestManyImages(t *testing.T) {
+	document := "apiVersion: v1\nkind: Pod\nspec: {containers: [" + strings.Repeat("{image: a},", maxFound/2) + "]}\n---\n"
+	_, err := Manifest(document + document).Images(ImageOptions{})
+	require.NoError(t, err)
+	report, err := Manifest(document + document + "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: b}]}\n").ImageReport(ImageOptions{})
+	require.ErrorIs(t, err, ErrOutputTooLarge)
+	require.ErrorContains(t, err, "manifest document 3 at line")
+	assert.Len(t, report.Images, maxFound)
+}
+
 // The documents of a stream share what aliases may add: many small ones expand no further than a large one.
 func TestAliasesOfManyDocuments(t *testing.T) {
 	document := "apiVersion: v1\nkind: Pod\nx: &x {image: a" + strings.Repeat(", b: c", 50) + "}\nspec: {containers: [" + strings.Repeat("*x, ", 20) + "]}\n---\n"

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +24,7 @@ type Server struct {
 	Command []string // program and arguments
 	Dir     string   // working and home folder
 	Log     string   // file that gets what it prints; appended to
+	Again   int      // how often to start it again when it has failed
 	Remove  string   // folder to remove after Stop or the end of this program, or ""
 }
 
@@ -52,7 +54,7 @@ func Start(server Server) (*Process, error) {
 	}
 	defer stdin.Close()
 
-	var args []string
+	args := []string{"-again", strconv.Itoa(server.Again)}
 	if server.Remove != "" {
 		args = append(args, "-remove", server.Remove)
 	}

@@ -114,9 +114,9 @@ var (
 	// To do: look at ReleaseError.Remains, and remove them by Uninstall, or by hand where there is no release.
 	// Retry: the removal, by Uninstall or UninstallJob.
 	ErrLeftBehind = errdef.ErrLeftBehind
-	// ErrPlanStale: the cluster or the release is not as it was when the plan was made, or the plan is not the one
-	// that was approved.
-	// To do: make a new plan and check it.
+	// ErrPlanStale: the cluster or the release is not as it was when the plan was made, the plan is not the one
+	// that was approved, or an upgrade that failed made what Helm would leave beside the plan.
+	// To do: make a new plan and check it. After a failed upgrade, which the error names, call Rollback first.
 	// Retry: no: with a new plan.
 	ErrPlanStale = errdef.ErrPlanStale
 	// ErrBadPlan: a file is not a plan, or was changed, or is of another version of this package.

@@ -32,7 +32,7 @@ type JobOptions struct {
 // were installed with the JobID, and those installed without any JobID whose name is one that SUTHelmName makes
 // for the job. A release of another job stays, whatever its name. It continues after failures, skips the delete
 // hooks of a chart if one blocks, and waits until a running install of the job ends; in this home, also one
-// that has recorded nothing yet. Starts two helm processes to find the releases, then two for each. It returns
+// that has recorded nothing yet. Starts two helm processes to find the releases, then those of Uninstall for each. It returns
 // what it has removed. Nothing to remove is a success, also in a namespace that does not exist, and what
 // somebody else removes at the same time is not in the result.
 //

@@ -142,15 +142,18 @@ func TestPlanOverAFailedRevision(t *testing.T) {
 		{"it made another object", "deployed", more, "Pod default/evil"},
 		{"it made one otherwise", "deployed", other, "what it made of"},
 		{"it cannot be read", "deployed", "a: [", "cannot be compared"},
+		{"it is too large to be read", "deployed", more + "# " + strings.Repeat("a", 1<<20), "cannot be compared"},
 		{"none was deployed before", "failed", more, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, fake := withFake(t, Config{})
+			h.maxStdout = 1 << 20
 			fake.SetRelease(helmtest.Release{Name: "web", Revision: 1, Status: test.before})
 			fake.SetRelease(helmtest.Release{Name: "web", Revision: 2, Status: "failed", Manifest: test.manifest})
 			p, err := h.Plan(t.Context(), "web", chart, PlanOptions{Upgrade: true})
 			require.NoError(t, err)
 			require.Equal(t, 2, p.Base)
+			inTurn(fake, "history", func(helmtest.Call) helmtest.Reply { return unreachable })
 			_, err = h.Apply(t.Context(), p, ApplyOptions{})
 			if test.says == "" {
 				require.NoError(t, err)

@@ -103,35 +103,6 @@ func (i *inventory) objectsToGo(why string) []Remain {
 	})
 }
 
-// leftByFailures lists what an uninstall leaves because the last revision failed: Helm removes only what that revision has, and an
-// upgrade that fails may not have removed the rest.
-func (h *Helm) leftByFailures(ctx context.Context, t target, rec *record) []Remain {
-	if rec.Status != StatusFailed && !rec.Status.Pending() {
-		return nil
-	}
-	known := map[ObjectRef]bool{}
-	for _, object := range rec.inventory().objects("") {
-		known[object.ObjectRef] = true
-	}
-	var all []Remain
-	for revision := rec.Revision - 1; revision > 0; revision-- {
-		before, err := h.record(ctx, t, rec.Name, revision)
-		if err != nil {
-			break // its history has an end
-		}
-		for _, object := range before.inventory().objectsToGo(fmt.Sprintf("made by revision %d; revision %d, which failed, does not have it", revision, rec.Revision)) {
-			if object.Cause = RemainRevision; !known[object.ObjectRef] {
-				known[object.ObjectRef] = true
-				all = append(all, object)
-			}
-		}
-		if before.Status == StatusDeployed {
-			break
-		}
-	}
-	return all
-}
-
 // recordObject is where Helm stores a revision.
 func (h *Helm) recordObject(release, namespace string, revision int, why string) Remain {
 	return Remain{

@@ -250,26 +250,47 @@ func TestRemainsOfRevisionsBeforeAFailedOne(t *testing.T) {
 	object := func(name string) string {
 		return "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n"
 	}
+	first := "ConfigMap default/first (made by revision 2; revision 5, which failed, does not have it)"
+	third := "ConfigMap default/third (made by revision 4; revision 5, which failed, does not have it)"
 	for _, test := range []struct {
-		name, status string
-		want         []string
+		name, status, before string
+		want                 []string
+		reads                int // processes that read records
 	}{
-		{"it failed", "failed", []string{"ConfigMap default/first (made by revision 2; revision 4, which failed, does not have it)", "ConfigMap default/third (made by revision 3; revision 4, which failed, does not have it)"}},
-		{"it was deployed", "deployed", nil},
+		{"it failed", "failed", "deployed", []string{first, third}, 3},
+		{"it is still pending", "pending-upgrade", "deployed", []string{first, third}, 3},
+		{"it failed, and is being removed", "uninstalling", "deployed", []string{first, third}, 3},
+		{"it was deployed, and is being removed", "uninstalling", "superseded", nil, 1},
+		{"it was deployed", "deployed", "superseded", nil, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, fake := withFake(t, Config{})
-			for i, revision := range []helmtest.Release{
-				{Status: "superseded", Manifest: object("older")}, {Status: "deployed", Manifest: object("first") + object("both")},
-				{Status: "failed", Manifest: object("third") + object("both")}, {Status: test.status, Manifest: object("both")},
+			for _, revision := range []helmtest.Release{ // Helm has forgotten revision 3
+				{Revision: 1, Status: "superseded", Manifest: object("older")}, {Revision: 2, Status: test.before, Manifest: object("first") + object("both")},
+				{Revision: 4, Status: "failed", Manifest: object("third") + strings.ReplaceAll(object("both"), "v1", "v2")}, {Revision: 5, Status: test.status, Manifest: object("both")},
 			} {
-				revision.Name, revision.Revision = "web", i+1
+				revision.Name = "web"
 				fake.SetRelease(revision)
 			}
 			fake.Handle("template", func(helmtest.Call) helmtest.Reply { return unreachable }) // so all may be there
+			inTurn(fake, "history", func(helmtest.Call) helmtest.Reply { return unreachable })
 			result, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
 			require.NoError(t, err)
 			assert.Equal(t, test.want, remainNames(result.Remains))
+			assert.Len(t, fake.Calls("get"), test.reads)
 		})
 	}
+}
+
+// What stays after a failed upgrade is in the error as well, if the release is not removed.
+func TestRemainsOfAFailedRevisionThatIsNotRemoved(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(helmtest.Release{Name: "web", Revision: 1, Manifest: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: first}\n"})
+	fake.SetRelease(helmtest.Release{Name: "web", Revision: 2, Status: "failed"})
+	fake.Handle("template", func(helmtest.Call) helmtest.Reply { return unreachable })
+	fake.Handle("uninstall", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{Exit: 1, Stderr: "Error: forbidden\n"} })
+	_, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
+	var failed *ReleaseError
+	require.ErrorAs(t, err, &failed)
+	assert.Contains(t, remainNames(failed.Remains), "ConfigMap default/first (made by revision 1; revision 2, which failed, does not have it)")
 }

@@ -238,3 +238,54 @@ func lastDeployed(revisions []Release, before int) (revision int) {
 	}
 	return revision
 }
+
+// leftByFailures lists what an uninstall leaves because the last revision failed: Helm removes only what that revision has, and an
+// upgrade that fails may not have removed the rest. A revision that is being removed had failed if another one is still deployed.
+func (h *Helm) leftByFailures(ctx context.Context, t target, rec *record) []Remain {
+	removing := rec.Status == StatusUninstalling
+	if rec.Revision == 1 || rec.Status != StatusFailed && !rec.Status.Pending() && !removing {
+		return nil
+	}
+	var revisions []Release // with gaps: Helm forgets old revisions, but not the deployed one
+	isDeployed := func(r Release) bool { return r.Status == StatusDeployed }
+	err := h.retry(ctx, func(ctx context.Context) (err error) {
+		revisions, err = h.history(ctx, t, rec.Name, 0)
+		return err
+	})
+	if err != nil || removing && !slices.ContainsFunc(revisions, isDeployed) {
+		return nil
+	}
+	known := map[ObjectRef]bool{}
+	isNew := func(ref ObjectRef) bool {
+		ref.Version = ""
+		defer func() { known[ref] = true }()
+		return !known[ref]
+	}
+	for _, object := range rec.inventory().objects("") {
+		isNew(object.ObjectRef)
+	}
+	var all []Remain
+	for _, before := range slices.Backward(revisions) {
+		if before.Revision >= rec.Revision {
+			continue
+		}
+		var made *record
+		err := h.retry(ctx, func(ctx context.Context) (err error) {
+			made, err = h.record(ctx, t, rec.Name, before.Revision)
+			return err
+		})
+		if err != nil {
+			continue
+		}
+		why := fmt.Sprintf("made by revision %d; revision %d, which failed, does not have it", before.Revision, rec.Revision)
+		for _, object := range made.inventory().objectsToGo(why) {
+			if object.Cause = RemainRevision; isNew(object.ObjectRef) {
+				all = append(all, object)
+			}
+		}
+		if isDeployed(before) {
+			break
+		}
+	}
+	return all
+}

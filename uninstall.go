@@ -41,12 +41,13 @@ type UninstallResult struct {
 	Release *Release
 	// Remains are objects that Helm leaves by design: hook objects whose delete policy does not
 	// cover how they ended, volume claims of StatefulSets, what the chart says to keep, CRDs, a
-	// namespace made for the release.
+	// namespace made for the release, and what earlier revisions made and a last one that failed does not have.
 	Remains []Remain
 }
 
 // Uninstall removes a release. Starts two helm processes: one reads the record, to know the objects
-// of the release, one removes it; and one more to look, if the chart leaves objects by design. With Wait it also
+// of the release, one removes it; and one more to look, if the chart leaves objects by design. After a failed upgrade
+// further ones read the history, and each revision back to the last deployed one. With Wait it also
 // starts one for each look at objects that take a while to go, at growing pauses, and when they are gone one to remove
 // the record; if records are not in Secrets, one more reads it before. Where Config.MaxProcesses leaves no place for a look,
 // helm waits alone.
@@ -242,6 +243,7 @@ func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err erro
 	}
 	switch {
 	case err == nil && !r.ownOnly && now.follows(r.rec):
+		r.earlier = r.h.leftByFailures(ctx, r.target, now)
 		r.of(now) // upgraded, but still to be removed
 		return triedOK, false, nil
 	case err == nil && now.same(r.rec):
@@ -308,7 +310,7 @@ func (r *removal) finish(ctx context.Context) (*UninstallResult, error) {
 	if allWell && len(left) == 0 && lookErr == nil {
 		return r.done(ctx)
 	}
-	kept := r.h.present(ctx, r.target, r.rec.inventory().keptByDesign(r.opts.NoHooks, true))
+	kept := r.h.present(ctx, r.target, slices.Concat(r.rec.inventory().keptByDesign(r.opts.NoHooks, true), r.earlier))
 	e := r.error(ErrNotGone, errors.Join(r.last, lookErr))
 	e.Remains = distinct(append(left, kept...))
 	return nil, e
@@ -335,7 +337,7 @@ func (r *removal) fail(ctx context.Context, now *record, err error) *ReleaseErro
 	if now != nil {
 		e.Status = now.Status
 		made := r.rec.inventory()
-		e.Remains = r.h.present(ctx, r.target, slices.Concat(made.objectsToGo("not removed"), made.keptByDesign(r.opts.NoHooks, true)))
+		e.Remains = r.h.present(ctx, r.target, slices.Concat(made.objectsToGo("not removed"), made.keptByDesign(r.opts.NoHooks, true), r.earlier))
 	}
 	return e
 }

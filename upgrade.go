@@ -152,7 +152,11 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 // refuseLeftovers refuses to apply a plan over a revision that failed and made what the plan does not show: Helm compares the plan
 // with the last deployed revision, and leaves the rest in the cluster.
 func (c *change) refuseLeftovers(ctx context.Context, p *Plan, failed *record) error {
-	before, err := c.h.history(ctx, c.op.target, c.op.release, 0)
+	var before []Release
+	err := c.h.retry(ctx, func(ctx context.Context) (err error) {
+		before, err = c.h.history(ctx, c.op.target, c.op.release, 0)
+		return err
+	})
 	if err != nil {
 		return c.failure(nil, nil, err)
 	}
@@ -160,6 +164,9 @@ func (c *change) refuseLeftovers(ctx context.Context, p *Plan, failed *record) e
 		return nil // then Helm compares with the one that failed
 	}
 	differences, err := p.Diff(ctx, Manifest(failed.Manifest))
+	if failed.Partial {
+		err = ErrOutputTooLarge
+	}
 	if err != nil {
 		return c.failure(ErrPlanStale, failed, fmt.Errorf("revision %d failed, and what it made cannot be compared with the plan: %w", failed.Revision, err))
 	}

@@ -63,6 +63,7 @@ func takenOver(selector, labels string) string {
 func TestPlanTakesWhatReplacesNothing(t *testing.T) {
 	for _, test := range []struct{ name, rendered string }{
 		{"a key of a custom resource", "apiVersion: acme.io/v1\nkind: Web\nmetadata: {name: web}\nspec: {$patch: replace}\n"},
+		{"a field of a custom resource", "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}\nspec: {versions: [{schema: {openAPIV3Schema: {properties: {$patch: {type: string}}}}}]}\n"},
 		{"a ReplicaSet of other labels", takenOver("{matchLabels: {app: web}}", "{app: other}")},
 		{"a ReplicaSet that has no labels itself", takenOver("{matchLabels: {app: web}}", "{}")},
 		{"a ReplicaSet without one of the labels", takenOver("{matchLabels: {app: web, a: b}}", "{app: web}")},
@@ -97,12 +98,14 @@ func TestPlanRefuses(t *testing.T) {
 		{"a directive of a patch", strings.ReplaceAll(pod, "spec: {", "spec: {$patch: replace, "), "", ErrBadManifest, `the key "$patch", which an upgrade obeys`},
 		{"one in a list", strings.ReplaceAll(pod, "name: c,", "name: c, securityContext: {$patch: delete},"), "", ErrBadManifest, `"$patch"`},
 		{"one that keeps some keys", strings.ReplaceAll(pod, "spec: {", "spec: {$retainKeys: [containers], "), "", ErrBadManifest, `"$retainKeys"`},
+		{"one in the definition of a custom resource", crd + "spec: {conversion: {$patch: replace}}\n", "", ErrBadManifest, `"$patch"`},
 		{"one that orders a list", strings.ReplaceAll(pod, "spec: {", "spec: {$setElementOrder/containers: [{name: c}], "), "", ErrBadManifest, `"$setElementOrder/containers"`},
 		{"one that removes from a list", strings.ReplaceAll(pod, "{name: web}", "{name: web, $deleteFromPrimitiveList/finalizers: [a]}"), "", ErrBadManifest, `"$deleteFromPrimitiveList/finalizers"`},
 		{"a Deployment that is rolled back", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, annotations: {deprecated.deployment.rollback.to: '1'}}\n", "", ErrBadManifest, "an older template"},
 		{"a ReplicaSet that a Deployment takes over", takenOver("{matchLabels: {app: web}}", "{app: web, a: b}"), "", ErrBadManifest, "apps/ReplicaSet old has the labels that apps/Deployment bench/web selects"},
 		{"one by an expression", takenOver("{matchExpressions: [{key: app, operator: In, values: [a, web]}, {key: b, operator: DoesNotExist}, {key: a, operator: NotIn, values: [c]}, {key: app, operator: Exists}]}", "{app: web, a: b}"), "", ErrBadManifest, "selects"},
 		{"one by the label that Helm adds", takenOver("{matchLabels: {app.kubernetes.io/managed-by: Helm}}", "{app.kubernetes.io/managed-by: me}"), "", ErrBadManifest, "selects"},
+		{"too many to compare", takenOver("{matchExpressions: [{key: app, operator: In, values: ["+strings.Repeat("a,", 1<<16)+"]}]}", "{}") + strings.Repeat("---\napiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {generateName: a}\n", 16), "", ErrBadManifest, "17 ReplicaSets, and 65538 labels and values"},
 		{"a forged record of a release", "kind: Secret\napiVersion: v1\nmetadata: {name: a, labels: {owner: helm, name: other}}\n", "", ErrBadManifest, "only Helm may write"},
 		{"one in a List", "kind: List\napiVersion: v1\nitems: [{kind: Secret, apiVersion: v1, metadata: {name: sh.helm.release.v1.other.v1}}]\n", "", ErrBadManifest, "only Helm may write"},
 		{"one by its type", "kind: Secret\napiVersion: v1\nmetadata: {name: a}\ntype: helm.sh/release.v1\n", "", ErrBadManifest, "only Helm may write"},

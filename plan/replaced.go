@@ -38,20 +38,22 @@ func (p *Plan) refuseReplaced() error {
 const rollbackTo = "deprecated.deployment.rollback.to"
 
 // isPatchedStrategically reports the kinds that Helm may upgrade by a strategic merge patch: those of Kubernetes itself,
-// apart from the definitions of others. Custom resources may have keys of any name.
+// CustomResourceDefinitions of v1 among them. Custom resources may have keys of any name.
 func isPatchedStrategically(object manifest.ObjectRef) bool {
-	ofKubernetes := !strings.Contains(object.Group, ".") || strings.HasSuffix(object.Group, ".k8s.io")
-	return ofKubernetes && object.Kind != "CustomResourceDefinition"
+	return !strings.Contains(object.Group, ".") || strings.HasSuffix(object.Group, ".k8s.io")
 }
 
 // directive finds a key that says in a strategic merge patch how to merge. Where an object is created the API server
-// drops it.
+// drops it. The schema of a CustomResourceDefinition is in a list that is replaced as a whole, and names fields of others.
 func directive(value any) string {
 	switch value := value.(type) {
 	case map[string]any:
 		for key, below := range value {
 			if key == "$patch" || key == "$retainKeys" || strings.HasPrefix(key, "$deleteFromPrimitiveList/") || strings.HasPrefix(key, "$setElementOrder/") {
 				return key
+			}
+			if key == "openAPIV3Schema" {
+				continue
 			}
 			if found := directive(below); found != "" {
 				return found
@@ -67,14 +69,18 @@ func directive(value any) string {
 	return ""
 }
 
-// maxSelections bounds how many ReplicaSets are held against a Deployment.
-const maxSelections = 1 << 18
+// maxTerms bounds how many labels and values of selectors are held against ReplicaSets.
+const maxTerms = 1 << 20
 
 // refuseTakenOver refuses a ReplicaSet that a Deployment selects: the Deployment takes it for one of its own, and may
 // give it as many pods as it has itself. The arguments are indexes of places.
 func (p *Plan) refuseTakenOver(deployments, replicaSets []int) error {
-	if len(deployments)*len(replicaSets) > maxSelections {
-		return fmt.Errorf("%w: it has %d Deployments and %d ReplicaSets, too many to tell which of them belong together", ErrBadManifest, len(deployments), len(replicaSets))
+	terms := 0
+	for _, d := range deployments {
+		terms += termsOf(mapping(p.contents[d], "spec", "selector"))
+	}
+	if terms*len(replicaSets) > maxTerms {
+		return fmt.Errorf("%w: it has %d ReplicaSets, and %d labels and values by which Deployments select: too many to tell which of them belong together", ErrBadManifest, len(replicaSets), terms)
 	}
 	for _, r := range replicaSets {
 		set := p.places[r].Object.In(p.Namespace)
@@ -90,6 +96,18 @@ func (p *Plan) refuseTakenOver(deployments, replicaSets []int) error {
 		}
 	}
 	return nil
+}
+
+// termsOf counts what there is to compare in a label selector.
+func termsOf(selector map[string]any) int {
+	expressions, _ := selector["matchExpressions"].([]any)
+	n := 1 + len(mapping(selector, "matchLabels")) + len(expressions)
+	for _, e := range expressions {
+		expression, _ := e.(map[string]any)
+		values, _ := expression["values"].([]any)
+		n += len(values)
+	}
+	return n
 }
 
 // selects reports whether a label selector is met. One that the API server refuses may be met.

@@ -10,11 +10,11 @@ import (
 )
 
 // References allows pods, ServiceAccounts, autoscalers and volume claims to use only what the plan has: Secrets, ConfigMaps,
-// ServiceAccounts, workloads, volume claims and resource claims of others stay theirs. The same holds for the templates that Argo and
-// Tekton make pods from. What a hook makes is there only for
-// hooks of the same events with a greater weight, and only if Helm deletes what had its name before. The ServiceAccount default and the ConfigMap
-// kube-root-ca.crt, which every namespace has, are allowed, and what the caller names as "Kind/name", such as
-// "Secret/registry-login".
+// ServiceAccounts, workloads, volume claims and resource claims of others stay theirs. The same holds for the templates that
+// Argo and Tekton make pods from. What a hook makes is there only for hooks of the same events with a greater weight, and
+// only if Helm deletes what had its name before. The ServiceAccount default and the ConfigMap kube-root-ca.crt, which every
+// namespace has, are allowed, and what the caller names as "Kind/name", or as "group/Kind/name" for a custom resource:
+// "Secret/registry-login", "argoproj.io/WorkflowTemplate/shared".
 func References(allowed ...string) plan.Rule { return references(allowed).rule() }
 
 func references(allowed []string) check {
@@ -122,6 +122,12 @@ func (r *referrer) template(f *field) {
 	}
 	name := f.get("name")
 	switch {
+	case f.of.is("argoproj.io", "Rollout", "Experiment", "AnalysisTemplate", "ClusterAnalysisTemplate") && fields["templateName"] != nil:
+		kind := "argoproj.io/AnalysisTemplate" // of metrics, which can be Jobs
+		if f.get("clusterScope").isTrue() {
+			kind = "argoproj.io/ClusterAnalysisTemplate"
+		}
+		r.needs(kind, f.get("templateName"))
 	case f.of.ref.Group == "argoproj.io" && (f.key == "workflowTemplateRef" || f.key == "templateRef"):
 		kind := "argoproj.io/WorkflowTemplate"
 		if f.get("clusterScope").isTrue() {
@@ -130,7 +136,7 @@ func (r *referrer) template(f *field) {
 		r.needs(kind, name)
 	case f.of.ref.Group == "argoproj.io" && f.key == "workloadRef":
 		r.needs(f.get("kind").text(), name)
-	case f.of.ref.Group == "tekton.dev" && (f.key == "taskRef" || f.key == "pipelineRef"):
+	case f.of.ref.Group == "tekton.dev" && (f.key == "taskRef" || f.key == "pipelineRef" || f.key == "ref" && f.up.up != nil && f.up.up.key == "steps"):
 		for _, key := range []string{"resolver", "bundle"} {
 			if fields[key] != nil {
 				f.get(key).fault("fetches what the plan does not have")
@@ -139,7 +145,7 @@ func (r *referrer) template(f *field) {
 		}
 		kind := f.get("kind").text()
 		if kind == "" {
-			kind = map[string]string{"taskRef": "Task", "pipelineRef": "Pipeline"}[f.key]
+			kind = map[string]string{"taskRef": "Task", "pipelineRef": "Pipeline", "ref": "StepAction"}[f.key]
 		}
 		r.needs("tekton.dev/"+kind, name)
 	}

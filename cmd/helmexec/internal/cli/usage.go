@@ -17,7 +17,11 @@ func (e usageError) Unwrap() error { return e.error }
 func understood(root *cobra.Command, args []string) error {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	// Otherwise cobra takes the word behind --help or --version for the value of the flag.
+	root.InitDefaultHelpFlag()
+	root.InitDefaultVersionFlag()
 	for _, cmd := range root.Commands() {
+		cmd.InitDefaultHelpFlag()
 		switch cmd.Name() {
 		case "help":
 			cmd.Args = aCommand
@@ -30,7 +34,6 @@ func understood(root *cobra.Command, args []string) error {
 	if err != nil || !cmd.HasSubCommands() {
 		return nil // cobra reports it, or the command checks its arguments
 	}
-	cmd.InitDefaultHelpFlag()
 	if err := cmd.ParseFlags(rest); err != nil {
 		return nil // cobra reports it
 	}

@@ -74,12 +74,16 @@ func TestHelpOfGroups(t *testing.T) {
 	groups, others := wordsBelow(tree(t, nil))
 	right := [][]string{{}, {"--help"}, {"help"}, {"job"}, {"job", "--help"}}
 	for _, words := range slices.Concat(groups, others) {
-		right = append(right, append(slices.Clone(words), "--help"), append([]string{"help"}, words...))
+		right = append(right, append(slices.Clone(words), "--help"), append([]string{"help"}, words...), append([]string{"-h"}, words...),
+			slices.Insert(slices.Clone(words), len(words)-1, "--help"))
 	}
 	for _, args := range right {
 		got := b.run(args...)
 		assert.Equal(t, 0, got.code, "%q", args)
 		assert.Contains(t, got.stdout, "Usage:", "%q", args)
+		if last := args[max(len(args)-1, 0):]; len(args) > 1 && !strings.HasPrefix(last[0], "-") {
+			assert.Regexp(t, `Usage:\n  helmexec .*`+last[0]+`\b`, got.stdout, "%q", args)
+		}
 		assert.Empty(t, got.stderr, "%q", args)
 	}
 }

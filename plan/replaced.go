@@ -48,14 +48,14 @@ func isPatchedStrategically(object manifest.ObjectRef) bool {
 func directive(value any) string {
 	switch value := value.(type) {
 	case map[string]any:
-		for key, below := range value {
+		for _, key := range slices.Sorted(maps.Keys(value)) {
 			if key == "$patch" || key == "$retainKeys" || strings.HasPrefix(key, "$deleteFromPrimitiveList/") || strings.HasPrefix(key, "$setElementOrder/") {
 				return key
 			}
 			if key == "openAPIV3Schema" {
 				continue
 			}
-			if found := directive(below); found != "" {
+			if found := directive(value[key]); found != "" {
 				return found
 			}
 		}

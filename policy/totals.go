@@ -27,8 +27,9 @@ type Limits struct {
 
 // Totals allows requests up to these limits: of all objects and hooks together, as if they all ran at once. A container
 // counts as in Kubernetes, by its limit if it requests nothing, and for nothing without both; a workload by its replicas, or
-// those that its autoscaler may make. What cannot be counted is a finding: an amount that is no quantity, a CronJob whose jobs may pile up. The number of pods of a custom resource is an estimate from its
-// fields.
+// those that its autoscaler may make. What cannot be counted is a finding: an amount that is no quantity, a CronJob whose jobs
+// may pile up, and in an upgrade a workload without a number of replicas or an autoscaler, which keeps as many pods as an
+// earlier autoscaler has made. The number of pods of a custom resource is an estimate from its fields.
 func Totals(most Limits) plan.Rule { return totals(most).rule() }
 
 func totals(most Limits) check {
@@ -78,7 +79,8 @@ type sum struct {
 type counter struct {
 	view    *view
 	nodes   int64
-	scaled  map[string]*field // maxReplicas of the autoscalers, by "Kind/name"
+	scaled  map[string]*field           // maxReplicas of the autoscalers, by "Kind/name"
+	targets map[manifest.ObjectRef]bool // of the autoscalers
 	sums    map[string]*sum
 	claimed map[string]bool
 	// workloads are those with accelerators, by their place.
@@ -125,13 +127,15 @@ func (c *counter) holds(name, limit string) {
 
 // autoscalers reads how far the workloads may be scaled.
 func (c *counter) autoscalers() {
-	c.scaled = map[string]*field{}
+	c.scaled, c.targets = map[string]*field{}, map[manifest.ObjectRef]bool{}
 	for _, s := range c.view.subjects {
 		if !s.is("autoscaling", "HorizontalPodAutoscaler") {
 			continue
 		}
 		target := s.root.at("spec", "scaleTargetRef")
 		name := target.get("kind").text() + "/" + target.get("name").text()
+		group, _ := manifest.SplitAPIVersion(target.get("apiVersion").text()) // with another one it scales nothing
+		c.targets[manifest.ObjectRef{Group: group, Kind: target.get("kind").text(), Name: target.get("name").text()}] = true
 		most := s.root.at("spec", "maxReplicas")
 		if before := c.scaled[name]; before == nil || number(most, 0).Cmp(number(before, 0)) > 0 {
 			c.scaled[name] = most
@@ -181,7 +185,11 @@ func (c *counter) count(p *pod) *big.Int {
 		}
 		return n
 	}
-	return c.scaledTo(p.of, number(spec.get("replicas"), 1))
+	replicas := spec.get("replicas")
+	if ref := p.of.ref; replicas.value == nil && c.view.plan.Upgrade && !c.targets[manifest.ObjectRef{Group: ref.Group, Kind: ref.Kind, Name: ref.Name}] {
+		replicas.fault("is missing, and so has no total: an upgrade leaves as many pods as there are")
+	}
+	return c.scaledTo(p.of, number(replicas, 1))
 }
 
 // countFields are the fields of custom resources that multiply pods.

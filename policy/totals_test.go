@@ -8,6 +8,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/manifest"
+	"github.com/sut-bench/helmexec/plan"
 )
 
 func TestParseQuantity(t *testing.T) {
@@ -30,6 +34,43 @@ func TestParseQuantity(t *testing.T) {
 	} {
 		_, ok := parseQuantity(value)
 		assert.False(t, ok, "%v", value)
+	}
+}
+
+// A workload without a number of replicas has 1 when it is installed; an upgrade leaves as many as an autoscaler has made.
+func TestTotalsOfAnUpgrade(t *testing.T) {
+	scaler := "---\n" + object("autoscaling/v2", "HorizontalPodAutoscaler", "spec: {maxReplicas: 5, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: x}}")
+	workload := func(kind, spec string) string {
+		return object("apps/v1", kind, "spec: {"+spec+"template: {spec: {containers: [{name: c, image: a}]}}}")
+	}
+	for _, test := range []struct {
+		name, manifest string
+		want           []string
+	}{
+		{"a number", workload("Deployment", "replicas: 1, "), nil},
+		{"none", workload("Deployment", ""), []string{"spec.replicas"}},
+		{"an autoscaler", workload("Deployment", "") + scaler, nil},
+		{"an autoscaler for a kind that is none", workload("Deployment", "") + strings.ReplaceAll(scaler, "apiVersion: apps/v1,", ""), []string{"spec.replicas"}},
+		{"an autoscaler for another kind", workload("StatefulSet", "") + scaler, []string{"spec.replicas"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, upgrade := range []bool{true, false} {
+				p, err := plan.New(t.Context(), plan.Input{
+					Release: "web", Namespace: "bench", Upgrade: upgrade, Base: 1, Chart: chart.Metadata{Name: "web", Version: "1.2.3"}, Rendered: manifest.Manifest(test.manifest),
+				})
+				require.NoError(t, err)
+				var got []string
+				for _, f := range p.Check(Totals(Limits{Pods: 9})) {
+					got = append(got, f.Path)
+				}
+				if upgrade {
+					assert.Equal(t, test.want, got)
+				} else {
+					assert.Empty(t, got, "of an install")
+				}
+				assert.Empty(t, p.Check(Totals(Limits{})), "nothing is limited")
+			}
+		})
 	}
 }
 

@@ -3,10 +3,10 @@ package policy
 import (
 	"context"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/manifest"
 	"github.com/sut-bench/helmexec/plan"
 )
@@ -196,9 +196,9 @@ var referenceFields = map[string]bool{
 }
 
 var (
-	containerText = regexp.MustCompile(`(?m)(?:^|[\s{,\\"'-])(?:containers|initContainers|ephemeralContainers)\\*["']?[ \t]*:[ \t]*(?:\[|\{|&|\||>|$|\n)`)
-	kindText      = regexp.MustCompile(`(?m)(?:^|[\s{,\\"'-])kind\\*["']?[ \t]*:`)
-	versionText   = regexp.MustCompile(`(?m)(?:^|[\s{,\\"'-])apiVersion\\*["']?[ \t]*:`)
+	containerText = pattern.New(`(?m)(?:^|[\s{,\\"'-])(?:containers|initContainers|ephemeralContainers)\\*["']?[ \t]*:[ \t]*(?:\[|\{|&|\||>|$|\n)`)
+	kindText      = pattern.New(`(?m)(?:^|[\s{,\\"'-])kind\\*["']?[ \t]*:`)
+	versionText   = pattern.New(`(?m)(?:^|[\s{,\\"'-])apiVersion\\*["']?[ \t]*:`)
 )
 
 // looksLikeManifest reports a text that objects, or pods, may be made from.
@@ -206,8 +206,8 @@ func looksLikeManifest(key, text string) bool {
 	switch {
 	case key == "podSpecPatch":
 		return text != ""
-	case strings.Contains(text, "ontainers") && containerText.MatchString(text):
+	case strings.Contains(text, "ontainers") && containerText().MatchString(text):
 		return true
 	}
-	return strings.Contains(text, "apiVersion") && kindText.MatchString(text) && versionText.MatchString(text)
+	return strings.Contains(text, "apiVersion") && kindText().MatchString(text) && versionText().MatchString(text)
 }

@@ -83,10 +83,18 @@ func start(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "CHAOS_ONLY=%s names no run\n", only)
 		return 1
 	}
-	// Every test has waited for what it started, so nothing may still run.
+	// Every test has waited for what it started. Only a look of a runner that was killed may still run, and ends by itself.
 	if b != nil {
-		if left := b.helms(); len(left) > 0 {
-			fmt.Fprintln(os.Stderr, "helm processes are left:", left)
+		soon, stop := context.WithTimeout(ctx, time.Minute)
+		defer stop()
+		err := guarded.Poll(soon, func(context.Context) error {
+			if left := b.helms(); len(left) > 0 {
+				return fmt.Errorf("helm processes are left: %v", left)
+			}
+			return nil
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 	}

@@ -410,7 +410,7 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Releas
 	if opts.Digest != "" && opts.Digest != digest {
 		return nil, fmt.Errorf("%w: %s is approved, this one is %s", ErrPlanStale, opts.Digest, digest)
 	}
-	ch, done, err := h.literal(ctx, p)
+	ch, done, err := h.literal(ctx, p, plan.ChartOptions{NoHooks: opts.NoHooks})
 	if err != nil {
 		return nil, err
 	}
@@ -440,7 +440,7 @@ type applied struct {
 }
 
 // literal writes the chart of a plan for helm. The caller removes it by done.
-func (h *Helm) literal(ctx context.Context, p *Plan) (ch *Chart, done func(), err error) {
+func (h *Helm) literal(ctx context.Context, p *Plan, opts plan.ChartOptions) (ch *Chart, done func(), err error) {
 	dir, err := h.home.MkdirTemp("plan-")
 	if err != nil {
 		return nil, nil, err
@@ -456,7 +456,7 @@ func (h *Helm) literal(ctx context.Context, p *Plan) (ch *Chart, done func(), er
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(p.WriteChart(f), f.Close()); err != nil {
+	if err := errors.Join(p.WriteChart(ctx, f, opts), f.Close()); err != nil {
 		return nil, nil, err
 	}
 	ch, err = h.open(ctx, path, fetch.Options{Ours: true})

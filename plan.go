@@ -392,7 +392,8 @@ type ApplyOptions struct {
 // ErrRenderFailed, ErrRenderTooLarge, ErrRenderTimeout, ErrNotRecorded, ErrLeftBehind and ErrNotGone, as of an install or
 // upgrade; ErrPlanStale if Digest is another plan's, if this is another cluster than it was planned
 // for, if the chart asks for the version or APIs of the cluster and they have changed, if the release of an upgrade
-// has another revision than it was planned over, or if that revision failed and Helm would leave what it made beside the plan.
+// has another revision than it was planned over, if that revision failed and Helm would leave what it made beside the plan,
+// or if an object that the plan makes exists already.
 // An operation that applied another plan is somebody else's:
 // ErrReleaseExists for an install, ErrPlanStale for an upgrade.
 func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Release, err error) {

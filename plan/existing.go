@@ -26,8 +26,7 @@ func (p *Plan) refuseExisting(made []int) (text []byte) {
 
 // made lists what the plan makes and Helm would take over if it existed: the objects that no revision before made, and
 // the hooks that it does not delete before it runs them. What holds data and runs nothing may be taken over, so that a
-// release finds what an earlier one of its name has kept.
-// The result are indexes of places.
+// release finds what an earlier one of its name has kept. The result are indexes of places.
 func (p *Plan) made(ctx context.Context, opts ChartOptions) ([]int, error) {
 	before, err := opts.Before.IndexContext(ctx)
 	if err != nil {

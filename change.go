@@ -270,13 +270,18 @@ func (c *change) recorded(ctx context.Context) bool {
 	return rec != nil
 }
 
-// lookUp finds what is recorded under the name, and who made it.
-func (c *change) lookUp(ctx context.Context) (found, *record, error) {
-	var rec *record
-	err := c.h.retry(ctx, func(ctx context.Context) (err error) {
-		rec, err = c.h.record(ctx, c.op.target, c.op.release, 0)
+// revision reads a revision, the latest if it is 0.
+func (c *change) revision(ctx context.Context, revision int) (rec *record, err error) {
+	err = c.h.retry(ctx, func(ctx context.Context) (err error) {
+		rec, err = c.h.record(ctx, c.op.target, c.op.release, revision)
 		return err
 	})
+	return rec, err
+}
+
+// lookUp finds what is recorded under the name, and who made it.
+func (c *change) lookUp(ctx context.Context) (found, *record, error) {
+	rec, err := c.revision(ctx, 0)
 	switch {
 	case errors.Is(err, ErrReleaseNotFound):
 		c.looked, c.latest = true, 0
@@ -317,11 +322,7 @@ func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
 		case !mine && (c.op.label == labelInstall || !c.looked || rec.Revision-1 <= c.latest):
 			return nil, nil
 		}
-		var before *record
-		err := c.h.retry(ctx, func(ctx context.Context) (err error) {
-			before, err = c.h.record(ctx, c.op.target, c.op.release, rec.Revision-1)
-			return err
-		})
+		before, err := c.revision(ctx, rec.Revision-1)
 		switch {
 		case mine && (errors.Is(err, ErrReleaseNotFound) || err == nil && before.labels()[labelTry] != labels[labelTry]):
 			return rec, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/plan"
 )
 
 // InstallOptions is for Install. The zero value installs the chart's latest version with its own
@@ -133,7 +134,11 @@ func (h *Helm) install(ctx context.Context, release string, ch *Chart, opts Inst
 	}
 	if opts.Transform != nil {
 		p := PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema, ExtraArgs: opts.ExtraArgs}
-		changed, _, done, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
+		planned, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
+		if err != nil {
+			return nil, err
+		}
+		changed, done, err := h.literal(ctx, planned, plan.ChartOptions{NoHooks: opts.NoHooks})
 		if err != nil {
 			return nil, err
 		}
@@ -278,24 +283,23 @@ func (c *change) giveUpInstall(ctx context.Context, how tried, rec *record, err 
 // errTransform marks the errors of a transform, as opposed to those of a context.
 var errTransform = errors.New("transform")
 
-// transformed plans a change, transforms the plan and writes its chart, for the options that have a Transform. It gives
-// the chart its look-ups, as a plain helm does, where it can.
-func (h *Helm) transformed(ctx context.Context, t target, release string, ch *Chart, stdin []byte, opts PlanOptions, transform Transform) (*Chart, *Plan, func(), error) {
+// transformed plans a change and transforms the plan, for the options that have a Transform. It gives the chart its
+// look-ups, as a plain helm does, where it can.
+func (h *Helm) transformed(ctx context.Context, t target, release string, ch *Chart, stdin []byte, opts PlanOptions, transform Transform) (*Plan, error) {
 	opts.Lookups = opts.Upgrade || !ch.bringsCRDs || opts.SkipCRDs
 	if opts.Upgrade {
 		opts.Cluster = &Cluster{} // it is applied at once, and over its revision only
 	}
 	p, err := h.planOf(ctx, t, release, ch, stdin, opts)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	p, err = p.Transform(ctx, func(m Manifest) (Manifest, error) { return caught(ctx, transform, m) })
 	switch {
 	case errors.Is(err, errAbandoned):
-		return nil, nil, nil, contextError(ctx)
+		return nil, contextError(ctx)
 	case err != nil:
-		return nil, nil, nil, fmt.Errorf("%w: %w", errTransform, err)
+		return nil, fmt.Errorf("%w: %w", errTransform, err)
 	}
-	changed, done, err := h.literal(ctx, p)
-	return changed, p, done, err
+	return p, nil
 }

@@ -392,7 +392,8 @@ type ApplyOptions struct {
 // ErrRenderFailed, ErrRenderTooLarge, ErrRenderTimeout, ErrNotRecorded, ErrLeftBehind and ErrNotGone, as of an install or
 // upgrade; ErrPlanStale if Digest is another plan's, if this is another cluster than it was planned
 // for, if the chart asks for the version or APIs of the cluster and they have changed, if the release of an upgrade
-// has another revision than it was planned over, or if that revision failed and Helm would leave what it made beside the plan.
+// has another revision than it was planned over, if that revision failed and Helm would leave what it made beside the plan,
+// or if an object that the plan makes exists already.
 // An operation that applied another plan is somebody else's:
 // ErrReleaseExists for an install, ErrPlanStale for an upgrade.
 func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Release, err error) {
@@ -410,7 +411,7 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Releas
 	if opts.Digest != "" && opts.Digest != digest {
 		return nil, fmt.Errorf("%w: %s is approved, this one is %s", ErrPlanStale, opts.Digest, digest)
 	}
-	ch, done, err := h.literal(ctx, p)
+	ch, done, err := h.literal(ctx, p, plan.ChartOptions{NoHooks: opts.NoHooks})
 	if err != nil {
 		return nil, err
 	}
@@ -440,7 +441,7 @@ type applied struct {
 }
 
 // literal writes the chart of a plan for helm. The caller removes it by done.
-func (h *Helm) literal(ctx context.Context, p *Plan) (ch *Chart, done func(), err error) {
+func (h *Helm) literal(ctx context.Context, p *Plan, opts plan.ChartOptions) (ch *Chart, done func(), err error) {
 	dir, err := h.home.MkdirTemp("plan-")
 	if err != nil {
 		return nil, nil, err
@@ -456,7 +457,7 @@ func (h *Helm) literal(ctx context.Context, p *Plan) (ch *Chart, done func(), er
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(p.WriteChart(f), f.Close()); err != nil {
+	if err := errors.Join(p.WriteChart(ctx, f, opts), f.Close()); err != nil {
 		return nil, nil, err
 	}
 	ch, err = h.open(ctx, path, fetch.Options{Ours: true})

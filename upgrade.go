@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/plan"
 )
 
 // UpgradeOptions is for Upgrade. Fields that InstallOptions also has mean the same.
@@ -137,65 +139,95 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 		return nil, c.failure(ErrReleaseNotFound, nil, nil)
 	case stale != nil:
 		return nil, stale
-	case from.whole != nil && found == foundForeign && rec.Status == StatusFailed:
-		if err := c.refuseLeftovers(ctx, from.whole, rec); err != nil {
-			return nil, err
-		}
 	}
 	c.historyOnly = opts.Install && rec != nil && rec.Status == StatusUninstalled
-	if opts.Transform != nil {
-		defer c.planFirst(release, opts)()
+	if from.whole != nil || opts.Transform != nil {
+		in := plan.ChartOptions{NoHooks: opts.NoHooks}
+		if !c.historyOnly {
+			if in.Before, err = c.before(ctx, from.whole, found, rec); err != nil {
+				return nil, err
+			}
+		}
+		defer c.planFirst(opts, from.whole, in)()
 	}
 	return c.carryOut(ctx)
 }
 
-// refuseLeftovers refuses to apply a plan over a revision that failed and made what the plan does not show: Helm compares the plan
-// with the last deployed revision, and leaves the rest in the cluster.
-func (c *change) refuseLeftovers(ctx context.Context, p *Plan, failed *record) error {
-	var before []Release
-	err := c.h.retry(ctx, func(ctx context.Context) (err error) {
-		before, err = c.h.history(ctx, c.op.target, c.op.release, 0)
+// before is what the revisions made that helm compares an upgrade with: the one that it is made over, and if that failed,
+// the last deployed one. What the failed one made helm leaves, so a plan that does not show it is refused.
+func (c *change) before(ctx context.Context, p *Plan, found found, base *record) (Manifest, error) {
+	var err error
+	if found != foundForeign { // it is a try of this operation, or is not known
+		revision := 0
+		if base != nil {
+			revision, _ = strconv.Atoi(base.labels()[labelBase])
+		}
+		if base, err = c.revision(ctx, revision); err != nil {
+			return nil, c.failure(nil, nil, err)
+		}
+	}
+	if base.Partial {
+		return nil, c.failure(ErrPlanStale, base, fmt.Errorf("revision %d %s, and what it made cannot be compared with the plan: %w", base.Revision, base.Status, ErrOutputTooLarge))
+	}
+	made := Manifest(base.Manifest)
+	if base.Status != StatusFailed {
+		return made, nil
+	}
+	var revisions []Release
+	err = c.h.retry(ctx, func(ctx context.Context) (err error) {
+		revisions, err = c.h.history(ctx, c.op.target, c.op.release, 0)
 		return err
 	})
 	if err != nil {
-		return c.failure(nil, nil, err)
+		return nil, c.failure(nil, nil, err)
 	}
-	if !slices.ContainsFunc(before, func(rel Release) bool { return rel.Status == StatusDeployed }) {
-		return nil // then Helm compares with the one that failed
+	slices.Reverse(revisions)
+	i := slices.IndexFunc(revisions, func(rel Release) bool { return rel.Status == StatusDeployed })
+	if i < 0 {
+		return made, nil // then helm compares with the one that failed
 	}
-	differences, err := p.Diff(ctx, Manifest(failed.Manifest))
-	if failed.Partial {
+	if p != nil {
+		differences, err := p.Diff(ctx, made)
+		if err != nil {
+			return nil, c.failure(ErrPlanStale, base, fmt.Errorf("revision %d failed, and what it made cannot be compared with the plan: %w", base.Revision, err))
+		}
+		for _, d := range differences {
+			if d.Before != nil {
+				return nil, c.failure(ErrPlanStale, base, fmt.Errorf("revision %d failed, and Helm would leave what it made of %s: roll the release back, and make a new plan", base.Revision, d.Object))
+			}
+		}
+	}
+	deployed, err := c.revision(ctx, revisions[i].Revision)
+	if err == nil && deployed.Partial {
 		err = ErrOutputTooLarge
 	}
 	if err != nil {
-		return c.failure(ErrPlanStale, failed, fmt.Errorf("revision %d failed, and what it made cannot be compared with the plan: %w", failed.Revision, err))
+		return nil, c.failure(nil, nil, err)
 	}
-	for _, d := range differences {
-		if d.Before != nil {
-			return c.failure(ErrPlanStale, failed, fmt.Errorf("revision %d failed, and Helm would leave what it made of %s: roll the release back, and make a new plan", failed.Revision, d.Object))
-		}
-	}
-	return nil
+	return slices.Concat(made, Manifest("\n---\n"), Manifest(deployed.Manifest)), nil
 }
 
-// planFirst lets all tries apply one transformed plan. The returned function removes it.
-func (c *change) planFirst(release string, opts UpgradeOptions) (remove func()) {
+// planFirst lets all tries apply one plan, which is made first if it is nil. The returned function removes its chart.
+func (c *change) planFirst(opts UpgradeOptions, p *Plan, in plan.ChartOptions) (remove func()) {
 	written := func() {}
 	// Planned only when a try can begin: a pending revision that a killed runner left keeps helm from rendering.
-	c.plan = func(ctx context.Context) error {
-		planned, p, done, err := c.h.transformed(ctx, c.op.target, release, c.chart, c.stdin, PlanOptions{
-			Upgrade: !c.historyOnly, SkipCRDs: true, SkipSchema: opts.SkipSchema,
-			ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues, ExtraArgs: opts.ExtraArgs,
-		}, opts.Transform)
-		if err != nil {
-			return err
+	c.plan = func(ctx context.Context) (err error) {
+		if p == nil {
+			p, err = c.h.transformed(ctx, c.op.target, c.op.release, c.chart, c.stdin, PlanOptions{
+				Upgrade: !c.historyOnly, SkipCRDs: true, SkipSchema: opts.SkipSchema,
+				ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues, ExtraArgs: opts.ExtraArgs,
+			}, opts.Transform)
+			if err != nil {
+				return err
+			}
+			explicit := opts
+			explicit.ReuseValues, explicit.ResetThenReuseValues = false, false
+			c.args = c.upgradeArgs(explicit)
+			if c.stdin, err = valuesInput(nil, p.Values); err != nil {
+				return err
+			}
 		}
-		written = done
-		explicit := opts
-		explicit.ReuseValues, explicit.ResetThenReuseValues = false, false
-		c.chart = planned
-		c.stdin, err = valuesInput(nil, p.Values)
-		c.args = c.upgradeArgs(explicit)
+		c.chart, written, err = c.h.literal(ctx, p, in)
 		return err
 	}
 	return func() { written() }
@@ -209,15 +241,14 @@ func (h *Helm) dryUpgrade(ctx context.Context, t target, release string, ch *Cha
 		return h.dryRun(ctx, t, a, stdin, release, ch)
 	}
 	p := PlanOptions{Upgrade: true, SkipSchema: opts.SkipSchema, ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues, ExtraArgs: opts.ExtraArgs}
-	_, _, done, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
+	_, err := h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
 	if opts.Install && errors.Is(err, ErrReleaseNotFound) {
 		p = PlanOptions{SkipCRDs: opts.SkipCRDs, SkipSchema: opts.SkipSchema, ExtraArgs: opts.ExtraArgs}
-		_, _, done, err = h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
+		_, err = h.transformed(ctx, t, release, ch, stdin, p, opts.Transform)
 	}
 	if err != nil {
 		return nil, err
 	}
-	done()
 	return dryRelease(t, release, ch), nil
 }
 

@@ -78,6 +78,7 @@ var behaviours = []struct {
 
 	{"planned upgrade", plannedUpgrade},
 	{"planned over a failed revision", plannedOverAFailedRevision},
+	{"planned over what exists", plannedOverWhatExists},
 	{"planned look-ups", plannedLookups},
 	{"planned password", plannedPassword},
 	{"planned transform", plannedTransform},

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec/internal/redact"
@@ -57,6 +58,14 @@ type Place struct {
 
 // IsHook reports whether the object is a hook of the chart.
 func (p Place) IsHook() bool { return len(p.Hooks) > 0 }
+
+// MadeAnew reports a hook before which Helm deletes what has its name, as it does by default. It needs Annotations.
+func (p Place) MadeAnew() bool {
+	policies, given := p.Annotations["helm.sh/hook-delete-policy"]
+	return p.IsHook() && (!given || slices.ContainsFunc(strings.Split(policies, ","), func(policy string) bool {
+		return strings.EqualFold(strings.TrimSpace(policy), "before-hook-creation")
+	}))
+}
 
 // IsTest reports whether the object only runs in helm test.
 func (p Place) IsTest() bool {

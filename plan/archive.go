@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -14,16 +15,33 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/manifest"
 )
+
+// ChartOptions is for WriteChart.
+type ChartOptions struct {
+	// Before is what the revisions made that an upgrade is compared with. Of other objects that the plan makes, the chart
+	// expects that they do not exist.
+	Before manifest.Manifest
+	// NoHooks says that no hook is going to run.
+	NoHooks bool
+}
 
 // WriteChart writes the plan as a chart archive (.tgz) that renders to exactly the plan's documents: one template a
 // document, which prints its file and a comment. It has no dependencies, no schema and nothing of the author's templates. Two
-// archives of one plan have the same bytes.
+// archives of one plan, written with the same options, have the same bytes.
 //
-// Its first template fails, with the text StaleMark, on another cluster than the plan is for, and where the chart asked
-// the cluster for something that has changed.
-func (p *Plan) WriteChart(w io.Writer) error {
-	files, err := p.files()
+// Its first template fails, with the text StaleMark, on another cluster than the plan is for, where the chart asked
+// the cluster for something that has changed, and where an object exists that Helm would take over.
+//
+// Errors: ErrBadManifest and ErrTooLarge for Before; of w.
+func (p *Plan) WriteChart(ctx context.Context, w io.Writer, opts ChartOptions) error {
+	made, err := p.made(ctx, opts)
+	if err != nil {
+		return err
+	}
+	files, err := p.files(made)
 	if err != nil {
 		return err
 	}
@@ -55,8 +73,8 @@ type file struct {
 	text []byte
 }
 
-// files are those of the chart.
-func (p *Plan) files() ([]file, error) {
+// files are those of the chart, which expects some objects not to exist: indexes of places.
+func (p *Plan) files(made []int) ([]file, error) {
 	metadata := p.Chart
 	metadata.Annotations = map[string]string{"helmexec/plan": p.Digest()}
 	if p.ChartDigest != "" {
@@ -71,7 +89,7 @@ func (p *Plan) files() ([]file, error) {
 		return nil, err
 	}
 	files := []file{{"Chart.yaml", chartYAML}, {"values.yaml", defaults}}
-	if guard := p.guard(); guard != nil {
+	if guard := slices.Concat(p.guard(), p.refuseExisting(made)); len(guard) > 0 {
 		files = append(files, file{"templates/0000.yaml", guard})
 	}
 	if p.Notes != "" {
@@ -124,7 +142,11 @@ func (p *Plan) RecordSize() int {
 		Name string `json:"name"`
 		Data []byte `json:"data"`
 	}
-	files, err := p.files()
+	made, err := p.made(context.Background(), ChartOptions{})
+	if err != nil {
+		panic(err) // there is nothing to read
+	}
+	files, err := p.files(made)
 	if err != nil {
 		panic(err) // everything in it was normal
 	}

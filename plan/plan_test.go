@@ -288,7 +288,7 @@ func (f filesOf) Get(name string) string { return f[name] }
 // Helm executes the templates and removes white space from the ends of a document.
 func TestTemplatesPrintTheDocuments(t *testing.T) {
 	p := planOf(t, "kind: A\nspec: {z: \"x\\n\\n\\n\"}\n---\nkind: B\nspec: {z: \" x\\n\"}\n---\nkind: C\nspec: '{{ fail \"no\" }}'\n")
-	files, err := p.files()
+	files, err := p.files(nil)
 	require.NoError(t, err)
 	texts := filesOf{}
 	for _, f := range files {
@@ -309,8 +309,8 @@ func TestTemplatesPrintTheDocuments(t *testing.T) {
 func TestWriteChart(t *testing.T) {
 	p := planOf(t, pod+"---\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: '{{ .Files.Get \"x\" }}'}\n")
 	var first, second bytes.Buffer
-	require.NoError(t, p.WriteChart(&first))
-	require.NoError(t, p.WriteChart(&second))
+	require.NoError(t, p.WriteChart(t.Context(), &first, ChartOptions{}))
+	require.NoError(t, p.WriteChart(t.Context(), &second, ChartOptions{}))
 	assert.Equal(t, first.Bytes(), second.Bytes())
 	file := filepath.Join(t.TempDir(), "plan.tgz")
 	require.NoError(t, os.WriteFile(file, first.Bytes(), 0o600))

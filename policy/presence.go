@@ -52,7 +52,7 @@ func (m *presence) add(s *subject) {
 // addHook adds a hook, unless it has an event that Helm does not know, since Helm then makes nothing of it, or Helm does not
 // first delete an object of its name that is there already: Helm 4 takes that over with what it contains.
 func (m *presence) addHook(s *subject) {
-	if !s.madeAnew() {
+	if !s.outer.MadeAnew() {
 		return
 	}
 	events, weight := s.when()
@@ -66,14 +66,6 @@ func (m *presence) addHook(s *subject) {
 			m.weights[event] = weight
 		}
 	}
-}
-
-// madeAnew reports a hook before which Helm deletes what has its name, as Helm does by default.
-func (s *subject) madeAnew() bool {
-	policies, given := s.outer.Annotations["helm.sh/hook-delete-policy"]
-	return !given || slices.ContainsFunc(strings.Split(policies, ","), func(policy string) bool {
-		return strings.EqualFold(strings.TrimSpace(policy), "before-hook-creation")
-	})
 }
 
 // when gives the events of a hook as Helm reads them, and its weight.

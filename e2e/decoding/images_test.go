@@ -1,6 +1,7 @@
 package decoding
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -74,7 +75,7 @@ func imagesOf(object *unstructured.Unstructured) []string {
 }
 
 // addImages collects the images of the containers and volumes in a value, wherever they are. A number or a word for true
-// counts as its text; Kubernetes refuses it.
+// counts as its text in JSON; Kubernetes refuses it.
 func addImages(value any, images map[string]bool) {
 	switch value := value.(type) {
 	case []any:
@@ -83,8 +84,11 @@ func addImages(value any, images map[string]bool) {
 		}
 	case map[string]any:
 		for _, key := range []string{"image", "reference"} {
-			if image := value[key]; image != nil {
-				images[fmt.Sprint(image)] = true
+			if image, err := json.Marshal(value[key]); err == nil {
+				images[string(image)] = true
+			}
+			if image, isText := value[key].(string); isText {
+				images[image] = true
 			}
 		}
 		for _, below := range value {

@@ -2,9 +2,10 @@ package yamlfast
 
 import (
 	"encoding/json"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
 // Infinite is the tag of numbers that JSON does not have, so that Kubernetes reads no document with one.
@@ -33,7 +34,7 @@ func Resolve(text string) (value, tag string) {
 	return text, "!!str"
 }
 
-var floatPattern = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+var floatPattern = pattern.New(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
 
 func resolveNumber(text string) (value, tag string) {
 	const safe = 18 // digits of a number below the largest
@@ -60,7 +61,7 @@ func resolveNumber(text string) (value, tag string) {
 	if n, err := strconv.ParseUint(plain, 0, 64); err == nil {
 		return strconv.FormatUint(n, 10), "!!int"
 	}
-	if floatPattern.MatchString(plain) {
+	if floatPattern().MatchString(plain) {
 		if value, tag = resolveFloat(plain, text); tag != "!!str" {
 			return value, tag
 		}

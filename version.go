@@ -17,8 +17,8 @@ import (
 // The oldest supported versions: v3.14 is the first with all the flags used here, v4.0 the first of
 // Helm 4.
 var (
-	oldest3 = semver.MustParse("3.14.0")
-	oldest4 = semver.MustParse("4.0.0")
+	oldest3 = semver.New(3, 14, 0, "", "")
+	oldest4 = semver.New(4, 0, 0, "", "")
 )
 
 // Version is the version of the helm binary.

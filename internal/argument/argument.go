@@ -19,18 +19,20 @@ import (
 // MaxReleaseName is Helm's limit: a Kubernetes label holds 63 characters, and charts put a suffix on the name.
 const MaxReleaseName = 53
 
+// maxNamespace is the limit of Kubernetes. It is no part of the expression: one that counts takes long to compile.
+const maxNamespace = 63
+
 // DNSLabel matches a DNS label of any length, as part of a larger expression.
 const DNSLabel = `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
 
 var (
 	// release is Helm's own rule (pkg/chart/v2/util.ValidateReleaseName): DNS labels joined by dots.
-	release   = pattern.New(`^` + DNSLabel + `(\.` + DNSLabel + `)*$`)
-	namespace = pattern.New(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	release = pattern.New(`^` + DNSLabel + `(\.` + DNSLabel + `)*$`)
+	label   = pattern.New(`^` + DNSLabel + `$`)
 	// object is what Kubernetes allows as the name of an object, without the characters at which helm's filters split.
 	object = pattern.New(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 	chart  = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`)
 	repo   = pattern.New(`^[A-Za-z0-9][-A-Za-z0-9._]*$`)
-	digest = pattern.New(`^sha256:[0-9a-f]{64}$`)
 	host   = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?$`)
 	below  = pattern.New(`^(/[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)*/?$`)
 	api    = pattern.New(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
@@ -44,8 +46,11 @@ var (
 // repository, of "sha256:" and a hash, and of "group/version" or "group/version/Kind".
 func IsChartName(text string) bool { return chart().MatchString(text) }
 func IsRepoName(text string) bool  { return repo().MatchString(text) }
-func IsDigest(text string) bool    { return digest().MatchString(text) }
 func IsAPI(text string) bool       { return api().MatchString(text) }
+func IsDigest(text string) bool {
+	hash, ok := strings.CutPrefix(text, "sha256:")
+	return ok && len(hash) == 64 && strings.Trim(hash, "0123456789abcdef") == ""
+}
 
 // IsLabelValue reports whether a text may be the value of a label. It may be empty.
 func IsLabelValue(text string) bool { return labelValue().MatchString(text) }
@@ -66,7 +71,7 @@ func Release(name string) error {
 
 // Namespace accepts the name of a namespace, and none.
 func Namespace(name string) error {
-	if name != "" && !namespace().MatchString(name) {
+	if name != "" && (len(name) > maxNamespace || !label().MatchString(name)) {
 		return errdef.Invalidf("namespace %.80q: want lower-case letters, digits and '-', at most 63 characters", name)
 	}
 	return nil

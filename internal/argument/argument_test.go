@@ -39,6 +39,14 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+func TestIsDigest(t *testing.T) {
+	const hash = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	assert.True(t, IsDigest("sha256:"+hash))
+	for _, text := range []string{"", hash, "sha256:", "sha256:" + hash[1:], "sha256:" + hash + "0", "sha256:" + hash[1:] + "A", "sha256:0" + "-" + hash[2:], "sha512:" + hash, "sha256:" + hash[1:] + "\n"} {
+		assert.False(t, IsDigest(text), "%q", text)
+	}
+}
+
 // Every kind of text has one check. What tries to be something else is refused by all but the free text.
 func TestKinds(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
@@ -49,7 +57,7 @@ func TestKinds(t *testing.T) {
 		accepts, never []string
 	}{
 		{"release", Release, []string{"web", "a", "a.b", "job-1-sut-x"}, []string{"", "Web", "a..b", "-a", strings.Repeat("a", 54), "a/b", "a,b"}},
-		{"namespace", Namespace, []string{"", "team-a"}, []string{"Team", "a.b", "-a", "a/b", strings.Repeat("a", 64)}},
+		{"namespace", Namespace, []string{"", "a", "team-a", strings.Repeat("a", 63)}, []string{"Team", "a.b", "-a", "a-", "a/b", "a\n", strings.Repeat("a", 64)}},
 		{"kube context", KubeContext, []string{"", "kind-kind", "arn:aws:eks:x:1:cluster/a", "user@host b"}, []string{"a\nb", "a\x1b[2J"}},
 		{"kubeconfig", Kubeconfig, []string{"", file, file + string(os.PathListSeparator) + "other"}, []string{file + "-none", "a:b\x00c"}},
 		{"Kubernetes version", KubeVersion, []string{"", "v1.34.0", "1.30"}, []string{"new", "1.2.3 --set=a", "v1.34.0\n"}},

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,27 +159,27 @@ func (s *Store) readIndex(path, name string) ([]chart.Version, error) {
 	if info.Size() > s.limits.Index {
 		return nil, errdef.TooLarge("the index of the repository", info.Size(), s.limits.Index, "bytes")
 	}
-	return versionsIn(f, name, s.contents(f, info))
+	return versionsIn(f, name, s.listOf(f, info, name))
 }
 
-// contents is the table of contents of an index. That of a large one is kept for as long as its file stays the same.
-func (s *Store) contents(f *os.File, info fs.FileInfo) contents {
+// listOf finds the list of a chart in an index. The table of contents of a large one is kept for as long as its file stays
+// the same.
+func (s *Store) listOf(f *os.File, info fs.FileInfo, name string) list {
 	state := binary.State(info)
 	if !s.private || state == "" || info.Size() < largeIndex {
-		return contentsOf(f)
+		return contentsOf(f).listOf(name)
 	}
-	var kept contents
-	if text, ok := s.indexes.Get(state); ok && json.Unmarshal(text, &kept) == nil {
-		return kept
+	if text, ok := s.indexes.Get(state); ok {
+		if kept, ok := listFrom(text, name); ok {
+			return kept
+		}
 	}
 	found := contentsOf(f)
 	// A private index is only replaced, but whoever finds it changed meanwhile keeps nothing.
 	if info, err := f.Stat(); err == nil && binary.State(info) == state {
-		if text, err := json.Marshal(found); err == nil {
-			s.indexes.Put(state, text)
-		}
+		s.indexes.Put(state, found.text())
 	}
-	return found
+	return found.listOf(name)
 }
 
 // prepare makes the table of contents of a new index, before many ask for it at once.
@@ -188,20 +190,18 @@ func (s *Store) prepare(index string) {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && s.private && info.Size() >= largeIndex { // no other table is kept
-		s.contents(f, info)
+		s.listOf(f, info, "")
 	}
 }
 
-// versionsIn reads the versions of a chart from an index with these contents.
-func versionsIn(f *os.File, name string, in contents) (versions []chart.Version, err error) {
-	at, has := in.Charts[name]
-	block := make([]byte, at.Size)
-	if _, err := f.ReadAt(block, at.From); err != nil && at.Size > 0 {
+// versionsIn reads the versions of a chart from an index that has them in this list.
+func versionsIn(f *os.File, name string, in list) (versions []chart.Version, err error) {
+	block := make([]byte, in.size)
+	if _, err := f.ReadAt(block, in.from); err != nil && in.size > 0 {
 		return nil, err
 	}
 	// A block can refer to an anchor before it.
-	plain := has || in.Plain
-	if !plain || len(block) > maxIndexYAML || safeyaml.NewPass(context.Background(), len(block)).Decode(block, &versions) != nil {
+	if !in.known || len(block) > maxIndexYAML || safeyaml.NewPass(context.Background(), len(block)).Decode(block, &versions) != nil {
 		if versions, err = parseIndex(f, name); err != nil {
 			return nil, fmt.Errorf("index of the repository: %w", err)
 		}
@@ -262,21 +262,66 @@ var (
 // contents says where the lists of the charts are in an index with Helm's layout: a key "entries:" at the margin, below
 // it the charts at two spaces, each a block list.
 type contents struct {
-	Charts map[string]block
-	Plain  bool // the index has no other charts; otherwise only the first ones are here, at most those above what is in another layout
+	charts map[string]block
+	plain  bool // the index has no other charts; otherwise only the first ones are here, at most those above what is in another layout
 }
 
-type block struct{ From, Size int64 }
+type block struct{ from, size int64 }
+
+// list is where the list of a chart is: an empty block if the index has none. If that is not known, the index has to be
+// parsed.
+type list struct {
+	block
+	known bool
+}
+
+func (c contents) listOf(name string) list {
+	at, has := c.charts[name]
+	return list{at, has || c.plain}
+}
+
+// How the text of a table of contents begins.
+const allCharts, firstCharts = "all charts\n", "the first charts\n"
+
+// text is the table of contents as it is kept: a line for each chart, so that one is found without reading the others.
+func (c contents) text() []byte {
+	text := []byte(firstCharts)
+	if c.plain {
+		text = []byte(allCharts)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.charts)) {
+		text = fmt.Appendf(text, "%s %d %d\n", name, c.charts[name].from, c.charts[name].size)
+	}
+	return text
+}
+
+// listFrom finds a list in the text of a table of contents, if it is one.
+func listFrom(text []byte, name string) (l list, ok bool) {
+	if l.known = bytes.HasPrefix(text, []byte(allCharts)); !l.known && !bytes.HasPrefix(text, []byte(firstCharts)) {
+		return l, false
+	}
+	_, line, has := bytes.Cut(text, []byte("\n"+name+" "))
+	if !has || strings.ContainsAny(name, " \n") {
+		return l, true
+	}
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	from, size, _ := strings.Cut(string(line), " ")
+	var errs [2]error
+	l.from, errs[0] = strconv.ParseInt(from, 10, 64)
+	l.size, errs[1] = strconv.ParseInt(size, 10, 64)
+	l.known = true
+	return l, errors.Join(errs[:]...) == nil
+}
 
 // contentsOf looks through an index.
 func contentsOf(r io.Reader) (c contents) {
-	c.Charts = map[string]block{}
+	c.charts = map[string]block{}
 	lines := bufio.NewReaderSize(r, 64<<10)
 	begun, inEntries, longLine := false, false, false
 	chart, from, next := "", int64(0), int64(0) // whose list is read, where it begins, and where the next line does
 	end := func(at int64) {
-		if _, has := c.Charts[chart]; chart != "" && !has {
-			c.Charts[chart] = block{from, at - from}
+		if _, has := c.charts[chart]; chart != "" && !has {
+			c.charts[chart] = block{from, at - from}
 		}
 		chart = ""
 	}
@@ -302,19 +347,19 @@ func contentsOf(r io.Reader) (c contents) {
 		case text[0] != ' ':
 			if indexKey().Match(text) { // the next key of the index
 				end(at)
-				c.Plain = true
+				c.plain = true
 			}
 			return c
 		default:
 			end(at)
-			if len(c.Charts) == maxListed || !indexEntry().Match(text) {
+			if len(c.charts) == maxListed || !indexEntry().Match(text) {
 				return c
 			}
 			chart, from = string(text[2:len(text)-1]), next
 		}
 		begun = true
 		if err != nil && !longLine {
-			if c.Plain = inEntries && err == io.EOF; c.Plain {
+			if c.plain = inEntries && err == io.EOF; c.plain {
 				end(next)
 			}
 			return c

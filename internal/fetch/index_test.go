@@ -39,7 +39,7 @@ func versionsAt(path, name string, limit int64) ([]chart.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	return versionsIn(f, name, contentsOf(f))
+	return versionsIn(f, name, contentsOf(f).listOf(name))
 }
 
 // A large index is looked through again only if its file is another one.
@@ -91,6 +91,22 @@ func TestContentsOfIndexes(t *testing.T) {
 	require.ErrorIs(t, err, errdef.ErrOutputTooLarge)
 }
 
+func TestTextOfContents(t *testing.T) {
+	in := contents{charts: map[string]block{"a": {5, 7}, "all": {1 << 40, 0}, "b.c-d_e": {0, 1}}}
+	for _, plain := range []bool{true, false} {
+		in.plain = plain
+		for _, name := range []string{"a", "all", "b.c-d_e", "b", "the", "", "a 5", "a 5 7\nall", "all charts"} {
+			got, ok := listFrom(in.text(), name)
+			require.True(t, ok)
+			require.Equal(t, in.listOf(name), got, name)
+		}
+	}
+	for _, bad := range []string{"", "spoilt", `{"Charts":{"a":{"From":1,"Size":2}},"Plain":true}`, allCharts + "a 1\n", allCharts + "a x 1\n"} {
+		_, ok := listFrom([]byte(bad), "a")
+		require.False(t, ok, bad)
+	}
+}
+
 // A table of contents does not grow with all that a repository puts into its index; the rest is found without it.
 func TestIndexOfManyCharts(t *testing.T) {
 	var b strings.Builder
@@ -100,8 +116,8 @@ func TestIndexOfManyCharts(t *testing.T) {
 	}
 	b.WriteString("  web:\n  - version: 1.0.0\n")
 	in := contentsOf(strings.NewReader(b.String()))
-	require.Len(t, in.Charts, maxListed)
-	require.False(t, in.Plain)
+	require.Len(t, in.charts, maxListed)
+	require.False(t, in.plain)
 	got, err := versionsAt(indexFile(t, b.String()), "web", 1<<30)
 	require.NoError(t, err)
 	require.Len(t, got, 1)
@@ -190,10 +206,13 @@ func TestReadIndexAgreesWithAFullParse(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			in := contentsOf(strings.NewReader(test.text))
-			if _, has := in.Charts["web"]; (has || in.Plain) != test.plain {
+			if in.listOf("web").known != test.plain {
 				t.Errorf("cut by its lines: %v, want %v", !test.plain, test.plain)
 			}
 			for _, chart := range []string{"web", "app", "we", "web-extra", "entries"} {
+				if kept, ok := listFrom(in.text(), chart); !ok || kept != in.listOf(chart) {
+					t.Errorf("the list of %s is %v, kept as %v", chart, in.listOf(chart), kept)
+				}
 				want, err := parseWhole(t, test.text, chart)
 				if err != nil {
 					t.Fatal(err)
@@ -326,6 +345,6 @@ func TestIndexThatIsLost(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "index.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
-	_, err = versionsIn(f, "web", contentsOf(f))
+	_, err = versionsIn(f, "web", contentsOf(f).listOf("web"))
 	require.ErrorIs(t, err, os.ErrClosed)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -185,6 +186,9 @@ func readRepositories(file string) ([]repository, error) {
 		return nil, err
 	}
 	var content struct{ Repositories []repository }
+	if json.Unmarshal(text, &content) == nil {
+		return content.Repositories, nil
+	}
 	if err := yaml.Unmarshal(text, &content); err != nil {
 		// The parser's error could quote a password.
 		return nil, fmt.Errorf("repositories of helm: %s cannot be read", file)
@@ -192,12 +196,9 @@ func readRepositories(file string) ([]repository, error) {
 	return content.Repositories, nil
 }
 
-// writeRepositories writes a repositories.yaml.
+// writeRepositories writes a repositories.yaml, in JSON: that is YAML as well, and takes a fraction of the time to read.
 func writeRepositories(file string, all ...repository) error {
-	text, err := yaml.Marshal(struct {
-		APIVersion   string       `json:"apiVersion"`
-		Repositories []repository `json:"repositories"`
-	}{Repositories: all})
+	text, err := chart.Values{"apiVersion": "", "repositories": all}.JSON()
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,14 @@
 package fetch
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
@@ -102,4 +105,21 @@ func TestResolve(t *testing.T) {
 	}
 	assert.Empty(t, repository{URL: "https://h"}.archiveURL(chart.Version{URLs: []string{"oci://h/web"}}))
 	assert.Empty(t, repository{URL: "https://h"}.archiveURL(chart.Version{}))
+}
+
+// Helm reads the file as YAML, and so do older versions of this library.
+func TestWriteRepositories(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "repositories.yaml")
+	for _, password := range []string{"", "plain", `"\'{}[]<&>: #` + "\t", "pässwörd", "\x7f", "\u0085\u2028\ufeff\U0001f600", strings.Repeat("long ", 500)} {
+		want := []repository{{Name: "mine", URL: "https://charts.example/a?b=c&d", Access: Access{Username: "me", Password: password, PassCredentialsAll: true}}}
+		require.NoError(t, writeRepositories(file, want...))
+		got, err := readRepositories(file)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var asYAML struct{ Repositories []repository }
+		require.NoError(t, yaml.Unmarshal(text, &asYAML), "%q", password)
+		require.Equal(t, want, asYAML.Repositories)
+	}
 }

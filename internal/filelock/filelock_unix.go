@@ -19,7 +19,7 @@ func tryLock(path string, mode Mode) (f file, ok bool, err error) {
 	if mode&Shared != 0 {
 		how = syscall.LOCK_SH
 	}
-	if f.File, err = os.OpenFile(path, flags, 0o600); err != nil {
+	if f.File, err = open(path, flags); err != nil {
 		return f, false, err
 	}
 	afterOpen(path)
@@ -34,15 +34,34 @@ func tryLock(path string, mode Mode) (f file, ok bool, err error) {
 	return f, false, &os.PathError{Op: "flock", Path: path, Err: err}
 }
 
-func flock(f *os.File, how int) (err error) {
+// open is os.OpenFile without the attempts to have Go's poller wait for the file, which take five more system calls: nobody
+// reads a lock file.
+func open(path string, flags int) (*os.File, error) {
+	fd := -1
+	err := uninterrupted(func() (err error) {
+		fd, err = syscall.Open(path, flags|syscall.O_CLOEXEC, 0o600)
+		return err
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func flock(f *os.File, how int) error {
+	return uninterrupted(func() error { return syscall.Flock(int(f.Fd()), how) })
+}
+
+// uninterrupted repeats a system call that a signal has interrupted.
+func uninterrupted(call func() error) (err error) {
 	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
-		err = syscall.Flock(int(f.Fd()), how)
+		err = call()
 	}
 	return err
 }
 
 func lockBlocking(path string, mode Mode) (f file, err error) {
-	if f.File, err = os.Open(path); err != nil {
+	if f.File, err = open(path, os.O_RDONLY); err != nil {
 		return f, err
 	}
 	if err = flock(f.File, map[Mode]int{Exclusive: syscall.LOCK_EX, Shared: syscall.LOCK_SH}[mode]); err != nil {

@@ -54,10 +54,14 @@ func Open(dir string) (*Home, error) {
 	}
 	for _, sub := range []string{"archives", "locks", "operations", "pins", "repositories", "tmp", "user"} {
 		path := filepath.Join(dir, sub)
-		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, errdef.Invalidf("config: Home: %v", err)
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+				return nil, errdef.Invalidf("config: Home: %v", err)
+			}
+			info, err = os.Lstat(path)
 		}
-		if info, err := os.Lstat(path); err != nil || !info.IsDir() {
+		if err != nil || !info.IsDir() {
 			return nil, errdef.Invalidf("config: Home: %s is not a folder: remove it", path)
 		}
 	}

@@ -110,13 +110,17 @@ func (all *waiting) released(path string) <-chan struct{} {
 	return released
 }
 
+// betweenLooks is how long a waiting caller sleeps before it looks whether the work is done although its holder still has
+// the lock. That is rare, and each look wakes the process up: with hundreds of them, looks take a core from those who work.
+const betweenLooks = 2 * time.Second
+
 // awaits reports whether others have released a lock before ctx ended, or the work was done all the same.
 func awaits(ctx context.Context, released <-chan struct{}, done func() bool) bool {
 	for {
 		select {
 		case <-released:
 			return true
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(betweenLooks):
 			if done() {
 				return false
 			}

@@ -2,7 +2,6 @@ package yamlfast
 
 import (
 	"encoding/json"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -33,7 +32,32 @@ func Resolve(text string) (value, tag string) {
 	return text, "!!str"
 }
 
-var floatPattern = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+// isFloat reports whether a text is [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?. To compile that takes a process
+// longer than to read most of its documents.
+func isFloat(text string) bool {
+	digits := func() (n int) {
+		rest := strings.TrimLeft(text, "0123456789")
+		n, text = len(text)-len(rest), rest
+		return n
+	}
+	oneOf := func(letters string) bool {
+		is := text != "" && strings.IndexByte(letters, text[0]) >= 0
+		if is {
+			text = text[1:]
+		}
+		return is
+	}
+	oneOf("-+")
+	n := digits()
+	if oneOf(".") {
+		n += digits()
+	}
+	if n > 0 && oneOf("eE") {
+		oneOf("-+")
+		n = digits()
+	}
+	return n > 0 && text == ""
+}
 
 func resolveNumber(text string) (value, tag string) {
 	const safe = 18 // digits of a number below the largest
@@ -60,7 +84,7 @@ func resolveNumber(text string) (value, tag string) {
 	if n, err := strconv.ParseUint(plain, 0, 64); err == nil {
 		return strconv.FormatUint(n, 10), "!!int"
 	}
-	if floatPattern.MatchString(plain) {
+	if isFloat(plain) {
 		if value, tag = resolveFloat(plain, text); tag != "!!str" {
 			return value, tag
 		}

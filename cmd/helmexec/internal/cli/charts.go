@@ -320,7 +320,6 @@ cannot be replaced at all.`,
 	flags.add(a, cmd)
 	f := cmd.Flags()
 	f.StringToStringVar(&mirrors, "mirror", nil, "where the images of a registry, or of all (*), are copied to: `from=to`")
-	f.Lookup("mirror").DefValue = "" // help would show []
 	f.StringVar(&manifest, "manifest", "", "write the manifest with the mirrors to this `file`")
 	f.BoolVar(&hints, "hints", false, "replace image-shaped text in arguments, environment and ConfigMaps, too")
 	return cmd

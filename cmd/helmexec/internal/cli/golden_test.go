@@ -83,6 +83,7 @@ var commands = []struct {
 	{"retag-json", []string{"retag", web, "--mirror", "*=mirror.lab", "-o", "json"}, nil, ""},
 	{"retag-some", []string{"retag", web, "--mirror", "registry.example=mirror.lab"}, nil, ""},
 	{"retag-scheme", []string{"retag", web, "--mirror", "docker.io=https://mirror.lab"}, nil, ""},
+	{"retag-half-a-mirror", []string{"retag", web, "--mirror", "docker.io"}, nil, ""},
 	{"retag-without-mirror", []string{"retag", web}, nil, ""},
 
 	{"plan", []string{"plan", "job-42-sut-web", web, "--registry", "registry.example"}, nil, ""},
@@ -93,6 +94,8 @@ var commands = []struct {
 	{"plan-from-nothing", []string{"plan", "--from", "DIR/plan.json"}, nil, ""},
 	{"check-refused", []string{"check", web, "--offline", "--node", "nvidia.com/gpu=1"}, nil, ""},
 	{"check-allowed", []string{"check", plain, "--offline", "--registry", "registry.example"}, nil, ""},
+	{"check-empty-registry", []string{"check", plain, "--offline", "--registry", ""}, nil, ""},
+	{"check-without-chart", []string{"check"}, nil, ""},
 	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
 	}, ""},
@@ -121,6 +124,12 @@ var commands = []struct {
 	{"apply-other-namespace", []string{"apply", "DIR/plan.json", "-n", "other"}, func(b *bench) {
 		b.run("plan", "web", web, "-n", "bench", "--save", b.dir+"/plan.json")
 	}, ""},
+	{"apply-digest-without-kind", []string{"apply", "DIR/plan.json", "--digest", "956be476"}, saved, ""},
+	{"check-from-and-flags", []string{"check", "--from", "DIR/plan.json", "--set", "privileged=true"}, saved, ""},
+	{"check-from-and-release", []string{"check", "--from", "DIR/plan.json", "--release", "foo"}, saved, ""},
+	{"check-from-other-namespace", []string{"check", "--from", "DIR/plan.json", "-n", "other"}, func(b *bench) {
+		b.run("plan", "web", web, "-n", "bench", "--save", b.dir+"/plan.json")
+	}, ""},
 	{"diff-offline", []string{"diff", "plain", plain, "--offline"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-new", []string{"diff", "web", web}, nil, ""},
 	{"diff-same", []string{"diff", "plain", plain, "--exit-code"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
@@ -129,6 +138,8 @@ var commands = []struct {
 	{"install", []string{"install", "web", web, "--wait"}, nil, ""},
 	{"install-json", []string{"install", "web", plain, "-o", "json"}, nil, ""},
 	{"install-deadline", []string{"install", "web", plain, "--job", "42", "--deadline", "4h"}, nil, ""},
+	{"install-deadline-passed", []string{"install", "web", plain, "--deadline", "-5m"}, nil, ""},
+	{"install-empty-job", []string{"install", "web", plain, "--job", " ", "-o", "json"}, nil, ""},
 	{"install-taken", []string{"install", "job-42-sut-web", plain, "-o", "json"}, someReleases, ""},
 	{"list", []string{"list"}, someReleases, ""},
 	{"list-job-json", []string{"list", "--job", "7", "-o", "json"}, someReleases, ""},

@@ -185,8 +185,8 @@ func (p *policyFlags) policy(ctx context.Context, a *app) (gate.Policy, error) {
 		}
 		all.Nodes = append(all.Nodes, node)
 	}
-	if !p.fromCluster {
-		return all, nil
+	if err := all.Validate(); err != nil || !p.fromCluster {
+		return all, err
 	}
 	h, err := a.helm()
 	if err != nil {

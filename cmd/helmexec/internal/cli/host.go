@@ -221,7 +221,7 @@ func (d *diagnosis) cluster(ctx context.Context, h *helmexec.Helm) {
 	if err != nil {
 		d.add("right to list releases", fault, err.Error())
 	} else {
-		d.add("right to list releases", ok, fmt.Sprintf("%d releases", len(releases)))
+		d.add("right to list releases", ok, view.Count(len(releases), "release", "releases"))
 	}
 	if err := dryRun(ctx, h); err != nil {
 		d.add("dry run on the server", fault, err.Error())

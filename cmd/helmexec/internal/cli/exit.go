@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/job"
@@ -86,6 +87,11 @@ func (a *app) fail(err error) int {
 		return code
 	}
 	a.say("%s", view.Advice(err.Error()))
+	if errors.Is(err, helmexec.ErrClusterUnreachable) && a.cfg.Kubeconfig == "" {
+		for _, missing := range missingOf(os.Getenv("KUBECONFIG")) {
+			a.say("a file %s", missing)
+		}
+	}
 	if name == "usage" {
 		a.say("--help shows how it is used")
 	}

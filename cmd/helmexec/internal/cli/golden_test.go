@@ -74,6 +74,7 @@ var commands = []struct {
 	{"images-all", []string{"images", web, "--all", "--full-names"}, nil, ""},
 	{"images-why", []string{"images", web, "--why"}, nil, ""},
 	{"images-json", []string{"images", plain, "-o", "json"}, nil, ""},
+	{"images-left-out-json", []string{"images", web, "-o", "json"}, nil, ""},
 	{"images-yaml", []string{"images", plain, "-o", "yaml"}, nil, ""},
 	{"images-hostile-why", []string{"images", hostile, "--why"}, nil, ""},
 	{"gpus", []string{"gpus", web, "--set", "gpus=4"}, nil, ""},
@@ -95,6 +96,14 @@ var commands = []struct {
 	{"check-refused", []string{"check", web, "--offline", "--node", "nvidia.com/gpu=1"}, nil, ""},
 	{"check-allowed", []string{"check", plain, "--offline", "--registry", "registry.example"}, nil, ""},
 	{"check-empty-registry", []string{"check", plain, "--offline", "--registry", ""}, nil, ""},
+	{"check-no-registry", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) { b.write("policy.yaml", "registries: []\n") }, ""},
+	{"check-all-rules", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml"}, func(b *bench) {
+		b.write("policy.yaml", "registries: [registry.example, docker.io/library]\npinned: true\nrestricted: true\nnoTokens: true\nkinds: [argoproj.io/Workflow]\n"+
+			"references: [Secret/login]\nlimits: {cpu: '64', pods: 10}\nnodes: [{nvidia.com/gpu: 8}, {}]\n")
+	}, ""},
+	{"check-policy-null", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registries:\n# - registry.example\n") }, ""},
+	{"check-bad-limit", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "limits: {cpu: 4x}\n") }, ""},
+	{"check-registry-with-scheme", []string{"check", plain, "--offline", "--registry", "https://docker.io"}, nil, ""},
 	{"check-without-chart", []string{"check"}, nil, ""},
 	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
@@ -166,6 +175,8 @@ var commands = []struct {
 	{"overdue", []string{"overdue"}, overdue, ""},
 	{"overdue-remove", []string{"overdue", "--remove", "-o", "json"}, overdue, ""},
 	{"doctor", []string{"doctor"}, func(b *bench) { b.fake.SetVersion("v3.18.0") }, ""},
+	{"doctor-no-namespace", []string{"doctor", "-n", "nons"}, nil, ""},
+	{"doctor-namespace", []string{"doctor", "-n", "kube-system"}, nil, ""},
 	{"doctor-offline-json", []string{"doctor", "--offline", "-o", "json"}, func(b *bench) { known(b); b.fake.SetVersion("v4.3.1") }, ""},
 	{"doctor-no-cluster", []string{"doctor"}, func(b *bench) {
 		b.fake.Handle("list", func(helmtest.Call) helmtest.Reply {
@@ -181,6 +192,15 @@ var commands = []struct {
 	{"doctor-no-kubeconfig", []string{"doctor", "--kubeconfig", "DIR/kubeconfig"}, nil, ""},
 	{"no-helm", []string{"list", "--helm", "DIR/helm", "-o", "json"}, nil, ""},
 	{"version", []string{"version"}, nil, ""},
+	{"version-no-helm", []string{"version", "--helm", "DIR/helm"}, nil, ""},
+	{"list-no-kubeconfig", []string{"list", "--kubeconfig", "DIR/kubeconfig"}, nil, ""},
+	{"list-missing-kubeconfig", []string{"list"}, func(b *bench) {
+		b.Setenv("KUBECONFIG", filepath.Join(b.dir, "kubeconfig"))
+		b.fake.Handle("list", func(helmtest.Call) helmtest.Reply {
+			return helmtest.Reply{Stderr: "Error: Kubernetes cluster unreachable: Get \"http://localhost:8080/version\": dial tcp 127.0.0.1:8080: connect: connection refused\n", Exit: 1}
+		})
+	}, ""},
+	{"info-no-repository", []string{"info", "foo/bar"}, nil, ""},
 	{"version-json", []string{"version", "-o", "json"}, nil, ""},
 
 	{"overdue-none-here", []string{"overdue"}, nil, ""},

@@ -141,6 +141,7 @@ func verdictPage(p *out.Page, v view.Verdict) {
 		}
 	}
 	p.Line("")
+	p.Line("checked: %s", v.Policy.Text())
 	if v.Allowed {
 		p.Line("%s", out.Good.In("allowed: no rule has anything against it"))
 		return

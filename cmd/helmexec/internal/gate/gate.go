@@ -22,14 +22,14 @@ import (
 
 // Policy is what charts may ask for, as a file says it.
 type Policy struct {
-	Registries []string           `json:"registries,omitempty" doc:"where images may come from; any without it"`
+	Registries []string           `json:"registries,omitzero" doc:"where images may come from; any without it, none if it is []"`
 	Pinned     bool               `json:"pinned,omitempty" doc:"every image needs a digest"`
 	Restricted bool               `json:"restricted,omitempty" doc:"pods of the level restricted, not baseline"`
 	NoTokens   bool               `json:"noTokens,omitempty" doc:"no pod gets the token of its ServiceAccount"`
 	Kinds      []string           `json:"kinds,omitempty" doc:"allowed beside the usual kinds, such as argoproj.io/Workflow"`
 	References []string           `json:"references,omitempty" doc:"what a chart may use and does not make, such as Secret/registry-login"`
 	Limits     Limits             `json:"limits,omitzero" doc:"the most of all requests together"`
-	Nodes      []map[string]int64 `json:"nodes,omitempty" doc:"the accelerators of each node, such as nvidia.com/gpu: 8"`
+	Nodes      []map[string]int64 `json:"nodes,omitzero" doc:"the accelerators of each node, such as nvidia.com/gpu: 8"`
 }
 
 // Limits bound what a plan requests in all.

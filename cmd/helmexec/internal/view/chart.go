@@ -86,6 +86,7 @@ type Images struct {
 	Invalid    []Image  `json:"invalid" doc:"text in a place for an image that no container runtime accepts"`
 	Unresolved []Image  `json:"unresolved" doc:"images that the manifest does not say in full"`
 	Hints      []Image  `json:"hints" doc:"image-shaped text that a program may pull"`
+	LeftOut    []string `json:"leftOut,omitempty" doc:"with images: what a cluster pulls as well, and --exclude leaves out, busybox without it"`
 }
 
 // Image is an image at a place.

@@ -12,10 +12,14 @@ import (
 )
 
 // requireValues makes every flag that takes a text refuse an empty one, in a command and in those below it. An empty text is
-// what a script gives whose variable is not set: --registry "$LAB" must not then allow every registry.
+// what a script gives whose variable is not set: --registry "$LAB" must not then allow every registry. Only --set and --set-string
+// take one, as they do for helm: it sets nothing.
 func requireValues(cmd *cobra.Command) {
 	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
 		flags.VisitAll(func(f *pflag.Flag) {
+			if f.Name == "set" || f.Name == "set-string" {
+				return
+			}
 			switch f.Value.Type() {
 			case "string", "stringSlice", "stringArray", "stringToString":
 				// The help of a flag without a default shows none; pflag knows that of its own types only.

@@ -46,6 +46,12 @@ func ArchiveValues(path string) (Values, error) {
 	return content.Values, nil
 }
 
+// ValidateAddress refuses a text that is no address of a chart, as every call that takes one does. It looks at the text only:
+// a program that runs for hours calls it before it begins.
+//
+// Errors: ErrInvalidArgument.
+func ValidateAddress(chart string) error { return fetch.ValidateAddress(chart) }
+
 // SourceOptions says how to reach a registry or the host of an archive. A chart repository uses the
 // options of AddRepo.
 type SourceOptions struct {

@@ -15,7 +15,7 @@
 //   - dig with two keys, for texts,
 //   - lookup, which finds the namespace kube-system and nothing else.
 //
-// There is no include, no _helpers.tpl and no subchart, and a value that is given replaces the chart's whole key. Objects with the annotation helm.sh/hook are hooks; the files in
+// There is no include, no _helpers.tpl and no subchart. Objects with the annotation helm.sh/hook are hooks; the files in
 // crds are CRDs. A chart can also just contain its manifest. Nothing becomes of the objects: they exist as
 // long as their release is recorded. Tests pass, and charts are signed.
 //

@@ -229,3 +229,26 @@ func (t *inExample) end() {
 		f()
 	}
 }
+
+// Values reach a chart as Helm merges them: maps at every depth, and null deletes a default.
+func TestValuesAreMerged(t *testing.T) {
+	fake := helmtest.New(t)
+	helm, err := helmexec.New(helmexec.Config{Binary: fake.Binary, Home: t.TempDir()})
+	require.NoError(t, err)
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"Chart.yaml":  "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+		"values.yaml": "image: {repo: redis, tag: '7', pull: Always}\nlist: [a, b]\n",
+		"templates/map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata:\n" +
+			"  image: {{ .Values.image.repo }}:{{ .Values.image.tag }}\n  pull: '{{ .Values.image.pull }}'\n  list: '{{ .Values.list }}'\n  none: '{{ .Values.none }}'\n",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(folder, name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600))
+	}
+	values := helmexec.Values{"image": map[string]any{"tag": "9", "pull": nil}, "list": []any{"c"}}
+	rendered, err := helm.Template(t.Context(), folder, helmexec.TemplateOptions{Values: values})
+	require.NoError(t, err)
+	for _, line := range []string{"  image: redis:9\n", "  pull: ''\n", "  list: '[c]'\n", "  none: ''\n"} {
+		assert.Contains(t, string(rendered), line)
+	}
+}

@@ -20,6 +20,8 @@ import (
 	"text/template"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/sut-bench/helmexec/chart"
 )
 
 // The cluster of a fake helm, as far as a chart sees it.
@@ -53,26 +55,27 @@ func dig(outer, inner, without string, object map[string]any) string {
 // render renders the templates of a chart: with .Release, .Chart, .Values (without those of subcharts), .Files.Get and
 // .Capabilities, and the functions. A test's chart can also just contain its manifest. hooks are the objects with the
 // annotation helm.sh/hook.
-func (f *Fake) render(c Call, chart string, revision int) (manifest string, crds []string, hooks []Hook, notes string, err error) {
-	files, err := chartFiles(chart)
+func (f *Fake) render(c Call, from string, revision int) (manifest string, crds []string, hooks []Hook, notes string, err error) {
+	files, err := chartFiles(from)
 	if err != nil {
 		return "", nil, nil, "", err
 	}
 	upgrades := strings.HasSuffix(c.Command(), "upgrade")
-	values, given := map[string]any{}, map[string]any{}
-	metadata := map[string]any{}
-	for text, into := range map[string]*map[string]any{files["values.yaml"]: &values, c.Stdin: &given, files["Chart.yaml"]: &metadata} {
-		if err := yaml.Unmarshal([]byte(text), into); err != nil {
+	var defaults, given, metadata map[string]any
+	for _, file := range []struct {
+		text string
+		into *map[string]any
+	}{{files["values.yaml"], &defaults}, {c.Stdin, &given}, {files["Chart.yaml"], &metadata}} {
+		if err := yaml.Unmarshal([]byte(file.text), file.into); err != nil {
 			return "", nil, nil, "", err
 		}
 	}
-	maps.Copy(values, given)
 	data := map[string]any{
 		"Release": map[string]any{
 			"Name": c.Arg(0), "Namespace": cmp.Or(c.Flag("--namespace"), "default"), "Revision": revision, "IsInstall": !upgrades, "IsUpgrade": upgrades,
 		},
 		"Chart":  map[string]any{"Name": metadata["name"], "Version": metadata["version"], "AppVersion": metadata["appVersion"]},
-		"Values": values,
+		"Values": map[string]any(chart.Values(defaults).Merge(given)), // as Helm merges them
 		"Files":  chartText(files),
 		"Capabilities": map[string]any{
 			"KubeVersion": map[string]any{"Version": cmp.Or(c.Flag("--kube-version"), kubeVersion), "Major": "1", "Minor": "34"}, "APIVersions": served,
@@ -144,7 +147,7 @@ func (f *Fake) execute(name, text string, data any) (string, error) {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner // as Helm, which shows only what fail was given
 	}
-	return out.String(), err
+	return strings.ReplaceAll(out.String(), "<no value>", ""), err // as Helm
 }
 
 func hookOf(document string) (Hook, bool) {

@@ -8,6 +8,7 @@ import (
 )
 
 // TenantOptions says what Tenant allows. Its zero value allows one namespace and sets no totals.
+// Validate says whether its texts and amounts can be understood.
 type TenantOptions struct {
 	// Registries are where images may come from, as for Images. nil allows all.
 	Registries []string

@@ -11,7 +11,8 @@ import (
 	"github.com/sut-bench/helmexec/plan"
 )
 
-// Limits bound what a plan requests in all. A field that is empty sets no limit.
+// Limits bound what a plan requests in all. A field that is empty sets no limit. Validate says whether all others can be
+// understood.
 type Limits struct {
 	// CPU, Memory and Storage are quantities of Kubernetes, such as "8" or "500m", "64Gi" and "1Ti". Memory includes
 	// huge pages; Storage is volume claims and ephemeral storage.
@@ -121,7 +122,12 @@ func (c *counter) holds(name, limit string) {
 	if s.total.Cmp(most) > 0 {
 		at := *s.at
 		at.value = quantityText(&s.total)
-		at.fault("asks for the largest part of %s, and all together ask for more than the limit of %s", strings.TrimPrefix(name, devicePrefix), limit)
+		what := strings.TrimPrefix(name, devicePrefix)
+		if s.largest.Cmp(&s.total) == 0 {
+			at.fault("asks for more of %s than the limit of %s", what, limit)
+			return
+		}
+		at.fault("asks for the largest part of %s, and all together ask for more than the limit of %s", what, limit)
 	}
 }
 

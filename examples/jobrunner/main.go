@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/policy"
 )
 
 func main() {
@@ -39,9 +40,9 @@ func main() {
 	flag.DurationVar(&j.timeout, "timeout", 5*time.Minute, "`time` until a SUT must be ready")
 	neverReady := flag.Duration("never-ready", 0, "`time` after which a SUT is given up whose pods run and are not ready; that of the whole wait if 0")
 	flag.BoolVar(&j.trusted, "trusted", false, "install charts that the rules for strangers refuse, such as those with CRDs")
-	flag.Func("registries", "the `registries` that images may come from, joined by commas; any if empty", func(text string) error {
+	flag.Func("registries", "the `registries` that images may come from, joined by commas; any without it", func(text string) error {
 		j.registries = strings.Split(text, ",")
-		return nil
+		return policy.TenantOptions{Registries: j.registries}.Validate()
 	})
 	flag.Func("node", "the `accelerators` of one node, such as nvidia.com/gpu=8; once for each node that has some", func(text string) error {
 		node, err := parseNode(text)

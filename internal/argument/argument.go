@@ -92,7 +92,7 @@ func Kubeconfig(path string) error {
 		return Text("kubeconfig", path)
 	}
 	if _, err := os.Stat(path); err != nil {
-		return errdef.Invalidf("kubeconfig: %v", err)
+		return errdef.Invalidf("kubeconfig: %w", err)
 	}
 	return nil
 }

@@ -67,6 +67,12 @@ func parseAddress(address string) (source, error) {
 	return src, err
 }
 
+// ValidateAddress refuses a text that is no chart address.
+func ValidateAddress(address string) error {
+	_, err := parseAddress(address)
+	return err
+}
+
 // named is how errors name a chart.
 func named(address string) string { return fmt.Sprintf("chart address %q", abridged(address)) }
 

@@ -27,7 +27,7 @@ func checkAccess(home string, entries ...string) error {
 			return errdef.Invalidf("config: Home: %v", err)
 		}
 		if owner := statOf(info).Uid; int(owner) != os.Geteuid() {
-			return errdef.Invalidf("config: Home: %s belongs to user %d, and this program runs as user %d: set Home to a folder that it makes, or remove that one", path, owner, os.Geteuid())
+			return errdef.Invalidf("config: Home: %s belongs to user %d, and this program runs as user %d: set Home to a folder that it makes", path, owner, os.Geteuid())
 		}
 		if open == "" && info.Mode()&fs.ModeSymlink == 0 && info.Mode()&0o022 != 0 {
 			open = path

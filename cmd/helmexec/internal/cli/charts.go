@@ -109,11 +109,11 @@ func (a *app) imagesCommand() *cobra.Command {
 		Use:   "images CHART",
 		Short: "List the images that a cluster pulls for a chart",
 		Long: `List the images that a cluster pulls for a chart, each once. What may be an image and cannot be pulled as it stands is
-listed after them. With --why the list has every place, and what only looks like an image; LINE counts in the rendered
-manifest, which helm template prints.`,
+listed after them. busybox is left out, which every lab has, unless --all or --exclude is given. With --why the list has
+every place, and what only looks like an image; LINE counts in the rendered manifest, which helm template prints.`,
 		Example: `  helmexec images https://charts.example/suts/webapp
   helmexec images ./web --why --set gpu=true
-  helmexec images ./web -o json | jq -r '.images[]' | xargs -n1 skopeo inspect`,
+  helmexec images ./web --all -o json | jq -r '.images[]' | xargs -n1 skopeo inspect`,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			render, err := flags.options(a)
 			if err != nil {
@@ -127,10 +127,16 @@ manifest, which helm template prints.`,
 				return err
 			}
 			shown := view.ImagesOf(found.Report)
+			if shown.LeftOut, err = leftOut(ctx, found.Manifest, exclude); err != nil {
+				return err
+			}
 			if err := a.out.Print(shown, func(p *out.Page) { imagesPage(p, shown, why) }); err != nil {
 				return err
 			}
-			return a.sayLeftOut(ctx, found.Manifest, exclude)
+			if len(shown.LeftOut) > 0 {
+				a.say("left out: %s; --all leaves out nothing", strings.Join(shown.LeftOut, ", "))
+			}
+			return nil
 		}),
 	}
 	flags.add(a, cmd)
@@ -142,11 +148,11 @@ manifest, which helm template prints.`,
 	return cmd
 }
 
-// sayLeftOut says which images are in the chart and not in the list.
-func (a *app) sayLeftOut(ctx context.Context, m helmexec.Manifest, exclude []string) error {
+// leftOut is which images are in the chart and not in the list.
+func leftOut(ctx context.Context, m helmexec.Manifest, exclude []string) ([]string, error) {
 	report, err := m.ImageReportContext(ctx, helmexec.ImageOptions{Exclude: []string{}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var left []string
 	for _, use := range report.Images {
@@ -154,10 +160,7 @@ func (a *app) sayLeftOut(ctx context.Context, m helmexec.Manifest, exclude []str
 			left = append(left, use.Image)
 		}
 	}
-	if len(left) > 0 {
-		a.say("left out: %s; --all leaves out nothing", strings.Join(left, ", "))
-	}
-	return nil
+	return left, nil
 }
 
 func imagesPage(p *out.Page, images view.Images, why bool) {
@@ -320,7 +323,6 @@ cannot be replaced at all.`,
 	flags.add(a, cmd)
 	f := cmd.Flags()
 	f.StringToStringVar(&mirrors, "mirror", nil, "where the images of a registry, or of all (*), are copied to: `from=to`")
-	f.Lookup("mirror").DefValue = "" // help would show []
 	f.StringVar(&manifest, "manifest", "", "write the manifest with the mirrors to this `file`")
 	f.BoolVar(&hints, "hints", false, "replace image-shaped text in arguments, environment and ConfigMaps, too")
 	return cmd

@@ -109,12 +109,7 @@ decides whether it may, installs it exactly once, says why it is not ready, and 
 		Version:           ownVersion(),
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.start(cmd) },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		if strings.Contains(err.Error(), ": time: ") {
-			return fmt.Errorf("%w; want a time such as 90m or 24h", err)
-		}
-		return err
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(
 		&cobra.Group{ID: "look", Title: "Look at a chart:"}, &cobra.Group{ID: "plan", Title: "Decide what runs:"},
 		&cobra.Group{ID: "release", Title: "Work with releases:"}, &cobra.Group{ID: "job", Title: "Run jobs:"},
@@ -137,6 +132,7 @@ decides whether it may, installs it exactly once, says why it is not ready, and 
 	root.AddCommand(a.releaseCommands()...)
 	root.AddCommand(a.jobCommands()...)
 	root.AddCommand(a.hostCommands()...)
+	requireValues(root)
 	withoutArguments(root)
 	a.name = "helmexec"
 	if a.plugin != nil {
@@ -165,7 +161,7 @@ func (a *app) start(cmd *cobra.Command) error {
 		return fmt.Errorf("--output %.20q: want one of %s", a.out.Format, strings.Join(formats, ", "))
 	}
 	// Cobra does this too late for a command line that is not understood.
-	if err := cmd.ValidateFlagGroups(); err != nil {
+	if err := excluding(cmd); err != nil {
 		return err
 	}
 	if err := a.configure(cmd); err != nil {
@@ -225,7 +221,7 @@ func exactly(n int) cobra.PositionalArgs { return between(n, n) }
 func between(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return fmt.Errorf("want %s, and not %q", cmd.UseLine(), cmd.CommandPath()+" "+strings.Join(args, " "))
+			return fmt.Errorf("want %s, and not %q", cmd.UseLine(), strings.Join(append([]string{cmd.CommandPath()}, args...), " "))
 		}
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/job"
@@ -12,6 +13,11 @@ import (
 
 // errNo is the answer no, which the command has printed already.
 var errNo = errors.New("the answer is no")
+
+// answered is an error of a command that has printed its result all the same.
+type answered struct{ error }
+
+func (e answered) Unwrap() error { return e.error }
 
 // kinds say which exit code an error has, and what it is called in JSON. The first that matches counts: what is left in the
 // cluster comes before why.
@@ -81,10 +87,15 @@ func (a *app) fail(err error) int {
 		return code
 	}
 	a.say("%s", view.Advice(err.Error()))
+	if errors.Is(err, helmexec.ErrClusterUnreachable) && a.cfg.Kubeconfig == "" {
+		for _, missing := range missingOf(os.Getenv("KUBECONFIG")) {
+			a.say("a file %s", missing)
+		}
+	}
 	if name == "usage" {
 		a.say("--help shows how it is used")
 	}
-	if a.out.Format == "json" || a.out.Format == "yaml" {
+	if !errors.As(err, new(answered)) && (a.out.Format == "json" || a.out.Format == "yaml") {
 		if err := a.out.Print(view.Failure{Error: view.ErrorOf(err, name, code)}, nil); err != nil {
 			a.say("%s", err)
 		}

@@ -185,8 +185,8 @@ func (p *policyFlags) policy(ctx context.Context, a *app) (gate.Policy, error) {
 		}
 		all.Nodes = append(all.Nodes, node)
 	}
-	if !p.fromCluster {
-		return all, nil
+	if err := all.Validate(); err != nil || !p.fromCluster {
+		return all, err
 	}
 	h, err := a.helm()
 	if err != nil {
@@ -208,7 +208,8 @@ func (p *policyFlags) verdict(of *helmexec.Plan, rules gate.Policy) view.Verdict
 // changeFlags are those of install and apply.
 type changeFlags struct {
 	wait, waitForJobs, failFast, keepFailed, createNamespace, noHooks bool
-	timeout, deadline, every                                          time.Duration
+	timeout, every                                                    time.Duration
+	deadline                                                          after
 	operation, job, description                                       string
 	labels                                                            map[string]string
 }
@@ -225,10 +226,9 @@ func (c *changeFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&c.noHooks, "no-hooks", false, "run no hooks of the chart")
 	f.StringVar(&c.operation, "operation-id", "", "`id` of the operation: the same one continues what a killed command began")
 	f.StringVar(&c.job, "job", "", "`id` of the job that the release belongs to")
-	f.DurationVar(&c.deadline, "deadline", 0, "the release is overdue after this time, such as 4h")
+	f.Var(&c.deadline, "deadline", "the release is overdue after this time, such as 4h")
 	f.StringVar(&c.description, "description", "", "`text` on the release record")
 	f.StringToStringVar(&c.labels, "label", nil, "`labels` of the release record, key=value")
-	f.Lookup("label").DefValue = "" // help would show []
 }
 
 // until is the time of the deadline, none without one.
@@ -236,7 +236,7 @@ func (c *changeFlags) until() time.Time {
 	if c.deadline == 0 {
 		return time.Time{}
 	}
-	return time.Now().Add(c.deadline)
+	return time.Now().Add(time.Duration(c.deadline))
 }
 
 func (c *changeFlags) rules() []helmexec.FailFastRule {

@@ -74,6 +74,7 @@ var commands = []struct {
 	{"images-all", []string{"images", web, "--all", "--full-names"}, nil, ""},
 	{"images-why", []string{"images", web, "--why"}, nil, ""},
 	{"images-json", []string{"images", plain, "-o", "json"}, nil, ""},
+	{"images-left-out-json", []string{"images", web, "-o", "json"}, nil, ""},
 	{"images-yaml", []string{"images", plain, "-o", "yaml"}, nil, ""},
 	{"images-hostile-why", []string{"images", hostile, "--why"}, nil, ""},
 	{"gpus", []string{"gpus", web, "--set", "gpus=4"}, nil, ""},
@@ -83,6 +84,7 @@ var commands = []struct {
 	{"retag-json", []string{"retag", web, "--mirror", "*=mirror.lab", "-o", "json"}, nil, ""},
 	{"retag-some", []string{"retag", web, "--mirror", "registry.example=mirror.lab"}, nil, ""},
 	{"retag-scheme", []string{"retag", web, "--mirror", "docker.io=https://mirror.lab"}, nil, ""},
+	{"retag-half-a-mirror", []string{"retag", web, "--mirror", "docker.io"}, nil, ""},
 	{"retag-without-mirror", []string{"retag", web}, nil, ""},
 
 	{"plan", []string{"plan", "job-42-sut-web", web, "--registry", "registry.example"}, nil, ""},
@@ -93,6 +95,16 @@ var commands = []struct {
 	{"plan-from-nothing", []string{"plan", "--from", "DIR/plan.json"}, nil, ""},
 	{"check-refused", []string{"check", web, "--offline", "--node", "nvidia.com/gpu=1"}, nil, ""},
 	{"check-allowed", []string{"check", plain, "--offline", "--registry", "registry.example"}, nil, ""},
+	{"check-empty-registry", []string{"check", plain, "--offline", "--registry", ""}, nil, ""},
+	{"check-no-registry", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) { b.write("policy.yaml", "registries: []\n") }, ""},
+	{"check-all-rules", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml"}, func(b *bench) {
+		b.write("policy.yaml", "registries: [registry.example, docker.io/library]\npinned: true\nrestricted: true\nnoTokens: true\nkinds: [argoproj.io/Workflow]\n"+
+			"references: [Secret/login]\nlimits: {cpu: '64', pods: 10}\nnodes: [{nvidia.com/gpu: 8}, {}]\n")
+	}, ""},
+	{"check-policy-null", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registries:\n# - registry.example\n") }, ""},
+	{"check-bad-limit", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "limits: {cpu: 4x}\n") }, ""},
+	{"check-registry-with-scheme", []string{"check", plain, "--offline", "--registry", "https://docker.io"}, nil, ""},
+	{"check-without-chart", []string{"check"}, nil, ""},
 	{"check-policy", []string{"check", plain, "--offline", "--policy", "DIR/policy.yaml", "-o", "json"}, func(b *bench) {
 		b.write("policy.yaml", "registries: [other.example]\npinned: true\nlimits: {pods: 1}\n")
 	}, ""},
@@ -121,6 +133,12 @@ var commands = []struct {
 	{"apply-other-namespace", []string{"apply", "DIR/plan.json", "-n", "other"}, func(b *bench) {
 		b.run("plan", "web", web, "-n", "bench", "--save", b.dir+"/plan.json")
 	}, ""},
+	{"apply-digest-without-kind", []string{"apply", "DIR/plan.json", "--digest", "956be476"}, saved, ""},
+	{"check-from-and-flags", []string{"check", "--from", "DIR/plan.json", "--set", "privileged=true"}, saved, ""},
+	{"check-from-and-release", []string{"check", "--from", "DIR/plan.json", "--release", "foo"}, saved, ""},
+	{"check-from-other-namespace", []string{"check", "--from", "DIR/plan.json", "-n", "other"}, func(b *bench) {
+		b.run("plan", "web", web, "-n", "bench", "--save", b.dir+"/plan.json")
+	}, ""},
 	{"diff-offline", []string{"diff", "plain", plain, "--offline"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
 	{"diff-new", []string{"diff", "web", web}, nil, ""},
 	{"diff-same", []string{"diff", "plain", plain, "--exit-code"}, func(b *bench) { b.run("install", "plain", plain) }, ""},
@@ -129,6 +147,8 @@ var commands = []struct {
 	{"install", []string{"install", "web", web, "--wait"}, nil, ""},
 	{"install-json", []string{"install", "web", plain, "-o", "json"}, nil, ""},
 	{"install-deadline", []string{"install", "web", plain, "--job", "42", "--deadline", "4h"}, nil, ""},
+	{"install-deadline-passed", []string{"install", "web", plain, "--deadline", "-5m"}, nil, ""},
+	{"install-empty-job", []string{"install", "web", plain, "--job", " ", "-o", "json"}, nil, ""},
 	{"install-taken", []string{"install", "job-42-sut-web", plain, "-o", "json"}, someReleases, ""},
 	{"list", []string{"list"}, someReleases, ""},
 	{"list-job-json", []string{"list", "--job", "7", "-o", "json"}, someReleases, ""},
@@ -155,6 +175,8 @@ var commands = []struct {
 	{"overdue", []string{"overdue"}, overdue, ""},
 	{"overdue-remove", []string{"overdue", "--remove", "-o", "json"}, overdue, ""},
 	{"doctor", []string{"doctor"}, func(b *bench) { b.fake.SetVersion("v3.18.0") }, ""},
+	{"doctor-no-namespace", []string{"doctor", "-n", "nons"}, nil, ""},
+	{"doctor-namespace", []string{"doctor", "-n", "kube-system"}, nil, ""},
 	{"doctor-offline-json", []string{"doctor", "--offline", "-o", "json"}, func(b *bench) { known(b); b.fake.SetVersion("v4.3.1") }, ""},
 	{"doctor-no-cluster", []string{"doctor"}, func(b *bench) {
 		b.fake.Handle("list", func(helmtest.Call) helmtest.Reply {
@@ -170,6 +192,15 @@ var commands = []struct {
 	{"doctor-no-kubeconfig", []string{"doctor", "--kubeconfig", "DIR/kubeconfig"}, nil, ""},
 	{"no-helm", []string{"list", "--helm", "DIR/helm", "-o", "json"}, nil, ""},
 	{"version", []string{"version"}, nil, ""},
+	{"version-no-helm", []string{"version", "--helm", "DIR/helm"}, nil, ""},
+	{"list-no-kubeconfig", []string{"list", "--kubeconfig", "DIR/kubeconfig"}, nil, ""},
+	{"list-missing-kubeconfig", []string{"list"}, func(b *bench) {
+		b.Setenv("KUBECONFIG", filepath.Join(b.dir, "kubeconfig"))
+		b.fake.Handle("list", func(helmtest.Call) helmtest.Reply {
+			return helmtest.Reply{Stderr: "Error: Kubernetes cluster unreachable: Get \"http://localhost:8080/version\": dial tcp 127.0.0.1:8080: connect: connection refused\n", Exit: 1}
+		})
+	}, ""},
+	{"info-no-repository", []string{"info", "foo/bar"}, nil, ""},
 	{"version-json", []string{"version", "-o", "json"}, nil, ""},
 
 	{"overdue-none-here", []string{"overdue"}, nil, ""},

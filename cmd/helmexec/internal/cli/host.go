@@ -29,16 +29,28 @@ func (a *app) versionCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			shown := view.Version{Version: ownVersion(), Go: runtime.Version()}
-			if h, err := a.helm(); err == nil {
-				if v, err := h.Version(cmd.Context()); err == nil {
-					shown.Helm = v.String()
-				}
+			v, err := a.helmVersion(cmd.Context())
+			switch {
+			case err == nil:
+				shown.Helm = v.String()
+			case cmd.Flags().Changed("helm"):
+				return err
+			default:
+				a.say("the version of helm is not known: %s", view.Advice(err.Error()))
 			}
 			return a.out.Print(shown, func(p *out.Page) {
 				fields(p, "helmexec", shown.Version, "go", shown.Go, "helm", shown.Helm)
 			})
 		},
 	}
+}
+
+func (a *app) helmVersion(ctx context.Context) (helmexec.Version, error) {
+	h, err := a.helm()
+	if err != nil {
+		return helmexec.Version{}, err
+	}
+	return h.Version(ctx)
 }
 
 func ownVersion() string {
@@ -60,6 +72,16 @@ const (
 var rightsChart = map[string]string{
 	"Chart.yaml":            "apiVersion: v2\nname: helmexec-doctor\nversion: 1.0.0\n",
 	"templates/config.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: helmexec-doctor}\n",
+}
+
+// namespaceChart has one object if its namespace exists.
+var namespaceChart = map[string]string{
+	"Chart.yaml": "apiVersion: v2\nname: helmexec-doctor\nversion: 1.0.0\n",
+	"templates/config.yaml": `{{ if lookup "v1" "Namespace" "" .Release.Namespace }}
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: helmexec-doctor}
+{{ end }}`,
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -98,9 +120,11 @@ a list of releases and a dry run on the server show them. Nothing is changed. Th
 				}
 				if !withoutCluster {
 					if a.cfg.Kubeconfig == "" {
-						d.missing(os.Getenv("KUBECONFIG"))
+						for _, missing := range missingOf(os.Getenv("KUBECONFIG")) {
+							d.add("kubeconfig", warning, missing)
+						}
 					}
-					d.cluster(cmd.Context(), h)
+					d.cluster(cmd.Context(), h, a.cfg.Namespace)
 				}
 			}
 			if err := cmd.Context().Err(); err != nil {
@@ -198,16 +222,18 @@ func (d *diagnosis) repos(ctx context.Context, h *helmexec.Helm) {
 	}
 }
 
-// missing looks for the files that KUBECONFIG names: helm takes no notice of one that is not there.
-func (d *diagnosis) missing(kubeconfig string) {
+// missingOf looks for the files that KUBECONFIG names: helm takes no notice of one that is not there.
+func missingOf(kubeconfig string) []string {
+	var all []string
 	for _, file := range filepath.SplitList(kubeconfig) {
 		if _, err := os.Stat(file); file != "" && err != nil {
-			d.add("kubeconfig", warning, "of KUBECONFIG: "+err.Error())
+			all = append(all, "of KUBECONFIG: "+err.Error())
 		}
 	}
+	return all
 }
 
-func (d *diagnosis) cluster(ctx context.Context, h *helmexec.Helm) {
+func (d *diagnosis) cluster(ctx context.Context, h *helmexec.Helm, namespace string) {
 	cluster, err := h.Cluster(ctx, helmexec.ClusterOptions{})
 	if err != nil {
 		d.add("cluster", fault, err.Error())
@@ -221,7 +247,10 @@ func (d *diagnosis) cluster(ctx context.Context, h *helmexec.Helm) {
 	if err != nil {
 		d.add("right to list releases", fault, err.Error())
 	} else {
-		d.add("right to list releases", ok, fmt.Sprintf("%d releases", len(releases)))
+		d.add("right to list releases", ok, view.Count(len(releases), "release", "releases"))
+	}
+	if namespace != "" && isMissing(ctx, h) {
+		d.add("namespace", warning, "there is no namespace "+namespace+": --create-namespace of install and apply makes it, and so does createNamespace of a job file")
 	}
 	if err := dryRun(ctx, h); err != nil {
 		d.add("dry run on the server", fault, err.Error())
@@ -231,18 +260,36 @@ func (d *diagnosis) cluster(ctx context.Context, h *helmexec.Helm) {
 }
 
 // dryRun installs a chart of one object, and changes nothing.
-func dryRun(ctx context.Context, h *helmexec.Helm) (err error) {
+func dryRun(ctx context.Context, h *helmexec.Helm) error {
+	return withChart(rightsChart, func(dir string) error {
+		_, err := h.Install(ctx, "helmexec-doctor", dir, helmexec.InstallOptions{DryRun: true})
+		return err
+	})
+}
+
+// isMissing reports whether the cluster says that it does not have the namespace of helm. Who may not ask learns nothing.
+func isMissing(ctx context.Context, h *helmexec.Helm) bool {
+	missing := false
+	err := withChart(namespaceChart, func(dir string) error {
+		p, err := h.Plan(ctx, "helmexec-doctor", dir, helmexec.PlanOptions{Lookups: true})
+		missing = err == nil && len(p.Objects) == 0
+		return err
+	})
+	return err == nil && missing
+}
+
+// withChart writes a chart into a folder for a function.
+func withChart(files map[string]string, use func(dir string) error) (err error) {
 	dir, err := os.MkdirTemp("", "helmexec-doctor-*")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	for name, text := range rightsChart {
+	for name, text := range files {
 		file := filepath.Join(dir, filepath.FromSlash(name))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
 			return err
 		}
 	}
-	_, err = h.Install(ctx, "helmexec-doctor", dir, helmexec.InstallOptions{DryRun: true})
-	return err
+	return use(dir)
 }

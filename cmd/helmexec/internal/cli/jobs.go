@@ -95,6 +95,9 @@ Exit code 14 says that a system under test failed; the results say which and why
 			if printErr := a.out.Print(result, func(p *out.Page) { jobPage(p, *result) }); printErr != nil {
 				return printErr
 			}
+			if err != nil {
+				err = answered{err}
+			}
 			return err
 		},
 	}
@@ -120,10 +123,24 @@ func jobPage(p *out.Page, r job.Result) {
 		case s.Error != nil:
 			why = strings.ReplaceAll(s.Error.Message, "\n", "; ")
 		case len(s.Findings) > 0:
-			why = fmt.Sprintf("%d findings, the first: %s: %s", len(s.Findings), s.Findings[0].Object, s.Findings[0].Text)
+			why = findingsText(s.Findings)
+		case len(s.Misfits) > 0:
+			why = fmt.Sprintf("%s: %s", s.Misfits[0].Object, s.Misfits[0].Reason)
 		}
 		p.Row(s.Name, s.Release, state, strings.TrimSpace(s.Chart.Name+" "+s.Chart.Version), fmt.Sprintf("%.1f", s.Seconds), why)
 	}
+}
+
+// findingsText says what the first finding is, and how many more there are.
+func findingsText(all []view.Finding) string {
+	text := fmt.Sprintf("%s: %s %s: %s", all[0].Rule, all[0].Object, all[0].Path, all[0].Text)
+	if all[0].Value != "" {
+		text += ": " + all[0].Value
+	}
+	if len(all) > 1 {
+		text += fmt.Sprintf("; and %s", view.Count(len(all)-1, "more finding", "more findings"))
+	}
+	return text
 }
 
 // jobFlags are those of the commands that remove many releases.

@@ -153,6 +153,53 @@ func TestJobInterrupted(t *testing.T) {
 	}
 }
 
+// A cluster that is away before anything is installed uses up no attempt: of a new job, of one that was interrupted, and of one
+// whose command was killed. The result is printed as the one document.
+func TestJobWithoutCluster(t *testing.T) {
+	for _, before := range []string{job.Waiting, job.Interrupted, job.Installing, job.Ready} {
+		t.Run(before, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			away := true
+			for _, command := range []string{"template", "install", "status", "list", "get all", "uninstall"} {
+				b.fake.Handle(command, func(c helmtest.Call) helmtest.Reply {
+					if away {
+						return helmtest.Reply{Stderr: "Error: kubernetes cluster unreachable: Get \"https://gone/version\": connection refused\n", Exit: 1}
+					}
+					return b.fake.Perform(c)
+				})
+			}
+			jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+			require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "1", "suts": [{"name": "a", "release": "job-j-sut-a", "state": "`+before+`"}]}`), 0o600))
+			got := b.run("job", "run", jobs, "-o", "json")
+			assert.Equal(t, 9, got.code, got.stderr)
+			assert.Contains(t, got.stderr, "the same command continues")
+			var printed job.Result
+			require.NoError(t, json.Unmarshal([]byte(got.stdout), &printed))
+			assert.Equal(t, before, printed.SUTs[0].State)
+			assert.Equal(t, "cluster-unreachable", printed.SUTs[0].Error.Kind)
+			assert.Empty(t, printed.Ended)
+			assert.Equal(t, before, b.results(results).SUTs[0].State)
+
+			away = false
+			got = b.run("job", "run", jobs)
+			assert.Equal(t, 0, got.code, got.stderr)
+			s := b.results(results).SUTs[0]
+			assert.Equal(t, job.Done, s.State)
+			assert.Nil(t, s.Error)
+		})
+	}
+}
+
+// The table says what the first finding is about.
+func TestJobTableSaysWhy(t *testing.T) {
+	b := newBench(t)
+	jobs, _ := b.jobOf("job: j\npolicy: {registries: [other.example]}\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	got := b.run("job", "run", jobs)
+	assert.Equal(t, 14, got.code)
+	assert.Regexp(t, `images: Pod plain spec.containers\[0\].image: is from a place that is not allowed: registry.example/plain:1\n`, got.stdout)
+}
+
 // A release that cannot be removed is in the results, and the error is.
 func TestJobThatLeavesSomething(t *testing.T) {
 	b := newBench(t)
@@ -203,6 +250,12 @@ func TestJobRefused(t *testing.T) {
 		"unknown":      {"job: a\nsuts: [{name: a, chart: ./a}]\nsut: []", `there is no field "sut"; job run --help shows such a file`},
 		"timeout":      {"job: a\ntimeout: 5\nsuts: [{name: a, chart: ./a}]", "not a time such as 10m"},
 		"no command":   {"job: a\nbenchmark: [no-such-command]\nsuts: [{name: a, chart: ./a}]", "benchmark: exec: \"no-such-command\""},
+		"no deadline":  {"job: a\ndeadline: 0s\nsuts: [{name: a, chart: ./a}]", "not a time such as 10m"},
+		"no address":   {"job: a\nsuts: [{name: a, chart: ./a}, {name: b, chart: chart}]", `SUT "b": invalid argument: chart address "chart": no '/' in it`},
+		"bad limit":    {"job: a\npolicy: {limits: {cpu: 4x}}\nsuts: [{name: a, chart: ./a}]", `policy: invalid argument: limit of cpu: "4x"`},
+		"null":         {"job: a\npolicy:\nsuts: [{name: a, chart: ./a}]", "policy has no value"},
+		"null in SUT":  {"job: a\nsuts: [{name: a, chart: ./a, version: }]", "suts: number 1: version has no value"},
+		"nothing":      {"# job: a", "the file says nothing"},
 		"no yaml":      {"\t", "jobs.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {

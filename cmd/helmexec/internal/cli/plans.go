@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,7 +13,6 @@ import (
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/page"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
-	"github.com/sut-bench/helmexec/plan"
 )
 
 func (a *app) planCommands() []*cobra.Command {
@@ -23,80 +21,6 @@ func (a *app) planCommands() []*cobra.Command {
 		cmd.GroupID = "plan"
 	}
 	return all
-}
-
-// planFlags say what is planned. from names a saved plan instead.
-type planFlags struct {
-	chartFlags
-	valueFlags
-	from                                 string
-	upgrade, reuse, reset, lookups       bool
-	skipCRDs, skipSchema, withoutCluster bool
-	kubeVersion                          string
-	apis                                 []string
-}
-
-func (p *planFlags) add(a *app, cmd *cobra.Command) {
-	p.chartFlags.add(a, cmd)
-	p.valueFlags.add(cmd)
-	f := cmd.Flags()
-	f.StringVar(&p.from, "from", "", "take the plan that plan --save wrote to this `file`")
-	f.BoolVar(&p.lookups, "lookups", false, "let the chart read from the cluster what you may read, Secrets among it")
-	f.BoolVar(&p.skipCRDs, "skip-crds", false, "leave out the custom resource definitions that the chart brings")
-	f.BoolVar(&p.skipSchema, "skip-schema", false, "do not check values by the chart's schema")
-	f.BoolVar(&p.withoutCluster, "offline", false, "ask no cluster; --kube-version and --api-versions do so, too")
-	f.StringVar(&p.kubeVersion, "kube-version", "", "`version` of Kubernetes that is planned for, without a cluster")
-	f.StringSliceVar(&p.apis, "api-versions", nil, "`APIs` that are served there (default those that helm knows)")
-	cmd.MarkFlagsMutuallyExclusive("lookups", "offline")
-}
-
-func (p *planFlags) addUpgrade(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.BoolVar(&p.reuse, "reuse-values", false, "for an upgrade: keep the values of the last revision below those given")
-	f.BoolVar(&p.reset, "reset-then-reuse-values", false, "for an upgrade: the same, over the new chart's defaults")
-}
-
-// plan makes the plan, or reads it.
-func (p *planFlags) plan(ctx context.Context, a *app, release, address string) (*helmexec.Plan, error) {
-	if p.from != "" {
-		return plan.Load(ctx, p.from)
-	}
-	values, err := p.values(a)
-	if err != nil {
-		return nil, err
-	}
-	h, err := a.helm()
-	if err != nil {
-		return nil, err
-	}
-	opts := helmexec.PlanOptions{
-		Upgrade: p.upgrade, Version: p.version, Source: p.source, Values: values, ReuseValues: p.reuse, ResetThenReuseValues: p.reset,
-		SkipCRDs: p.skipCRDs, SkipSchema: p.skipSchema, Lookups: p.lookups,
-	}
-	if p.withoutCluster || p.kubeVersion != "" || len(p.apis) > 0 {
-		opts.Cluster = &helmexec.Cluster{KubeVersion: p.kubeVersion, APIVersions: p.apis}
-		if p.kubeVersion == "" {
-			opts.Cluster.KubeVersion = helmexec.DefaultKubeVersion
-		}
-	}
-	made, err := h.Plan(ctx, release, address, opts)
-	if errors.Is(err, helmexec.ErrClusterUnreachable) && !p.upgrade && !p.lookups {
-		err = fmt.Errorf("%w; --offline asks no cluster", err)
-	}
-	return made, err
-}
-
-// args checks that there are so many arguments, or none with --from.
-func (p *planFlags) args(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if p.from != "" && len(args) > 0 {
-			return errors.New("--from takes the place of the arguments")
-		}
-		if p.from != "" {
-			return nil
-		}
-		return exactly(n)(cmd, args)
-	}
 }
 
 func (a *app) planCommand() *cobra.Command {
@@ -119,7 +43,7 @@ page for a reviewer. The exit code is 0 also if the rules have something against
 			if err != nil {
 				return err
 			}
-			p, err := flags.plan(cmd.Context(), a, at(args, 0), at(args, 1))
+			p, err := flags.plan(cmd.Context(), a, cmd, at(args, 0), at(args, 1))
 			if err != nil {
 				return err
 			}
@@ -141,8 +65,9 @@ page for a reviewer. The exit code is 0 also if the rules have something against
 	}
 	flags.add(a, cmd)
 	flags.addUpgrade(cmd)
-	rules.add(cmd)
 	cmd.Flags().BoolVar(&flags.upgrade, "upgrade", false, "plan an upgrade of a release that exists")
+	flags.replacedByFrom(cmd)
+	rules.add(cmd)
 	cmd.Flags().StringVar(&save, "save", "", "write the plan to this `file`, which only you can read")
 	return cmd
 }
@@ -216,6 +141,7 @@ func verdictPage(p *out.Page, v view.Verdict) {
 		}
 	}
 	p.Line("")
+	p.Line("checked: %s", v.Policy.Text())
 	if v.Allowed {
 		p.Line("%s", out.Good.In("allowed: no rule has anything against it"))
 		return
@@ -255,7 +181,7 @@ accelerators of the nodes: those of --policy and --node, or what the nodes of th
 			if err != nil {
 				return err
 			}
-			p, err := flags.plan(cmd.Context(), a, release, at(args, 0))
+			p, err := flags.plan(cmd.Context(), a, cmd, release, at(args, 0))
 			if err != nil {
 				return err
 			}
@@ -271,8 +197,9 @@ accelerators of the nodes: those of --policy and --node, or what the nodes of th
 		},
 	}
 	flags.add(a, cmd)
-	rules.add(cmd)
 	cmd.Flags().StringVar(&release, "release", release, "`name` of the release that is planned")
+	flags.replacedByFrom(cmd)
+	rules.add(cmd)
 	return cmd
 }
 
@@ -287,17 +214,17 @@ it. What fails is removed again, unless --keep-failed is set.`,
 		Example: `  helmexec apply plan.json --digest sha256:… --wait --timeout 10m --job 42 --operation-id 42/1`,
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if digest != "" && !strings.HasPrefix(digest, "sha256:") {
+				return fmt.Errorf("%w: --digest %.80q: want sha256: and the digest, as plan prints it", helmexec.ErrInvalidArgument, digest)
+			}
 			h, err := a.helm()
 			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			p, err := plan.Load(ctx, args[0])
+			p, err := a.load(ctx, cmd, args[0])
 			if err != nil {
 				return err
-			}
-			if cmd.Flags().Changed("namespace") && p.Namespace != "" && p.Namespace != a.cfg.Namespace {
-				return fmt.Errorf("%w: --namespace is %s, and the plan is for %s", helmexec.ErrInvalidArgument, a.cfg.Namespace, p.Namespace)
 			}
 			release, err := h.Apply(ctx, p, helmexec.ApplyOptions{
 				Digest: digest, CreateNamespace: flags.createNamespace, Wait: flags.wait, WaitForJobs: flags.waitForJobs, Timeout: flags.timeout,
@@ -329,12 +256,17 @@ changed or dropped. --full shows their lines; the content of Secrets stays hidde
   helmexec diff --from plan.json --exit-code`,
 		Args:              flags.args(2),
 		ValidArgsFunction: a.completeReleaseAndChart,
-		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			h, err := a.helm()
+			if err != nil {
+				return err
+			}
 			flags.upgrade = true
-			p, err := flags.plan(ctx, a, at(args, 0), at(args, 1))
+			p, err := flags.plan(ctx, a, cmd, at(args, 0), at(args, 1))
 			if errors.Is(err, helmexec.ErrReleaseNotFound) {
 				flags.upgrade, flags.reuse, flags.reset = false, false, false
-				p, err = flags.plan(ctx, a, at(args, 0), at(args, 1))
+				p, err = flags.plan(ctx, a, cmd, at(args, 0), at(args, 1))
 			}
 			if err != nil {
 				return err
@@ -362,10 +294,11 @@ changed or dropped. --full shows their lines; the content of Secrets stays hidde
 				err = errNo
 			}
 			return err
-		}),
+		},
 	}
 	flags.add(a, cmd)
 	flags.addUpgrade(cmd)
+	flags.replacedByFrom(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&full, "full", false, "show the lines that differ")
 	f.BoolVar(&secrets, "show-secrets", false, "with --full: show those of Secrets, too")

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -92,4 +93,44 @@ func TestHelpOfGroups(t *testing.T) {
 func TestCompletionWithoutShell(t *testing.T) {
 	got := newBench(t).run("completion")
 	assert.Equal(t, outcome{2, "", "helmexec: want helmexec completion SHELL, one of bash, fish, powershell, zsh\nhelmexec: --help shows how it is used\n"}, got)
+}
+
+// A script whose variable is not set gives an empty text. No flag takes it for what the command does without the flag.
+func TestEmptyFlags(t *testing.T) {
+	_, others := wordsBelow(tree(t, nil))
+	tested := 0
+	for _, words := range others {
+		cmd, _, err := tree(t, nil).Find(words)
+		require.NoError(t, err)
+		cmd.InheritedFlags() // adds them to Flags
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.NoOptDefVal != "" || f.Name == "set" || f.Name == "set-string" {
+				return // without a value, or as for helm
+			}
+			for _, empty := range []string{"", " "} {
+				tested++
+				b := newBench(t)
+				got := b.run(append(slices.Clone(words), "--"+f.Name+"="+empty)...)
+				assert.Equal(t, 2, got.code, "%q --%s=%q", words, f.Name, empty)
+				assert.Contains(t, got.stderr, "--"+f.Name, "%q", words)
+				assert.Contains(t, got.stderr, "--help shows how it is used", "%q", words)
+				assert.Empty(t, b.fake.Calls())
+			}
+		})
+	}
+	assert.Greater(t, tested, 300)
+}
+
+// What a saved plan has decided is not asked for again.
+func TestFromReplacesFlags(t *testing.T) {
+	for _, words := range []string{"plan", "check", "diff"} {
+		for _, flag := range []string{"--version=1", "--values=x.yaml", "--set=a=b", "--set-string=a=b", "--set-file=a=b", "--ca-file=x", "--plain-http", "--lookups", "--skip-crds", "--kube-version=1.30", "--api-versions=v1"} {
+			got := newBench(t).run(words, "--from=plan.json", flag)
+			assert.Equal(t, 2, got.code, "%s %s", words, flag)
+			assert.Contains(t, got.stderr, "--from takes the place of "+strings.Split(flag, "=")[0])
+		}
+	}
+	b := newBench(t)
+	saved(b)
+	assert.Zero(t, b.run("plan", "--from", b.dir+"/plan.json", "--offline", "--registry=registry.example").code)
 }

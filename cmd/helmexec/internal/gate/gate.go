@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,14 +22,14 @@ import (
 
 // Policy is what charts may ask for, as a file says it.
 type Policy struct {
-	Registries []string           `json:"registries,omitempty" doc:"where images may come from; any without it"`
+	Registries []string           `json:"registries,omitzero" doc:"where images may come from; any without it, none if it is []"`
 	Pinned     bool               `json:"pinned,omitempty" doc:"every image needs a digest"`
 	Restricted bool               `json:"restricted,omitempty" doc:"pods of the level restricted, not baseline"`
 	NoTokens   bool               `json:"noTokens,omitempty" doc:"no pod gets the token of its ServiceAccount"`
 	Kinds      []string           `json:"kinds,omitempty" doc:"allowed beside the usual kinds, such as argoproj.io/Workflow"`
 	References []string           `json:"references,omitempty" doc:"what a chart may use and does not make, such as Secret/registry-login"`
 	Limits     Limits             `json:"limits,omitzero" doc:"the most of all requests together"`
-	Nodes      []map[string]int64 `json:"nodes,omitempty" doc:"the accelerators of each node, such as nvidia.com/gpu: 8"`
+	Nodes      []map[string]int64 `json:"nodes,omitzero" doc:"the accelerators of each node, such as nvidia.com/gpu: 8"`
 }
 
 // Limits bound what a plan requests in all.
@@ -46,7 +48,30 @@ func Load(path string) (Policy, error) {
 	if err := Read(path, &p, "check --help"); err != nil {
 		return p, fmt.Errorf("%w: policy: %w", helmexec.ErrInvalidArgument, err)
 	}
+	if err := p.Validate(); err != nil {
+		return p, fmt.Errorf("policy: %s: %w", path, err)
+	}
 	return p, nil
+}
+
+// Validate refuses what is no amount, and what no image, kind or object can be.
+func (p Policy) Validate() error {
+	for _, node := range p.Nodes {
+		for _, name := range slices.Sorted(maps.Keys(node)) {
+			if node[name] < 0 || name == "" {
+				return fmt.Errorf("%w: nodes: %q: %d is not what a node can have: want a name and an amount, such as nvidia.com/gpu: 8", helmexec.ErrInvalidArgument, name, node[name])
+			}
+		}
+	}
+	return p.options(policy.Limits(p.Limits)).Validate()
+}
+
+// options are those of the rules.
+func (p Policy) options(limits policy.Limits) policy.TenantOptions {
+	return policy.TenantOptions{
+		Registries: p.Registries, Pinned: p.Pinned, Restricted: p.Restricted, NoTokens: p.NoTokens,
+		Kinds: p.Kinds, References: p.References, Limits: limits,
+	}
 }
 
 // Read reads a YAML file that help describes. Its errors are in the words of a reader who knows YAML and not Go.
@@ -58,7 +83,66 @@ func Read(path string, into any, help string) error {
 	if err := yaml.UnmarshalStrict(text, into); err != nil {
 		return fmt.Errorf("%s: %w; %s shows such a file", path, inWords(err), help)
 	}
+	var content any
+	if err := yaml.Unmarshal(text, &content); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if content == nil {
+		return fmt.Errorf("%s: the file says nothing; %s shows such a file", path, help)
+	}
+	if key := withoutValue(content, reflect.TypeOf(into).Elem()); key != "" {
+		return fmt.Errorf("%s: %s has no value: give it one, or leave it out", path, key)
+	}
 	return nil
+}
+
+// withoutValue finds a key, or a place in a list, that has no value where a type has fields: a list of which every line is
+// commented out must not mean the same as no list. It does not look into the values of charts, where null has a meaning.
+func withoutValue(content any, as reflect.Type) string {
+	if as.Kind() == reflect.Interface {
+		return ""
+	}
+	switch content := content.(type) {
+	case nil:
+		return "it"
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(content)) {
+			below := as
+			switch as.Kind() {
+			case reflect.Map:
+				below = as.Elem()
+			case reflect.Struct:
+				below = fieldOf(as, key)
+			}
+			if found := withoutValue(content[key], below); found != "" {
+				return inside(key, found)
+			}
+		}
+	case []any:
+		for i, item := range content {
+			if found := withoutValue(item, as.Elem()); found != "" {
+				return inside(fmt.Sprintf("number %d", i+1), found)
+			}
+		}
+	}
+	return ""
+}
+
+func inside(key, found string) string {
+	if found == "it" {
+		return key
+	}
+	return key + ": " + found
+}
+
+// fieldOf is the type of the field that a key of a file fills.
+func fieldOf(as reflect.Type, key string) reflect.Type {
+	for field := range as.Fields() {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); strings.EqualFold(name, key) {
+			return field.Type
+		}
+	}
+	return reflect.TypeFor[any]()
 }
 
 func inWords(err error) error {
@@ -122,10 +206,7 @@ func (p Policy) Check(of *plan.Plan) ([]plan.Finding, []helmexec.Misfit) {
 	if limits.Nodes == 0 {
 		limits.Nodes = int64(len(p.Nodes))
 	}
-	findings := of.Check(policy.Tenant(policy.TenantOptions{
-		Registries: p.Registries, Pinned: p.Pinned, Restricted: p.Restricted, NoTokens: p.NoTokens,
-		Kinds: p.Kinds, References: p.References, Limits: limits,
-	}))
+	findings := of.Check(policy.Tenant(p.options(limits)))
 	var misfits []helmexec.Misfit
 	if p.Nodes != nil {
 		_, misfits = of.GPUs.Fits(p.Nodes)

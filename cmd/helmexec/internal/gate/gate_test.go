@@ -53,11 +53,11 @@ spec: {containers: [{name: c, image: registry.example/web, resources: {limits: {
 
 func TestLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "policy.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("registries: [a]\nlimits: {cpu: '64', gpus: {nvidia.com/gpu: 8}}\nnodes: [{nvidia.com/gpu: 8}]\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("registries: [a.example]\nlimits: {cpu: '64', gpus: {nvidia.com/gpu: 8}}\nnodes: [{nvidia.com/gpu: 8}]\n"), 0o600))
 	p, err := Load(file)
 	require.NoError(t, err)
 	assert.Equal(t, Policy{
-		Registries: []string{"a"}, Limits: Limits{CPU: "64", GPUs: map[string]int64{"nvidia.com/gpu": 8}}, Nodes: []map[string]int64{{"nvidia.com/gpu": 8}},
+		Registries: []string{"a.example"}, Limits: Limits{CPU: "64", GPUs: map[string]int64{"nvidia.com/gpu": 8}}, Nodes: []map[string]int64{{"nvidia.com/gpu": 8}},
 	}, p)
 	_, err = Load(file + ".missing")
 	assert.ErrorIs(t, err, helmexec.ErrInvalidArgument)
@@ -75,6 +75,17 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		"pinned: 3":                              "pinned is a number: want true or false",
 		"limits: {memory: [1Gi]}":                "limits.memory is a list: want a text",
 		"nothing":                                "the file is a text: want a mapping",
+		"":                                       "the file says nothing",
+		"# registries: [a.example]\n":            "the file says nothing",
+		"registries:\n# - a.example\n":           "registries has no value: give it one, or leave it out",
+		"registries: [a.example, null]":          "registries: number 2 has no value",
+		"limits: {cpu: }":                        "limits: cpu has no value",
+		"limits: {gpus: {a.b/c: null}}":          "limits: gpus: a.b/c has no value",
+		"nodes: [null]":                          "nodes: number 1 has no value",
+		"nodes: [{a.b/c: null}]":                 "nodes: number 1: a.b/c has no value",
+		"nodes: [{a.b/c: -1}]":                   `nodes: "a.b/c": -1 is not what a node can have`,
+		"limits: {cpu: 4x}":                      `limit of cpu: "4x" is not a quantity`,
+		"registries: [https://a.b]":              "write a.b",
 		"a: b: c":                                "mapping values are not allowed",
 	} {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))

@@ -51,7 +51,7 @@ type Runner struct {
 
 // Run takes all SUTs through the job. The result is nil if nothing was begun.
 //
-// Errors: ErrFailed; the error of ctx, after what was installed is removed; helmexec.ErrInvalidArgument for a result file that
+// Errors: ErrFailed; helmexec.ErrClusterUnreachable if that is all that went wrong; the error of ctx, after what was installed is removed; helmexec.ErrInvalidArgument for a result file that
 // cannot be continued; ErrRunning.
 func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	if err := os.MkdirAll(r.plans(), 0o700); err != nil {
@@ -94,9 +94,10 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 		})
 	}
 	all.Wait()
-	interrupted := ctx.Err() != nil && slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() })
+	open := slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() })
+	interrupted := ctx.Err() != nil && open
 	err = r.update(func() {
-		if !interrupted {
+		if !open {
 			r.result.Ended = time.Now().UTC().Format(time.RFC3339)
 		}
 	})
@@ -106,8 +107,10 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	switch {
 	case interrupted:
 		return r.result, fmt.Errorf("interrupted; the same command continues: %w", context.Cause(ctx))
-	case slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return s.State != Done }):
+	case slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return s.State == Failed || s.State == Refused }):
 		return r.result, ErrFailed
+	case open:
+		return r.result, fmt.Errorf("%w: the same command continues", helmexec.ErrClusterUnreachable)
 	}
 	return r.result, nil
 }
@@ -130,10 +133,13 @@ func (r *Runner) update(change func()) error {
 // take takes one SUT to a final state. Its error is one of the result file; why the SUT failed is in s.
 func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 	began := time.Now()
+	before := s.State
 	known := s.mayBeThere() // a killed command has installed it, or was about to
+	away := false           // the cluster was not there before anything was installed now: the next command can do all of it
 	var err error
 	if s.State != Measured {
 		err = r.install(ctx, sut, s)
+		away = errors.Is(err, helmexec.ErrClusterUnreachable) && !errors.Is(err, helmexec.ErrLeftBehind)
 		if err == nil && s.State == Ready {
 			err = r.measure(ctx, sut, s)
 		}
@@ -156,12 +162,17 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		state = Refused
 	case err != nil && ctx.Err() != nil && s.State != Measured:
 		state = Interrupted
+	case away:
+		state = before
 	case err != nil:
 		state = Failed
 	}
-	if err != nil && state == Failed {
+	switch {
+	case err != nil && state == Failed:
 		r.Say(sut.Name, "failed: %s", view.Advice(err.Error()))
-	} else {
+	case away && state == before:
+		r.Say(sut.Name, "not begun: %s", view.Advice(err.Error()))
+	default:
 		r.Say(sut.Name, "%s", state)
 	}
 	return r.update(func() {
@@ -299,7 +310,7 @@ func (r *Runner) progress(sut SUT, p helmexec.Progress) {
 		r.latest += "; " + p.Blocker.String()
 	}
 	ended := count[Done] + count[Failed] + count[Refused]
-	text := fmt.Sprintf("%d of %d SUTs ended, %d ready, %d get ready; %s", ended, len(r.result.SUTs), count[Ready]+count[Measured], count[Installing], r.latest)
+	text := fmt.Sprintf("%d of %d SUTs ended, %d ready, %d getting ready; %s", ended, len(r.result.SUTs), count[Ready]+count[Measured], count[Installing], r.latest)
 	r.mu.Unlock()
 	r.Live(text)
 }

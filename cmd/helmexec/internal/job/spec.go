@@ -58,7 +58,7 @@ func (d *Duration) UnmarshalJSON(text []byte) error {
 		return fmt.Errorf("%s is not a time such as 10m", text)
 	}
 	parsed, err := time.ParseDuration(s)
-	if err != nil || parsed < 0 {
+	if err != nil || parsed <= 0 {
 		return fmt.Errorf("%s is not a time such as 10m", text)
 	}
 	*d = Duration(parsed)
@@ -100,6 +100,9 @@ func (s *Spec) complete(dir string) error {
 	case s.Parallel < 0:
 		return fmt.Errorf("parallel is %d: want a number of SUTs", s.Parallel)
 	}
+	if err := s.Policy.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
 	if s.Attempt == "" {
 		s.Attempt = "1"
 	}
@@ -121,6 +124,9 @@ func (s *Spec) complete(dir string) error {
 		sut := &s.SUTs[i]
 		if sut.Name == "" || sut.Chart == "" {
 			return fmt.Errorf("SUT number %d has no name or no chart", i+1)
+		}
+		if err := helmexec.ValidateAddress(sut.Chart); err != nil {
+			return fmt.Errorf("SUT %q: %w", sut.Name, err)
 		}
 		if sut.Timeout == 0 {
 			sut.Timeout = s.Timeout

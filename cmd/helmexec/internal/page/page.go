@@ -17,7 +17,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/sut-bench/helmexec/cmd/helmexec/internal/gate"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
 )
@@ -44,11 +43,11 @@ func Plan(p view.Plan) ([]byte, error) {
 			return string(text), err
 		},
 		"size":       size,
-		"limits":     limits,
 		"isLong":     func(rows int) bool { return rows > 50 },
 		"rules":      rules,
 		"nodes":      nodes,
 		"known":      func(nodes []map[string]int64) bool { return nodes != nil },
+		"any":        func(registries []string) bool { return registries == nil },
 		"registries": registries,
 		"doubts":     func(i view.Images) []view.Image { return slices.Concat(i.Invalid, i.Unresolved) },
 		"anchor":     func(o view.Object) string { return refs.anchors[o] },
@@ -232,24 +231,4 @@ func size(bytes int) string {
 		return fmt.Sprintf("%d bytes", bytes)
 	}
 	return fmt.Sprintf("%.1f KiB", float64(bytes)/1024)
-}
-
-// limits are those of a policy in one line.
-func limits(l gate.Limits) string {
-	var all []string
-	for _, limit := range []struct{ name, most string }{{"CPU", l.CPU}, {"memory", l.Memory}, {"storage", l.Storage}} {
-		if limit.most != "" {
-			all = append(all, limit.most+" "+limit.name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(l.GPUs)) {
-		all = append(all, fmt.Sprintf("%d %s", l.GPUs[name], name))
-	}
-	if l.Pods > 0 {
-		all = append(all, fmt.Sprintf("%d pods", l.Pods))
-	}
-	if l.Nodes > 0 {
-		all = append(all, fmt.Sprintf("%d pods of a DaemonSet", l.Nodes))
-	}
-	return strings.Join(all, ", ")
 }

@@ -81,11 +81,12 @@ func PlaceOf(p helmexec.Place) Place {
 
 // Images are the images of a chart.
 type Images struct {
-	Images     []string `json:"images" doc:"what a cluster pulls, sorted, each once"`
+	Images     []string `json:"images" doc:"what a cluster pulls, sorted, each once; without leftOut"`
 	Uses       []Image  `json:"uses" doc:"each place of an image, in the order of the manifest"`
 	Invalid    []Image  `json:"invalid" doc:"text in a place for an image that no container runtime accepts"`
 	Unresolved []Image  `json:"unresolved" doc:"images that the manifest does not say in full"`
 	Hints      []Image  `json:"hints" doc:"image-shaped text that a program may pull"`
+	LeftOut    []string `json:"leftOut,omitempty" doc:"with images: what a cluster pulls as well, and --exclude leaves out, busybox without it"`
 }
 
 // Image is an image at a place.

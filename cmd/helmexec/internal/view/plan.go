@@ -74,17 +74,21 @@ type Check struct {
 // Against counts what the rules have against a plan: "2 findings, 1 workload that does not fit on the nodes".
 func (v Verdict) Against() string {
 	var all []string
-	count := func(n int, one, many string) {
-		switch {
-		case n == 1:
-			all = append(all, "1 "+one)
-		case n > 1:
-			all = append(all, fmt.Sprintf("%d %s", n, many))
-		}
+	if n := len(v.Findings); n > 0 {
+		all = append(all, Count(n, "finding", "findings"))
 	}
-	count(len(v.Findings), "finding", "findings")
-	count(len(v.Misfits), "workload that does not fit on the nodes", "workloads that do not fit on the nodes")
+	if n := len(v.Misfits); n > 0 {
+		all = append(all, Count(n, "workload that does not fit on the nodes", "workloads that do not fit on the nodes"))
+	}
 	return strings.Join(all, ", ")
+}
+
+// Count is a number of things: "1 finding", "2 findings".
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // VerdictOf holds a plan against the rules.

@@ -235,6 +235,9 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 			labels[k] = v
 		}
 	}
+	if command == "upgrade" {
+		maps.DeleteFunc(labels, func(_, v string) bool { return v == "null" })
+	}
 	f.store.supersede(c.key())
 	delete(f.store.waiting, c.key())
 	changed := Release{

@@ -163,7 +163,7 @@ func TestInstall(t *testing.T) {
 			commands: "install, get all, uninstall, install", left: "deployed",
 		},
 		{
-			name: "exit 0, and somebody has removed it",
+			name:     "exit 0, and somebody has removed it",
 			prepare:  func(f *helmtest.Fake) { f.NotRecorded() },
 			commands: "install, get all, template, template",
 			errs:     []error{ErrNotRecorded}, not: []error{ErrLeftBehind}, says: []string{"somebody removed the release"},

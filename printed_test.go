@@ -3,6 +3,7 @@ package helmexec
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -175,4 +176,17 @@ func TestUpgradeOfAReleaseInstalledAnew(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "the second", rel.Labels["of"])
 	assert.Equal(t, []string{"get all", "upgrade", "get all"}, fake.Commands())
+}
+
+// What helm prints of a release has its Secrets in it.
+func TestPrintedReleaseIsNotLogged(t *testing.T) {
+	var log strings.Builder
+	h, fake := withFake(t, Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	const printed = `{"name":"web","manifest":"kind: Secret canary","info":{"notes":"canary"}}`
+	fake.On("install", helmtest.Reply{Stdout: printed, Stderr: "Error: no\n", Exit: 1}, helmtest.Reply{Stdout: printed})
+	for range 2 {
+		_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{})
+		require.Error(t, err)
+		assert.NotContains(t, err.Error()+log.String(), "canary")
+	}
 }

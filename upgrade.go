@@ -63,8 +63,9 @@ func (o UpgradeOptions) install() InstallOptions {
 }
 
 // Upgrade brings a release to a chart and values, exactly once for one OperationID, and returns the
-// new revision as recorded. If nothing goes wrong, it starts three helm processes in addition to those
-// of Fetch: a look at the release, the upgrade, and a look at what is recorded.
+// new revision as recorded. If nothing goes wrong, it starts two helm processes in addition to those
+// of Fetch: a look at the release, and the upgrade, which prints the new revision. A third one looks at what is recorded
+// if somebody else has changed the release in between.
 //
 // After a lost try it looks at what is recorded; a pending revision that a dead try of this
 // operation left is rolled back to the last deployed one before the next try. With Install it is

@@ -240,13 +240,12 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 	}
 	f.store.supersede(c.key())
 	delete(f.store.waiting, c.key())
-	changed := Release{
+	f.store.put(Release{
 		Name: c.Arg(0), Namespace: c.Flag("--namespace"), Revision: latest.Revision + 1,
 		Chart: meta.Name, ChartVersion: meta.Version, AppVersion: meta.AppVersion,
 		Description: cmp.Or(c.Flag("--description"), map[string]string{"install": "Install complete", "upgrade": "Upgrade complete"}[command]),
 		Updated:     time.Now(), Labels: labels, Values: c.Stdin, Manifest: manifest, Hooks: hooks, Notes: notes,
-	}
-	f.store.put(changed)
+	})
 	if c.Flag("--output") == "json" {
 		return f.printed(c.key())
 	}

@@ -27,11 +27,13 @@ type change struct {
 
 	latest  int       // the latest revision seen, once looked
 	looked  bool      // latest is known
+	before  record    // of that revision the labels, and when the release was installed
 	ended   bool      // the caller's context has ended
 	until   time.Time // on the record of the last try: when it is over
 	open    bool      // a try may have made something that no later look has seen
 	openErr error     // of the last such try
 	silent  bool      // the try succeeded and printed nothing, which no helm does
+	printed *record   // what the try printed when it succeeded, if that is what is recorded; otherwise nil
 	again   bool      // a try was repeated because helm could not see what it had made
 	// historyOnly: an upgrade finds its release uninstalled, with its history kept.
 	historyOnly bool
@@ -101,6 +103,10 @@ func (c *change) observe(ctx context.Context, err error) observation {
 	// Helm contacts the cluster before it does anything.
 	if !errors.Is(err, ErrClusterUnreachable) && o.how != triedTaken {
 		c.open, c.openErr = true, err
+	}
+	if c.printed != nil {
+		o.found, o.rec = foundDeployed, c.printed
+		return o
 	}
 	if c.open || o.how == triedTaken {
 		o.found, o.rec, o.lookErr = c.lookUp(ctx)
@@ -243,16 +249,22 @@ func (c *change) try(ctx context.Context) error {
 	}
 	a := c.args(opts)
 	c.until = until.Add(4 * c.h.cfg.GracePeriod)
-	a.str("--labels", c.op.labels(opts, c.latest, c.until))
+	labels := c.op.labels(opts, c.latest, c.until)
+	a.str("--labels", joinLabels(labels))
+	a.str("--output", "json")
+	var said string
 	limits, asNow := c.h.rendering(), *c
 	limits.MoreCPUTime = asNow.recorded
-	inv := invocation{args: a, cluster: true, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited()}
+	inv := invocation{args: a, cluster: true, stdin: c.stdin, limits: limits, mutates: true, waits: true, inherit: c.op.inherited(), filter: helmtext.WithoutContent, stderr: &said}
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	defer c.watch(ctx, giveUp)()
 	inv.args = append(inv.args, "--", c.op.release, c.chart.Path)
 	out, err := c.h.run(ctx, inv)
-	c.silent = err == nil && len(out) == 0
+	c.silent, c.printed = err == nil && len(out) == 0, nil
+	if err == nil && ctx.Err() == nil {
+		c.printed = c.asRecorded(ctx, out, said, labels)
+	}
 	return err
 }
 
@@ -284,7 +296,7 @@ func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 	rec, err := c.revision(ctx, 0)
 	switch {
 	case errors.Is(err, ErrReleaseNotFound):
-		c.looked, c.latest = true, 0
+		c.looked, c.latest, c.before = true, 0, record{}
 		return foundNothing, nil, nil
 	case err != nil:
 		return foundUnknown, nil, err
@@ -293,7 +305,7 @@ func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 	if err != nil {
 		return foundUnknown, nil, err
 	}
-	c.looked, c.latest = true, rec.Revision
+	c.looked, c.latest, c.before = true, rec.Revision, record{Labels: rec.Labels, Installed: rec.Installed}
 	if ours == nil {
 		return foundForeign, rec, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"runtime"
@@ -26,6 +27,8 @@ const (
 	// maxStdout is how much one command may print. The largest regular output is the manifest of a
 	// chart, and Kubernetes itself refuses a release record over 1 MiB.
 	maxStdout = 64 << 20
+	// maxFiltered is how much of it is kept for a caller who needs little of it.
+	maxFiltered = 1 << 20
 	// maxStderr is how much of the end of stderr is kept. Helm prints the reason last.
 	maxStderr = 32 << 10
 	// maxLog is the same for a helm that also writes its log there.
@@ -50,7 +53,9 @@ type invocation struct {
 	// atMost is how long it may take from its start (0 is no limit), and late the error after that.
 	atMost time.Duration
 	late   error
-	stderr *string // set to the end of stderr if helm succeeds
+	stderr *string // set to the end of stderr if helm succeeds, as helm wrote it: not for logs and errors
+	// filter is what stdout passes through before it is kept, at most maxFiltered bytes; nil keeps it as it is.
+	filter func(io.Writer) io.Writer
 	// hears, if not nil, gets each line of helm's log, which helm writes with --debug, while helm runs. Errors are
 	// without the log, but have the reason why objects were not deleted, which is only there.
 	hears  func(line string)
@@ -171,7 +176,7 @@ func (h *Helm) run(ctx context.Context, inv invocation) (out []byte, err error) 
 		return result.Stdout, failure
 	}
 	if inv.stderr != nil {
-		*inv.stderr = safe(result.Stderr)
+		*inv.stderr = result.Stderr
 	}
 	return result.Stdout, nil
 }
@@ -197,6 +202,9 @@ func (h *Helm) command(inv invocation, login login, shown []string) (c process.C
 			c.MaxStdout = int(min(inv.limits.output, math.MaxInt))
 			kind, limit = ErrRenderTooLarge, " (Limits.RenderOutput)"
 		}
+	}
+	if inv.filter != nil {
+		c.Filter, c.MaxStdout = inv.filter, min(c.MaxStdout, maxFiltered)
 	}
 	if !inv.mutates {
 		c.OverStdout = fmt.Errorf("%w: helm %s printed more than %d MiB%s", kind, shown[0], c.MaxStdout>>20, limit)

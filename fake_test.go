@@ -126,6 +126,18 @@ func installed(fake *helmtest.Fake, done string, reply helmtest.Reply) func(helm
 	}
 }
 
+// unrecorded lets the next helm of an install succeed whose last write is refused.
+func unrecorded(fake *helmtest.Fake) func(helmtest.Call) helmtest.Reply {
+	return func(c helmtest.Call) helmtest.Reply {
+		reply := fake.Perform(c)
+		setRecord(fake, func(r *helmtest.Release) { r.Status = "pending-install" })
+		if reply.Exit == 0 {
+			reply.Stderr = "level=ERROR msg=\"failed to record the release\" error=\"update: failed to update: connection refused\"\n"
+		}
+		return reply
+	}
+}
+
 // setRecord changes what is recorded of the release.
 func setRecord(fake *helmtest.Fake, change func(*helmtest.Release)) {
 	r, _ := fake.Release("", "web")

@@ -84,8 +84,8 @@ type InstallOptions struct {
 }
 
 // Install installs a chart as a new release, exactly once, and returns it as recorded. If nothing
-// goes wrong, it starts two helm processes in addition to those of Fetch: the install, and a look
-// at what is recorded, since helm can exit 0 without having recorded its success.
+// goes wrong, it starts one helm process in addition to those of Fetch, which prints the release. Helm can exit 0
+// without having recorded its success. Helm 4 says so; Helm 3 does not, so there a second process looks at what is recorded.
 //
 // A failure that may pass is retried as Config.Retry says. Before each further try the release is
 // looked up: if an earlier try succeeded unseen, its release is returned, with Recovered set; the

@@ -34,7 +34,7 @@ func TestInstall(t *testing.T) {
 		not       []error  // that it does not find
 		says      []string // in its text
 	}{
-		{name: "usual", prepare: func(*helmtest.Fake) {}, commands: "install, get all", left: "deployed"},
+		{name: "usual", prepare: func(*helmtest.Fake) {}, commands: "install", left: "deployed"},
 		{
 			name:     "lost after its success",
 			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "deployed", reset)) },
@@ -50,12 +50,12 @@ func TestInstall(t *testing.T) {
 		{
 			name:     "lost before anything was recorded",
 			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "", reset)) },
-			commands: "install, get all, install, get all", left: "deployed",
+			commands: "install, get all, install", left: "deployed",
 		},
 		{
 			name:     "lost half-way",
 			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "failed", reset)) },
-			commands: "install, get all, uninstall, install, get all", left: "deployed",
+			commands: "install, get all, uninstall, install", left: "deployed",
 		},
 		{
 			name: "lost half-way, and somebody removes it before the clean-up does",
@@ -72,7 +72,7 @@ func TestInstall(t *testing.T) {
 			prepare: func(f *helmtest.Fake) {
 				inTurn(f, "install", installed(f, "pending-install", helmtest.Reply{Signal: os.Kill}))
 			},
-			commands: "install, get all, uninstall, install, get all", left: "deployed",
+			commands: "install, get all, uninstall, install", left: "deployed",
 		},
 		{
 			name: "lost, and the answer after the success too",
@@ -85,7 +85,7 @@ func TestInstall(t *testing.T) {
 		{
 			name:     "unreachable at first",
 			prepare:  func(f *helmtest.Fake) { f.On("install", unreachable, unreachable) },
-			commands: "install, install, install, get all", left: "deployed",
+			commands: "install, install, install", left: "deployed",
 		},
 		{
 			name:     "no such cluster",
@@ -159,14 +159,12 @@ func TestInstall(t *testing.T) {
 		},
 		{
 			name:     "exit 0 and still pending",
-			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", installed(f, "pending-install", helmtest.Reply{})) },
-			commands: "install, get all, uninstall, install, get all", left: "deployed",
+			prepare:  func(f *helmtest.Fake) { inTurn(f, "install", unrecorded(f)) },
+			commands: "install, get all, uninstall, install", left: "deployed",
 		},
 		{
-			name: "exit 0, and somebody has removed it",
-			prepare: func(f *helmtest.Fake) {
-				inTurn(f, "install", func(c helmtest.Call) helmtest.Reply { defer f.RemoveRelease("", "web"); return f.Perform(c) })
-			},
+			name:     "exit 0, and somebody has removed it",
+			prepare:  func(f *helmtest.Fake) { f.NotRecorded() },
 			commands: "install, get all, template, template",
 			errs:     []error{ErrNotRecorded}, not: []error{ErrLeftBehind}, says: []string{"somebody removed the release"},
 		},
@@ -202,7 +200,7 @@ func TestInstall(t *testing.T) {
 				inTurn(f, "install", installed(f, "failed", blind))
 				f.On("status", helmtest.Reply{Stdout: onePod("True")})
 			},
-			commands: "install, get all, status, uninstall, install, get all", left: "deployed",
+			commands: "install, get all, status, uninstall, install", left: "deployed",
 		},
 		{
 			name: "all is ready, and helm never sees it",
@@ -312,9 +310,9 @@ func TestInstallAgain(t *testing.T) {
 		recovered bool
 	}{
 		{"it had succeeded", StatusDeployed, "install, get all", true},
-		{"it had failed", StatusFailed, "install, get all, uninstall, install, get all", false},
-		{"it was killed", StatusPendingInstall, "install, get all, uninstall, install, get all", false},
-		{"it was killed cleaning up", StatusUninstalling, "install, get all, uninstall, install, get all", false},
+		{"it had failed", StatusFailed, "install, get all, uninstall, install", false},
+		{"it was killed", StatusPendingInstall, "install, get all, uninstall, install", false},
+		{"it was killed cleaning up", StatusUninstalling, "install, get all, uninstall, install", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			home := t.TempDir()
@@ -375,7 +373,7 @@ func TestInstallWaitsForAHelmElsewhere(t *testing.T) {
 		rel, err := install(t.Context(), t, h)
 		require.NoError(t, err)
 		assert.False(t, rel.Recovered)
-		assert.Equal(t, []string{"install", "get all", "uninstall", "install", "get all"}, fake.Commands())
+		assert.Equal(t, []string{"install", "get all", "uninstall", "install"}, fake.Commands())
 	})
 	t.Run("the caller leaves", func(t *testing.T) {
 		h, fake := withFake(t, Config{})

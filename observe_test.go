@@ -122,7 +122,6 @@ func TestSpansOfAnInstall(t *testing.T) {
     helm pull, try 1
   helm install, try 1: ClusterUnreachable
   helm install, try 2
-  helm get all, try 1
 `, seen.tree(t))
 
 	install := seen.one(t, "Install")
@@ -204,7 +203,6 @@ func TestSpansOfOtherOperations(t *testing.T) {
   helm install, try 1
 Apply
   helm install, try 1
-  helm get all, try 1
 `},
 		{"an upgrade", func() error {
 			_, err := h.Upgrade(t.Context(), "job-42-sut-a", folder, UpgradeOptions{JobID: "42"})
@@ -213,7 +211,6 @@ Apply
   Fetch
   helm get all, try 1
   helm upgrade, try 1
-  helm get all, try 1
 `},
 		{"a rollback", func() error {
 			_, err := h.Rollback(t.Context(), "job-42-sut-a", RollbackOptions{})

@@ -79,7 +79,7 @@ func TestInstallWaitsForTheHelmOfADeadRunner(t *testing.T) {
 	// The dead runner: it started helm, and its own hold of the lock died with it.
 	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "job-7", "")
 	require.NoError(t, err)
-	left := exec.Command(h.binary, "install", "--labels="+op.labels(InstallOptions{}, 1, time.Now()), "--", "web", chart)
+	left := exec.Command(h.binary, "install", "--labels="+joinLabels(op.labels(InstallOptions{}, 1, time.Now())), "--", "web", chart)
 	left.Env, left.ExtraFiles = h.env.cluster, op.inherited()
 	require.NoError(t, left.Start())
 	<-working

@@ -63,7 +63,7 @@ func TestPlanAndApply(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "web", rel.ChartName)
 	assert.Equal(t, "1.2.3", rel.ChartVersion)
-	assert.Equal(t, []string{"template", "template", "dry-run install", "install", "get all"}, fake.Commands())
+	assert.Equal(t, []string{"template", "template", "dry-run install", "install"}, fake.Commands())
 	recorded, _ := fake.Release("", "web")
 	assert.Contains(t, recorded.Manifest, "image: acme/web:7")
 	assert.Contains(t, recorded.Values, "acme/web:7")
@@ -356,7 +356,11 @@ func TestInstallTransformed(t *testing.T) {
 			}
 			_, err := h.Install(t.Context(), "web", plannedChart(t), InstallOptions{Transform: transform})
 			require.NoError(t, err)
-			assert.Equal(t, []string{"template", "template", "dry-run install", "install", "get all"}, fake.Commands())
+			commands := []string{"template", "template", "dry-run install", "install", "get all"}
+			if version == "v4.3.1" {
+				commands = commands[:4] // the record need not be read
+			}
+			assert.Equal(t, commands, fake.Commands())
 			assert.Equal(t, []string{"web hook", "foos.acme.io"}, seen)
 			recorded, _ := fake.Release("", "web")
 			assert.Contains(t, recorded.Manifest, "mirror/web:1")

@@ -15,6 +15,7 @@ import (
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/internal/pattern"
 )
 
@@ -24,9 +25,10 @@ type record struct {
 	Name, Namespace string
 	Revision        int
 	Status          Status
+	Installed       string // when the release was, which no upgrade changes
 	Updated         string
 	Description     hexText
-	Notes           hexText // the first 64 KiB
+	Notes           hexText // the first maxNotes bytes
 	Chart           hexText
 	ChartVersion    hexText
 	AppVersion      hexText
@@ -45,13 +47,17 @@ type hook struct {
 	Manifest       hexText
 }
 
+const recordTimes = `"Installed":"{{.FirstDeployed.Format "` + time.RFC3339Nano + `"}}","Updated":"{{.LastDeployed.Format "` + time.RFC3339Nano + `"}}",`
+
+const maxNotes = 64 << 10
+
 // recordTemplate prints a record as JSON, free text in hexadecimal digits. "helm get all" with a
 // template is the one command that prints chart, labels, manifest and hooks of a release in any
 // state, on Helm 3 and 4, from one read of one release. "helm list", which can select by labels,
 // reads and decodes every release of the namespace.
 const recordTemplate = `{{define "x"}}"{{printf "%x" .}}"{{end}}{{with .Release}}{` +
 	`"Name":"{{.Name}}","Namespace":"{{.Namespace}}","Revision":{{.Version}},` +
-	`{{with .Info}}"Status":"{{.Status}}","Updated":"{{.LastDeployed.Format "2006-01-02T15:04:05.999999999Z07:00"}}",` +
+	`{{with .Info}}"Status":"{{.Status}}",` + recordTimes +
 	`"Description":{{template "x" .Description}},"Notes":"{{printf "%.65536x" .Notes}}",{{end}}` +
 	`{{with .Chart}}{{with .Metadata}}"Chart":{{template "x" .Name}},"ChartVersion":{{template "x" .Version}},"AppVersion":{{template "x" .AppVersion}},{{end}}` +
 	`"CRDs":[{{range .CRDObjects}}{{template "x" .File.Data}},{{end}}null],{{end}}` +
@@ -72,7 +78,7 @@ func (t *hexText) UnmarshalText(b []byte) error {
 // slimTemplate leaves out everything that the chart's author can make large.
 const slimTemplate = `{{with .Release}}{"Partial":true,` +
 	`"Name":"{{.Name}}","Namespace":"{{.Namespace}}","Revision":{{.Version}},` +
-	`{{with .Info}}"Status":"{{.Status}}","Updated":"{{.LastDeployed.Format "2006-01-02T15:04:05.999999999Z07:00"}}",{{end}}` +
+	`{{with .Info}}"Status":"{{.Status}}",` + recordTimes + `{{end}}` +
 	`"Labels":[{{range $k, $v := .Labels}}{"Key":"{{$k}}","Value":"{{$v}}"},{{end}}null]}{{end}}`
 
 // record reads one revision of a release; revision 0 is the latest. If the record is too large, it
@@ -113,6 +119,20 @@ func unseen(t target, release string, ch *Chart) *record {
 	rec := &record{Partial: true, Name: release, Namespace: t.namespace, Revision: 1, Status: StatusDeployed}
 	if ch != nil {
 		rec.Chart, rec.ChartVersion, rec.AppVersion = hexText(ch.Metadata.Name), hexText(ch.Metadata.Version), hexText(ch.Metadata.AppVersion)
+	}
+	return rec
+}
+
+// printedRecord is as much of a record as helm prints at the end of an install or upgrade, with the labels that it has.
+func printedRecord(rel *helmtext.PrintedRelease, labels map[string]string) *record {
+	rec := &record{
+		Partial: true, Name: rel.Name, Namespace: rel.Namespace, Revision: rel.Version, Status: Status(rel.Info.Status),
+		Installed: rel.Info.FirstDeployed, Updated: rel.Info.LastDeployed, Description: hexText(rel.Info.Description),
+		Notes: hexText(rel.Info.Notes[:min(len(rel.Info.Notes), maxNotes)]), Chart: hexText(rel.Chart.Metadata.Name),
+		ChartVersion: hexText(rel.Chart.Metadata.Version), AppVersion: hexText(rel.Chart.Metadata.AppVersion),
+	}
+	for _, k := range sortedKeys(labels) {
+		rec.Labels = append(rec.Labels, &struct{ Key, Value string }{k, labels[k]})
 	}
 	return rec
 }
@@ -256,7 +276,7 @@ func labelValueOf(text string) string {
 func unixLabel(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
 // labels are the labels that one try writes on the record.
-func (op *operation) labels(opts InstallOptions, base int, until time.Time) string {
+func (op *operation) labels(opts InstallOptions, base int, until time.Time) map[string]string {
 	all := map[string]string{op.label: op.id, labelHome: op.home, labelLock: op.lock, labelUntil: unixLabel(until)}
 	if op.label == labelUpgrade {
 		all[labelBase], all[labelTry] = strconv.Itoa(base), op.host.newID()
@@ -277,7 +297,7 @@ func (op *operation) labels(opts InstallOptions, base int, until time.Time) stri
 		all[labelNamespace] = "true"
 	}
 	packNames(all, op.crds)
-	return joinLabels(all)
+	return all
 }
 
 func joinLabels(all map[string]string) string {

@@ -63,6 +63,7 @@ func TestScriptAsHelm(t *testing.T) {
 // The fake of helmtest prints as helm does, so a silent record is an error there.
 func TestSilentRecord(t *testing.T) {
 	h, fake := withFake(t, Config{})
+	fake.SetVersion("v3.22.0") // whose record is read
 	fake.Handle("get all", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{} })
 	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{})
 	assert.ErrorIs(t, err, ErrLeftBehind)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -157,6 +158,32 @@ func (h *Helm) howItEnded(err error) tried {
 		return triedNotReady
 	}
 	return triedRefused
+}
+
+// asRecorded reads what a helm that exited 0 has printed: the release that is now recorded as deployed, with the labels that
+// this try has given it. It is nil if that is not certain, and the record must be read. A helm that nobody stopped
+// prints the release as it has just recorded it. There is one exception: an install succeeds even if the API server refused its
+// last write, which leaves the release pending. Only Helm 4 says so.
+func (c *change) asRecorded(ctx context.Context, out []byte, stderr string, labels map[string]string) *record {
+	rel, err := helmtext.ParseRelease(out)
+	namespace := c.h.namespaceOf(c.op.target)
+	if err != nil || rel.Name != c.op.release || namespace != "" && rel.Namespace != namespace || rel.Info.Status != string(StatusDeployed) {
+		return nil
+	}
+	if c.op.label == labelInstall {
+		if d, err := c.h.dialect(ctx); err != nil || !d.SaysUnrecorded || helmtext.Unrecorded(stderr) || rel.Version != 1 {
+			return nil
+		}
+		return printedRecord(rel, labels)
+	}
+	// An upgrade inherits the labels of the revision before, which must be the one that was seen.
+	if c.historyOnly || !c.looked || rel.Version != c.latest+1 || rel.Info.FirstDeployed != c.before.Installed {
+		return nil
+	}
+	all := c.before.labels()
+	maps.Copy(all, labels)
+	maps.DeleteFunc(all, func(_, value string) bool { return value == "null" }) // as helm does
+	return printedRecord(rel, all)
 }
 
 // found says what a record of the operation means to it. A failed record was first found failed at

@@ -65,8 +65,9 @@ func (o UpgradeOptions) install() InstallOptions {
 }
 
 // Upgrade brings a release to a chart and values, exactly once for one OperationID, and returns the
-// new revision as recorded. If nothing goes wrong, it starts three helm processes in addition to those
-// of Fetch: a look at the release, the upgrade, and a look at what is recorded.
+// new revision as recorded. If nothing goes wrong, it starts two helm processes in addition to those
+// of Fetch: a look at the release, and the upgrade, which prints the new revision. A third one looks at what is recorded
+// if somebody else has changed the release in between.
 //
 // After a lost try it looks at what is recorded; a pending revision that a dead try of this
 // operation left is rolled back to the last deployed one before the next try. With Install it is
@@ -144,7 +145,7 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 	if from.whole != nil || opts.Transform != nil {
 		in := plan.ChartOptions{NoHooks: opts.NoHooks}
 		if !c.historyOnly {
-			if in.Before, err = c.before(ctx, from.whole, found, rec); err != nil {
+			if in.Before, err = c.madeBefore(ctx, from.whole, found, rec); err != nil {
 				return nil, err
 			}
 		}
@@ -153,9 +154,9 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 	return c.carryOut(ctx)
 }
 
-// before is what the revisions made that helm compares an upgrade with: the one that it is made over, and if that failed,
+// madeBefore is what the revisions made that helm compares an upgrade with: the one that it is made over, and if that failed,
 // the last deployed one. What the failed one made helm leaves, so a plan that does not show it is refused.
-func (c *change) before(ctx context.Context, p *Plan, found found, base *record) (Manifest, error) {
+func (c *change) madeBefore(ctx context.Context, p *Plan, found found, base *record) (Manifest, error) {
 	var err error
 	if found != foundForeign { // it is a try of this operation, or is not known
 		revision := 0

@@ -22,6 +22,8 @@ var behaviours = []struct {
 	{"install, look, uninstall", installLookUninstall},
 	{"install makes the namespace", installMakesTheNamespace},
 	{"list every state", listEveryState},
+	{"release as printed", releaseAsPrinted},
+	{"success that is not recorded", successThatIsNotRecorded},
 	{"labels find a release", labelsFindARelease},
 	{"one Helm serves the other", oneHelmServesTheOther},
 	{"values are not on the command line", valuesAreNotOnTheCommandLine},

@@ -192,6 +192,12 @@ func (f *Fake) SetVersion(version string) {
 	_ = os.Chtimes(f.Binary, now, now) // helmexec remembers the version of a binary that has not changed
 }
 
+func (f *Fake) helmVersion() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.version
+}
+
 // On gives the next calls of a command ("install", "repo add", "get") these replies, one each.
 // Later calls are answered as if On had not been called.
 func (f *Fake) On(command string, replies ...Reply) {

@@ -128,8 +128,9 @@ func (f *Fake) Recovers(looks int, blockers ...Blocker) {
 		w := &waiting{looks: looks, ready: make(chan struct{})}
 		stopped := f.said("sigterm", c.names("")...)
 		stopped.Then = func() { f.update(c, as("failed")) }
-		deployed := f.afterwards(c, as(c.pending()), Reply{Stdout: "NAME: " + c.Arg(0) + "\n"})
+		deployed := f.Perform(c)
 		if deployed.Exit == 0 {
+			f.update(c, as(c.pending()))
 			deployed.Then, deployed.Until, deployed.Term = func() { f.block(c, w, blockers) }, w.ready, &stopped
 		}
 		return deployed

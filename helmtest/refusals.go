@@ -41,13 +41,16 @@ func (f *Fake) NamespaceMissing() {
 	f.play("NamespaceMissing", 1, is("install"), func(c Call) Reply { return f.said("namespace-not-found", `"nosuch"`, `"`+c.namespace()+`"`) })
 }
 
-// NotRecorded lets the next install report success while somebody removes the release.
+// NotRecorded lets the next install report success while somebody removes the release. Helm 4 logs that it could not record it.
 //
 // helmexec: ErrNotRecorded.
 func (f *Fake) NotRecorded() {
 	f.play("NotRecorded", 1, is("install"), func(c Call) Reply {
 		reply := f.Perform(c)
 		f.RemoveRelease(c.Flag("--namespace"), c.Arg(0))
+		if reply.Exit == 0 && !strings.HasPrefix(f.helmVersion(), "v3.") {
+			reply.Stderr = `level=ERROR msg="failed to record the release" error="update: failed to update: secrets \"sh.helm.release.v1.` + c.Arg(0) + `.v1\" not found"` + "\n"
+		}
 		return reply
 	})
 }

@@ -235,6 +235,9 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 			labels[k] = v
 		}
 	}
+	if command == "upgrade" {
+		maps.DeleteFunc(labels, func(_, v string) bool { return v == "null" })
+	}
 	f.store.supersede(c.key())
 	delete(f.store.waiting, c.key())
 	f.store.put(Release{
@@ -243,8 +246,26 @@ func (f *Fake) change(c Call, latest Release, exists bool) Reply {
 		Description: cmp.Or(c.Flag("--description"), map[string]string{"install": "Install complete", "upgrade": "Upgrade complete"}[command]),
 		Updated:     time.Now(), Labels: labels, Values: c.Stdin, Manifest: manifest, Hooks: hooks, Notes: notes,
 	})
+	if c.Flag("--output") == "json" {
+		return f.printed(c.key())
+	}
 	return Reply{Stdout: "NAME: " + c.Arg(0) + "\nSTATUS: deployed\n"}
 }
+
+// printed is the latest revision of a release as helm prints it after an install or upgrade.
+func (f *Fake) printed(k string) Reply {
+	r, _ := f.store.latest(k)
+	return printed(object{
+		"name": r.Name, "namespace": r.Namespace, "version": r.Revision, "manifest": r.Manifest,
+		"info": object{
+			"first_deployed": f.store.installed(k), "last_deployed": r.Updated, "status": r.Status, "description": r.Description, "notes": r.Notes,
+		},
+		"chart": object{"metadata": object{"name": r.Chart, "version": r.ChartVersion, "appVersion": r.AppVersion}},
+	})
+}
+
+// installed is when the first revision of a release was made.
+func (s *store) installed(k string) time.Time { return s.releases[k][0].Updated }
 
 // template renders a chart, as an install would.
 func (f *Fake) template(c Call) Reply {
@@ -344,7 +365,7 @@ func (f *Fake) getAll(c Call, k string) Reply {
 	var out bytes.Buffer
 	err = t.Execute(&out, object{"Release": object{
 		"Name": r.Name, "Namespace": r.Namespace, "Version": r.Revision, "Labels": r.Labels, "Manifest": r.Manifest, "Hooks": hooks,
-		"Info": object{"Status": r.Status, "LastDeployed": r.Updated, "Description": r.Description, "Notes": r.Notes},
+		"Info": object{"Status": r.Status, "FirstDeployed": f.store.installed(k), "LastDeployed": r.Updated, "Description": r.Description, "Notes": r.Notes},
 		"Chart": object{
 			"Metadata":   object{"Name": r.Chart, "Version": r.ChartVersion, "AppVersion": r.AppVersion},
 			"CRDObjects": crds,

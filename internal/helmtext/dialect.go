@@ -10,6 +10,7 @@ type Dialect struct {
 	UpdateFails     []string // repo update that fails if a repository failed
 	TemplateCluster []string // template with the real cluster's version and APIs
 	DryRun          string   // install, upgrade and template that change nothing but read the cluster
+	SaysUnrecorded  bool     // an install that could not record its success says so, see Unrecorded
 }
 
 var (
@@ -27,6 +28,7 @@ var (
 		UninstallWait:   "--wait=legacy",
 		TemplateCluster: []string{"--dry-run=server"},
 		DryRun:          "--dry-run=server",
+		SaysUnrecorded:  true,
 	}
 )
 

@@ -1,6 +1,7 @@
 package helmtext
 
 import (
+	"io"
 	"testing"
 
 	"github.com/sut-bench/helmexec/internal/growth"
@@ -14,6 +15,8 @@ func TestGrowthOfMessages(t *testing.T) {
 			_, _ = PulledDigest(text), Unsigned(text)
 			_, _, _ = Verified(text)
 			_, _, _ = RecordedNothing(text), NotReadyInTime(text), SawNothing(text)
+			_ = Unrecorded(text)
+			_, _ = WithoutContent(io.Discard).Write([]byte(text))
 			_ = Advice(Failure{Args: []string{"pull"}, Stderr: text})
 		}},
 	}, growth.Words)

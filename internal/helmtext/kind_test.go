@@ -72,6 +72,7 @@ var recordedMeanings = []struct {
 	{"forbidden", nil, forGood},
 	{"forbidden-install", nil, forGood},
 	{"forbidden-record", nil, forGood},
+	{"not-recorded", nil, forGood},
 	{"forbidden-hook", nil, forGood},
 	{"forbidden-uninstall", nil, mayPass},       // it does not say why
 	{"forbidden-uninstall-debug", nil, mayPass}, // see TestWhyObjectsWereNotDeleted

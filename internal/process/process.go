@@ -34,6 +34,8 @@ type Command struct {
 	// may ignore SIGTERM.
 	Limits *Limits
 
+	// Filter, if not nil, is what stdout passes through before it is kept.
+	Filter    func(io.Writer) io.Writer
 	MaxStdout int // bytes kept, from the beginning
 	// OverStdout is the error of a process that prints more than MaxStdout; it is killed. If it is nil,
 	// the excess output is dropped, and exit code 0 is a success even if output was lost.
@@ -84,6 +86,9 @@ func Run(ctx context.Context, c Command) Result {
 	}
 	cmd.Env, cmd.ExtraFiles = c.Env, c.Inherit
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if c.Filter != nil {
+		cmd.Stdout = c.Filter(stdout)
+	}
 	if c.Hear != nil {
 		cmd.Stderr = io.MultiWriter(stderr, heard(c.Hear))
 	}

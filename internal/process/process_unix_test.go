@@ -5,6 +5,7 @@ package process
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -230,4 +231,23 @@ func TestChildAfterASuccess(t *testing.T) {
 			require.ErrorIs(t, r.Err, exec.ErrWaitDelay)
 		}
 	}
+}
+
+// Only what a filter passes on counts, and is kept.
+func TestFilteredOutput(t *testing.T) {
+	c := shell(`head -c 3000000 /dev/zero; echo end`)
+	c.MaxStdout = 10
+	c.Filter = func(to io.Writer) io.Writer { return withoutZeros{to} }
+	r := Run(t.Context(), c)
+	require.NoError(t, r.Err)
+	assert.Equal(t, "end\n", string(r.Stdout))
+	c.MaxStdout = 3
+	assert.ErrorIs(t, Run(t.Context(), c).Exceeded, errOver)
+}
+
+type withoutZeros struct{ to io.Writer }
+
+func (w withoutZeros) Write(p []byte) (int, error) {
+	_, err := w.to.Write(bytes.ReplaceAll(p, []byte{0}, nil))
+	return len(p), err
 }

@@ -72,6 +72,7 @@ var charts = map[string]string{
 	"plain": fmt.Sprintf(configMap, "plain"),
 	"roles": role("no-delete", `[{apiGroups: ["", batch], resources: ["*"], verbs: [get, list, watch, create, patch, update]}]`) +
 		role("no-secrets", `[{apiGroups: [""], resources: [configmaps], verbs: ["*"]}]`) +
+		role("no-update", `[{apiGroups: [""], resources: ["*"], verbs: [get, list, create, patch]}]`) +
 		role("no-jobs", `[{apiGroups: [""], resources: ["*"], verbs: ["*"]}, {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, delete]}]`),
 	"ready":      deployment("nginx:1", "", ""),
 	"notready":   deployment("nginx:1", fault(cluster.FaultNotReady), ""),

@@ -20,6 +20,7 @@ type scene struct {
 	pending bool           // a killed install has left the release pending
 	reports bool           // stdout is part of the recording
 	says    bool           // nothing goes wrong, and stdout is the recording
+	warns   bool           // helm succeeds, and stderr is the recording
 	status  bool           // the status is recorded when the pods have settled
 }
 
@@ -65,6 +66,7 @@ var scenes = []scene{
 	{name: "forbidden", run: "list --kube-as-user=nobody"},
 	{name: "forbidden-install", run: "install web CHARTS/plain --kube-as-user=nobody"},
 	{name: "forbidden-record", before: lines("install roles CHARTS/roles"), run: "install web CHARTS/plain --kube-as-user=no-secrets"},
+	{name: "not-recorded", warns: true, before: lines("install roles CHARTS/roles"), run: "install web CHARTS/plain --kube-as-user=no-update"},
 	{name: "forbidden-hook", before: lines("install roles CHARTS/roles"), run: "install web CHARTS/pre-install-fails --kube-as-user=no-jobs"},
 	{name: "forbidden-uninstall", before: lines("install roles CHARTS/roles", "install web CHARTS/plain"), run: "uninstall web --kube-as-user=no-delete"},
 	{name: "forbidden-uninstall-debug", before: lines("install roles CHARTS/roles", "install web CHARTS/plain"), run: "uninstall web --kube-as-user=no-delete --debug"},

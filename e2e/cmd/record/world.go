@@ -258,6 +258,8 @@ func (w *world) play(ctx context.Context, helm string, s scene) (string, error) 
 	switch {
 	case s.says:
 		return st.plain(stdout), err
+	case s.warns:
+		return st.plain(stderr), err
 	case err == nil:
 		return "", nil
 	case !errors.As(err, &exit):

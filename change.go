@@ -45,8 +45,10 @@ type change struct {
 	beside []Remain // what helm makes outside the release and never removes: CRDs, the namespace
 	// base is the revision that a plan to upgrade was made over; 0 for none.
 	base int
-	// plan, if there is one left to make, says what the tries apply.
-	plan func(context.Context) error
+	// charts are those of the plan that is applied; nil for none. plan, if it is left to make, makes it.
+	charts *literals
+	plan   func(context.Context) error
+	made   bool // a try may have made objects of the plan
 	// clear removes what blocks a further try.
 	clear func(context.Context, *record) error
 	// giveUp ends a change that was recorded and failed for good.
@@ -185,6 +187,7 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 		if err := c.stale(o.found, o.rec); err != nil {
 			return nil, false, err
 		}
+		c.made = c.made || !c.nothingNew(o.found)
 	case nextClearFail:
 		return nil, false, c.giveUp(later, o.how, o.rec, o.err)
 	case nextClearAgain:
@@ -194,6 +197,7 @@ func (c *change) act(ctx, later context.Context, next next, o *observation) (rel
 		case clearErr != nil:
 			return nil, false, c.leftBehind(later, o.rec, errors.Join(o.err, clearErr))
 		}
+		c.made = true // what goes slowly may still be there
 		o.found, o.rec = foundNothing, nil
 	case nextFail:
 		if o.how == triedTaken && o.lookErr != nil {
@@ -242,6 +246,13 @@ func (c *change) try(ctx context.Context) error {
 			return err
 		}
 		c.plan = nil
+	}
+	if c.charts != nil {
+		ch, err := c.charts.of(ctx, c.made)
+		if err != nil {
+			return err
+		}
+		c.chart = ch
 	}
 	opts := c.opts
 	if timeout != helmTimeout || opts.Timeout != 0 {

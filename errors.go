@@ -117,8 +117,8 @@ var (
 	// ErrPlanStale: the cluster or the release is not as it was when the plan was made, the plan is not the one
 	// that was approved, or something is in the cluster that Helm would leave beside the plan: of an upgrade that failed, or
 	// an object that exists already.
-	// To do: make a new plan and check it. After a failed upgrade, which the error names, call Rollback first. Remove an object
-	// that the error names, or wait until it is gone.
+	// To do: make a new plan and check it. After a failed upgrade, which the error names, call Rollback first. If the error says that
+	// an object exists, find out whose it is.
 	// Retry: no: with a new plan.
 	ErrPlanStale = errdef.ErrPlanStale
 	// ErrBadPlan: a file is not a plan, or was changed, or is of another version of this package.

@@ -138,12 +138,12 @@ func (h *Helm) install(ctx context.Context, release string, ch *Chart, opts Inst
 		if err != nil {
 			return nil, err
 		}
-		changed, done, err := h.literal(ctx, planned, plan.ChartOptions{NoHooks: opts.NoHooks})
-		if err != nil {
+		from.charts = &literals{h: h, plan: planned, opts: plan.ChartOptions{NoHooks: opts.NoHooks}}
+		defer from.charts.remove()
+		if ch, err = from.charts.of(ctx, false); err != nil {
 			return nil, err
 		}
-		defer done()
-		ch, opts.Transform = changed, nil
+		opts.Transform = nil
 	}
 	if err := h.checkSchemaReferences(ch, opts.SkipSchema); err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (h *Helm) install(ctx context.Context, release string, ch *Chart, opts Inst
 	}
 	defer op.end()
 	op.crds, op.plan = crds.names(), from.plan
-	c := &change{h: h, op: op, opts: opts, chart: ch, stdin: stdin, table: &settleInstall, taken: ErrReleaseExists}
+	c := &change{h: h, op: op, opts: opts, chart: ch, charts: from.charts, stdin: stdin, table: &settleInstall, taken: ErrReleaseExists}
 	c.beside = slices.Concat(crds.own, crds.sub)
 	if opts.CreateNamespace && !madeByKubernetes(t.namespace) {
 		c.beside = append(c.beside, namespaceMade(t.namespace))

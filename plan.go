@@ -411,12 +411,13 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Releas
 	if opts.Digest != "" && opts.Digest != digest {
 		return nil, fmt.Errorf("%w: %s is approved, this one is %s", ErrPlanStale, opts.Digest, digest)
 	}
-	ch, done, err := h.literal(ctx, p, plan.ChartOptions{NoHooks: opts.NoHooks})
+	charts := &literals{h: h, plan: p, opts: plan.ChartOptions{NoHooks: opts.NoHooks}}
+	defer charts.remove()
+	ch, err := charts.of(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	from := applied{plan: labelValueOf(digest), base: p.Base, whole: p}
+	from := applied{plan: labelValueOf(digest), base: p.Base, charts: charts}
 	if p.Upgrade {
 		return h.upgrade(ctx, p.Release, ch, UpgradeOptions{
 			Namespace: p.Namespace, Values: p.Values, SkipCRDs: true, Wait: opts.Wait, WaitForJobs: opts.WaitForJobs, Timeout: opts.Timeout,
@@ -435,31 +436,52 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Releas
 
 // applied is the plan that a change applies; zero for none.
 type applied struct {
-	plan  string // the label value of its digest
-	base  int    // the revision that it was planned over
-	whole *Plan
+	plan   string // the label value of its digest
+	base   int    // the revision that it was planned over
+	charts *literals
 }
 
-// literal writes the chart of a plan for helm. The caller removes it by done.
-func (h *Helm) literal(ctx context.Context, p *Plan, opts plan.ChartOptions) (ch *Chart, done func(), err error) {
-	dir, err := h.home.MkdirTemp("plan-")
-	if err != nil {
-		return nil, nil, err
+// literals are the charts of a plan, written as they are needed: for a try before which the plan's objects must not exist, and
+// for one before which an earlier try of the operation may have made them.
+type literals struct {
+	h     *Helm
+	plan  *Plan
+	opts  plan.ChartOptions
+	dir   string
+	first *Chart
+	later *Chart
+}
+
+// over says what the revisions before have made.
+func (l *literals) over(before Manifest) { l.opts.Before, l.first = before, nil }
+
+func (l *literals) of(ctx context.Context, mayExist bool) (_ *Chart, err error) {
+	ch, name, opts := &l.first, "first.tgz", l.opts
+	if mayExist {
+		ch, name, opts = &l.later, "later.tgz", plan.ChartOptions{MayExist: true}
 	}
-	done = func() { os.RemoveAll(dir) }
-	defer func() {
-		if err != nil {
-			done()
+	if *ch != nil {
+		return *ch, nil
+	}
+	if l.dir == "" {
+		if l.dir, err = l.h.home.MkdirTemp("plan-"); err != nil {
+			return nil, err
 		}
-	}()
-	path := filepath.Join(dir, "plan.tgz")
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	path := filepath.Join(l.dir, name)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := errors.Join(p.WriteChart(ctx, f, opts), f.Close()); err != nil {
-		return nil, nil, err
+	if err := errors.Join(l.plan.WriteChart(ctx, f, opts), f.Close()); err != nil {
+		return nil, err
 	}
-	ch, err = h.open(ctx, path, fetch.Options{Ours: true})
-	return ch, done, err
+	*ch, err = l.h.open(ctx, path, fetch.Options{Ours: true})
+	return *ch, err
+}
+
+func (l *literals) remove() {
+	if l.dir != "" {
+		os.RemoveAll(l.dir)
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
@@ -142,33 +141,35 @@ func (h *Helm) upgrade(ctx context.Context, release string, ch *Chart, opts Upgr
 		return nil, stale
 	}
 	c.historyOnly = opts.Install && rec != nil && rec.Status == StatusUninstalled
-	if from.whole != nil || opts.Transform != nil {
-		in := plan.ChartOptions{NoHooks: opts.NoHooks}
-		if !c.historyOnly {
-			if in.Before, err = c.madeBefore(ctx, from.whole, found, rec); err != nil {
-				return nil, err
-			}
+	if c.charts = from.charts; opts.Transform != nil {
+		c.charts = &literals{h: h, opts: plan.ChartOptions{NoHooks: opts.NoHooks}}
+		defer c.charts.remove()
+		c.plan = func(ctx context.Context) error { return c.planTransformed(ctx, opts) }
+	}
+	switch {
+	case c.charts == nil || c.historyOnly:
+	case rec != nil && found != foundForeign: // of an earlier try of this operation, which may have made everything
+		c.made = true
+	default:
+		before, err := c.madeBefore(ctx, rec)
+		if err != nil {
+			return nil, err
 		}
-		defer c.planFirst(opts, from.whole, in)()
+		c.charts.over(before)
 	}
 	return c.carryOut(ctx)
 }
 
 // madeBefore is what the revisions made that helm compares an upgrade with: the one that it is made over, and if that failed,
 // the last deployed one. What the failed one made helm leaves, so a plan that does not show it is refused.
-func (c *change) madeBefore(ctx context.Context, p *Plan, found found, base *record) (Manifest, error) {
-	var err error
-	if found != foundForeign { // it is a try of this operation, or is not known
-		revision := 0
-		if base != nil {
-			revision, _ = strconv.Atoi(base.labels()[labelBase])
-		}
-		if base, err = c.revision(ctx, revision); err != nil {
+func (c *change) madeBefore(ctx context.Context, base *record) (_ Manifest, err error) {
+	if base == nil {
+		if base, err = c.revision(ctx, 0); err != nil {
 			return nil, c.failure(nil, nil, err)
 		}
 	}
 	if base.Partial {
-		return nil, c.failure(ErrPlanStale, base, fmt.Errorf("revision %d %s, and what it made cannot be compared with the plan: %w", base.Revision, base.Status, ErrOutputTooLarge))
+		return nil, c.failure(ErrPlanStale, base, fmt.Errorf("revision %d %s, and what it made cannot be compared: %w", base.Revision, base.Status, ErrOutputTooLarge))
 	}
 	made := Manifest(base.Manifest)
 	if base.Status != StatusFailed {
@@ -187,7 +188,7 @@ func (c *change) madeBefore(ctx context.Context, p *Plan, found found, base *rec
 	if i < 0 {
 		return made, nil // then helm compares with the one that failed
 	}
-	if p != nil {
+	if p := c.charts.plan; p != nil {
 		differences, err := p.Diff(ctx, made)
 		if err != nil {
 			return nil, c.failure(ErrPlanStale, base, fmt.Errorf("revision %d failed, and what it made cannot be compared with the plan: %w", base.Revision, err))
@@ -208,30 +209,20 @@ func (c *change) madeBefore(ctx context.Context, p *Plan, found found, base *rec
 	return slices.Concat(made, Manifest("\n---\n"), Manifest(deployed.Manifest)), nil
 }
 
-// planFirst lets all tries apply one plan, which is made first if it is nil. The returned function removes its chart.
-func (c *change) planFirst(opts UpgradeOptions, p *Plan, in plan.ChartOptions) (remove func()) {
-	written := func() {}
-	// Planned only when a try can begin: a pending revision that a killed runner left keeps helm from rendering.
-	c.plan = func(ctx context.Context) (err error) {
-		if p == nil {
-			p, err = c.h.transformed(ctx, c.op.target, c.op.release, c.chart, c.stdin, PlanOptions{
-				Upgrade: !c.historyOnly, SkipCRDs: true, SkipSchema: opts.SkipSchema,
-				ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues, ExtraArgs: opts.ExtraArgs,
-			}, opts.Transform)
-			if err != nil {
-				return err
-			}
-			explicit := opts
-			explicit.ReuseValues, explicit.ResetThenReuseValues = false, false
-			c.args = c.upgradeArgs(explicit)
-			if c.stdin, err = valuesInput(nil, p.Values); err != nil {
-				return err
-			}
-		}
-		c.chart, written, err = c.h.literal(ctx, p, in)
+// planTransformed plans the upgrade that all tries apply. It is called when a try can begin: a pending revision that a killed runner
+// left keeps helm from rendering.
+func (c *change) planTransformed(ctx context.Context, opts UpgradeOptions) error {
+	p, err := c.h.transformed(ctx, c.op.target, c.op.release, c.chart, c.stdin, PlanOptions{
+		Upgrade: !c.historyOnly, SkipCRDs: true, SkipSchema: opts.SkipSchema,
+		ReuseValues: opts.ReuseValues, ResetThenReuseValues: opts.ResetThenReuseValues, ExtraArgs: opts.ExtraArgs,
+	}, opts.Transform)
+	if err != nil {
 		return err
 	}
-	return func() { written() }
+	opts.ReuseValues, opts.ResetThenReuseValues = false, false
+	c.charts.plan, c.args = p, c.upgradeArgs(opts)
+	c.stdin, err = valuesInput(nil, p.Values)
+	return err
 }
 
 // dryUpgrade renders an upgrade, transformed if the options say so, and changes nothing.

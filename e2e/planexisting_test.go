@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -55,21 +56,44 @@ func plannedOverWhatExists(b *bed) {
 	refused(err, "Pod next")
 
 	// A hook that Helm does not delete before it runs it. Helm 4 takes over even one without marks.
-	const account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: NAME}\n"
-	plant("/api/v1/namespaces/serviceaccounts", account, "hook", "nobody")
+	const template = "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: NAME}\ntemplate: {spec: {containers: [{name: c, image: good}]}}\n"
+	plant("/api/v1/namespaces/podtemplates", template, "hook", "nobody")
 	hooked := func(annotations string) string {
-		return b.folder(map[string]string{"a.yaml": strings.ReplaceAll(account, "NAME}", "hook, annotations: {helm.sh/hook: post-install"+annotations+"}}")})
+		return b.folder(map[string]string{"a.yaml": strings.ReplaceAll(template, "NAME}", "hook, annotations: {helm.sh/hook: post-install"+annotations+"}}")})
 	}
 	const notDeleted = ", helm.sh/hook-delete-policy: hook-failed"
 	_, err = b.h.Apply(b.ctx, b.plan("hooked", hooked(notDeleted), helmexec.PlanOptions{}), helmexec.ApplyOptions{})
-	refused(err, "ServiceAccount hook")
+	refused(err, "PodTemplate hook")
 	_, err = b.h.Apply(b.ctx, b.plan("hooked", hooked(notDeleted), helmexec.PlanOptions{}), helmexec.ApplyOptions{NoHooks: true})
 	b.must(err)
 	_, err = b.h.Apply(b.ctx, b.plan("hooks", hooked(""), helmexec.PlanOptions{}), helmexec.ApplyOptions{})
 	b.must(err)
 
-	// A release finds the data that an earlier one of its name has kept.
-	kept := b.folder(map[string]string{"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}\n"})
+	// A client of Helm finds Deployments under this kind.
+	_, err = b.h.Plan(b.ctx, "web", b.folder(map[string]string{"a.yaml": strings.ReplaceAll(strings.Replace(deployment, "kind: D", "kind: d", 1), "NAME", "web")}), helmexec.PlanOptions{})
+	b.wantErr(err, nil, "deployment")
+
+	// What an earlier try of the operation has made is not somebody else's.
+	failing := b.folder(map[string]string{
+		"a.yaml": mine, "b.yaml": strings.ReplaceAll(template, "NAME", "made"),
+		"c.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: fails, annotations: {helm.sh/hook: post-upgrade}}\nspec: {containers: []}\n",
+	})
+	p := b.plan("mine", failing, helmexec.PlanOptions{Upgrade: true})
+	for range 2 {
+		_, err = b.h.Apply(b.ctx, p, helmexec.ApplyOptions{OperationID: "failing"})
+		b.wantErr(err, nil, "post-upgrade hooks failed")
+		if errors.Is(err, helmexec.ErrPlanStale) {
+			b.Error(err)
+		}
+	}
+
+	// A release finds what an earlier one of its name has kept.
+	plural := "kepts." + b.helm + ".existing.example"
+	kept := b.folder(map[string]string{
+		"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}\n",
+		"b.yaml": "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: " + plural + ", annotations: {helm.sh/resource-policy: keep}}\n" +
+			"spec: {group: " + b.helm + ".existing.example, scope: Namespaced, names: {kind: Kept, plural: kepts, singular: kept}, versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]}\n",
+	})
 	for range 2 {
 		_, err = b.h.Apply(b.ctx, b.plan("kept", kept, helmexec.PlanOptions{}), helmexec.ApplyOptions{})
 		b.must(err)

@@ -26,6 +26,8 @@ type ChartOptions struct {
 	Before manifest.Manifest
 	// NoHooks says that no hook is going to run.
 	NoHooks bool
+	// MayExist says that earlier tries may have made any object of the plan.
+	MayExist bool
 }
 
 // WriteChart writes the plan as a chart archive (.tgz) that renders to exactly the plan's documents: one template a

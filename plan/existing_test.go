@@ -11,12 +11,12 @@ import (
 	"github.com/sut-bench/helmexec/manifest"
 )
 
-// Of what a plan makes, the chart expects that it does not exist; but not of what a revision before made, of what Helm deletes
-// first or does not make now, and of data.
+// Of what a plan makes and runs, the chart expects that it does not exist; but not of what a revision before made, and of what Helm
+// deletes first or does not make now.
 func TestWhatMustNotExist(t *testing.T) {
 	const (
 		config     = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
-		account    = "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a, annotations: {helm.sh/hook: "
+		template   = "---\napiVersion: v1\nkind: PodTemplate\nmetadata: {name: a, annotations: {helm.sh/hook: "
 		notDeleted = ", helm.sh/hook-delete-policy: hook-failed}}\n"
 	)
 	before := func(text string) ChartOptions { return ChartOptions{Before: manifest.Manifest(text)} }
@@ -26,6 +26,14 @@ func TestWhatMustNotExist(t *testing.T) {
 		opts           ChartOptions
 		want           string // what is looked up, "" for nothing
 	}{
+		{
+			"a CRD, and others that run nothing", config + "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}\n" +
+				"---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n", false, ChartOptions{}, "",
+		},
+		{"webhooks", "apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\nmetadata: {name: a}\n", false, ChartOptions{}, `lookup "admissionregistration.k8s.io/v1" "MutatingWebhookConfiguration" "bench" "a"`},
+		{"a custom resource", "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: a}\n", false, ChartOptions{}, `{{ else }}{{ fail "helmexec: the plan is stale: the cluster does not serve example.com/v1/Thing" }}`},
+		{"a list of Kubernetes that is none", "apiVersion: apps/v1\nkind: DeploymentList\nmetadata: {name: a}\n", false, ChartOptions{}, `the cluster does not serve apps/v1/DeploymentList`},
+		{"an object that a try before may have made", pod, false, ChartOptions{MayExist: true}, ""},
 		{"an object, beside data", pod + config, false, ChartOptions{}, `lookup "v1" "Pod" "bench" "web"`},
 		{"an item of a list", "apiVersion: v1\nkind: List\nitems: [{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, namespace: b}}]\n", false, ChartOptions{}, `lookup "apps/v1" "Deployment" "b" "a"`},
 		{"a name that the API server makes", strings.Replace(pod, "name", "generateName", 1), false, ChartOptions{}, ""},
@@ -35,10 +43,10 @@ func TestWhatMustNotExist(t *testing.T) {
 		},
 		{"new in an upgrade", pod, true, before(config), `lookup "v1" "Pod" "bench" "web"`},
 		{"a hook of the revision before", pod, true, before(strings.Replace(pod, "{name: web", "{annotations: {helm.sh/hook: test}, name: web", 1)), `lookup "v1" "Pod" "bench" "web"`},
-		{"a hook that Helm deletes first", account + "pre-install}}\n", false, ChartOptions{}, ""},
-		{"a hook that it does not delete", account + "Post-Install" + notDeleted, false, ChartOptions{}, `lookup "v1" "ServiceAccount" "bench" "a"`},
-		{"the same without hooks", account + "post-install" + notDeleted, false, ChartOptions{NoHooks: true}, ""},
-		{"a hook of another event", account + "post-install" + notDeleted, true, ChartOptions{}, ""},
+		{"a hook that Helm deletes first", template + "pre-install}}\n", false, ChartOptions{}, ""},
+		{"a hook that it does not delete", template + "Post-Install" + notDeleted, false, ChartOptions{}, `lookup "v1" "PodTemplate" "bench" "a"`},
+		{"the same without hooks", template + "post-install" + notDeleted, false, ChartOptions{NoHooks: true}, ""},
+		{"a hook of another event", template + "post-install" + notDeleted, true, ChartOptions{}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			in := input(test.rendered)
@@ -56,5 +64,10 @@ func TestWhatMustNotExist(t *testing.T) {
 			assert.Contains(t, text, test.want)
 		})
 	}
+	in := input("apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: a}\n")
+	in.CRDs = manifest.Manifest("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}\nspec: {group: example.com, names: {kind: Thing}}\n")
+	p, err := New(t.Context(), in)
+	require.NoError(t, err)
+	assert.NotContains(t, string(p.refuseExisting([]int{0})), "else", "its kind is served once its CRD is made")
 	require.ErrorIs(t, planOf(t, pod).WriteChart(t.Context(), io.Discard, before("- a\n")), ErrBadManifest)
 }

@@ -15,6 +15,9 @@ func (p *Plan) refuseReplaced() error {
 	for i, place := range p.places {
 		object, content := place.Object, p.contents[i]
 		if isPatchedStrategically(object) {
+			if object.Kind != "" && !('A' <= object.Kind[0] && object.Kind[0] <= 'Z') {
+				return fmt.Errorf("%w: %s is of a kind that Kubernetes does not have, but helm finds the one that begins with a capital", ErrBadManifest, object)
+			}
 			if key := directive(content); key != "" {
 				return fmt.Errorf("%w: %s has the key %q, which an upgrade obeys: it then leaves in the cluster what the plan does not show", ErrBadManifest, object, key)
 			}

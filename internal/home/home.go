@@ -61,7 +61,10 @@ func Open(dir string) (*Home, error) {
 			}
 			info, err = os.Lstat(path)
 		}
-		if err != nil || !info.IsDir() {
+		if err != nil {
+			return nil, errdef.Invalidf("config: Home: %v", err)
+		}
+		if !info.IsDir() {
 			return nil, errdef.Invalidf("config: Home: %s is not a folder: remove it", path)
 		}
 	}

@@ -447,7 +447,7 @@ type literals struct {
 	h     *Helm
 	plan  *Plan
 	opts  plan.ChartOptions
-	dir   string
+	dirs  []string
 	first *Chart
 	later *Chart
 }
@@ -456,20 +456,20 @@ type literals struct {
 func (l *literals) over(before Manifest) { l.opts.Before, l.first = before, nil }
 
 func (l *literals) of(ctx context.Context, mayExist bool) (_ *Chart, err error) {
-	ch, name, opts := &l.first, "first.tgz", l.opts
+	ch, opts := &l.first, l.opts
 	if mayExist {
-		ch, name, opts = &l.later, "later.tgz", plan.ChartOptions{MayExist: true}
+		ch, opts = &l.later, plan.ChartOptions{MayExist: true}
 	}
 	if *ch != nil {
 		return *ch, nil
 	}
-	if l.dir == "" {
-		if l.dir, err = l.h.home.MkdirTemp("plan-"); err != nil {
-			return nil, err
-		}
+	dir, err := l.h.home.MkdirTemp("plan-")
+	if err != nil {
+		return nil, err
 	}
-	path := filepath.Join(l.dir, name)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	l.dirs = append(l.dirs, dir)
+	path := filepath.Join(dir, "plan.tgz")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -481,7 +481,7 @@ func (l *literals) of(ctx context.Context, mayExist bool) (_ *Chart, err error) 
 }
 
 func (l *literals) remove() {
-	if l.dir != "" {
-		os.RemoveAll(l.dir)
+	for _, dir := range l.dirs {
+		os.RemoveAll(dir)
 	}
 }

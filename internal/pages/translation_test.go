@@ -49,7 +49,7 @@ func TestTranslation(t *testing.T) {
 		require.NoError(t, err)
 		shapes = append(shapes, shapeOf(parse(name, string(text)), string(text)))
 	}
-	require.Len(t, shapes[0].blocks, 6)
+	require.Len(t, shapes[0].blocks, 5)
 	assert.Equal(t, shapes[0], shapes[1])
 }
 

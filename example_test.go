@@ -59,10 +59,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	for _, r := range removed {
-		log.Print(r.Release.Name, " is removed")
-		for _, left := range r.Remains {
-			log.Print("Helm leaves ", left)
-		}
+		log.Printf("%s is removed; left by Helm: %v", r.Release.Name, r.Remains)
 	}
 }
 

@@ -98,7 +98,7 @@ func run(ctx context.Context, cfg helmexec.Config, j *job, args []string) (err e
 	}
 	start := time.Now()
 	suts := parseSUTs(args)
-	fmt.Fprintf(j.stdout, "Job %s: %d SUTs at once in namespace %s, by helm %s\n\n", j.id, len(suts), cfg.Namespace, version)
+	fmt.Fprintf(j.stdout, "Job %s in namespace %s, by helm %s\n\n", j.id, cfg.Namespace, version)
 
 	releases := map[string]string{}
 	for _, s := range suts {
@@ -117,9 +117,9 @@ func run(ctx context.Context, cfg helmexec.Config, j *job, args []string) (err e
 	all.Wait()
 
 	if failures = slices.DeleteFunc(failures, func(err error) bool { return err == nil }); len(failures) > 0 {
-		return &jobError{fmt.Sprintf("job %s: %d of %d SUTs failed, see above", j.id, len(failures), len(suts)), failures}
+		return &jobError{fmt.Sprintf("job %s: %d of %d failed, see above", j.id, len(failures), len(suts)), failures}
 	}
-	fmt.Fprintf(j.stdout, "\nJob %s: all %d SUTs measured and removed in %s\n", j.id, len(suts), seconds(time.Since(start)))
+	fmt.Fprintf(j.stdout, "\nJob %s: all measured and removed in %s\n", j.id, seconds(time.Since(start)))
 	return nil
 }
 

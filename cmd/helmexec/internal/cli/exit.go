@@ -72,8 +72,11 @@ func kindOf(err error) (name string, code int) {
 		if !errors.Is(err, k.is) {
 			continue
 		}
-		if k.is == helmexec.ErrRepoNotFound && helmexec.IsTransient(err) {
+		switch {
+		case k.is == helmexec.ErrRepoNotFound && helmexec.IsTransient(err):
 			return "repo-unreachable", 9
+		case k.is == helmexec.ErrClusterUnreachable && errors.As(err, new(*helmexec.Error)) && !helmexec.IsTransient(err):
+			return "cluster-not-found", 4 // a wrong context, for example: a script need not try again
 		}
 		return k.name, k.code
 	}

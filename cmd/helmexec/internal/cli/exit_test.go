@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/helmtest"
 )
 
 // Every kind of error of the library has an exit code that is not 1.
@@ -62,4 +63,22 @@ func TestExitCodesAreDocumented(t *testing.T) {
 		assert.Regexp(t, fmt.Sprintf(`(?m)^\| %d \|[^|]*`+"`%s`", k.code, k.name), string(doc))
 	}
 	assert.Regexp(t, "(?m)^\\| 9 \\|[^|]*`repo-unreachable`", string(doc))
+	assert.Regexp(t, "(?m)^\\| 4 \\|[^|]*`cluster-not-found`", string(doc))
+}
+
+// A cluster that does not answer may do so soon. Where the kubeconfig leads to none, somebody must change it.
+func TestWithoutCluster(t *testing.T) {
+	for said, want := range map[string]outcome{
+		`Get "https://lab.example/version": dial tcp 192.0.2.1:443: connect: connection refused`: {code: 9, stdout: "cluster-unreachable"},
+		`context "nosuch" does not exist`: {code: 4, stdout: "cluster-not-found"},
+		`Get "https://lab.example/version": tls: failed to verify certificate: x509: certificate has expired`: {code: 4, stdout: "cluster-not-found"},
+	} {
+		b := newBench(t)
+		b.fake.Handle("list", func(helmtest.Call) helmtest.Reply {
+			return helmtest.Reply{Stderr: "Error: Kubernetes cluster unreachable: " + said + "\n", Exit: 1}
+		})
+		got := b.run("list", "-o", "json")
+		assert.Equal(t, want.code, got.code, said)
+		assert.Contains(t, got.stdout, `"kind": "`+want.stdout+`"`, said)
+	}
 }

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,7 +16,6 @@ import (
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/errdef"
-	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 	"github.com/sut-bench/helmexec/plan"
 )
@@ -432,56 +429,4 @@ func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Releas
 		OperationID: opts.OperationID, JobID: opts.JobID, Deadline: opts.Deadline, Progress: opts.Progress, ProgressInterval: opts.ProgressInterval, FailFast: opts.FailFast, FailFastInterval: opts.FailFastInterval, ExtraArgs: opts.ExtraArgs,
 		Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 	}, from)
-}
-
-// applied is the plan that a change applies; zero for none.
-type applied struct {
-	plan   string // the label value of its digest
-	base   int    // the revision that it was planned over
-	charts *literals
-}
-
-// literals are the charts of a plan, written as they are needed: for a try before which the plan's objects must not exist, and
-// for one before which an earlier try of the operation may have made them.
-type literals struct {
-	h     *Helm
-	plan  *Plan
-	opts  plan.ChartOptions
-	dirs  []string
-	first *Chart
-	later *Chart
-}
-
-// over says what the revisions before have made.
-func (l *literals) over(before Manifest) { l.opts.Before, l.first = before, nil }
-
-func (l *literals) of(ctx context.Context, mayExist bool) (_ *Chart, err error) {
-	ch, opts := &l.first, l.opts
-	if mayExist {
-		ch, opts = &l.later, plan.ChartOptions{MayExist: true}
-	}
-	if *ch != nil {
-		return *ch, nil
-	}
-	dir, err := l.h.home.MkdirTemp("plan-")
-	if err != nil {
-		return nil, err
-	}
-	l.dirs = append(l.dirs, dir)
-	path := filepath.Join(dir, "plan.tgz")
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(l.plan.WriteChart(ctx, f, opts), f.Close()); err != nil {
-		return nil, err
-	}
-	*ch, err = l.h.open(ctx, path, fetch.Options{Ours: true})
-	return *ch, err
-}
-
-func (l *literals) remove() {
-	for _, dir := range l.dirs {
-		os.RemoveAll(dir)
-	}
 }

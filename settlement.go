@@ -1,10 +1,12 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -212,3 +214,80 @@ func (c *change) stale(found found, rec *record) error {
 	}
 	return c.failure(ErrPlanStale, rec, fmt.Errorf("it was planned over revision %d, and has revision %d", c.base, rec.Revision))
 }
+
+func (c *change) failure(kind error, rec *record, err error) *ReleaseError {
+	if kind == nil && errors.Is(err, ErrNamespaceNotFound) {
+		kind = ErrNamespaceNotFound
+	}
+	e := &ReleaseError{Release: c.op.release, Namespace: c.op.target.namespace, Kind: kind, Err: err}
+	if hopeless := (*hopelessError)(nil); errors.As(err, &hopeless) {
+		e.FailFastRule = hopeless.rule.Name
+	}
+	if rec != nil {
+		e.Status = rec.Status
+	}
+	return e
+}
+
+// withRemains adds the objects that earlier clean-ups left behind by design, and what helm makes before
+// it records anything.
+func (c *change) withRemains(ctx context.Context, e *ReleaseError) *ReleaseError {
+	left := c.left
+	if c.openErr != nil {
+		left = slices.Concat(left, c.beside)
+	}
+	e.Remains = distinct(append(e.Remains, c.h.present(ctx, c.op.target, left)...))
+	return e
+}
+
+// leftBehind lists what an install may have left: the objects of its record, or of the rendered
+// chart if the record cannot be read. After an upgrade it is the release itself that is left.
+func (c *change) leftBehind(ctx context.Context, rec *record, err error) *ReleaseError {
+	e := c.failure(ErrLeftBehind, rec, err)
+	if c.op.label == labelInstall {
+		left := c.remainsOf(ctx, rec)
+		e.Remains = c.h.present(ctx, c.op.target, slices.Concat(left, c.left, c.beside))
+	}
+	if failed := (*ReleaseError)(nil); errors.As(err, &failed) {
+		e.Status = failed.Status                                   // it may have gone since rec was read
+		e.Remains = distinct(append(e.Remains, failed.Remains...)) // some may come yet
+	}
+	return e
+}
+
+// gone is the failure of a change whose release somebody removed while helm was at work. What helm made after that
+// belongs to no release.
+func (c *change) gone(ctx context.Context, err error) error {
+	e := c.leftBehind(ctx, nil, cmp.Or(err, errRemovedByAnother))
+	record := c.h.recordObject(c.op.release, c.op.target.namespace, 1, "")
+	e.Remains = slices.DeleteFunc(e.Remains, func(r Remain) bool { return r.Kind == record.Kind && r.Name == record.Name })
+	var kind error
+	if c.h.howItEnded(err) == triedNotReady {
+		kind = ErrNotReady
+	}
+	if e.also = kind; len(e.Remains) == 0 {
+		e.Kind, e.also = kind, nil
+	}
+	return e
+}
+
+// errRemovedByAnother: it is not installed again, since whoever removed it wants it to be gone.
+var errRemovedByAnother = fmt.Errorf("%w: somebody removed the release meanwhile", ErrNotRecorded)
+
+// leftOnItsWay is the failure of a change whose helm was killed before any record was seen. Helm
+// writes the record first, so only the record can still arrive.
+func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *ReleaseError {
+	e := c.withRemains(ctx, c.failure(ErrLeftBehind, rec, err))
+	e.Remains = append(e.Remains, c.h.recordObject(c.op.release, c.op.target.namespace, c.latest+1, "may still be on its way"))
+	return e
+}
+
+// helmTimeout is helm's own default for --timeout.
+const helmTimeout = 5 * time.Minute
+
+// settlingTime is how long a failed release of another host is left alone: its runner is about to
+// remove it.
+const settlingTime = 2 * time.Minute
+
+// errOverlong ends a change whose context has no deadline.
+var errOverlong = fmt.Errorf("the change takes too long: %w", context.DeadlineExceeded)

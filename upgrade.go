@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/errdef"
+	"github.com/sut-bench/helmexec/internal/fetch"
 	"github.com/sut-bench/helmexec/plan"
 )
 
@@ -289,4 +292,56 @@ func upgradeArgs(t target, opts UpgradeOptions, values bool) args {
 	common := opts.install()
 	common.CreateNamespace = false // helm takes it only with --install
 	return append(a, changeArgs(t, common, values)...)
+}
+
+// applied is the plan that a change applies; zero for none.
+type applied struct {
+	plan   string // the label value of its digest
+	base   int    // the revision that it was planned over
+	charts *literals
+}
+
+// literals are the charts of a plan, written as they are needed: for a try before which the plan's objects must not exist, and
+// for one before which an earlier try of the operation may have made them.
+type literals struct {
+	h     *Helm
+	plan  *Plan
+	opts  plan.ChartOptions
+	dirs  []string
+	first *Chart
+	later *Chart
+}
+
+// over says what the revisions before have made.
+func (l *literals) over(before Manifest) { l.opts.Before, l.first = before, nil }
+
+func (l *literals) of(ctx context.Context, mayExist bool) (_ *Chart, err error) {
+	ch, opts := &l.first, l.opts
+	if mayExist {
+		ch, opts = &l.later, plan.ChartOptions{MayExist: true}
+	}
+	if *ch != nil {
+		return *ch, nil
+	}
+	dir, err := l.h.home.MkdirTemp("plan-")
+	if err != nil {
+		return nil, err
+	}
+	l.dirs = append(l.dirs, dir)
+	path := filepath.Join(dir, "plan.tgz")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(l.plan.WriteChart(ctx, f, opts), f.Close()); err != nil {
+		return nil, err
+	}
+	*ch, err = l.h.open(ctx, path, fetch.Options{Ours: true})
+	return *ch, err
+}
+
+func (l *literals) remove() {
+	for _, dir := range l.dirs {
+		os.RemoveAll(dir)
+	}
 }

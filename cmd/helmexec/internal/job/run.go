@@ -51,8 +51,8 @@ type Runner struct {
 
 // Run takes all SUTs through the job. The result is nil if nothing was begun.
 //
-// Errors: ErrFailed; helmexec.ErrClusterUnreachable if that is all that went wrong; the error of ctx, after what was installed is removed; helmexec.ErrInvalidArgument for a result file that
-// cannot be continued; ErrRunning.
+// Errors: ErrFailed; helmexec.ErrClusterUnreachable if that is all that went wrong; the error of ctx, after what was
+// installed is removed; helmexec.ErrInvalidArgument for a result file that cannot be continued; ErrRunning.
 func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	if err := os.MkdirAll(r.plans(), 0o700); err != nil {
 		return nil, err

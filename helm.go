@@ -183,7 +183,7 @@ type Config struct {
 	Observer Observer
 }
 
-// Helm drives one helm binary. New makes it; it does not change afterwards, and any number of
+// Helm drives one helm binary. New makes it: the zero Helm panics. It does not change afterwards, and any number of
 // goroutines may use it at once.
 type Helm struct {
 	cfg     Config

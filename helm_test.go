@@ -232,3 +232,8 @@ func TestCallerOptionsGoOverTheConfig(t *testing.T) {
 	_, err = h.target("", "/no/such/file", "")
 	require.ErrorIs(t, err, ErrInvalidArgument)
 }
+
+func TestZeroHelmPanics(t *testing.T) {
+	assert.PanicsWithValue(t, "helmexec: this Helm was not made by New", func() { new(Helm).List(t.Context(), ListOptions{}) })
+	assert.PanicsWithValue(t, "helmexec: this Helm was not made by New", func() { new(Helm).Version(t.Context()) })
+}

@@ -282,6 +282,9 @@ func noteFetched(ctx context.Context, bytes int64) {
 
 // enter begins an operation. The caller ends it with its error.
 func (h *Helm) enter(ctx context.Context, s Span) (context.Context, func(*error)) {
+	if h.slots == nil {
+		panic("helmexec: this Helm was not made by New") // it would wait for ever for a place
+	}
 	if h.observer == nil {
 		return ctx, func(*error) {}
 	}

@@ -233,9 +233,10 @@ func (c *change) fail(ctx context.Context, o *observation) error {
 // try runs helm once.
 func (c *change) try(ctx context.Context) error {
 	// If the runner is killed, nobody stops its helm: only helm's own timeout ends it, which
-	// applies to each hook and to waiting.
+	// applies to each hook and to waiting. It is a little longer than what is left to ctx, so that the end of ctx is not
+	// taken for objects that are not ready.
 	end, _ := ctx.Deadline()
-	timeout := min(cmp.Or(c.opts.Timeout, helmTimeout), max(end.Sub(c.h.host.now()).Round(time.Second), time.Second))
+	timeout := min(cmp.Or(c.opts.Timeout, helmTimeout), max(end.Sub(c.h.host.now()), 0).Truncate(time.Second)+2*time.Second)
 	until := c.h.host.now().Add(4 * timeout)
 	if end.After(until) {
 		until = end
@@ -332,12 +333,13 @@ func (c *change) lookUp(ctx context.Context) (found, *record, error) {
 
 // ours finds the revision that this operation made, nil if there is none. Others may have made
 // revisions before and after it, and those after an upgrade inherit its labels. The first look only
-// follows the labels of the latest revision; later looks go back to the revision that was seen before.
+// follows the labels of the latest revision; later looks go back to the revision that was seen before. A revision of another
+// job is not this operation's: UninstallJob would not find it.
 func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
 	rec := latest
 	for {
 		labels := rec.labels()
-		mine := labels[c.op.label] == c.op.id && (c.op.plan == "" || labels[labelPlan] == c.op.plan)
+		mine := labels[c.op.label] == c.op.id && (c.op.plan == "" || labels[labelPlan] == c.op.plan) && (c.op.job == "" || labels[labelJob] == c.op.job)
 		switch {
 		case mine && (c.op.label == labelInstall || rec.Revision <= 1 || labels[labelBase] == strconv.Itoa(rec.Revision-1)):
 			return rec, nil

@@ -93,7 +93,7 @@ var (
 	// Retry: no.
 	ErrForbidden = errdef.ErrForbidden
 	// ErrNotReady: the objects were created but did not become ready in time.
-	// To do: read ReleaseError.Blockers. A FailFast rule ends a hopeless wait early, KeepFailed keeps the release.
+	// To do: read ReleaseError.Blockers; if there are none, it became ready just after. A FailFast rule ends a hopeless wait early, KeepFailed keeps the release.
 	// Retry: no, unless the reasons pass by themselves, such as a node that is added.
 	ErrNotReady = errdef.ErrNotReady
 	// ErrTestFailed: a test of the release failed or did not end in time.

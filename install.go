@@ -55,7 +55,9 @@ type InstallOptions struct {
 	// OperationID makes the install one operation through kills and restarts of its runner: an
 	// Install with the same id, release and namespace finds the release that an earlier one made
 	// and returns it, or removes the rest of an earlier one and continues. A job runner uses its
-	// job and attempt. "" is a random id, valid only for this call.
+	// job and attempt. The chart and the values of the first call win, since nobody can tell a changed chart from an
+	// unchanged one after a restart: use another id for other values, or Plan and Apply, which compare. Another JobID makes
+	// it another operation. "" is a random id, valid only for this call.
 	OperationID string
 	// JobID marks the release as part of a job, for UninstallJob. "" is no job: UninstallJob then finds the release only
 	// by a name that SUTHelmName made.
@@ -63,7 +65,8 @@ type InstallOptions struct {
 	// Deadline is when the job is over. Overdue finds a release that outlives it.
 	Deadline time.Time
 	// Progress is called while Wait waits, every ProgressInterval (default 5 s). Each call starts
-	// one helm process that looks at the release. It is not called after Install has returned.
+	// one helm process that looks at the release. It is not called after Install has returned. A panic in it ends the
+	// wait as the end of ctx does, and is the error.
 	Progress         func(Progress)
 	ProgressInterval time.Duration
 	// FailFast ends the wait as soon as something is in the way that no waiting removes, by these rules: ErrNotReady with

@@ -408,3 +408,58 @@ func TestInstallRefusesContradictions(t *testing.T) {
 	}
 	assert.Empty(t, fake.Calls("install"))
 }
+
+// A release stays with its job: another one that took it for its own would not find it again.
+func TestAnotherJobIsAnotherOperation(t *testing.T) {
+	h, _ := withFake(t, Config{})
+	chart := chartFolder(t, "web", "1.2.3")
+	for _, test := range []struct {
+		name, first, then string
+		same              bool
+	}{
+		{"the same job", "77", "77", true},
+		{"another job", "77", "78", false},
+		{"a job, where there was none", "", "77", false},
+		{"no job, where there was one", "77", "", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := h.Install(t.Context(), "web", chart, InstallOptions{OperationID: "1", JobID: test.first})
+			require.NoError(t, err)
+			rel, err := h.Install(t.Context(), "web", chart, InstallOptions{OperationID: "1", JobID: test.then})
+			if test.same {
+				require.NoError(t, err)
+				assert.True(t, rel.Recovered)
+			} else {
+				var failed *ReleaseError
+				require.ErrorAs(t, err, &failed)
+				assert.ErrorIs(t, err, ErrReleaseExists)
+				assert.Equal(t, test.first, failed.JobID)
+			}
+			_, err = h.Uninstall(t.Context(), "web", UninstallOptions{})
+			require.NoError(t, err)
+		})
+	}
+}
+
+// Helm's own time is over after the context's, whose end would otherwise look as if the objects had not become ready.
+func TestHelmOutlastsTheContext(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	chart := chartFolder(t, "web", "1.2.3")
+	for _, test := range []struct{ left, timeout, least, most time.Duration }{
+		{90 * time.Second, time.Hour, 90 * time.Second, 92 * time.Second},
+		{90 * time.Second, 0, 90 * time.Second, 92 * time.Second},
+		{time.Hour, time.Minute, time.Minute, time.Minute},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), test.left)
+		_, err := h.Install(ctx, "web", chart, InstallOptions{Wait: true, Timeout: test.timeout})
+		cancel()
+		require.NoError(t, err)
+		calls := fake.Calls("install")
+		given, err := time.ParseDuration(calls[len(calls)-1].Flag("--timeout"))
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, given, test.least)
+		assert.LessOrEqual(t, given, test.most)
+		_, err = h.Uninstall(t.Context(), "web", UninstallOptions{})
+		require.NoError(t, err)
+	}
+}

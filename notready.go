@@ -78,7 +78,7 @@ type ReleaseError struct {
 	Kind               error    // a sentinel of this package, or nil
 	Status             Status   // of the release now, or of the one that is in the way; "" if there is none
 	JobID              string   // with ErrReleaseExists: the JobID of the release in the way, or its hash if it is not a legal label value
-	Blockers           Blockers // with ErrNotReady, or if ctx ended while Wait waited: why
+	Blockers           Blockers // with ErrNotReady, or if ctx ended while Wait waited: why; empty if everything was ready just after
 	FailFastRule       string   // the Name of the rule of FailFast that ended the wait; "" if none did
 	Remains            []Remain // what stays in the cluster
 	Err                error    // what helm, or the context, said

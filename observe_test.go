@@ -315,7 +315,7 @@ func TestSpansOfPolls(t *testing.T) {
 		if _, recorded := fake.Release("", "web"); !recorded {
 			return fake.Perform(c)
 		}
-		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[` + podThat("web-5f5-1", waitingFor("InvalidImageName", 0)) + `]}}}`}
+		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Deployment":[` + deployment + `],"v1/Pod(related)":[` + podThat("web-5f5-1", waitingFor("InvalidImageName", 0)) + `]}}}`}
 	})
 	waits.FailFast = FailFastRules()
 	_, err = h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), waits)

@@ -30,6 +30,7 @@ type operation struct {
 	label   string   // labelInstall or labelUpgrade
 	id      string   // the value of that label
 	crds    []string // the names of the CRDs that subcharts bring
+	job     string   // the label value of its job, "" for none
 	plan    string   // the label value of the digest of the plan that it applies, "" for none
 	home    string
 	locks   string // the folder of the locks of all operations in that home
@@ -51,6 +52,9 @@ func (h *Helm) begin(ctx context.Context, release string, t target, label, id, j
 		note(ctx, func(s *Span) { s.OperationID = cmp.Or(s.OperationID, id) })
 	}
 	op := &operation{host: h.host, release: release, target: t, label: label, id: labelValueOf(id), locks: h.locks()}
+	if job != "" {
+		op.job = labelValueOf(job)
+	}
 	var err error
 	if op.home, err = h.homeID(); err != nil {
 		return nil, err
@@ -66,7 +70,7 @@ func (h *Helm) begin(ctx context.Context, release string, t target, label, id, j
 	}
 	op.lock = filepath.Base(op.own.Path())
 	op.using, op.files = free, append(op.own.Inherited(), using...)
-	if err := op.announce(job); err != nil {
+	if err := op.announce(); err != nil {
 		op.end()
 		return nil, err
 	}
@@ -225,11 +229,8 @@ type notice struct {
 func noticeFile(lock string) string { return strings.TrimSuffix(lock, ".lock") + ".json" }
 
 // announce writes the notice of an operation.
-func (op *operation) announce(job string) error {
-	n := notice{Release: op.release, Namespace: op.target.namespace, Kubeconfig: op.target.kubeconfig, KubeContext: op.target.context}
-	if job != "" {
-		n.Job = labelValueOf(job)
-	}
+func (op *operation) announce() error {
+	n := notice{Release: op.release, Namespace: op.target.namespace, Kubeconfig: op.target.kubeconfig, KubeContext: op.target.context, Job: op.job}
 	text, err := json.Marshal(n)
 	if err != nil {
 		return err

@@ -210,6 +210,28 @@ func TestApplyOnceForOneOperation(t *testing.T) {
 	require.ErrorIs(t, err, ErrReleaseExists)
 }
 
+// The plan says what may be left when the cluster goes away: its chart renders only with one.
+func TestApplyListsWhatIsLeft(t *testing.T) {
+	h, fake := withFake(t, Config{Retry: Retry{Tries: 1}})
+	p, err := h.Plan(t.Context(), "web", plannedChart(t), PlanOptions{})
+	require.NoError(t, err)
+	away := helmtest.Reply{Stderr: "Error: Kubernetes cluster unreachable: Get \"https://gone/version\": connection refused\n", Exit: 1}
+	fake.Handle("install", installed(fake, "pending-install", reset))
+	for _, command := range []string{"get all", "status", "uninstall", "template"} {
+		fake.Handle(command, func(helmtest.Call) helmtest.Reply { return away })
+	}
+	_, err = h.Apply(t.Context(), p, ApplyOptions{})
+	require.ErrorIs(t, err, ErrLeftBehind)
+	var failed *ReleaseError
+	require.ErrorAs(t, err, &failed)
+	var left []string
+	for _, r := range failed.Remains {
+		left = append(left, r.Kind+"/"+r.Name)
+	}
+	assert.Contains(t, left, "Pod/web")
+	assert.Contains(t, left, "Secret/sh.helm.release.v1.web.v1")
+}
+
 // asking is a chart that asks the cluster for its version and APIs.
 const asking = `{{ if .Capabilities.APIVersions.Has "batch/v1" }}{{ if .Capabilities.APIVersions.Has "acme.io/v1/Web" }}{{ end }}{{ end }}` +
 	"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n"

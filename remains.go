@@ -302,7 +302,7 @@ func number64(v any) (float64, bool) {
 }
 
 // remainsOf lists what an install may have left when it could not be removed: from its record if that
-// was read; otherwise from what the chart renders to, which needs no cluster, and from helm's
+// was read; otherwise from what the chart renders to, or the plan shows, which needs no cluster, and from helm's
 // message, which says how far it came.
 func (c *change) remainsOf(ctx context.Context, rec *record) []Remain {
 	var made *inventory
@@ -327,10 +327,15 @@ func (c *change) remainsOf(ctx context.Context, rec *record) []Remain {
 // rendered is what an install makes: helm runs the pre-install hooks, creates all objects, waits, then
 // runs the post-install hooks.
 func (c *change) rendered(ctx context.Context) (*inventory, error) {
-	render := TemplateOptions{ReleaseName: c.op.release, SkipTests: true, SkipSchema: c.opts.SkipSchema}
-	m, err := c.h.render(ctx, c.chart, invocation{args: templateArgs(helmtext.Dialect{}, c.op.target, render, c.stdin != nil), stdin: c.stdin}, render)
-	if err != nil {
-		return nil, err
+	var m Manifest
+	if c.charts != nil && c.charts.plan != nil {
+		m = c.charts.plan.Manifest() // its chart renders only with the cluster
+	} else {
+		render := TemplateOptions{ReleaseName: c.op.release, SkipTests: true, SkipSchema: c.opts.SkipSchema}
+		var err error
+		if m, err = c.h.render(ctx, c.chart, invocation{args: templateArgs(helmtext.Dialect{}, c.op.target, render, c.stdin != nil), stdin: c.stdin}, render); err != nil {
+			return nil, err
+		}
 	}
 	phases := map[string]string{"pre-install": "Succeeded"}
 	objectsMade := true

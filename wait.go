@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,7 +144,10 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 			if reports {
 				p := progressOf(seen.objects)
 				p.Elapsed = c.h.host.now().Sub(w.begun)
-				c.opts.Progress(p)
+				if err := w.report(p); err != nil {
+					giveUp(err)
+					return
+				}
 			}
 			if !judges {
 				continue
@@ -156,6 +160,20 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 	}()
 	return func() { cancel(); <-done }
 }
+
+// report gives a panic of the caller's function back to the caller, which cannot recover it in this goroutine.
+func (w *wait) report(p Progress) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v\n%s", errProgress, v, debug.Stack())
+		}
+	}()
+	w.opts.Progress(p)
+	return nil
+}
+
+// errProgress ends a change whose Progress panicked.
+var errProgress = errors.New("panic in Progress")
 
 // pace is what a look is for, and how often.
 type pace struct {
@@ -382,7 +400,27 @@ func (h *Helm) liveObjects(ctx context.Context, t target, release string) (live,
 			}
 		}
 	}
+	all.withoutOthers()
 	return all, nil
+}
+
+// withoutOthers leaves out the pods that were made by something outside the release: its selectors may find those as well.
+func (l *live) withoutOthers() {
+	makers := map[string]bool{}
+	for _, o := range l.objects {
+		makers[o.Metadata.Namespace+"/"+o.Kind+"/"+o.Metadata.Name] = true
+		makers[o.Metadata.Namespace+"//"+o.Metadata.Name] = true
+	}
+	l.objects = slices.DeleteFunc(l.objects, func(o liveObject) bool {
+		if o.Kind != "Pod" || len(o.Metadata.OwnerReferences) == 0 {
+			return false
+		}
+		namespace, owner := o.Metadata.Namespace+"/", o.Metadata.OwnerReferences[0]
+		// What makes a ReplicaSet, a Deployment as a rule, gives it its own name and a hash.
+		at := strings.LastIndexByte(owner.Name, '-')
+		made := makers[namespace+owner.Kind+"/"+owner.Name] || owner.Kind == "ReplicaSet" && at > 0 && makers[namespace+"/"+owner.Name[:at]]
+		return !made
+	})
 }
 
 // liveObject is the part of an object's status that matters for its readiness.

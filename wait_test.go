@@ -33,6 +33,7 @@ const (
 	unscheduled = `{"kind":"Pod","metadata":{"name":"p"},"status":{"conditions":[{"type":"PodScheduled","status":"False","reason":"Unschedulable"}]}}`
 	failedJob   = `{"kind":"Job","metadata":{"name":"j"},"status":{"conditions":[{"type":"Failed","status":"True","reason":"BackoffLimitExceeded"}]}}`
 	refusedSet  = `{"kind":"ReplicaSet","metadata":{"name":"web-5f5"},"status":{"conditions":[{"type":"ReplicaFailure","status":"True","reason":"FailedCreate"}]}}`
+	deployment  = `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"}}`
 	statefulSet = `{"kind":"StatefulSet","metadata":{"name":"db"}}`
 )
 
@@ -181,7 +182,7 @@ func TestInstallFailsFast(t *testing.T) {
 		if _, recorded := fake.Release("", "web"); !recorded {
 			return fake.Perform(c)
 		}
-		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[` + podThat("web-5f5-1", waitingFor("InvalidImageName", 0)) + `]}}}`}
+		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Deployment":[` + deployment + `],"v1/Pod(related)":[` + podThat("web-5f5-1", waitingFor("InvalidImageName", 0)) + `]}}}`}
 	})
 	var seen []Progress
 	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{
@@ -202,6 +203,54 @@ func TestInstallFailsFast(t *testing.T) {
 	assert.False(t, left)
 }
 
+// A panic of the caller's function comes back to the caller, and nothing is left.
+func TestProgressPanics(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.Hangs(helmtest.Blocker{Pod: "web-1", Container: "main", Reason: "ImagePullBackOff"})
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{
+		Wait: true, Timeout: time.Hour, ProgressInterval: time.Millisecond, Progress: func(Progress) { panic("mine") },
+	})
+	require.ErrorContains(t, err, "panic in Progress: mine")
+	assert.ErrorContains(t, err, "TestProgressPanics", "it says where")
+	assert.NotErrorIs(t, err, ErrLeftBehind)
+	_, left := fake.Release("", "web")
+	assert.False(t, left)
+}
+
+// The selectors of a release may find pods of others, which have nothing to do with it.
+func TestPodsOfOthers(t *testing.T) {
+	const (
+		rollout = `{"kind":"Rollout","metadata":{"name":"web","namespace":"a"}}`
+		set     = `{"kind":"ReplicaSet","metadata":{"name":"web-5f5","namespace":"a"}}`
+		jobs    = `{"kind":"Job","metadata":{"name":"web-5f5","namespace":"a"}}`
+	)
+	for _, test := range []struct {
+		name, object, namespace, kind, owner string
+		own                                  bool
+	}{
+		{"of its Deployment", deployment, "", "ReplicaSet", "web-5f5", true},
+		{"of its Rollout", rollout, "a", "ReplicaSet", "web-5f5", true},
+		{"of its ReplicaSet", set, "a", "ReplicaSet", "web-5f5", true},
+		{"of its StatefulSet", statefulSet, "", "StatefulSet", "db", true},
+		{"of nothing", deployment, "", "", "", true},
+		{"of another Deployment", deployment, "", "ReplicaSet", "web-wrong-5f5", false},
+		{"of another kind", jobs, "a", "ReplicaSet", "web-5f5", false},
+		{"of another namespace", set, "b", "ReplicaSet", "web-5f5", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var l live
+			l.objects = make([]liveObject, 2)
+			require.NoError(t, json.Unmarshal([]byte(test.object), &l.objects[0]))
+			l.objects[1].Kind, l.objects[1].Metadata.Namespace = "Pod", test.namespace
+			if test.owner != "" {
+				l.objects[1].Metadata.OwnerReferences = []ownerReference{{test.kind, test.owner}}
+			}
+			l.withoutOthers()
+			assert.Len(t, l.objects, map[bool]int{true: 2, false: 1}[test.own])
+		})
+	}
+}
+
 // That pods of the revision before fail may be why there is an upgrade.
 func TestUpgradeForgivesOldPods(t *testing.T) {
 	h, fake := withFake(t, Config{})
@@ -219,7 +268,7 @@ func TestUpgradeForgivesOldPods(t *testing.T) {
 		case objects = <-pods:
 		default:
 		}
-		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Pod(related)":[` + objects + `]}}}`}
+		return helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Deployment":[` + deployment + `],"v1/Pod(related)":[` + objects + `]}}}`}
 	})
 	inTurn(fake, "upgrade", installed(fake, "deployed", helmtest.Reply{Until: upgraded}))
 	_, err := h.Upgrade(t.Context(), "web", chartFolder(t, "web", "1.2.3"), UpgradeOptions{

@@ -99,6 +99,7 @@ func TestPlantedInAHome(t *testing.T) {
 			base := t.TempDir()
 			require.NoError(t, errors.Join(os.Chmod(base, 0o755), os.Chmod(filepath.Dir(base), 0o755)))
 			home := in(t, base, 0o755, 0o755)
+			require.NoError(t, os.WriteFile(filepath.Join(home, mark), nil, 0o600))
 			if err := test.plant(home); errors.Is(err, fs.ErrPermission) {
 				t.Skip("only root gives files away")
 			} else {

@@ -3,6 +3,7 @@
 package home
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -27,9 +28,15 @@ type Home struct {
 	gates gates // turns among the callers of this process, by what they are working on
 }
 
-// Open makes the home if it is missing, and refuses one that others can change (ErrInvalidArgument); ""
-// is the one in the user's cache folder. A link to it is followed only here: the home stays the folder
-// that it leads to now.
+// folders are those of a home.
+var folders = []string{"archives", "locks", "operations", "pins", "repositories", "tmp", "user"}
+
+// mark is the first file of a home: the folder is ours, and what is in it may be changed and removed.
+const mark = "helmexec-home.txt"
+
+// Open makes the home if it is missing, and refuses a folder that others can change, or that has files of somebody else
+// (ErrInvalidArgument); "" is the one in the user's cache folder. A link to it is followed only here: the home stays the
+// folder that it leads to now.
 func Open(dir string) (*Home, error) {
 	given := dir
 	if dir == "" {
@@ -52,7 +59,10 @@ func Open(dir string) (*Home, error) {
 	if err := checkAccess(dir); err != nil {
 		return nil, err
 	}
-	for _, sub := range []string{"archives", "locks", "operations", "pins", "repositories", "tmp", "user"} {
+	if err := claim(dir); err != nil {
+		return nil, err
+	}
+	for _, sub := range folders {
 		path := filepath.Join(dir, sub)
 		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -80,6 +90,39 @@ func Open(dir string) (*Home, error) {
 		}
 	}
 	return &Home{dir: dir}, checkAccess(dir, entries...)
+}
+
+// claim marks an empty folder as a home. One that has all folders of a home was made before homes had marks.
+func claim(dir string) error {
+	path := filepath.Join(dir, mark)
+	marked := func() bool {
+		_, err := os.Lstat(path)
+		return err == nil
+	}
+	if marked() {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return errdef.Invalidf("config: Home: %v", err)
+	}
+	isFolder := map[string]bool{}
+	foreign := ""
+	for _, e := range entries {
+		isFolder[e.Name()] = e.IsDir()
+		if e.Name() != "lost+found" { // of the root of a file system
+			foreign = cmp.Or(foreign, e.Name())
+		}
+	}
+	old := !slices.ContainsFunc(folders, func(sub string) bool { return !isFolder[sub] })
+	if foreign != "" && !old && !marked() { // another process may just have made it
+		return errdef.Invalidf("config: Home: %s is not a home of helmexec, and has files, such as %q: give a folder that is empty or "+
+			"missing, since helmexec removes old files in its home", dir, foreign)
+	}
+	if err := os.WriteFile(path, []byte("This folder is a home of helmexec, which changes and removes what is in it.\n"), 0o600); err != nil {
+		return errdef.Invalidf("config: Home: %v", err)
+	}
+	return nil
 }
 
 // Path is the path of something in the home; without elements, of the home itself.

@@ -6,12 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 func open(t *testing.T, dir string) *Home {
@@ -138,5 +141,58 @@ func TestWriteFile(t *testing.T) {
 	}
 	if err := WriteFile(filepath.Join(file, "none"), nil); err == nil {
 		t.Error("no error where the folder is none")
+	}
+}
+
+// Old files in a home are removed, so a folder of somebody else does not become one.
+func TestOpenRefusesFoldersOfOthers(t *testing.T) {
+	old := time.Now().Add(-48 * time.Hour)
+	for _, test := range []struct {
+		name    string
+		has     []string // a folder if it ends with a slash
+		refused string
+	}{
+		{"empty", nil, ""},
+		{"the root of a file system", []string{"lost+found/"}, ""},
+		{"a home from before there were marks", []string{"archives/", "locks/", "operations/", "pins/", "repositories/", "tmp/", "user/", "renders-1/"}, ""},
+		{"a home that was not completed", []string{mark, "archives/"}, ""},
+		{"a folder of temporary files", []string{"tmp/", "tmp/thesis.txt"}, `"tmp"`},
+		{"a user's home", []string{".bashrc", "tmp/", "tmp/thesis.txt"}, `".bashrc"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, name := range test.has {
+				path := filepath.Join(dir, name)
+				if strings.HasSuffix(name, "/") {
+					require.NoError(t, os.Mkdir(path, 0o700))
+				} else {
+					require.NoError(t, os.WriteFile(path, nil, 0o600))
+					require.NoError(t, os.Chtimes(path, old, old))
+				}
+			}
+			before := names(t, dir)
+			h, err := Open(dir)
+			if test.refused == "" {
+				require.NoError(t, err)
+				assert.True(t, there(h.Path(mark)))
+				return
+			}
+			assert.ErrorIs(t, err, errdef.ErrInvalidArgument)
+			assert.ErrorContains(t, err, test.refused)
+			assert.Equal(t, before, names(t, dir))
+			assert.True(t, there(filepath.Join(dir, "tmp/thesis.txt")))
+		})
+	}
+}
+
+// Many processes make one home at once.
+func TestOpenAtOnce(t *testing.T) {
+	for range 50 {
+		dir := filepath.Join(t.TempDir(), "home")
+		var all errgroup.Group
+		for range 8 {
+			all.Go(func() error { _, err := Open(dir); return err })
+		}
+		require.NoError(t, all.Wait())
 	}
 }

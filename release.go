@@ -65,7 +65,7 @@ type ListOptions struct {
 	AllNamespaces bool
 	// Filter is a regular expression on the release name, unanchored, as Helm's --filter.
 	Filter string
-	// Selector is a label query on the release record, "k=v,k2!=v2".
+	// Selector is a label query on the release record, "k=v,k2!=v2,k3 in (a, b)".
 	Selector string
 	// Statuses keeps the releases in one of these states; empty keeps all.
 	Statuses                []Status
@@ -81,6 +81,9 @@ func (h *Helm) List(ctx context.Context, opts ListOptions) (_ []Release, err err
 	defer end(&err)
 	if _, err := regexp.Compile(opts.Filter); err != nil {
 		return nil, errdef.Invalidf("list filter: %v", err)
+	}
+	if err := argument.Selector(opts.Selector); err != nil {
+		return nil, fmt.Errorf("list: %w", err)
 	}
 	t, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {

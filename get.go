@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,7 +53,7 @@ type ValuesOptions struct {
 func (h *Helm) GetValues(ctx context.Context, release string, opts ValuesOptions) (_ Values, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "GetValues", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
-	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	t, err := h.revisionTarget(release, GetOptions{opts.Namespace, opts.Revision, opts.Kubeconfig, opts.KubeContext})
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func (h *Helm) GetHooks(ctx context.Context, release string, opts GetOptions) (_
 }
 
 func (h *Helm) get(ctx context.Context, release string, opts GetOptions) (*record, error) {
-	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	t, err := h.revisionTarget(release, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +207,7 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) (_ []
 }
 
 func testArgs(t target, release string, opts TestOptions) (args, error) {
-	if err := argument.Extra(opts.ExtraArgs); err != nil {
+	if err := cmp.Or(argument.Duration("Timeout", opts.Timeout), argument.Extra(opts.ExtraArgs)); err != nil {
 		return nil, err
 	}
 	a := append(args{"test"}, opts.ExtraArgs...)

@@ -212,8 +212,14 @@ type Helm struct {
 //
 // Errors: ErrHelmNotFound, ErrInvalidArgument.
 func New(cfg Config) (*Helm, error) {
-	if cfg.MaxProcesses < 0 || cfg.GracePeriod < 0 || cfg.Retry.Tries < 0 || cfg.Limits.negative() {
-		return nil, errdef.Invalidf("config: MaxProcesses, GracePeriod, Retry.Tries and Limits cannot be negative")
+	if err := cmp.Or(
+		argument.Count("MaxProcesses", cfg.MaxProcesses), argument.Count("Retry.Tries", cfg.Retry.Tries), argument.Duration("GracePeriod", cfg.GracePeriod),
+		argument.Duration("Limits.Time", cfg.Limits.Time), argument.Duration("Limits.RenderTime", cfg.Limits.RenderTime),
+	); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if cfg.Limits.negative() {
+		return nil, errdef.Invalidf("config: Limits cannot be negative")
 	}
 	if cfg.MaxHistory < -1 {
 		return nil, errdef.Invalidf("config: MaxHistory is %d: give a number of revisions, 0 for Helm's default, or -1 for all", cfg.MaxHistory)

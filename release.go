@@ -161,7 +161,7 @@ type StatusOptions = GetOptions
 func (h *Helm) Status(ctx context.Context, release string, opts StatusOptions) (_ *Release, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Status", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
-	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	t, err := h.revisionTarget(release, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +178,14 @@ func (h *Helm) releaseTarget(release, namespace, kubeconfig, kubeContext string)
 		return target{}, err
 	}
 	return h.target(namespace, kubeconfig, kubeContext)
+}
+
+// revisionTarget is target for a call on one revision of a release.
+func (h *Helm) revisionTarget(release string, opts GetOptions) (target, error) {
+	if err := argument.Count("Revision", opts.Revision); err != nil {
+		return target{}, err
+	}
+	return h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 }
 
 // HistoryOptions is for History. Max 0 means all revisions that Helm keeps.
@@ -199,6 +207,9 @@ func (h *Helm) History(ctx context.Context, release string, opts HistoryOptions)
 	defer end(&err)
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
+		return nil, err
+	}
+	if err := argument.Count("Max", opts.Max); err != nil {
 		return nil, err
 	}
 	return h.history(ctx, t, release, opts.Max)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/argument"
-	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
@@ -73,10 +72,7 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 	if err != nil {
 		return nil, err
 	}
-	if opts.Timeout < 0 {
-		return nil, errdef.Invalidf("uninstall: Timeout %v is negative", opts.Timeout)
-	}
-	if err := cmp.Or(argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
+	if err := cmp.Or(argument.Duration("Timeout", opts.Timeout), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
 		return nil, err
 	}
 	files, free, err := h.lockRelease(ctx, t, release, false)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/Masterminds/semver/v3"
@@ -224,6 +225,34 @@ func Variable(what, name, value string) error {
 		return errdef.Invalidf("config: %s: %q is not the name of a variable", what, name)
 	}
 	return Text("config: "+what+": "+name, value)
+}
+
+// Duration accepts a time to wait for, and none. What is shorter than a millisecond is a number that somebody wrote without
+// a unit.
+func Duration(what string, d time.Duration) error {
+	switch {
+	case d < 0:
+		return errdef.Invalidf("%s is %v: it cannot be negative", what, d)
+	case d > 0 && d < time.Millisecond:
+		return errdef.Invalidf("%s is %v: give it a unit, such as %d*time.Second", what, d, d)
+	}
+	return nil
+}
+
+// Count accepts a number from 0.
+func Count(what string, n int) error {
+	if n < 0 {
+		return errdef.Invalidf("%s is %d: it cannot be negative", what, n)
+	}
+	return nil
+}
+
+// ID accepts any text that names a job or an operation, and none. Blanks are the rest of a variable that was not set.
+func ID(what, id string) error {
+	if id != "" && strings.TrimSpace(id) == "" {
+		return errdef.Invalidf("%s %.80q has nothing but blanks", what, id)
+	}
+	return nil
 }
 
 // Labels refuses what Kubernetes would refuse as labels.

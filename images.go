@@ -72,7 +72,7 @@ type ImageExport = manifest.ImageExport
 // ExportImages makes an ImageExport from a chart's rendered manifest and its values. Rewrite returns the mirror
 // of an image. If opts.Exclude is nil, it leaves out nothing, as Manifest.Retag.
 //
-// Errors: ErrBadManifest, as Manifest.Images.
+// Errors: ErrBadManifest, as Manifest.Images; ErrInvalidArgument for a nil rewrite.
 func ExportImages(m Manifest, values Values, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
 	return manifest.ExportImages(m, values, rewrite, opts)
 }

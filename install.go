@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/callback"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/plan"
 )
@@ -295,9 +296,9 @@ func (h *Helm) transformed(ctx context.Context, t target, release string, ch *Ch
 	if err != nil {
 		return nil, err
 	}
-	p, err = p.Transform(ctx, func(m Manifest) (Manifest, error) { return caught(ctx, transform, m) })
+	p, err = p.Transform(ctx, transform)
 	switch {
-	case errors.Is(err, errAbandoned):
+	case errors.Is(err, callback.ErrAbandoned):
 		return nil, contextError(ctx)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errTransform, err)

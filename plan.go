@@ -392,7 +392,8 @@ type ApplyOptions struct {
 // has another revision than it was planned over, if that revision failed and Helm would leave what it made beside the plan,
 // or if an object that the plan makes exists already.
 // An operation that applied another plan is somebody else's:
-// ErrReleaseExists for an install, ErrPlanStale for an upgrade.
+// ErrReleaseExists for an install, ErrPlanStale for an upgrade. ErrInvalidArgument without a plan, and ErrBadPlan for the
+// zero Plan, are no *ReleaseError.
 func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Release, err error) {
 	span := Span{Operation: "Apply", JobID: opts.JobID, OperationID: opts.OperationID}
 	if p != nil {

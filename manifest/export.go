@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // ImageExport is what is needed to run a chart from a mirror.
@@ -18,8 +20,12 @@ type ImageExport struct {
 }
 
 // ExportImages makes an ImageExport from a chart's rendered manifest and its values. Rewrite returns the mirror of an
-// image. If opts.Exclude is nil, it leaves out nothing, as Retag. The error is that of Images.
+// image. If opts.Exclude is nil, it leaves out nothing, as Retag. The error is that of Images, or
+// ErrInvalidArgument for a nil rewrite.
 func ExportImages(m Manifest, values map[string]any, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
+	if rewrite == nil {
+		return &ImageExport{}, errdef.Invalidf("export images: there is no function that rewrites")
+	}
 	opts.FullNames = true
 	if opts.Exclude == nil {
 		opts.Exclude = []string{}

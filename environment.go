@@ -95,7 +95,7 @@ func checkEnvironment(cfg Config) error {
 		}
 	}
 	for _, name := range cfg.PassEnv {
-		if err := argument.Variable("PassEnv", strings.TrimSuffix(name, "*")+"*", ""); err != nil {
+		if err := argument.Variable("PassEnv", cmp.Or(strings.TrimSuffix(name, "*"), name), ""); err != nil {
 			return err
 		}
 	}

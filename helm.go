@@ -114,7 +114,8 @@ type Config struct {
 	// An older one is refused before anything else (ErrUnsupportedVersion). Version.Advisories says what is known
 	// against a version. Default is what this package works with: v3.14 and v4.0.
 	MinVersion string
-	// Home is the folder of helm's configuration, cache and data. Default is <user cache>/helmexec.
+	// Home is the folder of helm's configuration, cache and data. Default is <user cache>/helmexec. A relative path is taken
+	// from the working directory that the program has when it calls New.
 	// It is made with mode 0700. A home that belongs to another user, or that others can change, is
 	// refused (ErrInvalidArgument), now or when the next helm would start. The environment's HELM_*
 	// variables and the user's own helm set-up have no effect on it. UserHome means Helm's own

@@ -201,7 +201,7 @@ type HistoryOptions struct {
 // Config.Namespace, or HELM_NAMESPACE if that reaches helm. It is empty if none was requested and helm used the
 // namespace of the kubeconfig; Status returns that one.
 //
-// Errors: ErrReleaseNotFound.
+// Errors: ErrReleaseNotFound, ErrClusterUnreachable.
 func (h *Helm) History(ctx context.Context, release string, opts HistoryOptions) (_ []Release, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "History", Release: release, Namespace: opts.Namespace})
 	defer end(&err)

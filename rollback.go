@@ -36,8 +36,8 @@ type RollbackOptions struct {
 //
 // Errors, each a *ReleaseError: ErrReleaseNotFound, also for a revision that is not in the history;
 // ErrReleaseBusy if somebody else changed the release meanwhile; ErrNotReady with the reasons;
-// ErrLeftBehind if the release stays pending, or the outcome could not be found out; ErrNotRecorded; the
-// error of ctx; or helm's own.
+// ErrLeftBehind if the release stays pending, or the outcome could not be found out; ErrNotRecorded;
+// ErrClusterUnreachable; the error of ctx; or helm's own.
 func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOptions) (_ *Release, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Rollback", Release: release, Namespace: opts.Namespace})
 	defer end(&err)

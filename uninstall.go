@@ -58,7 +58,7 @@ type UninstallResult struct {
 // Errors, each a *ReleaseError: ErrReleaseNotFound if there was none at first; ErrReleaseBusy if ctx ended
 // while another operation was under way; ErrNotGone, with the objects, if some still existed when the wait for them
 // ended, or a post-delete hook failed: if its Status is uninstalling, the release is still recorded and a further call
-// goes on; the error of ctx; or helm's own, for example if a pre-delete hook fails, with the status in which the
+// goes on; ErrClusterUnreachable; the error of ctx; or helm's own, for example if a pre-delete hook fails, with the status in which the
 // release is left.
 func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOptions) (*UninstallResult, error) {
 	return h.uninstall(ctx, release, opts, removal{})

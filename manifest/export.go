@@ -35,7 +35,7 @@ func ExportImages(m Manifest, values map[string]any, rewrite func(Reference) Ref
 	e := exporter{rewrite: rewrite, names: make(map[string]bool), wanted: make(map[string]bool)}
 	var refs []Reference
 	for _, image := range images {
-		ref, parseErr := ParseReference(image)
+		ref, parseErr := parseReference(image)
 		if parseErr != nil {
 			continue // Images returns what parses
 		}
@@ -126,7 +126,7 @@ func mergeValues(values, over map[string]any) map[string]any {
 
 // text rewrites an image that is one string.
 func (e *exporter) text(image string) (string, bool) {
-	ref, err := ParseReference(image)
+	ref, err := parseReference(image)
 	if err != nil || !e.wanted[ref.Name()] {
 		return "", false
 	}
@@ -143,7 +143,7 @@ func (e *exporter) composite(values map[string]any) map[string]any {
 	if repository == "" || hasVersion(repository) {
 		return nil
 	}
-	ref, err := ParseReference(strings.TrimPrefix(registry+"/"+repository, "/"))
+	ref, err := parseReference(strings.TrimPrefix(registry+"/"+repository, "/"))
 	if err != nil || !e.wanted[ref.Name()] {
 		return nil
 	}

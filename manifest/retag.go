@@ -100,7 +100,7 @@ var (
 // retag adds the edits that make an image another one: all of them or none.
 func (e *editor) retag(f *foundImage, to Reference) error {
 	if !e.valid[to] {
-		if parsed, err := ParseReference(to.String()); err != nil {
+		if parsed, err := parseReference(to.String()); err != nil {
 			return fmt.Errorf("rewritten to %q: %w", to.String(), err)
 		} else if parsed != to {
 			return fmt.Errorf("rewritten to %q, which reads as %q", to.String(), parsed.String())

@@ -130,3 +130,33 @@ func TestNoProcessWithAnOddCommandLine(t *testing.T) {
 	assert.ErrorIs(t, err, ErrInvalidArgument)
 	assert.Empty(t, slices.DeleteFunc(fake.Commands(), func(c string) bool { return c == "version" }))
 }
+
+// Numbers that mean nothing are refused by every call, also where they would only matter on the day on which there is something to do.
+func TestNumbersAreChecked(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	ctx := t.Context()
+	for name, call := range map[string]func() error{
+		"Status, negative Revision":    func() error { _, err := h.Status(ctx, "web", StatusOptions{Revision: -1}); return err },
+		"GetNotes, negative Revision":  func() error { _, err := h.GetNotes(ctx, "web", GetOptions{Revision: -1}); return err },
+		"GetValues, negative Revision": func() error { _, err := h.GetValues(ctx, "web", ValuesOptions{Revision: -1}); return err },
+		"History, negative Max":        func() error { _, err := h.History(ctx, "web", HistoryOptions{Max: -1}); return err },
+		"Rollback, negative Revision":  func() error { _, err := h.Rollback(ctx, "web", RollbackOptions{Revision: -1}); return err },
+		"Rollback, no unit":            func() error { _, err := h.Rollback(ctx, "web", RollbackOptions{Timeout: 10}); return err },
+		"Test, no unit":                func() error { _, err := h.Test(ctx, "web", TestOptions{Timeout: 10}); return err },
+		"Uninstall, no unit":           func() error { _, err := h.Uninstall(ctx, "web", UninstallOptions{Timeout: 10}); return err },
+		"Install, no unit":             func() error { _, err := h.Install(ctx, "web", "chart", InstallOptions{Timeout: 10}); return err },
+		"Upgrade, no unit": func() error {
+			_, err := h.Upgrade(ctx, "web", "chart", UpgradeOptions{ProgressInterval: 1})
+			return err
+		},
+		"UninstallJob, negative Timeout": func() error { _, err := h.UninstallJob(ctx, "7", JobOptions{Timeout: -1}); return err },
+		"UninstallJob, no unit":          func() error { _, err := h.UninstallJob(ctx, "7", JobOptions{Timeout: 10}); return err },
+		"UninstallJob, Parallel":         func() error { _, err := h.UninstallJob(ctx, "7", JobOptions{Parallel: -1}); return err },
+		"UninstallJob, blanks":           func() error { _, err := h.UninstallJob(ctx, " ", JobOptions{}); return err },
+		"Overdue, Parallel":              func() error { _, err := h.Overdue(ctx, JobOptions{Parallel: -1}); return err },
+		"UninstallOverdue, Timeout":      func() error { _, err := h.UninstallOverdue(ctx, JobOptions{Timeout: -1}); return err },
+	} {
+		assert.ErrorIs(t, call(), ErrInvalidArgument, name)
+	}
+	assert.Empty(t, fake.Calls())
+}

@@ -95,7 +95,7 @@ func checkEnvironment(cfg Config) error {
 		}
 	}
 	for _, name := range cfg.PassEnv {
-		if err := argument.Variable("PassEnv", strings.TrimSuffix(name, "*")+"*", ""); err != nil {
+		if err := argument.Variable("PassEnv", cmp.Or(strings.TrimSuffix(name, "*"), name), ""); err != nil {
 			return err
 		}
 	}
@@ -343,9 +343,9 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// negative reports whether a limit is below zero.
+// negative reports whether a number of bytes is below zero.
 func (l Limits) negative() bool {
-	return min(l.Index, l.Archive, l.Memory, l.Cache, l.RenderMemory, l.RenderOutput) < 0 || min(l.Time, l.RenderTime) < 0
+	return min(l.Index, l.Archive, l.Memory, l.Cache, l.RenderMemory, l.RenderOutput) < 0
 }
 
 // processLimits are the limits on one helm process. Helm itself has none: it reads an answer of any

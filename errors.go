@@ -121,7 +121,7 @@ var (
 	// an object exists, find out whose it is.
 	// Retry: no: with a new plan.
 	ErrPlanStale = errdef.ErrPlanStale
-	// ErrBadPlan: a file is not a plan, or was changed, or is of another version of this package.
+	// ErrBadPlan: a file is not a plan, or was changed, or is of another version of this package; or a Plan is the zero one.
 	// To do: plan again.
 	// Retry: no.
 	ErrBadPlan = errdef.ErrBadPlan

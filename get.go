@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,11 +49,11 @@ type ValuesOptions struct {
 // GetValues returns the values that the caller of the install or upgrade gave. Without any, it returns
 // empty values, not nil. Starts one helm process.
 //
-// Errors: ErrReleaseNotFound.
+// Errors: ErrReleaseNotFound, ErrClusterUnreachable.
 func (h *Helm) GetValues(ctx context.Context, release string, opts ValuesOptions) (_ Values, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "GetValues", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
-	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	t, err := h.revisionTarget(release, GetOptions{opts.Namespace, opts.Revision, opts.Kubeconfig, opts.KubeContext})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func parseGetValues(out []byte) (Values, error) {
 // GetManifest returns the objects of a release as they were applied, without hooks. Starts one helm
 // process.
 //
-// Errors: ErrReleaseNotFound.
+// Errors: ErrReleaseNotFound, ErrClusterUnreachable.
 func (h *Helm) GetManifest(ctx context.Context, release string, opts GetOptions) (_ Manifest, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "GetManifest", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
@@ -102,7 +103,7 @@ func (h *Helm) GetManifest(ctx context.Context, release string, opts GetOptions)
 // GetNotes returns the notes of a release, its chart's message to the user. Starts one helm
 // process.
 //
-// Errors: ErrReleaseNotFound.
+// Errors: ErrReleaseNotFound, ErrClusterUnreachable.
 func (h *Helm) GetNotes(ctx context.Context, release string, opts GetOptions) (_ string, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "GetNotes", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
@@ -115,7 +116,7 @@ func (h *Helm) GetNotes(ctx context.Context, release string, opts GetOptions) (_
 
 // GetHooks returns the hooks of a release, including tests. Starts one helm process.
 //
-// Errors: ErrReleaseNotFound.
+// Errors: ErrReleaseNotFound, ErrClusterUnreachable.
 func (h *Helm) GetHooks(ctx context.Context, release string, opts GetOptions) (_ []Hook, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "GetHooks", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
@@ -127,7 +128,7 @@ func (h *Helm) GetHooks(ctx context.Context, release string, opts GetOptions) (_
 }
 
 func (h *Helm) get(ctx context.Context, release string, opts GetOptions) (*record, error) {
-	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	t, err := h.revisionTarget(release, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +170,7 @@ type TestOptions struct {
 // Starts two helm processes. It is not retried: a test may have effects.
 //
 // Errors: ErrTestFailed with the hooks, if a test failed or did not end in time;
-// ErrReleaseNotFound. That logs cannot be fetched is none.
+// ErrReleaseNotFound, ErrClusterUnreachable. That logs cannot be fetched is none.
 func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) (_ []Hook, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Test", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
@@ -206,7 +207,7 @@ func (h *Helm) Test(ctx context.Context, release string, opts TestOptions) (_ []
 }
 
 func testArgs(t target, release string, opts TestOptions) (args, error) {
-	if err := argument.Extra(opts.ExtraArgs); err != nil {
+	if err := cmp.Or(argument.Duration("Timeout", opts.Timeout), argument.Extra(opts.ExtraArgs)); err != nil {
 		return nil, err
 	}
 	a := append(args{"test"}, opts.ExtraArgs...)

@@ -115,7 +115,8 @@ type Config struct {
 	// against a version. Default is what this package works with: v3.14 and v4.0.
 	MinVersion string
 	// Home is the folder of helm's configuration, cache and data. Default is <user cache>/helmexec. It has to be empty or missing at
-	// first, since New removes old files in it: a folder of somebody else's files is refused.
+	// first, since New removes old files in it: a folder of somebody else's files is refused. A relative path is taken from the
+	// working directory that the program has when it calls New.
 	// It is made with mode 0700. A home that belongs to another user, or that others can change, is
 	// refused (ErrInvalidArgument), now or when the next helm would start. The environment's HELM_*
 	// variables and the user's own helm set-up have no effect on it. UserHome means Helm's own
@@ -213,8 +214,14 @@ type Helm struct {
 //
 // Errors: ErrHelmNotFound, ErrInvalidArgument.
 func New(cfg Config) (*Helm, error) {
-	if cfg.MaxProcesses < 0 || cfg.GracePeriod < 0 || cfg.Retry.Tries < 0 || cfg.Limits.negative() {
-		return nil, errdef.Invalidf("config: MaxProcesses, GracePeriod, Retry.Tries and Limits cannot be negative")
+	if err := cmp.Or(
+		argument.Count("MaxProcesses", cfg.MaxProcesses), argument.Count("Retry.Tries", cfg.Retry.Tries), argument.Duration("GracePeriod", cfg.GracePeriod),
+		argument.Duration("Limits.Time", cfg.Limits.Time), argument.Duration("Limits.RenderTime", cfg.Limits.RenderTime),
+	); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if cfg.Limits.negative() {
+		return nil, errdef.Invalidf("config: Limits cannot be negative")
 	}
 	if cfg.MaxHistory < -1 {
 		return nil, errdef.Invalidf("config: MaxHistory is %d: give a number of revisions, 0 for Helm's default, or -1 for all", cfg.MaxHistory)

@@ -72,6 +72,10 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"negative MaxProcesses", Config{MaxProcesses: -1}, "MaxProcesses"},
 		{"negative GracePeriod", Config{GracePeriod: -1}, "GracePeriod"},
+		{"GracePeriod without a unit", Config{GracePeriod: 30}, "GracePeriod is 30ns: give it a unit, such as 30*time.Second"},
+		{"negative limit", Config{Limits: Limits{Cache: -1}}, "Limits"},
+		{"limit without a unit", Config{Limits: Limits{RenderTime: 60}}, "Limits.RenderTime is 60ns"},
+		{"a variable without a name", Config{PassEnv: []string{""}}, "PassEnv"},
 		{"negative Tries", Config{Retry: Retry{Tries: -1}}, "Tries"},
 		{"a namespace that is none", Config{Namespace: "Team_A"}, `"Team_A"`},
 		{"a namespace that is a flag", Config{Namespace: "--debug"}, `"--debug"`},

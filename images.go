@@ -20,14 +20,15 @@ type Place = manifest.Place
 // Reference is an image reference in full.
 type Reference = manifest.Reference
 
-// ParseReference reads an image reference by the rules of container runtimes.
+// ParseReference reads an image reference by the rules of container runtimes. What is none is ErrInvalidArgument.
 func ParseReference(image string) (Reference, error) { return manifest.ParseReference(image) }
 
 // ImageOptions chooses among the images of a manifest. Its zero value takes every image that a cluster pulls; lists of
 // names leave out DefaultExclude.
 type ImageOptions = manifest.ImageOptions
 
-// DefaultExclude is what lists of image names leave out when ImageOptions.Exclude is nil. Each call makes a new list.
+// DefaultExclude is what lists of image names leave out when ImageOptions.Exclude is nil: busybox. Each call makes a new
+// list.
 func DefaultExclude() []string { return manifest.DefaultExclude() }
 
 // ImageReport is what a manifest says about images, each list in the order of the manifest.
@@ -72,7 +73,7 @@ type ImageExport = manifest.ImageExport
 // ExportImages makes an ImageExport from a chart's rendered manifest and its values. Rewrite returns the mirror
 // of an image. If opts.Exclude is nil, it leaves out nothing, as Manifest.Retag.
 //
-// Errors: ErrBadManifest, as Manifest.Images.
+// Errors: ErrBadManifest, as Manifest.Images; ErrInvalidArgument for a nil rewrite.
 func ExportImages(m Manifest, values Values, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
 	return manifest.ExportImages(m, values, rewrite, opts)
 }

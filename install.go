@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/callback"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/plan"
 )
@@ -64,7 +65,7 @@ type InstallOptions struct {
 	JobID string
 	// Deadline is when the job is over. Overdue finds a release that outlives it.
 	Deadline time.Time
-	// Progress is called while Wait waits, every ProgressInterval (default 5 s). Each call starts
+	// Progress is called while Wait waits, every ProgressInterval (default 5 s, at least 1 ms). Each call starts
 	// one helm process that looks at the release. It is not called after Install has returned. A panic in it ends the
 	// wait as the end of ctx does, and is the error.
 	Progress         func(Progress)
@@ -197,10 +198,11 @@ func (h *Helm) releaseInput(release string, opts InstallOptions) (target, []byte
 	if err != nil {
 		return t, nil, err
 	}
-	if opts.Timeout < 0 || opts.ProgressInterval < 0 {
-		return t, nil, errdef.Invalidf("release %s: Timeout and ProgressInterval cannot be negative", release)
-	}
-	if err := cmp.Or(validateLabels(opts.Labels), validateFailFast(opts.FailFast, opts.FailFastInterval), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
+	if err := cmp.Or(
+		argument.Duration("Timeout", opts.Timeout), argument.Duration("ProgressInterval", opts.ProgressInterval), argument.Duration("FailFastInterval", opts.FailFastInterval),
+		validateFailFast(opts.FailFast, opts.FailFastInterval), argument.ID("OperationID", opts.OperationID), argument.ID("JobID", opts.JobID),
+		validateLabels(opts.Labels), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs),
+	); err != nil {
 		return t, nil, err
 	}
 	stdin, err := valuesInput(opts.ValuesFiles, opts.Values)
@@ -297,9 +299,9 @@ func (h *Helm) transformed(ctx context.Context, t target, release string, ch *Ch
 	if err != nil {
 		return nil, err
 	}
-	p, err = p.Transform(ctx, func(m Manifest) (Manifest, error) { return caught(ctx, transform, m) })
+	p, err = p.Transform(ctx, transform)
 	switch {
-	case errors.Is(err, errAbandoned):
+	case errors.Is(err, callback.ErrAbandoned):
 		return nil, contextError(ctx)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errTransform, err)

@@ -397,6 +397,8 @@ func TestInstallRefusesContradictions(t *testing.T) {
 	for name, opts := range map[string]InstallOptions{
 		"roll back and keep":  {RollbackOnFailure: true, KeepFailed: true},
 		"negative timeout":    {Timeout: -1},
+		"blank operation id":  {OperationID: " "},
+		"blank job id":        {JobID: "\t"},
 		"label of Helm's own": {Labels: map[string]string{"owner": "me"}},
 		"label of this":       {Labels: map[string]string{labelJob: "7"}},
 		"illegal label":       {Labels: map[string]string{"a b": "c"}},

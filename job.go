@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,11 @@ type JobOptions struct {
 	Kubeconfig, KubeContext string
 }
 
+// check refuses what would otherwise show only on the day on which there is something to remove.
+func (o JobOptions) check() error {
+	return cmp.Or(argument.Duration("Timeout", o.Timeout), argument.Count("Parallel", o.Parallel))
+}
+
 // UninstallJob removes every release of a job in one namespace, or in all with AllNamespaces: releases that
 // were installed with the JobID, and those installed without any JobID whose name is one that SUTHelmName makes
 // for the job. A release of another job stays, whatever its name. It continues after failures, skips the delete
@@ -37,13 +43,16 @@ type JobOptions struct {
 // somebody else removes at the same time is not in the result.
 //
 // Errors: as List, and nothing was removed; or a *ReleaseError for each release that could not be removed, joined:
-// ErrNotGone and ErrReleaseBusy, as for a single one. An empty id is no job (ErrInvalidArgument), although an install
-// accepts an empty JobID.
+// ErrNotGone and ErrReleaseBusy, as for a single one. An empty id, or one of blanks, is no job (ErrInvalidArgument), although
+// an install accepts an empty JobID.
 func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) (_ []*UninstallResult, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "UninstallJob", JobID: jobID, Namespace: opts.Namespace})
 	defer end(&err)
-	if jobID == "" {
-		return nil, errdef.Invalidf("uninstall job: the job id is empty")
+	if strings.TrimSpace(jobID) == "" {
+		return nil, errdef.Invalidf("uninstall job: the job id %q is empty", jobID)
+	}
+	if err := opts.check(); err != nil {
+		return nil, err
 	}
 	where, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
@@ -79,6 +88,9 @@ func jobQueries(jobID string) (named, labelled ListOptions) {
 func (h *Helm) Overdue(ctx context.Context, opts JobOptions) (_ []Release, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Overdue", Namespace: opts.Namespace})
 	defer end(&err)
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	return h.list(ctx, opts, ListOptions{Selector: labelDeadline + "<" + unixLabel(h.host.now())})
 }
 
@@ -108,13 +120,10 @@ func (h *Helm) UninstallOverdue(ctx context.Context, opts JobOptions) (_ []*Unin
 
 // uninstallAll removes releases; with a jobID, only those of that job.
 func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Release, opts JobOptions) ([]*UninstallResult, error) {
-	if opts.Parallel <= 0 {
-		opts.Parallel = 8
-	}
 	results := make([]*UninstallResult, len(releases))
 	failures := make([]error, len(releases))
 	var all errgroup.Group
-	all.SetLimit(opts.Parallel)
+	all.SetLimit(cmp.Or(opts.Parallel, 8))
 	for i, r := range releases {
 		all.Go(func() error {
 			results[i], failures[i] = h.uninstall(ctx, r.Name, UninstallOptions{

@@ -51,7 +51,8 @@ type PlanOptions struct {
 }
 
 // Plan resolves a chart and renders it once, for the version and APIs of the cluster. Nothing in the cluster changes.
-// What the plan shows is what Apply applies, whatever the chart's author does: Apply renders nothing of the author's.
+// What the plan shows is what Apply applies, whatever the chart's author does: Apply renders nothing of the author's. A plan
+// of an install does not look whether the namespace exists and the name is free: Apply does.
 //
 // It starts two helm processes in addition to those of Fetch, which run at the same time where they can: one asks for
 // the cluster's version and APIs, one renders. A third one finds the CRDs of a chart that brings some, or renders again
@@ -361,10 +362,10 @@ type ApplyOptions struct {
 	// Digest is that of the plan which was approved. If it is set, another plan is refused (ErrPlanStale).
 	Digest string
 
-	CreateNamespace   bool // for an install
+	CreateNamespace   bool // for an install; an upgrade ignores it
 	Wait, WaitForJobs bool
 	Timeout           time.Duration
-	KeepFailed        bool // for an install
+	KeepFailed        bool // for an install; an upgrade ignores it, and keeps its failed revision unless RollbackOnFailure is set
 	RollbackOnFailure bool
 	NoHooks           bool
 	Labels            map[string]string
@@ -392,7 +393,8 @@ type ApplyOptions struct {
 // has another revision than it was planned over, if that revision failed and Helm would leave what it made beside the plan,
 // or if an object that the plan makes exists already.
 // An operation that applied another plan is somebody else's:
-// ErrReleaseExists for an install, ErrPlanStale for an upgrade.
+// ErrReleaseExists for an install, ErrPlanStale for an upgrade. ErrInvalidArgument without a plan, and ErrBadPlan for
+// an empty one, are no *ReleaseError.
 func (h *Helm) Apply(ctx context.Context, p *Plan, opts ApplyOptions) (_ *Release, err error) {
 	span := Span{Operation: "Apply", JobID: opts.JobID, OperationID: opts.OperationID}
 	if p != nil {

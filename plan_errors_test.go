@@ -104,3 +104,13 @@ func TestKeyringAndPlans(t *testing.T) {
 		require.ErrorIs(t, call(h, SourceOptions{Keyring: keyring}), ErrUnverified, name)
 	}
 }
+
+func TestApplyOfNoPlan(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	_, err := h.Apply(t.Context(), nil, ApplyOptions{})
+	require.ErrorIs(t, err, ErrInvalidArgument)
+	_, err = h.Apply(t.Context(), &Plan{Release: "web"}, ApplyOptions{})
+	require.ErrorIs(t, err, ErrBadPlan)
+	assert.NotErrorIs(t, err, ErrBadChart)
+	assert.Empty(t, fake.Steps())
+}

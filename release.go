@@ -65,7 +65,7 @@ type ListOptions struct {
 	AllNamespaces bool
 	// Filter is a regular expression on the release name, unanchored, as Helm's --filter.
 	Filter string
-	// Selector is a label query on the release record, "k=v,k2!=v2".
+	// Selector is a label query on the release record, "k=v,k2!=v2,k3 in (a, b)".
 	Selector string
 	// Statuses keeps the releases in one of these states; empty keeps all.
 	Statuses                []Status
@@ -81,6 +81,9 @@ func (h *Helm) List(ctx context.Context, opts ListOptions) (_ []Release, err err
 	defer end(&err)
 	if _, err := regexp.Compile(opts.Filter); err != nil {
 		return nil, errdef.Invalidf("list filter: %v", err)
+	}
+	if err := argument.Selector(opts.Selector); err != nil {
+		return nil, fmt.Errorf("list: %w", err)
 	}
 	t, err := h.target(opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
@@ -158,7 +161,7 @@ type StatusOptions = GetOptions
 func (h *Helm) Status(ctx context.Context, release string, opts StatusOptions) (_ *Release, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Status", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
-	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+	t, err := h.revisionTarget(release, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +180,14 @@ func (h *Helm) releaseTarget(release, namespace, kubeconfig, kubeContext string)
 	return h.target(namespace, kubeconfig, kubeContext)
 }
 
+// revisionTarget is target for a call on one revision of a release.
+func (h *Helm) revisionTarget(release string, opts GetOptions) (target, error) {
+	if err := argument.Count("Revision", opts.Revision); err != nil {
+		return target{}, err
+	}
+	return h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
+}
+
 // HistoryOptions is for History. Max 0 means all revisions that Helm keeps.
 type HistoryOptions struct {
 	Namespace               string
@@ -190,12 +201,15 @@ type HistoryOptions struct {
 // Config.Namespace, or HELM_NAMESPACE if that reaches helm. It is empty if none was requested and helm used the
 // namespace of the kubeconfig; Status returns that one.
 //
-// Errors: ErrReleaseNotFound.
+// Errors: ErrReleaseNotFound, ErrClusterUnreachable.
 func (h *Helm) History(ctx context.Context, release string, opts HistoryOptions) (_ []Release, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "History", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
 	t, err := h.releaseTarget(release, opts.Namespace, opts.Kubeconfig, opts.KubeContext)
 	if err != nil {
+		return nil, err
+	}
+	if err := argument.Count("Max", opts.Max); err != nil {
 		return nil, err
 	}
 	return h.history(ctx, t, release, opts.Max)

@@ -23,3 +23,13 @@ func TestSplitChart(t *testing.T) {
 		assert.Equal(t, want, [2]string{name, version}, joined)
 	}
 }
+
+// Helm reads a selector only if there is a release: a list that is empty because of a typing error looks like a clean cluster.
+func TestListRefusesSelectorsAtOnce(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	for _, selector := range []string{"(((", "a=b,,c", "a in (b"} {
+		_, err := h.List(t.Context(), ListOptions{Selector: selector})
+		assert.ErrorIs(t, err, ErrInvalidArgument, selector)
+	}
+	assert.Empty(t, fake.Calls())
+}

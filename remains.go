@@ -24,15 +24,15 @@ type Remain struct {
 // RemainCause says why an object stays.
 type RemainCause string
 
-// Helm leaves the first five by design.
+// Helm leaves the first six by design.
 const (
 	RemainHook        RemainCause = "hook"            // a hook whose delete policy does not cover how it ended
 	RemainPolicy      RemainCause = "resource policy" // the chart says to keep it
 	RemainVolumeClaim RemainCause = "volume claim"    // made for the pods of a StatefulSet
 	RemainCRD         RemainCause = "crd"             // a CustomResourceDefinition of the chart's folder crds
 	RemainNamespace   RemainCause = "namespace"       // made by CreateNamespace
-	RemainRecord      RemainCause = "record"          // the secret that is the release record
 	RemainRevision    RemainCause = "revision"        // made by a revision before a failed one, which does not have it
+	RemainRecord      RemainCause = "record"          // the secret that is the release record
 	RemainNotRemoved  RemainCause = "not removed"     // it was to be removed, and that failed
 )
 

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/argument"
-	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // RollbackOptions is for Rollback.
@@ -36,8 +36,8 @@ type RollbackOptions struct {
 //
 // Errors, each a *ReleaseError: ErrReleaseNotFound, also for a revision that is not in the history;
 // ErrReleaseBusy if somebody else changed the release meanwhile; ErrNotReady with the reasons;
-// ErrLeftBehind if the release stays pending, or the outcome could not be found out; ErrNotRecorded; the
-// error of ctx; or helm's own.
+// ErrLeftBehind if the release stays pending, or the outcome could not be found out; ErrNotRecorded;
+// ErrClusterUnreachable; the error of ctx; or helm's own.
 func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOptions) (_ *Release, err error) {
 	ctx, end := h.enter(ctx, Span{Operation: "Rollback", Release: release, Namespace: opts.Namespace})
 	defer end(&err)
@@ -45,10 +45,7 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 	if err != nil {
 		return nil, err
 	}
-	if opts.Timeout < 0 || opts.Revision < 0 {
-		return nil, errdef.Invalidf("rollback: Timeout and Revision cannot be negative")
-	}
-	if err := argument.Extra(opts.ExtraArgs); err != nil {
+	if err := cmp.Or(argument.Duration("Timeout", opts.Timeout), argument.Count("Revision", opts.Revision), argument.Extra(opts.ExtraArgs)); err != nil {
 		return nil, err
 	}
 	r := &rollback{h: h, target: t, release: release, opts: opts}

@@ -46,8 +46,8 @@ func (ch *Chart) info() *ChartInfo {
 	}
 }
 
-// Chart2Images lists the images that a cluster pulls for a chart, sorted and unique, without
-// DefaultExclude: ImageOptions.Exclude set to []string{} leaves out nothing. The chart is
+// Chart2Images lists the images that a cluster pulls for a chart, those of hooks and tests too, sorted and unique, without
+// busybox (DefaultExclude): for a list of what nodes must have, set ImageOptions.Exclude to []string{}. The chart is
 // rendered once, by one helm process in addition to those of Fetch, or none if the render is
 // remembered.
 //

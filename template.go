@@ -16,6 +16,7 @@ import (
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/callback"
 	"github.com/sut-bench/helmexec/internal/emptycluster"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
@@ -265,11 +266,7 @@ func (h *Helm) render(ctx context.Context, ch *Chart, inv invocation, opts Templ
 	if err = renderFailure(err, ch); err != nil || opts.Transform == nil {
 		return Manifest(out), err
 	}
-	m, err := caught(ctx, opts.Transform, out)
-	if errors.Is(err, errAbandoned) {
-		err = contextError(ctx)
-	}
-	return m, err
+	return caught(ctx, opts.Transform, out)
 }
 
 // renderFailure gives the failure of a helm that only rendered its kind.
@@ -353,35 +350,20 @@ func valuesInput(files []string, values Values) ([]byte, error) {
 	return all.JSON()
 }
 
-// errAbandoned says that a context ended while a transform was running.
-var errAbandoned = errors.New("the context ended before the transform did")
-
-// caught applies a transform, which a chart of a stranger may drive into a panic, or into more work
-// than the context has time for.
+// caught applies a transform.
 func caught(ctx context.Context, t Transform, m Manifest) (Manifest, error) {
-	type outcome struct {
-		changed Manifest
-		err     error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		var o outcome
-		defer func() {
-			if p := recover(); p != nil { // nothing else recovers on this goroutine
-				o = outcome{err: fmt.Errorf("panic: %v", p)}
-			}
-			done <- o
-		}()
-		if o.changed, o.err = t(m); o.err != nil {
-			o.changed = nil
-		} else if _, err := o.changed.Objects(); err != nil {
-			o = outcome{err: fmt.Errorf("the manifest that it returned: %w", err)}
+	changed, err := callback.Run(ctx, func() (Manifest, error) {
+		changed, err := t(m)
+		if err != nil {
+			return nil, err
 		}
-	}()
-	select {
-	case o := <-done:
-		return o.changed, o.err
-	case <-ctx.Done():
-		return nil, errAbandoned
+		if _, err := changed.Objects(); err != nil {
+			return nil, fmt.Errorf("the manifest that it returned: %w", err)
+		}
+		return changed, nil
+	})
+	if errors.Is(err, callback.ErrAbandoned) {
+		err = contextError(ctx)
 	}
+	return changed, err
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/argument"
-	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
@@ -59,7 +58,7 @@ type UninstallResult struct {
 // Errors, each a *ReleaseError: ErrReleaseNotFound if there was none at first; ErrReleaseBusy if ctx ended
 // while another operation was under way; ErrNotGone, with the objects, if some still existed when the wait for them
 // ended, or a post-delete hook failed: if its Status is uninstalling, the release is still recorded and a further call
-// goes on; the error of ctx; or helm's own, for example if a pre-delete hook fails, with the status in which the
+// goes on; ErrClusterUnreachable; the error of ctx; or helm's own, for example if a pre-delete hook fails, with the status in which the
 // release is left.
 func (h *Helm) Uninstall(ctx context.Context, release string, opts UninstallOptions) (*UninstallResult, error) {
 	return h.uninstall(ctx, release, opts, removal{})
@@ -73,10 +72,7 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 	if err != nil {
 		return nil, err
 	}
-	if opts.Timeout < 0 {
-		return nil, errdef.Invalidf("uninstall: Timeout %v is negative", opts.Timeout)
-	}
-	if err := cmp.Or(argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
+	if err := cmp.Or(argument.Duration("Timeout", opts.Timeout), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
 		return nil, err
 	}
 	files, free, err := h.lockRelease(ctx, t, release, false)

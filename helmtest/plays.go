@@ -1,6 +1,7 @@
 package helmtest
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -154,16 +155,21 @@ func (f *Fake) KilledHalfWay() {
 }
 
 // KillRunner turns a release into what is recorded if its runner and its helm are killed at once while they work on it. The
-// test calls it when its first runner has returned, and then starts another one as a restart would.
+// test calls it when its first runner has returned, and then starts another one as a restart would. It fails if there is no
+// such release: a runner that cleaned up before it returned was not killed. docs/testing.md says how to test such a one.
 //
 // helmexec: a call with the same OperationID clears the rest away and installs; for another one it is ErrReleaseExists.
 func (f *Fake) KillRunner(namespace, release string) {
+	f.t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if r, there := f.store.latest(key(namespace, release)); there {
-		r.Status = map[bool]string{true: "pending-install", false: "pending-upgrade"}[r.Revision == 1]
-		f.store.put(r)
+	r, there := f.store.latest(key(namespace, release))
+	if !there {
+		recorded := slices.Sorted(maps.Keys(f.store.releases))
+		f.t.Fatalf("helmtest: KillRunner: there is no release %s; recorded are %q", key(namespace, release), recorded)
 	}
+	r.Status = map[bool]string{true: "pending-install", false: "pending-upgrade"}[r.Revision == 1]
+	f.store.put(r)
 }
 
 // NameTaken lets the name of the next install belong to a release of another job, or of somebody who does not use

@@ -365,3 +365,34 @@ func nameless(words string) string {
 	words = archives.ReplaceAllString(words, "ARCHIVE")
 	return strings.TrimSpace(releases.ReplaceAllString(namespaces.ReplaceAllString(words, "NAMESPACE"), "RELEASE"))
 }
+
+// A test that kills the runner of a release that is not there tests nothing.
+func TestKillRunnerWantsARelease(t *testing.T) {
+	fails := &inExample{TB: t}
+	t.Cleanup(fails.end)
+	fake := helmtest.New(fails)
+	fake.SetRelease(helmtest.Release{Name: "web", Namespace: "bench"})
+	assert.PanicsWithValue(t, `helmtest: KillRunner: there is no release default/web; recorded are ["bench/web"]`, func() { fake.KillRunner("", "web") })
+	fake.KillRunner("bench", "web")
+}
+
+// A runner that cleans up when it returns can be killed, too, as docs/testing.md says.
+func TestKillRunnerThatCleansUp(t *testing.T) {
+	s := newStage(t, "v4.3.1", 3)
+	runner := func() {
+		require.NoError(t, s.install())
+		require.NoError(t, s.uninstall())
+	}
+	var made helmtest.Release
+	s.fake.Handle("uninstall", func(c helmtest.Call) helmtest.Reply {
+		if made.Name == "" {
+			made, _ = s.fake.Release(c.Flag("--namespace"), c.Arg(0))
+		}
+		return s.fake.Perform(c)
+	})
+	runner()
+	s.fake.SetRelease(made)
+	s.fake.KillRunner(made.Namespace, made.Name)
+	runner()
+	assert.Equal(t, []string{"install sut", "uninstall sut", "install sut", "uninstall sut", "install sut", "uninstall sut"}, s.fake.Steps())
+}

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // ImageExport is what is needed to run a chart from a mirror.
@@ -18,8 +20,12 @@ type ImageExport struct {
 }
 
 // ExportImages makes an ImageExport from a chart's rendered manifest and its values. Rewrite returns the mirror of an
-// image. If opts.Exclude is nil, it leaves out nothing, as Retag. The error is that of Images.
+// image. If opts.Exclude is nil, it leaves out nothing, as Retag. The error is that of Images, or
+// ErrInvalidArgument for a nil rewrite.
 func ExportImages(m Manifest, values map[string]any, rewrite func(Reference) Reference, opts ImageOptions) (*ImageExport, error) {
+	if rewrite == nil {
+		return &ImageExport{}, errdef.Invalidf("export images: there is no function that rewrites")
+	}
 	opts.FullNames = true
 	if opts.Exclude == nil {
 		opts.Exclude = []string{}
@@ -29,7 +35,7 @@ func ExportImages(m Manifest, values map[string]any, rewrite func(Reference) Ref
 	e := exporter{rewrite: rewrite, names: make(map[string]bool), wanted: make(map[string]bool)}
 	var refs []Reference
 	for _, image := range images {
-		ref, parseErr := ParseReference(image)
+		ref, parseErr := parseReference(image)
 		if parseErr != nil {
 			continue // Images returns what parses
 		}
@@ -120,7 +126,7 @@ func mergeValues(values, over map[string]any) map[string]any {
 
 // text rewrites an image that is one string.
 func (e *exporter) text(image string) (string, bool) {
-	ref, err := ParseReference(image)
+	ref, err := parseReference(image)
 	if err != nil || !e.wanted[ref.Name()] {
 		return "", false
 	}
@@ -137,7 +143,7 @@ func (e *exporter) composite(values map[string]any) map[string]any {
 	if repository == "" || hasVersion(repository) {
 		return nil
 	}
-	ref, err := ParseReference(strings.TrimPrefix(registry+"/"+repository, "/"))
+	ref, err := parseReference(strings.TrimPrefix(registry+"/"+repository, "/"))
 	if err != nil || !e.wanted[ref.Name()] {
 		return nil
 	}

@@ -148,12 +148,12 @@ const maxParsed = 4096
 
 func (f *imageFinder) parse(image string) (Reference, error) {
 	if len(image) > maxReference {
-		return ParseReference(image)
+		return parseReference(image)
 	}
 	if p, found := f.parsed[image]; found {
 		return p.ref, p.err
 	}
-	ref, err := ParseReference(image)
+	ref, err := parseReference(image)
 	if len(f.parsed) < maxParsed {
 		f.parsed[strings.Clone(image)] = parsedReference{ref, err}
 	}

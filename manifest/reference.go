@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
 // Reference is an image reference in full: "nginx" is docker.io, library/nginx, without tag and digest.
@@ -20,8 +22,17 @@ const maxReference = 1024
 var errReferenceFormat = errors.New("invalid reference format")
 
 // ParseReference reads an image reference by the rules of container runtimes: those of github.com/distribution/reference,
-// with which the tests compare. That package spends two milliseconds of each program that imports it.
+// with which the tests compare. That package spends two milliseconds of each program that imports it. What is no reference
+// is ErrInvalidArgument.
 func ParseReference(image string) (Reference, error) {
+	r, err := parseReference(image)
+	if err != nil {
+		return Reference{}, errdef.Invalidf("image %.80q: %w", image, err)
+	}
+	return r, nil
+}
+
+func parseReference(image string) (Reference, error) {
 	if len(image) > maxReference {
 		return Reference{}, fmt.Errorf("%d bytes are too many for a reference", len(image))
 	}

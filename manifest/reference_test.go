@@ -1,11 +1,13 @@
 package manifest
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/distribution/reference"
+	"github.com/stretchr/testify/assert"
 )
 
 // runtimes reads a reference as container runtimes do.
@@ -82,4 +84,13 @@ func FuzzParseReference(f *testing.F) {
 		f.Add("registry.example:5000/" + piece + ":1")
 	}
 	f.Fuzz(func(t *testing.T, image string) { compareReference(t, image) })
+}
+
+// The error names what was given.
+func TestReferenceThatIsNone(t *testing.T) {
+	for _, image := range []string{"", "a/UPPER", "a b", "a@sha256:1"} {
+		_, err := ParseReference(image)
+		assert.ErrorIs(t, err, ErrInvalidArgument)
+		assert.ErrorContains(t, err, fmt.Sprintf("image %q: ", image))
+	}
 }

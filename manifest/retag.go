@@ -11,6 +11,7 @@ import (
 
 	yamlnode "go.yaml.in/yaml/v3"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/yamlfast"
 )
 
@@ -44,8 +45,12 @@ type Retagged struct {
 //
 // The report lists what was changed, and what could not be: images that are invalid or unresolved, values that are
 // folded over several lines or whose tag says that they are no text, and images for which rewrite returns no valid
-// reference. A document that cannot be read stays as it is, and is reported in the error.
+// reference. A document that cannot be read stays as it is, and is reported in the error. A nil
+// rewrite is ErrInvalidArgument.
 func (m Manifest) Retag(rewrite func(Reference) Reference, opts RetagOptions) (Manifest, *RetagReport, error) {
+	if rewrite == nil {
+		return nil, &RetagReport{}, errdef.Invalidf("retag: there is no function that rewrites")
+	}
 	found, err := m.findImages(context.Background(), opts.ImageOptions, opts.Hints)
 	report := &RetagReport{}
 	edits := &editor{manifest: m, edits: make(map[int]edit), valid: make(map[Reference]bool)}
@@ -95,7 +100,7 @@ var (
 // retag adds the edits that make an image another one: all of them or none.
 func (e *editor) retag(f *foundImage, to Reference) error {
 	if !e.valid[to] {
-		if parsed, err := ParseReference(to.String()); err != nil {
+		if parsed, err := parseReference(to.String()); err != nil {
 			return fmt.Errorf("rewritten to %q: %w", to.String(), err)
 		} else if parsed != to {
 			return fmt.Errorf("rewritten to %q, which reads as %q", to.String(), parsed.String())

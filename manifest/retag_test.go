@@ -199,3 +199,17 @@ func TestRetagSharedField(t *testing.T) {
 	require.Len(t, report.Failed, 1)
 	assert.Equal(t, errShared.Error(), report.Failed[0].Reason)
 }
+
+// Without a function that rewrites, nothing is read.
+func TestRewriteThatIsMissing(t *testing.T) {
+	m := Manifest("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: a}]}\n")
+	_, _, err := m.Retag(nil, RetagOptions{})
+	assert.ErrorIs(t, err, ErrInvalidArgument)
+	_, err = RetagImages(nil, RetagOptions{})(m)
+	assert.ErrorIs(t, err, ErrInvalidArgument)
+	_, err = ExportImages(m, nil, nil, ImageOptions{})
+	assert.ErrorIs(t, err, ErrInvalidArgument)
+	_, err = Transforms(AddLabels(nil), nil)(m)
+	assert.ErrorContains(t, err, "transform 2 of 2 is nil")
+	assert.ErrorIs(t, err, ErrInvalidArgument)
+}

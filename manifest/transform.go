@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/redact"
 	"github.com/sut-bench/helmexec/internal/safeyaml"
 )
@@ -19,10 +20,13 @@ import (
 // A Transform changes a manifest.
 type Transform func(Manifest) (Manifest, error)
 
-// Transforms applies transforms one after the other, up to the first that fails.
+// Transforms applies transforms one after the other, up to the first that fails. A nil one fails with ErrInvalidArgument.
 func Transforms(all ...Transform) Transform {
 	return func(m Manifest) (_ Manifest, err error) {
-		for _, t := range all {
+		for i, t := range all {
+			if t == nil {
+				return nil, errdef.Invalidf("transform %d of %d is nil", i+1, len(all))
+			}
 			if m, err = t(m); err != nil {
 				return nil, err
 			}

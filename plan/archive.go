@@ -37,8 +37,11 @@ type ChartOptions struct {
 // Its first template fails, with the text StaleMark, on another cluster than the plan is for, where the chart asked
 // the cluster for something that has changed, and where an object exists that Helm would take over.
 //
-// Errors: ErrBadManifest and ErrTooLarge for Before; of w.
+// Errors: ErrBadManifest and ErrTooLarge for Before; ErrBadPlan for a plan that nobody made; of w.
 func (p *Plan) WriteChart(ctx context.Context, w io.Writer, opts ChartOptions) error {
+	if err := p.checkMade(); err != nil {
+		return err
+	}
 	made, err := p.made(ctx, opts)
 	if err != nil {
 		return err

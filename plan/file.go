@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
+	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/home"
 	"github.com/sut-bench/helmexec/manifest"
 )
@@ -25,19 +28,31 @@ type saved struct {
 }
 
 // Save writes the plan to a file that only its owner can read: it holds the values and every Secret of the chart. The
-// file is there whole or not at all.
+// file is there whole or not at all. Save makes no folder.
+//
+// Errors: ErrInvalidArgument for an empty path; fs.ErrNotExist if the folder is missing, and others of the file system, with the
+// path; ErrBadPlan for a plan that nobody made.
 func (p *Plan) Save(path string) error {
+	if path == "" {
+		return errdef.Invalidf("plan: save: the path is empty")
+	}
+	if err := p.checkMade(); err != nil {
+		return err
+	}
 	text, err := json.Marshal(saved{Version: version, Digest: p.Digest(), content: p.content()})
 	if err != nil {
 		return err
 	}
-	return home.WriteFile(path, append(text, '\n'))
+	if err := home.WriteFile(path, append(text, '\n')); err != nil {
+		return fmt.Errorf("plan: save %s: %w", path, cause(err))
+	}
+	return nil
 }
 
 // Load reads a plan that Save wrote. Everything that it shows is derived anew from its documents, but a file proves
 // nothing about who wrote it: give the digest that was approved to Apply.
 //
-// Errors: ErrBadPlan; as New.
+// Errors: fs.ErrNotExist if there is no such file, and others of the file system; ErrBadPlan; as New.
 func Load(ctx context.Context, path string) (*Plan, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -74,6 +89,19 @@ func Load(ctx context.Context, path string) (*Plan, error) {
 		return nil, fmt.Errorf("%w: %s was changed after it was written, or written by another program", ErrBadPlan, path)
 	}
 	return p, nil
+}
+
+// cause is an error of the file system without its own path, which is that of a temporary file.
+func cause(err error) error {
+	var ofPath *fs.PathError
+	var ofLink *os.LinkError
+	switch {
+	case errors.As(err, &ofPath):
+		return ofPath.Err
+	case errors.As(err, &ofLink):
+		return ofLink.Err
+	}
+	return err
 }
 
 func joined(texts []string) manifest.Manifest {

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/sut-bench/helmexec/chart"
+	"github.com/sut-bench/helmexec/internal/callback"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/pattern"
 	"github.com/sut-bench/helmexec/internal/redact"
@@ -30,7 +31,7 @@ var (
 	ErrBadManifest = errdef.ErrBadManifest
 	// ErrTooLarge: the release record would be larger than Kubernetes stores.
 	ErrTooLarge = errdef.ErrOutputTooLarge
-	// ErrBadPlan: a file is not a plan, or one of another version of this package.
+	// ErrBadPlan: a file is not a plan, or one of another version of this package; or a Plan is the zero one.
 	ErrBadPlan = errdef.ErrBadPlan
 )
 
@@ -182,9 +183,21 @@ func join(documents []manifest.Manifest) manifest.Manifest {
 }
 
 // Transform returns a plan with its documents changed: each transform gets the objects and hooks in one call, and the
-// CRDs, if there are some, in one of their own. What it returns is checked as what was rendered is.
+// CRDs, if there are some, in one of their own. What it returns is checked as what was rendered is. A panic of a transform
+// is an error, and a transform that outlives the context is not waited for.
+//
+// Errors: those of the transforms; ErrInvalidArgument for a nil one; ErrBadPlan for a plan that nobody made; the error of ctx; as New.
 func (p *Plan) Transform(ctx context.Context, all ...manifest.Transform) (*Plan, error) {
-	change := manifest.Transforms(all...)
+	if err := p.checkMade(); err != nil {
+		return nil, err
+	}
+	change := func(m manifest.Manifest) (manifest.Manifest, error) {
+		changed, err := callback.Run(ctx, func() (manifest.Manifest, error) { return manifest.Transforms(all...)(m) })
+		if errors.Is(err, callback.ErrAbandoned) {
+			err = fmt.Errorf("%w: %w", err, errdef.ContextError(ctx))
+		}
+		return changed, err
+	}
 	rendered, err := change(p.Manifest())
 	if err != nil {
 		return nil, err
@@ -228,13 +241,30 @@ func (f Finding) String() string {
 // Rule finds faults in a plan.
 type Rule func(*Plan) []Finding
 
-// Check gives what the rules find, in their order.
+// Check gives what the rules find, in their order. A plan that neither New nor Load has made, such as the zero Plan, has one
+// finding, of the rule "plan": there is nothing in it that the rules could judge. A nil rule is a panic.
 func (p *Plan) Check(rules ...Rule) []Finding {
+	for i, rule := range rules {
+		if rule == nil {
+			panic(fmt.Sprintf("plan: Check: rule %d of %d is nil", i+1, len(rules)))
+		}
+	}
+	if err := p.checkMade(); err != nil {
+		return []Finding{{Rule: "plan", Text: err.Error()}}
+	}
 	var all []Finding
 	for _, rule := range rules {
 		all = append(all, rule(p)...)
 	}
 	return all
+}
+
+// checkMade refuses a plan that neither New nor Load has made.
+func (p *Plan) checkMade() error {
+	if p == nil || p.Images == nil || p.GPUs == nil {
+		return fmt.Errorf("%w: it is empty: a plan comes from Helm.Plan or plan.Load", ErrBadPlan)
+	}
+	return nil
 }
 
 // derive reads the fields from the documents, and refuses what cannot be applied as it reads.

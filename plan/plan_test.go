@@ -2,10 +2,13 @@ package plan
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -141,6 +144,57 @@ func TestTransform(t *testing.T) {
 	require.ErrorIs(t, err, cause)
 	_, err = p.Transform(t.Context(), func(manifest.Manifest) (manifest.Manifest, error) { return manifest.Manifest("- a\n"), nil })
 	require.ErrorIs(t, err, ErrBadManifest)
+}
+
+// A transform cannot end the program, and the end of the context does not wait for it.
+func TestTransformIsCaught(t *testing.T) {
+	p := planOf(t, pod)
+	_, err := p.Transform(t.Context(), func(manifest.Manifest) (manifest.Manifest, error) { panic("no mirror") })
+	require.ErrorContains(t, err, "panic: no mirror")
+
+	ctx, end := context.WithCancel(t.Context())
+	goOn := make(chan struct{})
+	defer close(goOn)
+	_, err = p.Transform(ctx, func(m manifest.Manifest) (manifest.Manifest, error) { end(); <-goOn; return m, nil })
+	require.ErrorIs(t, err, context.Canceled)
+
+	for _, none := range []manifest.Transform{nil, manifest.RetagImages(nil, manifest.RetagOptions{})} {
+		_, err = p.Transform(t.Context(), manifest.AddLabels(map[string]string{"job": "7"}), none)
+		require.ErrorIs(t, err, errdef.ErrInvalidArgument)
+	}
+}
+
+// A plan that nobody made is refused, and passes no check.
+func TestZeroPlan(t *testing.T) {
+	for _, p := range []*Plan{nil, {}, {Release: "web", Chart: chart.Metadata{Name: "web", Version: "1.2.3"}}} {
+		_, err := p.Transform(t.Context())
+		require.ErrorIs(t, err, ErrBadPlan)
+		require.ErrorIs(t, p.Save(filepath.Join(t.TempDir(), "plan")), ErrBadPlan)
+		require.ErrorIs(t, p.WriteChart(t.Context(), io.Discard, ChartOptions{}), ErrBadPlan)
+		findings := p.Check(func(p *Plan) []Finding { panic(p.Images.Images) })
+		require.Len(t, findings, 1)
+		assert.Contains(t, findings[0].String(), "not a valid plan")
+	}
+	assert.PanicsWithValue(t, "plan: Check: rule 1 of 1 is nil", func() { planOf(t, pod).Check(nil) })
+}
+
+// The errors of files name the path that was given.
+func TestFilesThatAreMissing(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "no", "plan.json")
+	_, err := Load(t.Context(), missing)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, missing)
+
+	p := planOf(t, pod)
+	err = p.Save(missing)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "plan: save "+missing+": ")
+	require.NotContains(t, err.Error(), ".new-")
+	require.ErrorIs(t, p.Save(""), errdef.ErrInvalidArgument)
+	folder := t.TempDir()
+	err = p.Save(folder)
+	require.ErrorContains(t, err, "plan: save "+folder+": ")
+	require.NotContains(t, err.Error(), ".new-")
 }
 
 func TestCheck(t *testing.T) {

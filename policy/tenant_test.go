@@ -101,3 +101,10 @@ func TestTenantOptions(t *testing.T) {
 	assert.Equal(t, []string{"devices"}, rules(TenantOptions{}, gpu))
 	assert.Empty(t, rules(TenantOptions{Limits: Limits{GPUs: map[string]int64{"amd.com/gpu": 1}}}, gpu))
 }
+
+// A plan that nobody made passes no policy, and does not end the program.
+func TestTenantOfTheZeroPlan(t *testing.T) {
+	findings := (&plan.Plan{}).Check(Tenant(TenantOptions{Pinned: true}))
+	require.Len(t, findings, 1)
+	assert.Equal(t, "plan", findings[0].Rule)
+}

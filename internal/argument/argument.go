@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/Masterminds/semver/v3"
@@ -19,16 +20,19 @@ import (
 // MaxReleaseName is Helm's limit: a Kubernetes label holds 63 characters, and charts put a suffix on the name.
 const MaxReleaseName = 53
 
-// maxNamespace is the limit of Kubernetes. It is no part of the expression: one that counts takes long to compile.
-const maxNamespace = 63
+// The limits of Kubernetes. They are no part of the expressions: one that counts takes long to compile.
+const (
+	maxNamespace = 63
+	maxDomain    = 253
+)
 
 // DNSLabel matches a DNS label of any length, as part of a larger expression.
 const DNSLabel = `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
 
 var (
-	// release is Helm's own rule (pkg/chart/v2/util.ValidateReleaseName): DNS labels joined by dots.
-	release = pattern.New(`^` + DNSLabel + `(\.` + DNSLabel + `)*$`)
-	label   = pattern.New(`^` + DNSLabel + `$`)
+	// domain is DNS labels joined by dots, which is also Helm's rule for a release (pkg/chart/v2/util.ValidateReleaseName).
+	domain = pattern.New(`^` + DNSLabel + `(\.` + DNSLabel + `)*$`)
+	label  = pattern.New(`^` + DNSLabel + `$`)
 	// object is what Kubernetes allows as the name of an object, without the characters at which helm's filters split.
 	object = pattern.New(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 	chart  = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`)
@@ -37,9 +41,8 @@ var (
 	below  = pattern.New(`^(/[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)*/?$`)
 	api    = pattern.New(`^[A-Za-z0-9][-A-Za-z0-9./]*$`)
 
-	labelName   = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
-	labelValue  = pattern.New(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
-	labelDomain = pattern.New(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+	labelName  = pattern.New(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+	labelValue = pattern.New(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
 )
 
 // IsChartName, IsRepoName, IsDigest and IsAPI report whether a text has the form of a chart's name, of the name of a
@@ -55,6 +58,15 @@ func IsDigest(text string) bool {
 // IsLabelValue reports whether a text may be the value of a label. It may be empty.
 func IsLabelValue(text string) bool { return labelValue().MatchString(text) }
 
+// IsLabelKey reports whether a text may be the key of a label: a name, optionally with a domain and "/" before it.
+func IsLabelKey(text string) bool {
+	prefix, name, prefixed := strings.Cut(text, "/")
+	if !prefixed {
+		return labelName().MatchString(text)
+	}
+	return len(prefix) <= maxDomain && domain().MatchString(prefix) && labelName().MatchString(name)
+}
+
 // Release refuses what Helm would refuse as the name of a release.
 func Release(name string) error {
 	const advice = "SUTNamePrune makes a legal name of any text"
@@ -63,7 +75,7 @@ func Release(name string) error {
 		return errdef.Invalidf("the release name is empty")
 	case len(name) > MaxReleaseName:
 		return errdef.Invalidf("release name %.80q: %d characters are more than the %d that Helm allows; %s", name, len(name), MaxReleaseName, advice)
-	case !release().MatchString(name):
+	case !domain().MatchString(name):
 		return errdef.Invalidf(`release name %.80q: Helm allows a-z, 0-9, "-" and ".", with a letter or digit at the start and end and beside every "."; %s`, name, advice)
 	}
 	return nil
@@ -215,14 +227,38 @@ func Variable(what, name, value string) error {
 	return Text("config: "+what+": "+name, value)
 }
 
+// Duration accepts a time to wait for, and none. What is shorter than a millisecond is a number that somebody wrote without
+// a unit.
+func Duration(what string, d time.Duration) error {
+	switch {
+	case d < 0:
+		return errdef.Invalidf("%s is %v: it cannot be negative", what, d)
+	case d > 0 && d < time.Millisecond:
+		return errdef.Invalidf("%s is %v: give it a unit, such as %d*time.Second", what, d, d)
+	}
+	return nil
+}
+
+// Count accepts a number from 0.
+func Count(what string, n int) error {
+	if n < 0 {
+		return errdef.Invalidf("%s is %d: it cannot be negative", what, n)
+	}
+	return nil
+}
+
+// ID accepts any text that names a job or an operation, and none. Blanks are the rest of a variable that was not set.
+func ID(what, id string) error {
+	if id != "" && strings.TrimSpace(id) == "" {
+		return errdef.Invalidf("%s %.80q has nothing but blanks", what, id)
+	}
+	return nil
+}
+
 // Labels refuses what Kubernetes would refuse as labels.
 func Labels(labels map[string]string) error {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		prefix, rest, hasPrefix := strings.Cut(key, "/")
-		if !hasPrefix {
-			prefix, rest = "", key
-		}
-		if hasPrefix && !labelDomain().MatchString(prefix) || !labelName().MatchString(rest) {
+		if !IsLabelKey(key) {
 			return errdef.Invalidf("label key %.80q: want a name of letters, digits, '-', '_' and '.', at most 63 characters, optionally with a domain and '/' before it", key)
 		}
 		if !IsLabelValue(labels[key]) {

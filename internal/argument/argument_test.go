@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -71,6 +72,7 @@ func TestKinds(t *testing.T) {
 		{"chart", form(IsChartName), []string{"web", "A.b_c-1"}, []string{"", "..", ".a", "-a", "a/b", "a:b", "a-"}},
 		{"digest", form(IsDigest), []string{"sha256:" + strings.Repeat("0a", 32)}, []string{"", "sha256:", "sha512:" + strings.Repeat("0a", 32), "sha256:" + strings.Repeat("0A", 32)}},
 		{"text", func(s string) error { return Text("Description", s) }, []string{"", "for a=b, c", "--set", "百度\n"}, []string{"a\x00b"}},
+		{"id", func(s string) error { return ID("JobID", s) }, []string{"", "42/1", " a"}, []string{" ", "\t\n"}},
 		{"path", func(s string) error { return AbsolutePath("CAFile", &s) }, []string{"", "/ca", "ca"}, []string{"ca\x00"}},
 	} {
 		for _, text := range kind.accepts {
@@ -79,13 +81,28 @@ func TestKinds(t *testing.T) {
 		for _, text := range kind.never {
 			assert.ErrorIs(t, kind.check(text), errdef.ErrInvalidArgument, "%s %q", kind.name, text)
 		}
-		if kind.name == "text" || kind.name == "path" || kind.name == "kube context" {
+		if kind.name == "text" || kind.name == "id" || kind.name == "path" || kind.name == "kube context" {
 			continue // behind a "=" in one word, or made absolute
 		}
 		for _, text := range []string{"--post-renderer=/bin/sh", "-nkube-system", "--", "-", "a b", "a\nb", "a\x00b", "a\x1b[31m", "$(id)", "a;id", "`id`", "a|b"} {
 			assert.ErrorIs(t, kind.check(text), errdef.ErrInvalidArgument, "%s %q", kind.name, text)
 		}
 	}
+}
+
+func TestNumbers(t *testing.T) {
+	for _, d := range []time.Duration{0, time.Millisecond, time.Hour} {
+		assert.NoError(t, Duration("Timeout", d))
+	}
+	for d, says := range map[time.Duration]string{
+		-time.Second: "Timeout is -1s: it cannot be negative", 10: "Timeout is 10ns: give it a unit, such as 10*time.Second", time.Millisecond - 1: "unit",
+	} {
+		err := Duration("Timeout", d)
+		assert.ErrorIs(t, err, errdef.ErrInvalidArgument)
+		assert.ErrorContains(t, err, says)
+	}
+	assert.NoError(t, Count("Max", 0))
+	assert.ErrorIs(t, Count("Max", -1), errdef.ErrInvalidArgument)
 }
 
 func form(is func(string) bool) func(string) error {

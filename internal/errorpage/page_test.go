@@ -47,6 +47,7 @@ var unreachable = []struct {
 		"the chart that it applies is made of the plan",
 		[]string{"Apply"}, []string{"ErrBadChart", "ErrBadManifest", "ErrChartNotFound", "ErrDigestMismatch", "ErrFetchTimeout", "ErrRepoNotFound", "ErrUnauthorized", "ErrUnverified"},
 	},
+	{"the plan that they apply is of this package", []string{"Install", "Upgrade"}, []string{"ErrBadPlan"}},
 	{"what cannot be read of a cluster's answer is an error of helm's output", []string{"Nodes"}, []string{"ErrBadManifest"}},
 	{"they fetch nothing", []string{"RemoveRepo", "Repos"}, []string{"ErrFetchTimeout", "ErrRepoNotFound"}},
 	{"helm compares what it fetches here", []string{"DependencyBuild"}, []string{"ErrDigestMismatch", "ErrUnverified"}},

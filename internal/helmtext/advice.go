@@ -26,8 +26,8 @@ func Advice(f Failure) string {
 	text := strings.ToLower(failureText(f.Stderr))
 	switch f.Kind {
 	case errdef.ErrClusterUnreachable:
-		if strings.Contains(text, `"http://localhost:8080/`) {
-			return "helm asks there if it finds no kubeconfig: set KUBECONFIG or Config.Kubeconfig"
+		if strings.Contains(text, noCluster) {
+			return "helm asks there because no kubeconfig in use names a cluster: set KUBECONFIG or Config.Kubeconfig to one that does"
 		}
 		return ""
 	case errdef.ErrNamespaceNotFound:

@@ -29,7 +29,7 @@ func TestAdvice(t *testing.T) {
 		{"Error: Get \"https://h/web.tgz\": http: server gave HTTP response to HTTPS client", Failure{Args: []string{"pull"}, Subject: "https://h/web.tgz"}, "speaks http:"},
 		{"Error: failed to fetch https://h/a/index.yaml : 404 Not Found", Failure{Args: []string{"repo", "add"}, Subject: "https://h/a"}, "no index.yaml"},
 		{"Error: Kubernetes cluster unreachable: Get \"https://h/version\": http: server gave HTTP response to HTTPS client", Failure{Args: []string{"list"}}, ""},
-		{"Error: Kubernetes cluster unreachable: Get \"http://localhost:8080/version\": connection refused", Failure{Args: []string{"list"}}, "KUBECONFIG"},
+		{"Error: Kubernetes cluster unreachable: Get \"http://localhost:8080/version\": connection refused", Failure{Args: []string{"list"}}, "no kubeconfig in use names a cluster"},
 		{refused, Failure{Args: []string{"pull"}, Subject: "https://h/charts/web", CredentialsGiven: true, RedirectedAway: true}, "redirect"},
 		{"Error: failed to fetch https://h/index.yaml: repo.IndexFile", Failure{Args: []string{"repo", "add"}}, "not a chart index"},
 		{noNamespace, Failure{Args: []string{"install", "--namespace=team"}}, "CreateNamespace"},

@@ -93,6 +93,9 @@ var sourcePatterns = []struct {
 	{pattern.New(`could not locate a version matching|unable to locate any tags`), errdef.ErrChartNotFound},
 }
 
+// noCluster is how helm fails if no kubeconfig names a cluster: it then asks an address at which nothing will ever answer.
+const noCluster = `kubernetes cluster unreachable: get "http://localhost:8080/`
+
 // permanent texts win over the transient ones: an unreachable cluster is worth another try, but not
 // if its certificate is wrong.
 var permanent = pattern.New(strings.Join([]string{
@@ -100,7 +103,7 @@ var permanent = pattern.New(strings.Join([]string{
 	`values don't meet the specifications of the schema`, `chart requires kubeversion`, `missing in charts/ directory`,
 	`no matches for kind`, `exists and cannot be imported`, `forbidden`, `unauthorized`, `x509:`, `too long`,
 	`asked for the client to provide credentials`, `scheme ".*" not supported`, `failed to fetch .* : 40[134]\b`,
-	`namespaces? ".*" not found`, `server gave http response to https client`,
+	`namespaces? ".*" not found`, `server gave http response to https client`, noCluster,
 }, "|"))
 
 // transient texts come from a network or a server that may work again in a second.

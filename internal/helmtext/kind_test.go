@@ -61,6 +61,8 @@ var recordedMeanings = []struct {
 	{"cluster-unknown-authority", errdef.ErrClusterUnreachable, forGood},
 	{"cluster-wrong-token", errdef.ErrClusterUnreachable, forGood},
 	{"cluster-http-instead-of-https", errdef.ErrClusterUnreachable, forGood},
+	{"no-cluster", errdef.ErrClusterUnreachable, forGood},
+	{"no-cluster-install", errdef.ErrClusterUnreachable, forGood},
 	{"no-kube-context", errdef.ErrClusterUnreachable, forGood},
 	{"api-unavailable", nil, mayPass},
 	{"api-overload", nil, mayPass},

@@ -70,6 +70,8 @@ var scenes = []scene{
 	{name: "forbidden-hook", before: lines("install roles CHARTS/roles"), run: "install web CHARTS/pre-install-fails --kube-as-user=no-jobs"},
 	{name: "forbidden-uninstall", before: lines("install roles CHARTS/roles", "install web CHARTS/plain"), run: "uninstall web --kube-as-user=no-delete"},
 	{name: "forbidden-uninstall-debug", before: lines("install roles CHARTS/roles", "install web CHARTS/plain"), run: "uninstall web --kube-as-user=no-delete --debug"},
+	{name: "no-cluster", cluster: "none", run: "list"},
+	{name: "no-cluster-install", cluster: "none", run: "install web CHARTS/plain"},
 	{name: "no-kube-context", run: "list --kube-context=nosuch"},
 	{name: "namespace-not-found", run: "install web CHARTS/plain --namespace=nosuch"},
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sut-bench/helmexec/internal/argument"
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/manifest"
 )
@@ -72,8 +73,11 @@ func validateFailFast(rules []FailFastRule, interval time.Duration) error {
 		return errdef.Invalidf("FailFastInterval is %v, and each look is one helm process: give at least %v, or 0 for ProgressInterval", interval, minFailFastInterval)
 	}
 	for _, r := range rules {
-		if r.Name == "" || len(r.Reasons) == 0 || r.Restarts < 0 || r.FailedPulls < 0 || r.After < 0 {
+		if r.Name == "" || len(r.Reasons) == 0 || r.Restarts < 0 || r.FailedPulls < 0 {
 			return errdef.Invalidf("FailFast: rule %.80q needs a name and reasons, and no number below 0", r.Name)
+		}
+		if err := argument.Duration("FailFast: After of rule "+r.Name, r.After); err != nil {
+			return err
 		}
 	}
 	return nil

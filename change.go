@@ -48,6 +48,8 @@ type change struct {
 	charts *literals
 	plan   func(context.Context) error
 	made   bool // a try may have made objects of the plan
+
+	panicked string // what Progress panicked with, and where
 	// clear removes what blocks a further try.
 	clear func(context.Context, *record) error
 	// giveUp ends a change that was recorded and failed for good.
@@ -56,6 +58,11 @@ type change struct {
 
 // carryOut tries until the outcome of the change is settled.
 func (c *change) carryOut(ctx context.Context) (*Release, error) {
+	defer func() {
+		if c.panicked != "" {
+			panic(c.panicked)
+		}
+	}()
 	c.tries = c.h.tries()
 	for {
 		// A record carries the time by which its helm has ended, so every change needs a time limit. The time
@@ -339,7 +346,7 @@ func (c *change) ours(ctx context.Context, latest *record) (*record, error) {
 	rec := latest
 	for {
 		labels := rec.labels()
-		mine := labels[c.op.label] == c.op.id && (c.op.plan == "" || labels[labelPlan] == c.op.plan) && (c.op.job == "" || labels[labelJob] == c.op.job)
+		mine := labels[c.op.label] == c.op.id && (c.op.plan == "" || labels[labelPlan] == c.op.plan) && c.op.isOfJob(rec)
 		switch {
 		case mine && (c.op.label == labelInstall || rec.Revision <= 1 || labels[labelBase] == strconv.Itoa(rec.Revision-1)):
 			return rec, nil

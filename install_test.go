@@ -443,6 +443,29 @@ func TestAnotherJobIsAnotherOperation(t *testing.T) {
 	}
 }
 
+// An install that somebody has upgraded since, for another job, is still the install.
+func TestInstallUpgradedForAnotherJob(t *testing.T) {
+	h, _ := withFake(t, Config{})
+	chart := chartFolder(t, "web", "1.2.3")
+	first := InstallOptions{OperationID: "1", JobID: "77"}
+	_, err := h.Install(t.Context(), "web", chart, first)
+	require.NoError(t, err)
+	_, err = h.Upgrade(t.Context(), "web", chart, UpgradeOptions{OperationID: "2", JobID: "null"})
+	require.NoError(t, err)
+	for range 2 { // helm keeps no label of the value null
+		rel, err := h.Upgrade(t.Context(), "web", chart, UpgradeOptions{OperationID: "2", JobID: "null"})
+		require.NoError(t, err)
+		assert.True(t, rel.Recovered)
+		assert.Equal(t, 2, rel.Revision)
+	}
+	rel, err := h.Install(t.Context(), "web", chart, first)
+	require.NoError(t, err)
+	assert.True(t, rel.Recovered)
+	removed, err := h.UninstallJob(t.Context(), "null", JobOptions{})
+	require.NoError(t, err)
+	assert.Len(t, removed, 1)
+}
+
 // Helm's own time is over after the context's, whose end would otherwise look as if the objects had not become ready.
 func TestHelmOutlastsTheContext(t *testing.T) {
 	h, fake := withFake(t, Config{})

@@ -77,6 +77,12 @@ func (h *Helm) begin(ctx context.Context, release string, t target, label, id, j
 	return op, nil
 }
 
+// isOfJob reports whether a record is of the operation's job, if that has one. An upgrade of somebody else may have given an
+// install to another job since.
+func (op *operation) isOfJob(rec *record) bool {
+	return op.job == "" || rec.labels()[labelJob] == op.job || op.label == labelInstall && rec.Revision > 1
+}
+
 // end frees the locks.
 func (op *operation) end() {
 	_ = os.Remove(noticeFile(op.own.Path()))

@@ -264,9 +264,9 @@ const (
 var hashedLabel = pattern.New(`^sha256-[0-9a-f]{40}$`)
 
 // labelValueOf gives each text a unique label value: the text if it is legal and does not look like a hash,
-// otherwise its hash.
+// otherwise its hash. Helm removes a label with the value null.
 func labelValueOf(text string) string {
-	if text != "" && argument.IsLabelValue(text) && !hashedLabel().MatchString(text) {
+	if text != "" && text != "null" && argument.IsLabelValue(text) && !hashedLabel().MatchString(text) {
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))

@@ -148,7 +148,7 @@ func (h *Helm) howItEnded(err error) tried {
 		return triedStopped // before helm started
 	case e == nil:
 		return triedRefused
-	case e != nil && e.cause != nil && (errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, errOverlong) || errors.Is(e.cause, errProgress)):
+	case e != nil && e.cause != nil && (errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, errOverlong)):
 		return triedStopped
 	case errors.Is(err, ErrReleaseExists), errors.Is(err, ErrReleaseBusy):
 		return triedTaken

@@ -148,10 +148,7 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 			if reports {
 				p := progressOf(seen.objects)
 				p.Elapsed = c.h.host.now().Sub(w.begun)
-				if err := w.report(p); err != nil {
-					giveUp(err)
-					return
-				}
+				w.report(p, giveUp)
 			}
 			if !judges {
 				continue
@@ -165,19 +162,24 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 	return func() { cancel(); <-done }
 }
 
-// report gives a panic of the caller's function back to the caller, which cannot recover it in this goroutine.
-func (w *wait) report(p Progress) (err error) {
+// report calls the caller's function. If that panics, or ends its goroutine, the change ends as at the end of the context, and
+// then panics where its caller can recover.
+func (w *wait) report(p Progress, giveUp context.CancelCauseFunc) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: %v\n%s", errProgress, v, debug.Stack())
+		if returned {
+			return
 		}
+		v := recover()
+		if v == nil {
+			v = "it has ended its goroutine"
+		}
+		w.panicked = fmt.Sprintf("helmexec: Progress: %v\n\n%s", v, debug.Stack())
+		giveUp(context.Canceled)
 	}()
 	w.opts.Progress(p)
-	return nil
+	returned = true
 }
-
-// errProgress ends a change whose Progress panicked.
-var errProgress = errors.New("panic in Progress")
 
 // pace is what a look is for, and how often.
 type pace struct {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -207,14 +208,33 @@ func TestInstallFailsFast(t *testing.T) {
 func TestProgressPanics(t *testing.T) {
 	h, fake := withFake(t, Config{})
 	fake.Hangs(helmtest.Blocker{Pod: "web-1", Container: "main", Reason: "ImagePullBackOff"})
-	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{
-		Wait: true, Timeout: time.Hour, ProgressInterval: time.Millisecond, Progress: func(Progress) { panic("mine") },
-	})
-	require.ErrorContains(t, err, "panic in Progress: mine")
-	assert.ErrorContains(t, err, "TestProgressPanics", "it says where")
-	assert.NotErrorIs(t, err, ErrLeftBehind)
+	opts := InstallOptions{Wait: true, Timeout: time.Hour, ProgressInterval: time.Millisecond}
+	install := func() (v any) {
+		defer func() { v = recover() }()
+		_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), opts)
+		return err
+	}
+	opts.Progress = func(Progress) { panic("mine") }
+	v := install()
+	assert.Contains(t, v, "Progress: mine")
+	assert.Contains(t, v, "TestProgressPanics", "it says where")
 	_, left := fake.Release("", "web")
 	assert.False(t, left)
+
+	fake.Hangs(helmtest.Blocker{Pod: "web-1", Container: "main", Reason: "ImagePullBackOff"})
+	opts.Progress = func(Progress) { runtime.Goexit() }
+	assert.Contains(t, install(), "it has ended its goroutine")
+	_, left = fake.Release("", "web")
+	assert.False(t, left)
+
+	// It is told also if helm succeeds meanwhile.
+	looking, done := make(chan struct{}), make(chan struct{})
+	inTurn(fake, "install", installed(fake, "deployed", helmtest.Reply{Until: looking, Then: func() { close(done) }}))
+	opts.Progress = func(Progress) { close(looking); <-done; panic("late") }
+	assert.Contains(t, install(), "Progress: late")
+	rel, left := fake.Release("", "web")
+	assert.True(t, left)
+	assert.Equal(t, "deployed", rel.Status)
 }
 
 // The selectors of a release may find pods of others, which have nothing to do with it.

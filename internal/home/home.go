@@ -86,13 +86,19 @@ func Open(dir string) (*Home, error) {
 			return nil, errdef.Invalidf("config: Home: %v", err)
 		}
 		for _, e := range there {
-			entries = append(entries, filepath.Join(sub, e.Name()))
+			if !system[e.Name()] { // another user's, and of no use to helm
+				entries = append(entries, filepath.Join(sub, e.Name()))
+			}
 		}
 	}
 	return &Home{dir: dir}, checkAccess(dir, entries...)
 }
 
-// claim marks an empty folder as a home. One that has all folders of a home was made before homes had marks.
+// system names what file systems and their tools put into folders.
+var system = map[string]bool{"lost+found": true, ".snapshot": true, ".DS_Store": true}
+
+// claim marks an empty folder as a home. One without the mark was made before homes had marks, or has lost it to a cleaner,
+// if it has nothing else than a home has, or most of the names that hardly any other folder has.
 func claim(dir string) error {
 	path := filepath.Join(dir, mark)
 	marked := func() bool {
@@ -106,18 +112,23 @@ func claim(dir string) error {
 	if err != nil {
 		return errdef.Invalidf("config: Home: %v", err)
 	}
-	isFolder := map[string]bool{}
-	foreign := ""
+	typical, first, foreign := 0, "", ""
 	for _, e := range entries {
-		isFolder[e.Name()] = e.IsDir()
-		if e.Name() != "lost+found" { // of the root of a file system
-			foreign = cmp.Or(foreign, e.Name())
+		name := e.Name()
+		switch {
+		case system[name]:
+			continue
+		case e.IsDir() && slices.Contains([]string{"archives", "locks", "operations", "pins", "repositories"}, name):
+			typical++
+		case !slices.Contains(folders, name):
+			foreign = cmp.Or(foreign, name)
 		}
+		first = cmp.Or(first, name)
 	}
-	old := !slices.ContainsFunc(folders, func(sub string) bool { return !isFolder[sub] })
-	if foreign != "" && !old && !marked() { // another process may just have made it
+	isHome := first == "" || typical >= 3 || typical > 0 && foreign == ""
+	if !isHome && !marked() { // another process may just have made it
 		return errdef.Invalidf("config: Home: %s is not a home of helmexec, and has files, such as %q: give a folder that is empty or "+
-			"missing, since helmexec removes old files in its home", dir, foreign)
+			"missing, since helmexec removes old files in its home", dir, cmp.Or(foreign, first))
 	}
 	if err := os.WriteFile(path, []byte("This folder is a home of helmexec, which changes and removes what is in it.\n"), 0o600); err != nil {
 		return errdef.Invalidf("config: Home: %v", err)

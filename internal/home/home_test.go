@@ -155,7 +155,11 @@ func TestOpenRefusesFoldersOfOthers(t *testing.T) {
 		{"empty", nil, ""},
 		{"the root of a file system", []string{"lost+found/"}, ""},
 		{"a home from before there were marks", []string{"archives/", "locks/", "operations/", "pins/", "repositories/", "tmp/", "user/", "renders-1/"}, ""},
+		{"a home of the first version", []string{"archives/", "locks/", "operations/", "pins/", "plugins/", "repositories/", "tmp/"}, ""},
 		{"a home that was not completed", []string{mark, "archives/"}, ""},
+		{"a home that was not completed, without a mark", []string{"archives/"}, ""},
+		{"a home from which a cleaner has removed what was old", []string{"archives/", "locks/", "repositories/", "renders-1/"}, ""},
+		{"what a file system adds", []string{".snapshot/", ".DS_Store"}, ""},
 		{"a folder of temporary files", []string{"tmp/", "tmp/thesis.txt"}, `"tmp"`},
 		{"a user's home", []string{".bashrc", "tmp/", "tmp/thesis.txt"}, `".bashrc"`},
 	} {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/job"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
 	"github.com/sut-bench/helmexec/helmtest"
 )
 
@@ -360,4 +362,17 @@ func label(c helmtest.Call, name string) string {
 		}
 	}
 	return ""
+}
+
+// A chart with definitions of its own runs without them.
+func TestJobSkipsCRDs(t *testing.T) {
+	for skips, want := range map[string]bool{"false": true, "true": false} {
+		b := newBench(t)
+		jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/web, skipCRDs: " + skips + "}]\n")
+		assert.Equal(t, 14, b.run("job", "run", jobs).code)
+		found := slices.ContainsFunc(b.results(results).SUTs[0].Findings, func(f view.Finding) bool {
+			return f.Object.Kind == "CustomResourceDefinition" && strings.Contains(f.Text, "skipCRDs")
+		})
+		assert.Equal(t, want, found, skips)
+	}
 }

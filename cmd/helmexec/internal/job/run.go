@@ -302,7 +302,7 @@ func (r *Runner) plan(ctx context.Context, sut SUT) (*helmexec.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.Helm.Plan(ctx, sut.release, sut.Chart, helmexec.PlanOptions{Version: sut.Version, Values: values})
+	return r.Helm.Plan(ctx, sut.release, sut.Chart, helmexec.PlanOptions{Version: sut.Version, Values: values, SkipCRDs: sut.SkipCRDs})
 }
 
 // progress says how far all SUTs are, and what was seen last.

@@ -376,3 +376,20 @@ func TestJobSkipsCRDs(t *testing.T) {
 		assert.Equal(t, want, found, skips)
 	}
 }
+
+// SUTs begin in the order of the file.
+func TestJobInOrder(t *testing.T) {
+	b := newBench(t)
+	text, want := "job: j\nparallel: 1\nsuts:\n", []string{}
+	for _, name := range []string{"e", "d", "c", "b", "a"} {
+		text += "- {name: " + name + ", chart: CHARTS/plain}\n"
+		want = append(want, "job-j-sut-"+name)
+	}
+	jobs, _ := b.jobOf(text)
+	require.Equal(t, 0, b.run("job", "run", jobs).code)
+	var got []string
+	for _, install := range b.fake.Calls("install") {
+		got = append(got, install.Args[len(install.Args)-2])
+	}
+	assert.Equal(t, want, got)
+}

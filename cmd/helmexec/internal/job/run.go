@@ -85,14 +85,14 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 		if r.result.SUTs[i].final() {
 			continue
 		}
-		all.Go(func() {
-			select {
-			case turns <- struct{}{}:
+		select {
+		case turns <- struct{}{}: // here and not below, so that they begin in the order of the file
+			all.Go(func() {
 				defer func() { <-turns }()
 				errs[i] = r.take(ctx, sut, &r.result.SUTs[i])
-			case <-ctx.Done():
-			}
-		})
+			})
+		case <-ctx.Done():
+		}
 	}
 	all.Wait()
 	open := slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() })

@@ -21,7 +21,8 @@ type TenantOptions struct {
 	// Limits bound what the plan requests. GPUs also names the devices that are allowed at all, none by default, and the
 	// taints that pods may tolerate.
 	Limits Limits
-	// Kinds are allowed beside TenantKinds, as for Kinds: kinds of Kubernetes, and custom resources in a namespace.
+	// Kinds are allowed beside TenantKinds, as for Kinds: kinds of Kubernetes, and custom resources in a namespace. Those of
+	// the whole cluster, such as CRDs, are never allowed, and Validate refuses them.
 	Kinds []string
 	// References are allowed as for References, such as "Secret/registry-login".
 	References []string

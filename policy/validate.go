@@ -8,6 +8,7 @@ import (
 
 	"github.com/sut-bench/helmexec/internal/errdef"
 	"github.com/sut-bench/helmexec/internal/pattern"
+	"github.com/sut-bench/helmexec/manifest"
 )
 
 // Validate refuses options that no plan can be held against as they are meant: limits that are no amounts, and places, kinds
@@ -24,6 +25,13 @@ func (o TenantOptions) Validate() error {
 	for _, kind := range o.Kinds {
 		if err := validateKind(kind); err != nil {
 			return err
+		}
+		group, name, inGroup := strings.Cut(kind, "/")
+		if !inGroup {
+			group, name = "", kind
+		}
+		if (manifest.ObjectRef{Group: group, Kind: name}).Scope() == manifest.ClusterScope {
+			return errdef.Invalidf("kind %.100q is one of the whole cluster, which is never allowed in a chart: whoever owns the cluster installs it", kind)
 		}
 	}
 	for _, reference := range o.References {

@@ -265,8 +265,9 @@ func (a *app) retagCommand() *cobra.Command {
 		Use:   "retag CHART --mirror FROM=TO",
 		Short: "Show how a chart runs from mirrors of its images",
 		Long: `Show which images to copy to the mirrors, and the values with which the chart names the mirrors itself. Images that no
-value reaches are listed; --manifest writes a manifest in which all of them are replaced. The exit code is 3 if an image
-cannot be replaced at all.`,
+value in a usual place names are listed: a key that ends with image, or repository with or without registry. The chart may
+have another value for them; --manifest writes a manifest in which all of them are replaced. A --mirror that no image is
+from gets a warning. The exit code is 3 if an image cannot be replaced at all.`,
 		Example: `  helmexec retag ./web --mirror docker.io=mirror.lab/docker --mirror '*=mirror.lab/other'
   helmexec retag ./web --mirror '*=mirror.lab' -o json | jq .values > mirrors.json && helmexec plan web ./web -f mirrors.json`,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
@@ -304,6 +305,10 @@ cannot be replaced at all.`,
 				Changed: view.RetaggedOf(report.Changed), Failed: view.RetaggedOf(report.Failed), Images: []view.Mirrored{},
 				Values: export.Values, Missed: append([]string{}, export.Missed...),
 			}
+			shown.Unused = unusedMirrors(mirrors, export.Images, shown.Changed)
+			for _, from := range shown.Unused {
+				a.say("warning: --mirror %s: no image of the chart is from there", from)
+			}
 			for i, image := range export.Images {
 				if export.Mirrors[i] != image {
 					shown.Images = append(shown.Images, view.Mirrored{Image: image, Mirror: export.Mirrors[i]})
@@ -328,6 +333,20 @@ cannot be replaced at all.`,
 	return cmd
 }
 
+// unusedMirrors are the places that were given a mirror, and that nothing is from.
+func unusedMirrors(mirrors map[string]string, images []string, changed []view.Retagged) []string {
+	for _, c := range changed {
+		images = append(images, c.From) // perhaps of a hint
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(mirrors)), func(from string) bool {
+		move := helmexec.RegistryMap{from: "mirror.invalid"}.Rewrite
+		return slices.ContainsFunc(images, func(image string) bool {
+			ref, err := helmexec.ParseReference(image)
+			return err == nil && move(ref) != ref
+		})
+	})
+}
+
 func retagPage(p *out.Page, r view.Retag, values string) {
 	p.Head("IMAGE", "MIRROR")
 	for _, m := range r.Images {
@@ -338,7 +357,7 @@ func retagPage(p *out.Page, r view.Retag, values string) {
 		p.Text(values)
 	}
 	if len(r.Missed) > 0 {
-		p.Head("NO VALUE REACHES")
+		p.Head("NO VALUE IN A USUAL PLACE")
 		for _, image := range r.Missed {
 			p.Row(image)
 		}

@@ -86,14 +86,17 @@ func kindOf(err error) (name string, code int) {
 // fail prints an error, for people and, if they asked, for programs, and returns the exit code.
 func (a *app) fail(err error) int {
 	name, code := kindOf(err)
-	if errors.Is(err, errNo) || errors.Is(err, job.ErrFailed) {
-		return code
+	said := errors.Is(err, errNo) || errors.Is(err, job.ErrFailed)
+	if !said {
+		a.say("%s", view.Advice(err.Error()))
 	}
-	a.say("%s", view.Advice(err.Error()))
 	if errors.Is(err, helmexec.ErrClusterUnreachable) && a.cfg.Kubeconfig == "" {
 		for _, missing := range missingOf(os.Getenv("KUBECONFIG")) {
 			a.say("a file %s", missing)
 		}
+	}
+	if said {
+		return code
 	}
 	if name == "usage" {
 		a.say("--help shows how it is used")

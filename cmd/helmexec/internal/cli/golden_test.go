@@ -83,6 +83,7 @@ var commands = []struct {
 	{"retag", []string{"retag", web, "--mirror", "registry.example=mirror.lab/suts", "--mirror", "*=mirror.lab/other"}, nil, ""},
 	{"retag-json", []string{"retag", web, "--mirror", "*=mirror.lab", "-o", "json"}, nil, ""},
 	{"retag-some", []string{"retag", web, "--mirror", "registry.example=mirror.lab"}, nil, ""},
+	{"retag-nothing", []string{"retag", web, "--mirror", "dockr.io=mirror.lab", "--mirror", "docker.io=mirror.lab", "-o", "json"}, nil, ""},
 	{"retag-scheme", []string{"retag", web, "--mirror", "docker.io=https://mirror.lab"}, nil, ""},
 	{"retag-half-a-mirror", []string{"retag", web, "--mirror", "docker.io"}, nil, ""},
 	{"retag-without-mirror", []string{"retag", web}, nil, ""},

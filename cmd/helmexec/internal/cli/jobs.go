@@ -41,8 +41,8 @@ The least that a file has is
   suts: [{name: web, chart: ./web}]
 
 Other fields are attempt, namespace, createNamespace, parallel, timeout, deadline, failFast, trusted, policy (the fields of
-a policy file, see check --help), benchmark (a list: a command and its arguments), and of a SUT version, values, valuesFiles
-and timeout.
+a policy file, see check --help), benchmark (a list: a command and its arguments), and of a SUT version, values, valuesFiles,
+skipCRDs and timeout.
 
 --index runs one system under test, so that an Indexed Job of Kubernetes runs each in a pod of its own.
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/job"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
 	"github.com/sut-bench/helmexec/helmtest"
 )
 
@@ -360,4 +362,34 @@ func label(c helmtest.Call, name string) string {
 		}
 	}
 	return ""
+}
+
+// A chart with definitions of its own runs without them.
+func TestJobSkipsCRDs(t *testing.T) {
+	for skips, want := range map[string]bool{"false": true, "true": false} {
+		b := newBench(t)
+		jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/web, skipCRDs: " + skips + "}]\n")
+		assert.Equal(t, 14, b.run("job", "run", jobs).code)
+		found := slices.ContainsFunc(b.results(results).SUTs[0].Findings, func(f view.Finding) bool {
+			return f.Object.Kind == "CustomResourceDefinition" && strings.Contains(f.Text, "skipCRDs")
+		})
+		assert.Equal(t, want, found, skips)
+	}
+}
+
+// SUTs begin in the order of the file.
+func TestJobInOrder(t *testing.T) {
+	b := newBench(t)
+	text, want := "job: j\nparallel: 1\nsuts:\n", []string{}
+	for _, name := range []string{"e", "d", "c", "b", "a"} {
+		text += "- {name: " + name + ", chart: CHARTS/plain}\n"
+		want = append(want, "job-j-sut-"+name)
+	}
+	jobs, _ := b.jobOf(text)
+	require.Equal(t, 0, b.run("job", "run", jobs).code)
+	var got []string
+	for _, install := range b.fake.Calls("install") {
+		got = append(got, install.Args[len(install.Args)-2])
+	}
+	assert.Equal(t, want, got)
 }

@@ -12,10 +12,13 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/sut-bench/helmexec"
 )
 
-// measure runs the benchmark command for a SUT that is ready.
-func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult) error {
+// measure runs the benchmark command for a SUT that is ready. It becomes Measured only if it was there until the end: a job
+// that is continued takes a Measured one that is gone for one that a killed command has removed.
+func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult, installed *helmexec.Release) error {
 	if len(r.spec.Benchmark) == 0 {
 		return r.update(func() { s.State = Measured })
 	}
@@ -38,8 +41,12 @@ func (r *Runner) measure(ctx context.Context, sut SUT, s *SUTResult) error {
 	if err != nil {
 		err = fmt.Errorf("benchmark: %w", err)
 	}
-	return errors.Join(err, r.update(func() {
-		s.State, s.BenchmarkExit, s.BenchmarkSeconds = Measured, &code, time.Since(began).Seconds()
+	took := time.Since(began).Seconds()
+	changed := r.stillThere(ctx, sut, installed)
+	return errors.Join(err, changed, r.update(func() {
+		if s.BenchmarkExit, s.BenchmarkSeconds = &code, took; changed == nil {
+			s.State = Measured
+		}
 	}))
 }
 

@@ -53,7 +53,8 @@ type SUTResult struct {
 	BenchmarkExit    *int              `json:"benchmarkExit,omitempty" doc:"exit code of the benchmark command"`
 	Seconds          float64           `json:"seconds" doc:"how long all of it took, without what a killed command did"`
 	Error            *view.Error       `json:"error,omitempty" doc:"why it failed"`
-	Remains          []view.Remain     `json:"remains" doc:"what Helm leaves of it by design"`
+	NotRemoved       bool              `json:"notRemoved,omitempty" doc:"its removal failed: the release may still be installed, and job clean removes it"`
+	Remains          []view.Remain     `json:"remains" doc:"what Helm leaves of it by design, and with notRemoved what is known to be there"`
 }
 
 func (s SUTResult) final() bool { return s.State == Done || s.State == Failed || s.State == Refused }

@@ -46,13 +46,14 @@ type Runner struct {
 	spec   Spec
 	mu     sync.Mutex
 	result *Result
-	latest string // what was said last about a wait
+	why    []error // of the SUTs that failed or did not begin
+	latest string  // what was said last about a wait
 }
 
 // Run takes all SUTs through the job. The result is nil if nothing was begun.
 //
-// Errors: ErrFailed; helmexec.ErrClusterUnreachable if that is all that went wrong; the error of ctx, after what was
-// installed is removed; helmexec.ErrInvalidArgument for a result file that cannot be continued; ErrRunning.
+// Errors: ErrFailed, and those of the SUTs; helmexec.ErrClusterUnreachable if that is all that went wrong; the error of ctx,
+// after what was installed is removed; helmexec.ErrInvalidArgument for a result file that cannot be continued; ErrRunning.
 func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	if err := os.MkdirAll(r.plans(), 0o700); err != nil {
 		return nil, err
@@ -84,14 +85,14 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 		if r.result.SUTs[i].final() {
 			continue
 		}
-		all.Go(func() {
-			select {
-			case turns <- struct{}{}:
+		select {
+		case turns <- struct{}{}: // here and not below, so that they begin in the order of the file
+			all.Go(func() {
 				defer func() { <-turns }()
 				errs[i] = r.take(ctx, sut, &r.result.SUTs[i])
-			case <-ctx.Done():
-			}
-		})
+			})
+		case <-ctx.Done():
+		}
 	}
 	all.Wait()
 	open := slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() })
@@ -108,9 +109,9 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	case interrupted:
 		return r.result, fmt.Errorf("interrupted; the same command continues: %w", context.Cause(ctx))
 	case slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return s.State == Failed || s.State == Refused }):
-		return r.result, ErrFailed
+		return r.result, fmt.Errorf("%w: %w", ErrFailed, errors.Join(r.why...))
 	case open:
-		return r.result, fmt.Errorf("%w: the same command continues", helmexec.ErrClusterUnreachable)
+		return r.result, r.notBegun()
 	}
 	return r.result, nil
 }
@@ -138,19 +139,22 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 	away := false           // the cluster was not there before anything was installed now: the next command can do all of it
 	var err error
 	if s.State != Measured {
-		err = r.install(ctx, sut, s)
+		var installed *helmexec.Release
+		installed, err = r.install(ctx, sut, s)
 		away = errors.Is(err, helmexec.ErrClusterUnreachable) && !errors.Is(err, helmexec.ErrLeftBehind)
 		if err == nil && s.State == Ready {
-			err = r.measure(ctx, sut, s)
+			err = r.measure(ctx, sut, s, installed)
 		}
 	} else if s.BenchmarkExit != nil && *s.BenchmarkExit != 0 {
 		err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
 	}
 	there := errors.Is(err, helmexec.ErrLeftBehind)
-	if (known || s.State == Ready || s.State == Measured) && !errors.Is(err, helmexec.ErrReleaseExists) {
+	notRemoved := false
+	if (known || s.State == Ready || s.State == Measured) && !errors.Is(err, helmexec.ErrReleaseExists) && !errors.Is(err, errReplaced) {
 		// It is removed whatever happened, because it holds accelerators; but not if it is somebody else's.
 		removal := r.remove(ctx, sut, s)
-		there = removal != nil
+		notRemoved = removal != nil
+		there = notRemoved
 		err = errors.Join(err, removal)
 	}
 	if !there {
@@ -176,8 +180,11 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		r.Say(sut.Name, "%s", state)
 	}
 	return r.update(func() {
-		s.State = state
+		s.State, s.NotRemoved = state, notRemoved
 		s.Seconds += time.Since(began).Seconds()
+		if state == Failed || away {
+			r.why = append(r.why, err)
+		}
 		if err != nil {
 			kind, code := r.Kind(err)
 			failed := view.ErrorOf(err, kind, code)
@@ -194,11 +201,11 @@ func ignoreNotExist(err error) error {
 }
 
 // install brings a SUT to Ready, or Refused.
-func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
+func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) (*helmexec.Release, error) {
 	begun := s.mayBeThere()
 	p, err := r.plan(ctx, sut)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	verdict := view.VerdictOf(p, r.spec.Policy)
 	refused := !verdict.Allowed && !r.spec.Trusted
@@ -213,10 +220,10 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 	})
 	if refused {
 		r.Say(sut.Name, "%s", verdict.Against())
-		return err
+		return nil, err
 	}
 	if err = errors.Join(err, p.Save(r.planOf(sut))); err != nil {
-		return err
+		return nil, err
 	}
 	r.Say(sut.Name, "install of %s %s begins", p.Chart.Name, p.Chart.Version)
 	began := time.Now()
@@ -233,13 +240,13 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) error {
 	}
 	release, err := r.apply(ctx, sut, p, opts, begun)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if release.Recovered {
 		r.Say(sut.Name, "the install that was begun before had succeeded")
 	}
 	r.Say(sut.Name, "ready")
-	return r.update(func() { s.State, s.ReadySeconds = Ready, time.Since(began).Seconds() })
+	return release, r.update(func() { s.State, s.ReadySeconds = Ready, time.Since(began).Seconds() })
 }
 
 // apply installs a plan within four times its timeout, hooks and further tries included. The record says so: after this
@@ -295,7 +302,7 @@ func (r *Runner) plan(ctx context.Context, sut SUT) (*helmexec.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.Helm.Plan(ctx, sut.release, sut.Chart, helmexec.PlanOptions{Version: sut.Version, Values: values})
+	return r.Helm.Plan(ctx, sut.release, sut.Chart, helmexec.PlanOptions{Version: sut.Version, Values: values, SkipCRDs: sut.SkipCRDs})
 }
 
 // progress says how far all SUTs are, and what was seen last.
@@ -313,16 +320,4 @@ func (r *Runner) progress(sut SUT, p helmexec.Progress) {
 	text := fmt.Sprintf("%d of %d SUTs ended, %d ready, %d getting ready; %s", ended, len(r.result.SUTs), count[Ready]+count[Measured], count[Installing], r.latest)
 	r.mu.Unlock()
 	r.Live(text)
-}
-
-// remove uninstalls a SUT, also after an interrupt.
-func (r *Runner) remove(ctx context.Context, sut SUT, s *SUTResult) error {
-	timeout := cmp.Or(time.Duration(sut.Timeout), helmTimeout)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout+cleanUp)
-	defer cancel()
-	removed, err := r.Helm.Uninstall(ctx, sut.release, helmexec.UninstallOptions{Namespace: s.Namespace, Wait: true, Timeout: timeout, IgnoreNotFound: true})
-	if err != nil {
-		return err
-	}
-	return r.update(func() { s.Remains = view.RemainsOf(removed.Remains) })
 }

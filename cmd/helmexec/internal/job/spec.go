@@ -43,6 +43,7 @@ type SUT struct {
 	Version     string         `json:"version,omitempty" doc:"version of the chart or a constraint"`
 	Values      map[string]any `json:"values,omitempty" doc:"values of the user"`
 	ValuesFiles []string       `json:"valuesFiles,omitempty" doc:"files below them; a relative path begins at the folder of this file"`
+	SkipCRDs    bool           `json:"skipCRDs,omitempty" doc:"leave out the custom resource definitions that the chart brings"`
 	Timeout     Duration       `json:"timeout,omitzero" doc:"instead of that of the job"`
 
 	release string

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sut-bench/helmexec"
@@ -96,7 +97,11 @@ func VerdictOf(p *plan.Plan, rules gate.Policy) Verdict {
 	findings, misfits := rules.Check(p)
 	v := Verdict{Policy: rules, Allowed: len(findings)+len(misfits) == 0, Findings: []Finding{}, Misfits: []Misfit{}}
 	for _, f := range findings {
-		v.Findings = append(v.Findings, Finding{f.Rule, ObjectOf(f.Object), f.Path, f.Value, Advice(f.Text)})
+		text := Advice(f.Text)
+		if slices.ContainsFunc(p.CRDs, func(c helmexec.Place) bool { return c.Object == f.Object }) && f.Path == "kind" {
+			text += " (--skip-crds, in a job file skipCRDs of the SUT, leaves it out; the lab installs it)"
+		}
+		v.Findings = append(v.Findings, Finding{f.Rule, ObjectOf(f.Object), f.Path, f.Value, text})
 	}
 	for _, m := range misfits {
 		v.Misfits = append(v.Misfits, Misfit{ObjectOf(m.Object), m.Unplaced, m.Reason})
@@ -152,7 +157,8 @@ type Retag struct {
 	Failed  []Retagged     `json:"failed" doc:"places that should have changed but could not"`
 	Images  []Mirrored     `json:"images" doc:"what to copy"`
 	Values  map[string]any `json:"values" doc:"values with which the chart names the mirrors itself"`
-	Missed  []string       `json:"missed" doc:"images that these values do not reach"`
+	Missed  []string       `json:"missed" doc:"images that these values do not name: the chart has no value for them in a usual place"`
+	Unused  []string       `json:"unused,omitempty" doc:"what was given as --mirror, and no image is from"`
 }
 
 // Retagged is a place of an image.

@@ -127,6 +127,29 @@ func slowAndNotFailedFast(b *bed) {
 		}
 	})
 	all.Go(func() {
+		// The selector of each finds the pods of both.
+		chart := func(name, label string) string {
+			return b.folder(map[string]string{"deployment.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + "}\nspec:\n  selector: {matchLabels: {app: llm}}\n" +
+				"  template: {metadata: {labels: {app: llm, " + label + "}}, spec: {containers: [{name: main, image: x:1}]}}\n"})
+		}
+		if _, err := b.h.Install(b.ctx, "neighbour", chart("llm-wrong", cluster.LabelFault+": "+cluster.FaultImagePull), helmexec.InstallOptions{}); err != nil {
+			b.Errorf("neighbour: %v", err)
+		}
+		own := opts(nil)
+		own.FailFast = inHaste("image")
+		own.Progress = func(p helmexec.Progress) {
+			if p.Total > 1 || p.Blocker != nil && strings.Contains(p.Blocker.Name, "wrong") {
+				b.Errorf("llm: the neighbour's pods count: %+v %v", p, p.Blocker)
+			}
+		}
+		if _, err := b.h.Install(b.ctx, "own", chart("llm", cluster.LabelReadyAfter+": 10s"), own); err != nil {
+			b.Errorf("own: %v", err)
+		}
+		if r, err := b.h.Readiness(b.ctx, "neighbour", helmexec.ReadinessOptions{}); err != nil || len(r.Blockers) == 0 {
+			b.Errorf("neighbour: got %+v, %v, want its blockers", r, err)
+		}
+	})
+	all.Go(func() {
 		job := "apiVersion: batch/v1\nkind: Job\nmetadata: {name: slow-job}\nspec:\n  backoffLimit: 0\n  template:\n    metadata: {labels: {" + cluster.LabelFinishAfter + ": 5s}}\n" +
 			"    spec: {restartPolicy: Never, containers: [{name: main, image: x:1}]}\n"
 		if _, err := b.h.Install(b.ctx, "slow-job", b.folder(map[string]string{"job.yaml": job}), opts(nil)); err != nil {

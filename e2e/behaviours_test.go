@@ -96,6 +96,7 @@ var behaviours = []struct {
 	{"cluster that does not answer", clusterThatDoesNotAnswer},
 	{"cancelled while a hook runs", cancelledWhileAHookRuns},
 	{"cancelled while pods start", cancelledWhilePodsStart},
+	{"deadline while pods start", deadlineWhilePodsStart},
 	{"record that nobody can read", recordThatNobodyCanRead},
 	{"failed release is kept on request", failedReleaseIsKeptOnRequest},
 	{"not ready: image", notReady(notReadyImage)},

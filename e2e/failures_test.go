@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/sut-bench/helmexec"
@@ -115,6 +116,25 @@ func (b *bed) cancelled(release string, opts helmexec.InstallOptions, begun func
 		b.Fatalf("%v is no ReleaseError", err)
 	}
 	b.wantLeft(failed.Remains)
+}
+
+// deadlineWhilePodsStart: whether the context or helm's own time ends first must not be a matter of chance.
+func deadlineWhilePodsStart(b *bed) {
+	h := b.newHelm(func(cfg *helmexec.Config) { cfg.GracePeriod = 20 * time.Second })
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(b.ctx, 4*time.Second+time.Duration(i)*250*time.Millisecond)
+			defer cancel()
+			_, err := h.Install(ctx, fmt.Sprintf("late-%d", i), sutChart, helmexec.InstallOptions{
+				Wait: true, Timeout: patient, Values: helmexec.Values{"fault": cluster.FaultImagePull},
+			})
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, helmexec.ErrNotReady) {
+				b.Errorf("late-%d: got %v, want the end of the context, and not ErrNotReady", i, err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func cancelledWhileAHookRuns(b *bed) {

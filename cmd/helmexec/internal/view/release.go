@@ -165,6 +165,7 @@ var flags = strings.NewReplacer(
 	"Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig",
 	"config: Home", "--home", "set Home", "set --home",
 	"plan: Cluster is for an install without Lookups", "--offline, --kube-version and --api-versions are for an install without --lookups",
+	"the plan is stale: sha256:", "another plan than the approved one: sha256:",
 	"set CreateNamespace", "set --create-namespace, which a job file calls createNamespace",
 	"SUTNamePrune makes", "helmexec name makes",
 	"among the repositories added by AddRepo", "among the known repositories: helm repo add adds one to those of --user-home, and a URL needs none",

@@ -68,6 +68,7 @@ var commands = []struct {
 	{"info-hostile-yaml", []string{"info", hostile, "-o", "yaml"}, nil, ""},
 	{"values", []string{"values", web}, nil, ""},
 	{"values-set", []string{"values", web, "-f", "-", "--set", "image.tag=2,list={a,b}", "--set-string", "replicas=5", "--set-file", "file=testdata/plain/Chart.yaml"}, nil, "gpus: null\n"},
+	{"values-empty-stdin", []string{"values", web, "-f", "-"}, nil, ""},
 	{"values-inexact", []string{"values", web, "--set", "id=12345678"}, nil, ""},
 	{"values-json", []string{"values", web, "-o", "json"}, nil, ""},
 	{"images", []string{"images", web}, nil, ""},
@@ -86,6 +87,7 @@ var commands = []struct {
 	{"retag-nothing", []string{"retag", web, "--mirror", "dockr.io=mirror.lab", "--mirror", "docker.io=mirror.lab", "-o", "json"}, nil, ""},
 	{"retag-scheme", []string{"retag", web, "--mirror", "docker.io=https://mirror.lab"}, nil, ""},
 	{"retag-half-a-mirror", []string{"retag", web, "--mirror", "docker.io"}, nil, ""},
+	{"retag-empty-mirror", []string{"retag", web, "--mirror", "docker.io="}, nil, ""},
 	{"retag-without-mirror", []string{"retag", web}, nil, ""},
 
 	{"plan", []string{"plan", "job-42-sut-web", web, "--registry", "registry.example"}, nil, ""},
@@ -123,6 +125,7 @@ var commands = []struct {
 	}, ""},
 	{"check-nodes-offline", []string{"check", plain, "--nodes-from-cluster", "--offline"}, nil, ""},
 	{"check-bad-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registry: x\n") }, ""},
+	{"check-two-policies", []string{"check", plain, "--offline", "--policy", "DIR/a.yaml", "--policy", "DIR/b.yaml"}, nil, ""},
 	{"check-no-policy", []string{"check", plain, "--policy", "DIR/policy.yaml", "-o", "json"}, nil, ""},
 	{"check-no-cluster", []string{"check", plain}, func(b *bench) {
 		b.fake.Handle("template", func(helmtest.Call) helmtest.Reply {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -195,11 +196,17 @@ func blockersTable(p *out.Page, blockers []view.Blocker) {
 	p.Head("OBJECT", "CONTAINER", "REASON", "RESTARTS", "WHAT IS IN THE WAY")
 	for _, b := range blockers {
 		text := b.Message
-		if b.Event != "" {
+		if !repeats(b.Event, b.Message) {
 			text = strings.TrimPrefix(text+"; "+b.Event, "; ")
 		}
 		p.Row(b.Object, b.Container, out.Bad.In(b.Reason), b.Restarts, text)
 	}
+}
+
+// repeats reports whether an event, "FailedScheduling: 0/1 nodes are available", says no more than the message of a blocker.
+func repeats(event, message string) bool {
+	_, text, _ := strings.Cut(event, ": ")
+	return strings.Contains(message, event) || text != "" && strings.Contains(message, text)
 }
 
 func (a *app) uninstallCommand() *cobra.Command {
@@ -237,12 +244,31 @@ func (a *app) uninstallCommand() *cobra.Command {
 	return cmd
 }
 
-func removedPage(p *out.Page, r view.Removed) {
-	if r.Release != nil {
-		p.Line("%s is removed", r.Release.Name)
+// removedPage lists what was removed, and what Helm leaves of it. A namespace that each of them may have made has one line.
+func removedPage(p *out.Page, all ...view.Removed) {
+	var namespaces []view.Remain
+	left := false
+	line := func(r view.Remain) { p.Line("Helm leaves %s (%s, %s) %s", r.Object, r.Cause, r.State, r.Why) }
+	for _, removed := range all {
+		if removed.Release != nil {
+			p.Line("%s is removed", removed.Release.Name)
+		}
+		for _, r := range removed.Remains {
+			if r.Cause == string(helmexec.RemainNamespace) {
+				if !slices.Contains(namespaces, r) {
+					namespaces = append(namespaces, r)
+				}
+				continue
+			}
+			line(r)
+			left = true
+		}
 	}
-	for _, left := range r.Remains {
-		p.Line("Helm leaves %s (%s, %s) %s", left.Object, left.Cause, left.State, left.Why)
+	if left {
+		p.Line("what Helm leaves stays until somebody removes it: kubectl delete KIND NAME -n NAMESPACE")
+	}
+	for _, r := range namespaces {
+		line(r)
 	}
 }
 

@@ -173,7 +173,8 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 	}
 	switch {
 	case err != nil && state == Failed:
-		r.Say(sut.Name, "failed: %s", view.Advice(err.Error()))
+		kind, _ := r.Kind(err)
+		r.Say(sut.Name, "failed: %s", view.TextOf(err, kind))
 	case away && state == before:
 		r.Say(sut.Name, "not begun: %s", view.Advice(err.Error()))
 	default:

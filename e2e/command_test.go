@@ -189,7 +189,7 @@ func commandLife(b *bed) {
 	if code, stdout, _ := b.helmexec("check", "--from", plan, "--registry", "registry.example"); code != 3 || !strings.Contains(stdout, "nginx:1.27") {
 		b.Errorf("check: exit %d\n%s", code, stdout)
 	}
-	if code, _, stderr := b.helmexec("apply", plan, "--digest", "sha256:other"); code != 12 {
+	if code, _, stderr := b.helmexec("apply", plan, "--digest", "sha256:"+strings.Repeat("0", 64)); code != 12 {
 		b.Errorf("apply of another digest: exit %d\n%s", code, stderr)
 	}
 	var applied struct {

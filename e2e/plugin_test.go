@@ -38,7 +38,7 @@ func commandPlugin(b *bed) {
 		{p.helm("sut", "list", "-o", "json"), 0, `"namespace": "` + b.namespace + `"`},
 		{p.helm("sut", "list", "-n", "default"), 0, "NAME"},
 		{p.helm("sut", "uninstall", "web", "--namespace=default"), 4, "helm sut: "},
-		{p.helm("sut", "list", "--kubeconfig", dir+"/nothing"), 9, "helm sut: "},
+		{p.helm("sut", "list", "--kubeconfig", dir+"/nothing"), 4, "helm sut: "},
 		{p.helm("sut", "list", "--kube-token", "x"), 2, "HELM_KUBETOKEN"},
 		{p.helm("--kube-apiserver=https://127.0.0.1:1", "sut", "uninstall", "web"), 2, "HELM_KUBEAPISERVER"},
 		{p.helm("__complete", "sut", "ima"), 0, "images\t"},

@@ -48,8 +48,12 @@ func (a *app) infoCommand() *cobra.Command {
 }
 
 func infoPage(p *out.Page, c view.Chart) {
+	path := "archive"
+	if info, err := os.Stat(c.Archive); err == nil && info.IsDir() {
+		path = "folder"
+	}
 	fields(p, "chart", c.Name, "version", c.Version, "app version", c.AppVersion, "description", c.Description, "Kubernetes", c.KubeVersion,
-		"type", c.Type, "source", c.Ref, "repository", c.Repo, "archive", c.Archive, "digest", c.Digest)
+		"type", c.Type, "source", c.Ref, "repository", c.Repo, path, c.Archive, "digest", c.Digest)
 	if c.Deprecated {
 		p.Row("deprecated", "yes")
 	}
@@ -275,6 +279,9 @@ from gets a warning. The exit code is 3 if an image cannot be replaced at all.`,
 				return fmt.Errorf("%w: name a mirror, such as --mirror docker.io=mirror.lab/docker", helmexec.ErrInvalidArgument)
 			}
 			for from, to := range mirrors {
+				if strings.TrimSpace(from) == "" || strings.TrimSpace(to) == "" {
+					return fmt.Errorf("%w: --mirror %s=%s: one side is empty: want FROM=TO, such as docker.io=mirror.lab/docker", helmexec.ErrInvalidArgument, from, to)
+				}
 				if strings.Contains(from+to, "://") {
 					return fmt.Errorf("%w: --mirror %s=%s: an image has no scheme: write host[:port][/path]", helmexec.ErrInvalidArgument, from, to)
 				}

@@ -235,6 +235,14 @@ func (a *app) namespace() string {
 	return "namespace " + a.cfg.Namespace
 }
 
+// namespaceOf names the one that a plan is for.
+func (a *app) namespaceOf(p *helmexec.Plan) string {
+	if p.Namespace == "" {
+		return a.namespace()
+	}
+	return "namespace " + p.Namespace
+}
+
 // searched says where a command that can search every namespace has searched.
 func (a *app) searched(all bool) string {
 	if all {

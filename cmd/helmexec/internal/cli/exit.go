@@ -88,7 +88,7 @@ func (a *app) fail(err error) int {
 	name, code := kindOf(err)
 	said := errors.Is(err, errNo) || errors.Is(err, job.ErrFailed)
 	if !said {
-		a.say("%s", view.Advice(err.Error()))
+		a.say("%s", view.TextOf(err, name))
 	}
 	if errors.Is(err, helmexec.ErrClusterUnreachable) && a.cfg.Kubeconfig == "" {
 		for _, missing := range missingOf(os.Getenv("KUBECONFIG")) {

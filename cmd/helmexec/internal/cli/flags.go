@@ -102,13 +102,16 @@ func (a *app) warnInexact(set []string) {
 	}
 }
 
-// keep writes what a reader gives to a file.
+// keep writes what a reader gives to a file. Nothing is no values: the program before the pipe has failed.
 func keep(r io.Reader) (path string, err error) {
 	f, err := os.CreateTemp("", "helmexec-values-*.yaml")
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(f, r)
+	n, err := io.Copy(f, r)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: it is empty", helmexec.ErrInvalidArgument)
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		os.Remove(f.Name())
 	}
@@ -149,7 +152,7 @@ func (r *renderFlags) options(a *app) (helmexec.TemplateOptions, error) {
 
 // policyFlags say what a chart may ask for.
 type policyFlags struct {
-	file               string
+	files              []string // one, or none
 	registries, nodes  []string
 	pinned, restricted bool
 	fromCluster        bool
@@ -157,7 +160,7 @@ type policyFlags struct {
 
 func (p *policyFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&p.file, "policy", "", "YAML `file` of what charts may ask for (check --help shows one); flags come on top")
+	f.StringArrayVar(&p.files, "policy", nil, "YAML `file` of what charts may ask for (check --help shows one); flags come on top")
 	f.StringSliceVar(&p.registries, "registry", nil, "`registries` that images may come from (default any)")
 	f.BoolVar(&p.pinned, "pinned", false, "refuse images without a digest")
 	f.BoolVar(&p.restricted, "restricted", false, "refuse pods that are not of the level restricted")
@@ -170,9 +173,12 @@ func (p *policyFlags) add(cmd *cobra.Command) {
 // policy reads the file, adds the flags, and asks the cluster for its nodes.
 func (p *policyFlags) policy(ctx context.Context, a *app) (gate.Policy, error) {
 	var all gate.Policy
-	if p.file != "" {
+	if len(p.files) > 1 {
+		return all, fmt.Errorf("%w: --policy is given %d times: a policy is one file", helmexec.ErrInvalidArgument, len(p.files))
+	}
+	if len(p.files) == 1 {
 		var err error
-		if all, err = gate.Load(p.file); err != nil {
+		if all, err = gate.Load(p.files[0]); err != nil {
 			return all, err
 		}
 	}
@@ -254,7 +260,11 @@ func (a *app) progress(release string) func(helmexec.Progress) {
 func progressText(p helmexec.Progress) string {
 	text := fmt.Sprintf("%d of %d pods ready", p.Ready, p.Total)
 	if p.Blocker != nil {
-		text += "; " + p.Blocker.String()
+		blocker := *p.Blocker
+		if repeats(blocker.Event, blocker.Message) {
+			blocker.Event = ""
+		}
+		text += "; " + blocker.String()
 	}
 	return text
 }

@@ -68,6 +68,7 @@ var commands = []struct {
 	{"info-hostile-yaml", []string{"info", hostile, "-o", "yaml"}, nil, ""},
 	{"values", []string{"values", web}, nil, ""},
 	{"values-set", []string{"values", web, "-f", "-", "--set", "image.tag=2,list={a,b}", "--set-string", "replicas=5", "--set-file", "file=testdata/plain/Chart.yaml"}, nil, "gpus: null\n"},
+	{"values-empty-stdin", []string{"values", web, "-f", "-"}, nil, ""},
 	{"values-inexact", []string{"values", web, "--set", "id=12345678"}, nil, ""},
 	{"values-json", []string{"values", web, "-o", "json"}, nil, ""},
 	{"images", []string{"images", web}, nil, ""},
@@ -86,6 +87,7 @@ var commands = []struct {
 	{"retag-nothing", []string{"retag", web, "--mirror", "dockr.io=mirror.lab", "--mirror", "docker.io=mirror.lab", "-o", "json"}, nil, ""},
 	{"retag-scheme", []string{"retag", web, "--mirror", "docker.io=https://mirror.lab"}, nil, ""},
 	{"retag-half-a-mirror", []string{"retag", web, "--mirror", "docker.io"}, nil, ""},
+	{"retag-empty-mirror", []string{"retag", web, "--mirror", "docker.io="}, nil, ""},
 	{"retag-without-mirror", []string{"retag", web}, nil, ""},
 
 	{"plan", []string{"plan", "job-42-sut-web", web, "--registry", "registry.example"}, nil, ""},
@@ -123,6 +125,7 @@ var commands = []struct {
 	}, ""},
 	{"check-nodes-offline", []string{"check", plain, "--nodes-from-cluster", "--offline"}, nil, ""},
 	{"check-bad-policy", []string{"check", plain, "--policy", "DIR/policy.yaml"}, func(b *bench) { b.write("policy.yaml", "registry: x\n") }, ""},
+	{"check-two-policies", []string{"check", plain, "--offline", "--policy", "DIR/a.yaml", "--policy", "DIR/b.yaml"}, nil, ""},
 	{"check-no-policy", []string{"check", plain, "--policy", "DIR/policy.yaml", "-o", "json"}, nil, ""},
 	{"check-no-cluster", []string{"check", plain}, func(b *bench) {
 		b.fake.Handle("template", func(helmtest.Call) helmtest.Reply {
@@ -130,7 +133,10 @@ var commands = []struct {
 		})
 	}, ""},
 	{"apply", []string{"apply", "DIR/plan.json", "--wait", "--job", "42"}, saved, ""},
-	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:00"}, saved, ""},
+	{"apply-other-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:" + strings.Repeat("0", 64)}, saved, ""},
+	{"apply-half-a-digest", []string{"apply", "DIR/plan.json", "--digest", "sha256:956be476"}, saved, ""},
+	{"plan-save-over-another", []string{"plan", "job-42-sut-web", web, "-n", "bench", "--save", "DIR/plan.json"}, saved, ""},
+	{"plan-save-over-no-plan", []string{"plan", "web", plain, "--save", "DIR/values.yaml"}, func(b *bench) { b.write("values.yaml", "a: 1\n") }, ""},
 	{"apply-other-namespace", []string{"apply", "DIR/plan.json", "-n", "other"}, func(b *bench) {
 		b.run("plan", "web", web, "-n", "bench", "--save", b.dir+"/plan.json")
 	}, ""},
@@ -147,12 +153,15 @@ var commands = []struct {
 
 	{"install", []string{"install", "web", web, "--wait"}, nil, ""},
 	{"install-json", []string{"install", "web", plain, "-o", "json"}, nil, ""},
+	{"install-other-job", []string{"install", "job-45-sut-x", plain, "--job", "46"}, nil, ""},
 	{"install-deadline", []string{"install", "web", plain, "--job", "42", "--deadline", "4h"}, nil, ""},
 	{"install-deadline-passed", []string{"install", "web", plain, "--deadline", "-5m"}, nil, ""},
 	{"install-empty-job", []string{"install", "web", plain, "--job", " ", "-o", "json"}, nil, ""},
 	{"install-taken", []string{"install", "job-42-sut-web", plain, "-o", "json"}, someReleases, ""},
 	{"list", []string{"list"}, someReleases, ""},
 	{"list-job-json", []string{"list", "--job", "7", "-o", "json"}, someReleases, ""},
+	{"list-empty", []string{"list", "-n", "bench"}, nil, ""},
+	{"list-no-such", []string{"list", "--job", "9", "-A"}, someReleases, ""},
 	{"list-none", []string{"list", "-o", "json"}, nil, ""},
 	{"why", []string{"why", "job-42-sut-web"}, notReady, ""},
 	{"why-deadline", []string{"why", "nightly"}, withDeadline, ""},
@@ -161,6 +170,7 @@ var commands = []struct {
 	{"why-json", []string{"why", "job-42-sut-web", "-o", "json"}, notReady, ""},
 	{"uninstall", []string{"uninstall", "job-42-sut-web"}, someReleases, ""},
 	{"uninstall-not-found", []string{"uninstall", "nothing"}, nil, ""},
+	{"uninstall-not-found-there", []string{"uninstall", "nothing", "-n", "bench"}, nil, ""},
 	{"uninstall-not-found-yaml", []string{"uninstall", "nothing", "-o", "yaml"}, nil, ""},
 	{"uninstall-ignored", []string{"uninstall", "nothing", "--ignore-not-found"}, nil, ""},
 	{"name", []string{"name", "42", "My web app"}, nil, ""},

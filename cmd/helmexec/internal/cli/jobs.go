@@ -187,9 +187,7 @@ func (a *app) printCleaned(c view.Cleaned, everywhere bool, err error) error {
 		if len(c.Removed) == 0 {
 			p.Line("nothing to remove in %s", a.searched(everywhere))
 		}
-		for _, r := range c.Removed {
-			removedPage(p, r)
-		}
+		removedPage(p, c.Removed...)
 	})
 }
 

@@ -106,6 +106,30 @@ func TestJobWithoutContext(t *testing.T) {
 	}
 }
 
+// A namespace that is not there uses up no attempt, since nothing is installed without it. One that a chart has objects for does.
+func TestJobWithoutNamespace(t *testing.T) {
+	b := newBench(t)
+	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	b.fake.NamespaceMissing()
+	got := b.run("-n", "benchx", "job", "run", jobs)
+	assert.Equal(t, 4, got.code, got.stderr)
+	assert.Contains(t, got.stderr, "the namespace does not exist: make it, set createNamespace in the job file, or name another one; then the same command continues")
+	s := b.results(results).SUTs[0]
+	assert.Equal(t, job.Waiting, s.State)
+	assert.Equal(t, "namespace-not-found", s.Error.Kind)
+	got = b.run("-n", "bench", "job", "run", jobs)
+	assert.Equal(t, 0, got.code, got.stderr)
+	s = b.results(results).SUTs[0]
+	assert.Equal(t, []string{job.Done, "bench"}, []string{s.State, s.Namespace})
+
+	b.fake.Handle("install", func(helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stderr: "Error: INSTALLATION FAILED: namespaces \"other\" not found\n", Exit: 1}
+	})
+	require.NoError(t, os.WriteFile(jobs, []byte(read(t, jobs)+"attempt: 2\n"), 0o600))
+	assert.Equal(t, 14, b.run("job", "run", jobs).code)
+	assert.Equal(t, job.Failed, b.results(results).SUTs[0].State)
+}
+
 // hear calls do once, when a text is said.
 func hear(text string, do func()) func(string) {
 	var once sync.Once

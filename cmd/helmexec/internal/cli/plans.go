@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/page"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
+	"github.com/sut-bench/helmexec/plan"
 )
 
 func (a *app) planCommands() []*cobra.Command {
@@ -27,12 +31,13 @@ func (a *app) planCommand() *cobra.Command {
 	var flags planFlags
 	var rules policyFlags
 	var save string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "plan RELEASE CHART",
 		Short: "Show exactly what an install would apply",
 		Long: `Render a chart once and show all that would run: images, accelerators, objects, hooks, CRDs, and what the rules for
-charts of strangers have against it. --save keeps the plan for apply, with every Secret of the chart. -o html writes one
-page for a reviewer. The exit code is 0 also if the rules have something against it; check is the gate.`,
+charts of strangers have against it. --save keeps the plan for apply, with every Secret of the chart; it replaces another
+plan only with --force. -o html writes one page for a reviewer. The exit code is 0 also if the rules have something against it; check is the gate.`,
 		Example: `  helmexec plan job-42-sut-web ./web --save plan.json
   helmexec plan job-42-sut-web oci://registry.example/suts/web:1.2.3 --offline --registry registry.example -o html > review.html
   helmexec plan --from plan.json -o json`,
@@ -48,7 +53,7 @@ page for a reviewer. The exit code is 0 also if the rules have something against
 				return err
 			}
 			if save != "" {
-				if err := p.Save(save); err != nil {
+				if err := savePlan(cmd.Context(), p, save, force); err != nil {
 					return fmt.Errorf("--save %s: %w", save, err)
 				}
 			}
@@ -69,7 +74,22 @@ page for a reviewer. The exit code is 0 also if the rules have something against
 	flags.replacedByFrom(cmd)
 	rules.add(cmd)
 	cmd.Flags().StringVar(&save, "save", "", "write the plan to this `file`, which only you can read")
+	cmd.Flags().BoolVar(&force, "force", false, "with --save: replace a file that has another plan")
 	return cmd
+}
+
+// savePlan keeps a plan in a file. It does not replace another one, which somebody may have reviewed, unless force is set.
+func savePlan(ctx context.Context, p *helmexec.Plan, path string, force bool) error {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !force {
+		before, err := plan.Load(ctx, path)
+		if err != nil {
+			return fmt.Errorf("%w: the file is there, and is no plan that can be read; --force replaces it: %v", helmexec.ErrInvalidArgument, err)
+		}
+		if before.Digest() != p.Digest() {
+			return fmt.Errorf("%w: the file has another plan, %s, and this one is %s; --force replaces it", helmexec.ErrInvalidArgument, before.Digest(), p.Digest())
+		}
+	}
+	return p.Save(path)
 }
 
 func at(args []string, i int) string {
@@ -203,6 +223,9 @@ accelerators of the nodes: those of --policy and --node, or what the nodes of th
 	return cmd
 }
 
+// wholeDigest is the form of the digest of a plan.
+var wholeDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
 func (a *app) applyCommand() *cobra.Command {
 	var flags changeFlags
 	var digest string
@@ -214,8 +237,8 @@ it. What fails is removed again, unless --keep-failed is set.`,
 		Example: `  helmexec apply plan.json --digest sha256:… --wait --timeout 10m --job 42 --operation-id 42/1`,
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if digest != "" && !strings.HasPrefix(digest, "sha256:") {
-				return fmt.Errorf("%w: --digest %.80q: want sha256: and the digest, as plan prints it", helmexec.ErrInvalidArgument, digest)
+			if digest != "" && !wholeDigest.MatchString(digest) {
+				return fmt.Errorf("%w: --digest %.80q: want sha256: and 64 hexadecimal digits, as plan prints it", helmexec.ErrInvalidArgument, digest)
 			}
 			h, err := a.helm()
 			if err != nil {
@@ -226,6 +249,7 @@ it. What fails is removed again, unless --keep-failed is set.`,
 			if err != nil {
 				return err
 			}
+			a.warnOfJob(p.Release, flags.job)
 			release, err := h.Apply(ctx, p, helmexec.ApplyOptions{
 				Digest: digest, CreateNamespace: flags.createNamespace, Wait: flags.wait, WaitForJobs: flags.waitForJobs, Timeout: flags.timeout,
 				KeepFailed: flags.keepFailed, NoHooks: flags.noHooks, Labels: flags.labels, Description: flags.description,
@@ -281,7 +305,10 @@ changed or dropped. --full shows their lines; the content of Secrets stays hidde
 					before = append(append(before, "\n---\n"...), hook.Manifest...)
 				}
 			}
-			if err != nil && !errors.Is(err, helmexec.ErrReleaseNotFound) {
+			switch {
+			case errors.Is(err, helmexec.ErrReleaseNotFound):
+				a.say("there is no release %s in %s, so all of the plan is new; -n names another namespace", p.Release, a.namespaceOf(p))
+			case err != nil:
 				return err
 			}
 			differences, err := p.Diff(ctx, before)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,7 @@ func (a *app) installCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.warnOfJob(args[0], flags.job)
 			release, err := h.Install(ctx, args[0], args[1], helmexec.InstallOptions{
 				Version: chart.version, Source: chart.source, CreateNamespace: flags.createNamespace, Values: given, Wait: flags.wait,
 				WaitForJobs: flags.waitForJobs, Timeout: flags.timeout, KeepFailed: flags.keepFailed, DryRun: dryRun, NoHooks: flags.noHooks,
@@ -105,8 +107,7 @@ of one release.`,
 			}
 			shown := view.ReleasesOf(releases)
 			if job != "" {
-				_, own, _ := strings.Cut(helmexec.SUTHelmName(job, "x"), "job-")
-				own, _, _ = strings.Cut(own, "-sut-")
+				own := jobInNames(job)
 				all := shown.Releases
 				shown.Releases = []view.Release{}
 				for _, r := range all {
@@ -114,6 +115,13 @@ of one release.`,
 						shown.Releases = append(shown.Releases, r)
 					}
 				}
+			}
+			if len(shown.Releases) == 0 {
+				what := "no release"
+				if job != "" || opts.Filter != "" || opts.Selector != "" || len(statuses) > 0 {
+					what = "no such release"
+				}
+				a.say("%s in %s", what, a.searched(opts.AllNamespaces))
 			}
 			return a.out.Print(shown, func(p *out.Page) { releasesTable(p, shown.Releases) })
 		}),
@@ -128,6 +136,20 @@ of one release.`,
 		"deployed", "failed", "pending-install", "pending-rollback", "pending-upgrade", "superseded", "uninstalled", "uninstalling", "unknown",
 	}, withoutFiles))
 	return cmd
+}
+
+// jobInNames is how the names of the releases of a job write its id.
+func jobInNames(job string) string {
+	_, own, _ := strings.Cut(helmexec.SUTHelmName(job, "x"), "job-")
+	own, _, _ = strings.Cut(own, "-sut-")
+	return own
+}
+
+// warnOfJob says if a release gets the name of one job and the label of another: a clean-up of either removes it.
+func (a *app) warnOfJob(release, job string) {
+	if named, _, ok := helmexec.ParseSUTHelmName(release); ok && job != "" && named != jobInNames(job) {
+		a.say("warning: %s is a name of job %s, and --job is %s: job clean of either one removes it", release, named, job)
+	}
 }
 
 func releasesTable(p *out.Page, releases []view.Release) {
@@ -174,11 +196,17 @@ func blockersTable(p *out.Page, blockers []view.Blocker) {
 	p.Head("OBJECT", "CONTAINER", "REASON", "RESTARTS", "WHAT IS IN THE WAY")
 	for _, b := range blockers {
 		text := b.Message
-		if b.Event != "" {
+		if !repeats(b.Event, b.Message) {
 			text = strings.TrimPrefix(text+"; "+b.Event, "; ")
 		}
 		p.Row(b.Object, b.Container, out.Bad.In(b.Reason), b.Restarts, text)
 	}
+}
+
+// repeats reports whether an event, "FailedScheduling: 0/1 nodes are available", says no more than the message of a blocker.
+func repeats(event, message string) bool {
+	_, text, _ := strings.Cut(event, ": ")
+	return strings.Contains(message, event) || text != "" && strings.Contains(message, text)
 }
 
 func (a *app) uninstallCommand() *cobra.Command {
@@ -192,13 +220,16 @@ func (a *app) uninstallCommand() *cobra.Command {
 		ValidArgsFunction: a.completeReleases,
 		RunE: a.do(func(ctx context.Context, h *helmexec.Helm, args []string) error {
 			removed, err := h.Uninstall(ctx, args[0], opts)
+			if errors.Is(err, helmexec.ErrReleaseNotFound) {
+				return fmt.Errorf("no release %s in %s; -n names another one: %w", args[0], a.namespace(), err)
+			}
 			if err != nil {
 				return err
 			}
 			shown := view.RemovedOf(removed)
 			return a.out.Print(shown, func(p *out.Page) {
 				if shown.Release == nil {
-					p.Line("%s: there was no such release", args[0])
+					p.Line("%s: there was no such release in %s", args[0], a.namespace())
 				}
 				removedPage(p, shown)
 			})
@@ -213,12 +244,31 @@ func (a *app) uninstallCommand() *cobra.Command {
 	return cmd
 }
 
-func removedPage(p *out.Page, r view.Removed) {
-	if r.Release != nil {
-		p.Line("%s is removed", r.Release.Name)
+// removedPage lists what was removed, and what Helm leaves of it. A namespace that each of them may have made has one line.
+func removedPage(p *out.Page, all ...view.Removed) {
+	var namespaces []view.Remain
+	left := false
+	line := func(r view.Remain) { p.Line("Helm leaves %s (%s, %s) %s", r.Object, r.Cause, r.State, r.Why) }
+	for _, removed := range all {
+		if removed.Release != nil {
+			p.Line("%s is removed", removed.Release.Name)
+		}
+		for _, r := range removed.Remains {
+			if r.Cause == string(helmexec.RemainNamespace) {
+				if !slices.Contains(namespaces, r) {
+					namespaces = append(namespaces, r)
+				}
+				continue
+			}
+			line(r)
+			left = true
+		}
 	}
-	for _, left := range r.Remains {
-		p.Line("Helm leaves %s (%s, %s) %s", left.Object, left.Cause, left.State, left.Why)
+	if left {
+		p.Line("what Helm leaves stays until somebody removes it: kubectl delete KIND NAME -n NAMESPACE")
+	}
+	for _, r := range namespaces {
+		line(r)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec"
@@ -76,12 +77,20 @@ type openError struct {
 func (e openError) Error() string { return e.text }
 func (e openError) Unwrap() error { return e.error }
 
-// notBegun is the error of a job that had no cluster.
+// noNamespace reports whether an install found that there is no namespace for it, so that it made nothing. A chart may also put
+// objects into another namespace that does not exist, after it has made some.
+func noNamespace(err error, namespace string) bool {
+	return errors.Is(err, helmexec.ErrNamespaceNotFound) && strings.Contains(err.Error(), fmt.Sprintf("namespaces %q not found", namespace))
+}
+
+// notBegun is the error of a job that had no cluster, or no namespace in it.
 func (r *Runner) notBegun() error {
 	why := errors.Join(append(r.why, helmexec.ErrClusterUnreachable)...)
 	_, away := r.Kind(helmexec.ErrClusterUnreachable)
 	text := helmexec.ErrClusterUnreachable.Error() + ": the same command continues"
-	if _, code := r.Kind(why); code != away {
+	if errors.Is(why, helmexec.ErrNamespaceNotFound) {
+		text = "the namespace does not exist: make it, set createNamespace in the job file, or name another one; then the same command continues"
+	} else if _, code := r.Kind(why); code != away {
 		text = "no way to the cluster: mend the kubeconfig, its context or its certificate; then the same command continues"
 	}
 	return openError{text, why}

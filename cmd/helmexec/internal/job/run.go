@@ -136,12 +136,12 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 	began := time.Now()
 	before := s.State
 	known := s.mayBeThere() // a killed command has installed it, or was about to
-	away := false           // the cluster was not there before anything was installed now: the next command can do all of it
+	away := false           // the cluster or the namespace was not there before anything was installed now: the next command can do all of it
 	var err error
 	if s.State != Measured {
 		var installed *helmexec.Release
 		installed, err = r.install(ctx, sut, s)
-		away = errors.Is(err, helmexec.ErrClusterUnreachable) && !errors.Is(err, helmexec.ErrLeftBehind)
+		away = (errors.Is(err, helmexec.ErrClusterUnreachable) || !known && noNamespace(err, s.Namespace)) && !errors.Is(err, helmexec.ErrLeftBehind)
 		if err == nil && s.State == Ready {
 			err = r.measure(ctx, sut, s, installed)
 		}
@@ -173,7 +173,8 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 	}
 	switch {
 	case err != nil && state == Failed:
-		r.Say(sut.Name, "failed: %s", view.Advice(err.Error()))
+		kind, _ := r.Kind(err)
+		r.Say(sut.Name, "failed: %s", view.TextOf(err, kind))
 	case away && state == before:
 		r.Say(sut.Name, "not begun: %s", view.Advice(err.Error()))
 	default:

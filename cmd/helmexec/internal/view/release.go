@@ -162,9 +162,11 @@ type Error struct {
 
 // flags are what a user of the command has for the fields that texts of the library name.
 var flags = strings.NewReplacer(
+	", or set Config.Binary", ", or set --helm; in a clone, docs/try.md has the line that builds one",
 	"Config.Binary", "--helm", "Config.MinVersion", "--min-helm", "Config.Home", "--home", "Config.Kubeconfig", "--kubeconfig",
 	"config: Home", "--home", "set Home", "set --home",
 	"plan: Cluster is for an install without Lookups", "--offline, --kube-version and --api-versions are for an install without --lookups",
+	"the plan is stale: sha256:", "another plan than the approved one: sha256:",
 	"set CreateNamespace", "set --create-namespace, which a job file calls createNamespace",
 	"SUTNamePrune makes", "helmexec name makes",
 	"among the repositories added by AddRepo", "among the known repositories: helm repo add adds one to those of --user-home, and a URL needs none",
@@ -176,9 +178,18 @@ var flags = strings.NewReplacer(
 // Advice is a text of the library in the words of the command.
 func Advice(text string) string { return flags.Replace(text) }
 
+// TextOf is the text of an error of this kind, in the words of the command.
+func TextOf(err error, kind string) string {
+	text := err.Error()
+	if kind == "file-not-found" { // it is the library's argument that is invalid; the user of the command named a file
+		text = strings.ReplaceAll(text, helmexec.ErrInvalidArgument.Error()+": ", "")
+	}
+	return Advice(text)
+}
+
 // ErrorOf shows an error of this kind and exit code.
 func ErrorOf(err error, kind string, code int) Error {
-	shown := Error{Kind: kind, Message: Advice(err.Error()), ExitCode: code}
+	shown := Error{Kind: kind, Message: TextOf(err, kind), ExitCode: code}
 	var failed *helmexec.ReleaseError
 	if errors.As(err, &failed) {
 		shown.Status, shown.Job, shown.Rule = string(failed.Status), failed.JobID, failed.FailFastRule

@@ -145,10 +145,10 @@ func jobInNames(job string) string {
 	return own
 }
 
-// warnOfJob says if a release gets the name of one job and the label of another: a clean-up of either removes it.
+// warnOfJob says if a release gets the name of one job and the label of another, which counts.
 func (a *app) warnOfJob(release, job string) {
 	if named, _, ok := helmexec.ParseSUTHelmName(release); ok && job != "" && named != jobInNames(job) {
-		a.say("warning: %s is a name of job %s, and --job is %s: job clean of either one removes it", release, named, job)
+		a.say("warning: %s is a name of job %s, and --job is %s: only job clean %[3]s removes it", release, named, job)
 	}
 }
 

@@ -133,62 +133,66 @@ func (r *Runner) update(change func()) error {
 
 // take takes one SUT to a final state. Its error is one of the result file; why the SUT failed is in s.
 func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
-	began := time.Now()
-	before := s.State
+	o := outcome{began: time.Now(), before: s.State}
 	known := s.mayBeThere() // a killed command has installed it, or was about to
-	away := false           // the cluster or the namespace was not there before anything was installed now: the next command can do all of it
-	var err error
 	if s.State != Measured {
 		var installed *helmexec.Release
-		installed, err = r.install(ctx, sut, s)
-		away = (errors.Is(err, helmexec.ErrClusterUnreachable) || !known && noNamespace(err, s.Namespace)) && !errors.Is(err, helmexec.ErrLeftBehind)
-		if err == nil && s.State == Ready {
-			err = r.measure(ctx, sut, s, installed)
+		installed, o.err = r.install(ctx, sut, s)
+		o.away = (errors.Is(o.err, helmexec.ErrClusterUnreachable) || !known && noNamespace(o.err, s.Namespace)) && !errors.Is(o.err, helmexec.ErrLeftBehind)
+		if o.err == nil && s.State == Ready {
+			o.err = r.measure(ctx, sut, s, installed)
 		}
 	} else if s.BenchmarkExit != nil && *s.BenchmarkExit != 0 {
-		err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
+		o.err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
 	}
-	there := errors.Is(err, helmexec.ErrLeftBehind)
-	notRemoved := false
-	if (known || s.State == Ready || s.State == Measured) && !errors.Is(err, helmexec.ErrReleaseExists) && !errors.Is(err, errReplaced) {
+	there := errors.Is(o.err, helmexec.ErrLeftBehind)
+	if (known || s.State == Ready || s.State == Measured) && !errors.Is(o.err, helmexec.ErrReleaseExists) && !errors.Is(o.err, errReplaced) {
 		// It is removed whatever happened, because it holds accelerators; but not if it is somebody else's.
 		removal := r.remove(ctx, sut, s)
-		notRemoved = removal != nil
-		there = notRemoved
-		err = errors.Join(err, removal)
+		there, o.notRemoved = removal != nil, removal != nil
+		o.err = errors.Join(o.err, removal)
 	}
 	if !there {
-		err = errors.Join(err, ignoreNotExist(os.Remove(r.planOf(sut))))
+		o.err = errors.Join(o.err, ignoreNotExist(os.Remove(r.planOf(sut))))
 	}
-	state := Done
+	return r.ended(ctx, sut, s, o)
+}
+
+// outcome is how far a SUT came.
+type outcome struct {
+	began      time.Time
+	before     string
+	err        error
+	away       bool // the cluster or the namespace was not there before anything was installed now: the next command can do all of it
+	notRemoved bool
+}
+
+// ended keeps how far a SUT came, and says so.
+func (r *Runner) ended(ctx context.Context, sut SUT, s *SUTResult, o outcome) error {
+	kind, code := "", 0
+	if o.err != nil {
+		kind, code = r.Kind(o.err)
+	}
+	state, says := Done, ""
 	switch {
-	case err == nil && s.State == Refused:
+	case o.err == nil && s.State == Refused:
 		state = Refused
-	case err != nil && ctx.Err() != nil && s.State != Measured:
+	case o.err != nil && ctx.Err() != nil && s.State != Measured:
 		state = Interrupted
-	case away:
-		state = before
-	case err != nil:
-		state = Failed
+	case o.away:
+		state, says = o.before, "not begun: "+view.Advice(o.err.Error())
+	case o.err != nil:
+		state, says = Failed, "failed: "+view.TextOf(o.err, kind)
 	}
-	switch {
-	case err != nil && state == Failed:
-		kind, _ := r.Kind(err)
-		r.Say(sut.Name, "failed: %s", view.TextOf(err, kind))
-	case away && state == before:
-		r.Say(sut.Name, "not begun: %s", view.Advice(err.Error()))
-	default:
-		r.Say(sut.Name, "%s", state)
-	}
+	r.Say(sut.Name, "%s", cmp.Or(says, state))
 	return r.update(func() {
-		s.State, s.NotRemoved = state, notRemoved
-		s.Seconds += time.Since(began).Seconds()
-		if state == Failed || away {
-			r.why = append(r.why, err)
+		s.State, s.NotRemoved = state, o.notRemoved
+		s.Seconds += time.Since(o.began).Seconds()
+		if state == Failed || o.away {
+			r.why = append(r.why, o.err)
 		}
-		if err != nil {
-			kind, code := r.Kind(err)
-			failed := view.ErrorOf(err, kind, code)
+		if o.err != nil {
+			failed := view.ErrorOf(o.err, kind, code)
 			s.Error = &failed
 		}
 	})

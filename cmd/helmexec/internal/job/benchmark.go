@@ -71,8 +71,11 @@ func (r *Runner) alone(ctx context.Context, sut SUT) (mark *os.File, err error) 
 			return mark, err
 		}
 		if !said {
-			group, _ := io.ReadAll(mark)
-			r.Say(sut.Name, "waits for the benchmark that a killed command left, process group %s", group)
+			which := ""
+			if group, _ := io.ReadAll(mark); len(group) > 0 { // it is written just after the start
+				which = ", process group " + string(group)
+			}
+			r.Say(sut.Name, "waits for the benchmark that a killed command left%s", which)
 		}
 		select {
 		case <-ctx.Done():

@@ -72,7 +72,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"negative MaxProcesses", Config{MaxProcesses: -1}, "MaxProcesses"},
 		{"negative GracePeriod", Config{GracePeriod: -1}, "GracePeriod"},
-		{"GracePeriod without a unit", Config{GracePeriod: 30}, "GracePeriod is 30ns: give it a unit, such as 30*time.Second"},
+		{"GracePeriod without a unit", Config{GracePeriod: 30}, "GracePeriod is 30ns: the least is 1ms; a number without a unit counts nanoseconds"},
 		{"negative limit", Config{Limits: Limits{Cache: -1}}, "Limits"},
 		{"limit without a unit", Config{Limits: Limits{RenderTime: 60}}, "Limits.RenderTime is 60ns"},
 		{"a variable without a name", Config{PassEnv: []string{""}}, "PassEnv"},

@@ -21,8 +21,9 @@ type TenantOptions struct {
 	// Limits bound what the plan requests. GPUs also names the devices that are allowed at all, none by default, and the
 	// taints that pods may tolerate.
 	Limits Limits
-	// Kinds are allowed beside TenantKinds, as for Kinds: kinds of Kubernetes, and custom resources in a namespace. Those of
-	// the whole cluster, such as CRDs, are never allowed, and Validate refuses them.
+	// Kinds are allowed beside TenantKinds, as for Kinds: kinds of Kubernetes, and custom resources in a namespace. Kubernetes'
+	// own of the whole cluster, such as CRDs, are never allowed, and Validate refuses them; of a custom resource nobody here
+	// knows its scope, so whoever lists one vouches that it belongs to a namespace.
 	Kinds []string
 	// References are allowed as for References, such as "Secret/registry-login".
 	References []string

@@ -227,14 +227,14 @@ func Variable(what, name, value string) error {
 	return Text("config: "+what+": "+name, value)
 }
 
-// Duration accepts a time to wait for, and none. What is shorter than a millisecond is a number that somebody wrote without
-// a unit.
+// Duration accepts a time to wait for, and none. What is shorter than a millisecond is, as a rule, a number that somebody
+// wrote without a unit.
 func Duration(what string, d time.Duration) error {
 	switch {
 	case d < 0:
 		return errdef.Invalidf("%s is %v: it cannot be negative", what, d)
 	case d > 0 && d < time.Millisecond:
-		return errdef.Invalidf("%s is %v: give it a unit, such as %d*time.Second", what, d, d)
+		return errdef.Invalidf("%s is %v: the least is 1ms; a number without a unit counts nanoseconds", what, d)
 	}
 	return nil
 }

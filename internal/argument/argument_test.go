@@ -95,7 +95,7 @@ func TestNumbers(t *testing.T) {
 		assert.NoError(t, Duration("Timeout", d))
 	}
 	for d, says := range map[time.Duration]string{
-		-time.Second: "Timeout is -1s: it cannot be negative", 10: "Timeout is 10ns: give it a unit, such as 10*time.Second", time.Millisecond - 1: "unit",
+		-time.Second: "Timeout is -1s: it cannot be negative", 10: "Timeout is 10ns: the least is 1ms; a number without a unit counts nanoseconds", time.Millisecond - 1: "unit",
 	} {
 		err := Duration("Timeout", d)
 		assert.ErrorIs(t, err, errdef.ErrInvalidArgument)

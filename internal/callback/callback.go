@@ -11,7 +11,7 @@ import (
 var ErrAbandoned = errors.New("the context ended before the function did")
 
 // Run returns what a function returns. The chart of a stranger may drive it into a panic, which is an error then, or into
-// more work than the context has time for: then it runs on, and its result is dropped.
+// more work than the context has time for: then it runs on, and its result is dropped. It runs on a goroutine of its own.
 func Run[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type outcome struct {
 		result T
@@ -19,7 +19,7 @@ func Run[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		var o outcome
+		o := outcome{err: errors.New("the function has ended its goroutine, as t.FailNow does")}
 		defer func() {
 			if p := recover(); p != nil { // nothing else recovers on this goroutine
 				o = outcome{err: fmt.Errorf("panic: %v", p)}

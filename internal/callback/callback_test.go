@@ -3,6 +3,7 @@ package callback
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -27,4 +28,10 @@ func TestRun(t *testing.T) {
 	defer close(goOn)
 	_, err = Run(ctx, func() (int, error) { end(); <-goOn; return 7, nil })
 	require.ErrorIs(t, err, ErrAbandoned)
+}
+
+// A function that ends its goroutine has given nothing.
+func TestGoexit(t *testing.T) {
+	_, err := Run(t.Context(), func() (int, error) { runtime.Goexit(); return 1, nil })
+	require.ErrorContains(t, err, "has ended its goroutine")
 }

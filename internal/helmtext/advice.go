@@ -26,7 +26,7 @@ func Advice(f Failure) string {
 	text := strings.ToLower(failureText(f.Stderr))
 	switch f.Kind {
 	case errdef.ErrClusterUnreachable:
-		if strings.Contains(text, noCluster) {
+		if noCluster().MatchString(text) {
 			return "helm asks there because no kubeconfig in use names a cluster: set KUBECONFIG or Config.Kubeconfig to one that does"
 		}
 		return ""

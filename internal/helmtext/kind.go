@@ -93,8 +93,8 @@ var sourcePatterns = []struct {
 	{pattern.New(`could not locate a version matching|unable to locate any tags`), errdef.ErrChartNotFound},
 }
 
-// noCluster is how helm fails if no kubeconfig names a cluster: it then asks an address at which nothing will ever answer.
-const noCluster = `kubernetes cluster unreachable: get "http://localhost:8080/`
+// noCluster is how helm fails if no kubeconfig names a cluster: it then asks an address at which nothing listens.
+var noCluster = pattern.New(`kubernetes cluster unreachable: get "http://localhost:8080/.*connection refused`)
 
 // permanent texts win over the transient ones: an unreachable cluster is worth another try, but not
 // if its certificate is wrong.
@@ -103,7 +103,7 @@ var permanent = pattern.New(strings.Join([]string{
 	`values don't meet the specifications of the schema`, `chart requires kubeversion`, `missing in charts/ directory`,
 	`no matches for kind`, `exists and cannot be imported`, `forbidden`, `unauthorized`, `x509:`, `too long`,
 	`asked for the client to provide credentials`, `scheme ".*" not supported`, `failed to fetch .* : 40[134]\b`,
-	`namespaces? ".*" not found`, `server gave http response to https client`, noCluster,
+	`namespaces? ".*" not found`, `server gave http response to https client`,
 }, "|"))
 
 // transient texts come from a network or a server that may work again in a second.
@@ -125,7 +125,7 @@ var transient = pattern.New(strings.Join([]string{
 // command may soon succeed. source means that helm contacted a source of charts.
 func KindOf(stderr string, source bool) (kind error, again bool) {
 	text := strings.ToLower(failureText(stderr))
-	again = passing(text) && !permanent().MatchString(text)
+	again = passing(text) && !permanent().MatchString(text) && !noCluster().MatchString(text)
 	said := verdict(stderr)
 	for _, v := range verdicts {
 		if v.text().MatchString(said) {

@@ -297,3 +297,12 @@ func TestMeaningOfWaiting(t *testing.T) {
 		assertKind(t, stderr, false, nil, then)
 	}
 }
+
+// Where nothing listens, no kubeconfig names a cluster; where something does, one names it.
+func TestLocalAddress(t *testing.T) {
+	for said, again := range map[string]bool{"dial tcp 127.0.0.1:8080: connect: connection refused": false, "read: connection reset by peer": true, "net/http: TLS handshake timeout": true} {
+		kind, got := KindOf(`Error: Kubernetes cluster unreachable: Get "http://localhost:8080/version": `+said+"\n", false)
+		assert.Equal(t, errdef.ErrClusterUnreachable, kind)
+		assert.Equal(t, again, got, said)
+	}
+}

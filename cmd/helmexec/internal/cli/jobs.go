@@ -83,7 +83,7 @@ Exit code 14 says that a system under test failed; the results say which and why
 			}
 			began := time.Now()
 			runner := job.Runner{
-				Helm: h, Kubeconfig: a.cfg.Kubeconfig, Results: results, Kind: kindOf,
+				Helm: h, Kubeconfig: a.cfg.Kubeconfig, KubeContext: a.cfg.KubeContext, Results: results, Kind: kindOf,
 				Say:  func(sut, format string, args ...any) { a.out.Say("%s: %s", sut, fmt.Sprintf(format, args...)) },
 				Live: func(text string) { a.out.Live(time.Since(began), "%s", text) },
 			}

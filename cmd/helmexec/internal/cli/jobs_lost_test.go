@@ -88,6 +88,27 @@ func TestJobWhoseClusterIsLost(t *testing.T) {
 	assert.True(t, s.NotRemoved)
 	assert.Equal(t, "cluster-unreachable", s.Error.Kind)
 	assert.Contains(t, s.Error.Message, "release job-j-sut-a may still be installed; `helmexec job clean j -n bench` removes it when the cluster answers")
+
+	// Another attempt has nothing of this one: neither its release, after the clean-up, nor its plan.
+	require.NoError(t, os.Remove(b.dir+"/away"))
+	assert.Equal(t, 0, b.run("job", "clean", "j", "-n", "bench").code)
+	text, err := os.ReadFile(jobs)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(jobs, []byte("attempt: '2'\ntrusted: true\n"+strings.NewReplacer("plain", "web", "touch", "true").Replace(string(text))), 0o600))
+	got = b.run("job", "run", jobs)
+	assert.Equal(t, 0, got.code, got.stderr)
+	assert.Contains(t, got.stderr, "install of web ")
+}
+
+// What is to be pasted into a shell is one word there, and for the same cluster.
+func TestCleanUpToPaste(t *testing.T) {
+	b := newBench(t)
+	b.fake.Handle("uninstall", func(helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stderr: "Error: it stays\n", Exit: 1}
+	})
+	jobs, results := b.jobOf("job: \"it's; x\"\nnamespace: bench\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	assert.Equal(t, 14, b.run("job", "run", jobs, "--kube-context", "lab one").code)
+	assert.Contains(t, b.results(results).SUTs[0].Error.Message, "`helmexec job clean 'it'\\''s; x' -n bench --kube-context 'lab one'` removes it")
 }
 
 // A wrong context is not a cluster that may answer soon, and uses up no attempt either.
@@ -99,7 +120,7 @@ func TestJobWithoutContext(t *testing.T) {
 	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}, {name: b, chart: CHARTS/plain}]\n")
 	got := b.run("job", "run", jobs, "--kube-context", "nosuch")
 	assert.Equal(t, 4, got.code, got.stderr)
-	assert.Contains(t, got.stderr, "no way to the cluster: mend the kubeconfig, its context or its certificate; then the same command continues")
+	assert.Contains(t, got.stderr, "no way to the cluster: mend the kubeconfig, its context, its certificate or its credentials; then the same command continues")
 	for _, s := range b.results(results).SUTs {
 		assert.Equal(t, job.Waiting, s.State)
 		assert.Equal(t, "cluster-not-found", s.Error.Kind)

@@ -37,7 +37,7 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "Show exactly what an install would apply",
 		Long: `Render a chart once and show all that would run: images, accelerators, objects, hooks, CRDs, and what the rules for
 charts of strangers have against it. --save keeps the plan for apply, with every Secret of the chart; it replaces another
-plan only with --force. -o html writes one page for a reviewer. The exit code is 0 also if the rules have something against it; check is the gate.`,
+plan, or a file that is none, only with --force. -o html writes one page for a reviewer. The exit code is 0 also if the rules have something against it; check is the gate.`,
 		Example: `  helmexec plan job-42-sut-web ./web --save plan.json
   helmexec plan job-42-sut-web oci://registry.example/suts/web:1.2.3 --offline --registry registry.example -o html > review.html
   helmexec plan --from plan.json -o json`,
@@ -74,13 +74,13 @@ plan only with --force. -o html writes one page for a reviewer. The exit code is
 	flags.replacedByFrom(cmd)
 	rules.add(cmd)
 	cmd.Flags().StringVar(&save, "save", "", "write the plan to this `file`, which only you can read")
-	cmd.Flags().BoolVar(&force, "force", false, "with --save: replace a file that has another plan")
+	cmd.Flags().BoolVar(&force, "force", false, "with --save: replace a file that has another plan, or something else")
 	return cmd
 }
 
 // savePlan keeps a plan in a file. It does not replace another one, which somebody may have reviewed, unless force is set.
 func savePlan(ctx context.Context, p *helmexec.Plan, path string, force bool) error {
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !force {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() > 0 && !force {
 		before, err := plan.Load(ctx, path)
 		if err != nil {
 			return fmt.Errorf("%w: the file is there, and is no plan that can be read; --force replaces it: %v", helmexec.ErrInvalidArgument, err)

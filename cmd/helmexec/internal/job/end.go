@@ -57,15 +57,33 @@ func (r *Runner) notRemoved(sut SUT, s *SUTResult, err error) error {
 			return err
 		}
 	}
-	clean := "helmexec job clean " + r.spec.Job
+	clean := "helmexec job clean " + quoted(r.spec.Job)
 	if s.Namespace != "" {
 		clean += " -n " + s.Namespace
 	}
+	if r.Kubeconfig != "" {
+		clean += " --kubeconfig " + quoted(r.Kubeconfig)
+	}
+	if r.KubeContext != "" {
+		clean += " --kube-context " + quoted(r.KubeContext)
+	}
 	when := "removes it"
 	if errors.Is(err, helmexec.ErrClusterUnreachable) {
-		when = "removes it when the cluster answers"
+		when += " when the cluster answers"
 	}
 	return fmt.Errorf("not removed: release %s may still be installed; `%s` %s: %w", sut.release, clean, when, err)
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string {
+	if !strings.ContainsFunc(word, func(c rune) bool { return !strings.ContainsRune("._-/", c) && !isPlain(c) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func isPlain(c rune) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
 // openError says in short what the SUTs have said at length.
@@ -91,7 +109,7 @@ func (r *Runner) notBegun() error {
 	if errors.Is(why, helmexec.ErrNamespaceNotFound) {
 		text = "the namespace does not exist: make it, set createNamespace in the job file, or name another one; then the same command continues"
 	} else if _, code := r.Kind(why); code != away {
-		text = "no way to the cluster: mend the kubeconfig, its context or its certificate; then the same command continues"
+		text = "no way to the cluster: mend the kubeconfig, its context, its certificate or its credentials; then the same command continues"
 	}
 	return openError{text, why}
 }

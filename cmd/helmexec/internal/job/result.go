@@ -97,7 +97,7 @@ func loadResult(path string, spec Spec) (*Result, error) {
 		i := slices.IndexFunc(fresh.SUTs, func(s SUTResult) bool { return s.Release == old.Release })
 		if same && i >= 0 {
 			fresh.SUTs[i] = old
-		} else if old.mayBeThere() {
+		} else if old.mayBeThere() || old.State == Interrupted && old.NotRemoved {
 			return nil, fmt.Errorf("%w: %s says that SUT %q of attempt %s is %s: let that attempt end, or remove it (helmexec job clean) and the file",
 				helmexec.ErrInvalidArgument, path, old.Name, before.Attempt, old.State)
 		}

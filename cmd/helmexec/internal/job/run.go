@@ -36,7 +36,9 @@ const cleanUp = 2 * time.Minute
 type Runner struct {
 	Helm       *helmexec.Helm
 	Kubeconfig string // what Helm uses, for the benchmark command
-	Results    string // the result file; what is under way is in a folder beside it
+
+	KubeContext string // what Helm uses
+	Results     string // the result file; what is under way is in a folder beside it
 	// Kind is the name and exit code of an error.
 	Kind func(error) (string, int)
 	// Say prints what happened to a SUT, Live how far all of them are. Both are called from several goroutines.
@@ -135,6 +137,12 @@ func (r *Runner) update(change func()) error {
 func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 	o := outcome{began: time.Now(), before: s.State}
 	known := s.mayBeThere() // a killed command has installed it, or was about to
+	if s.State == Waiting {
+		// An attempt before may have left its plan, because its release was not removed.
+		if err := ignoreNotExist(os.Remove(r.planOf(sut))); err != nil {
+			return err
+		}
+	}
 	if s.State != Measured {
 		var installed *helmexec.Release
 		installed, o.err = r.install(ctx, sut, s)

@@ -69,7 +69,8 @@ var homes = []attempt{
 	}},
 	{"plugins in it", nil, func(b *bed) error {
 		home := filepath.Join(b.open(0o755), "home")
-		b.Must(os.MkdirAll(home, 0o700))
+		b.Must(os.MkdirAll(filepath.Join(home, "archives"), 0o700))
+		b.Must(os.WriteFile(filepath.Join(home, "helmexec-home.txt"), nil, 0o600))
 		b.Must(os.CopyFS(filepath.Join(home, "plugins"), os.DirFS(filepath.Join(canary.dir, "plugins"))))
 		b.Must(os.CopyFS(filepath.Join(home, "user"), os.DirFS(filepath.Join(canary.dir, "home"))))
 		return b.useHome(home)

@@ -39,8 +39,8 @@ func (o JobOptions) check() error {
 // for the job. A release of another job stays, whatever its name. It continues after failures, skips the delete
 // hooks of a chart if one blocks, and waits until a running install of the job ends; in this home, also one
 // that has recorded nothing yet. Starts two helm processes to find the releases, then those of Uninstall for each. It returns
-// what it has removed. Nothing to remove is a success, also in a namespace that does not exist, and what
-// somebody else removes at the same time is not in the result.
+// what it has removed. Nothing to remove is a success, also in a namespace that does not exist. What somebody else removes at
+// the same time can be in the results of both.
 //
 // Errors: as List, and nothing was removed; or a *ReleaseError for each release that could not be removed, joined:
 // ErrNotGone and ErrReleaseBusy, as for a single one. An empty id, or one of blanks, is no job (ErrInvalidArgument), although

@@ -121,3 +121,26 @@ func TestUninstallJobRemovesItsOwn(t *testing.T) {
 		assert.ElementsMatch(t, left[id], removed, "of job %q", id)
 	}
 }
+
+// The helm of a killed runner finishes the removal, and reports nothing of what Helm leaves.
+func TestUninstallJobReportsForTheKilled(t *testing.T) {
+	for name, reply := range map[string]helmtest.Reply{"at the same time": purged, "just before": noRecord} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(helmtest.Release{Name: "web", Labels: map[string]string{labelJob: "42"}, Manifest: stateful})
+			inTurn(fake, "uninstall", removed(fake, reply))
+			fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+				if !strings.Contains(c.Stdin, "data-db-0") {
+					return looks("")(c)
+				}
+				return looks("0 there owned")(c)
+			})
+			results, err := h.UninstallJob(t.Context(), "42", JobOptions{})
+			require.NoError(t, err)
+			require.Len(t, results, 1)
+			assert.Equal(t, "web", results[0].Release.Name)
+			require.Len(t, results[0].Remains, 1)
+			assert.Equal(t, "data-db-0", results[0].Remains[0].Name)
+		})
+	}
+}

@@ -205,7 +205,7 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 		r.last = errTimeIsUp
 		return triedOverdue, r.last
 	case errors.Is(err, errOvertaken):
-		r.result.Release = nil
+		r.finishedByAnother()
 		return triedGone, nil
 	case err == nil && helmtext.SkippedObjects(string(out)):
 		r.last = nil
@@ -214,7 +214,7 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 		return triedOK, nil
 	case errors.Is(err, ErrReleaseNotFound), before && helmtext.AlreadyDeleted(said):
 		if !before {
-			r.result.Release = nil
+			r.finishedByAnother()
 		}
 		return triedGone, nil
 	}
@@ -246,7 +246,10 @@ func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err erro
 		return triedOK, false, nil
 	case errors.Is(err, ErrReleaseNotFound) && r.touched:
 		return triedGone, true, nil
-	case err == nil, errors.Is(err, ErrReleaseNotFound):
+	case errors.Is(err, ErrReleaseNotFound):
+		r.finishedByAnother()
+		return triedOK, true, nil
+	case err == nil:
 		if !r.touched {
 			r.result.Release = nil
 		}
@@ -277,7 +280,8 @@ func (r *removal) observe(ctx context.Context, how tried, err error) observation
 		o.found, r.result.Release = foundDeployed, nil // somebody has upgraded it: it is theirs now
 	case errors.Is(o.lookErr, ErrReleaseNotFound), o.lookErr == nil && r.replacedBy(now):
 		if o.lookErr = nil; errors.As(err, &e) && helmtext.PurgedByAnother(e.Stderr) {
-			r.result.Release, r.last = nil, nil
+			r.last = nil
+			r.finishedByAnother()
 		}
 	case o.lookErr != nil:
 		o.found = foundUnknown
@@ -285,6 +289,14 @@ func (r *removal) observe(ctx context.Context, how tried, err error) observation
 		o.found, o.rec = foundFailed, now
 	}
 	return o
+}
+
+// finishedByAnother: the record was there, and somebody else has removed it. That may be the helm of a killed runner, which
+// reports nothing of what Helm leaves, so the release is in the result all the same. An operation's own clean-up wants to know.
+func (r *removal) finishedByAnother() {
+	if r.ownOnly {
+		r.result.Release = nil
+	}
 }
 
 // replacedBy reports whether the record that is found means that the release is gone.

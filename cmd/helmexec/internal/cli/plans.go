@@ -83,7 +83,7 @@ func savePlan(ctx context.Context, p *helmexec.Plan, path string, force bool) er
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() > 0 && !force {
 		before, err := plan.Load(ctx, path)
 		if err != nil {
-			return fmt.Errorf("%w: the file is there, and is no plan that can be read; --force replaces it: %v", helmexec.ErrInvalidArgument, err)
+			return fmt.Errorf("%w: the file exists and cannot be read as a plan; --force replaces it: %v", helmexec.ErrInvalidArgument, err)
 		}
 		if before.Digest() != p.Digest() {
 			return fmt.Errorf("%w: the file has another plan, %s, and this one is %s; --force replaces it", helmexec.ErrInvalidArgument, before.Digest(), p.Digest())

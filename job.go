@@ -40,7 +40,7 @@ func (o JobOptions) check() error {
 // hooks of a chart if one blocks, and waits until a running install of the job ends; in this home, also one
 // that has recorded nothing yet. Starts two helm processes to find the releases, then those of Uninstall for each. It returns
 // what it has removed. Nothing to remove is a success, also in a namespace that does not exist. What somebody else removes at
-// the same time can be in the results of both.
+// the same time is in the results of both if Helm leaves something of it, and otherwise in that of one.
 //
 // Errors: as List, and nothing was removed; or a *ReleaseError for each release that could not be removed, joined:
 // ErrNotGone and ErrReleaseBusy, as for a single one. An empty id, or one of blanks, is no job (ErrInvalidArgument), although

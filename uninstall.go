@@ -129,6 +129,7 @@ type removal struct {
 	until   time.Time // when waiting for the objects ends
 	touched bool      // a try may have removed something
 	checked bool      // result.Remains are those that exist
+	another bool      // somebody else has removed the record
 	failing bool      // a try has failed, which may have run the delete hooks
 	again   bool      // a try has waited for the objects until its time was over, and another follows
 	explain bool      // ask why objects were not deleted, which helm prints only with --debug
@@ -205,7 +206,7 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 		r.last = errTimeIsUp
 		return triedOverdue, r.last
 	case errors.Is(err, errOvertaken):
-		r.finishedByAnother()
+		r.another = true
 		return triedGone, nil
 	case err == nil && helmtext.SkippedObjects(string(out)):
 		r.last = nil
@@ -213,9 +214,7 @@ func (r *removal) try(ctx context.Context, d helmtext.Dialect) (tried, error) {
 	case err == nil:
 		return triedOK, nil
 	case errors.Is(err, ErrReleaseNotFound), before && helmtext.AlreadyDeleted(said):
-		if !before {
-			r.finishedByAnother()
-		}
+		r.another = r.another || !before
 		return triedGone, nil
 	}
 	again := !r.explain && helmtext.DeletionFailed(said)
@@ -247,7 +246,7 @@ func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err erro
 	case errors.Is(err, ErrReleaseNotFound) && r.touched:
 		return triedGone, true, nil
 	case errors.Is(err, ErrReleaseNotFound):
-		r.finishedByAnother()
+		r.another = true
 		return triedOK, true, nil
 	case err == nil:
 		if !r.touched {
@@ -280,8 +279,7 @@ func (r *removal) observe(ctx context.Context, how tried, err error) observation
 		o.found, r.result.Release = foundDeployed, nil // somebody has upgraded it: it is theirs now
 	case errors.Is(o.lookErr, ErrReleaseNotFound), o.lookErr == nil && r.replacedBy(now):
 		if o.lookErr = nil; errors.As(err, &e) && helmtext.PurgedByAnother(e.Stderr) {
-			r.last = nil
-			r.finishedByAnother()
+			r.last, r.another = nil, true
 		}
 	case o.lookErr != nil:
 		o.found = foundUnknown
@@ -289,14 +287,6 @@ func (r *removal) observe(ctx context.Context, how tried, err error) observation
 		o.found, o.rec = foundFailed, now
 	}
 	return o
-}
-
-// finishedByAnother: the record was there, and somebody else has removed it. That may be the helm of a killed runner, which
-// reports nothing of what Helm leaves, so the release is in the result all the same. An operation's own clean-up wants to know.
-func (r *removal) finishedByAnother() {
-	if r.ownOnly {
-		r.result.Release = nil
-	}
 }
 
 // replacedBy reports whether the record that is found means that the release is gone.
@@ -329,6 +319,11 @@ func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
 	late, err := r.sweepLate(ctx)
 	if !r.checked {
 		r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
+	}
+	// Whoever removed the record has the release in its result. If it was the helm of a killed runner, nobody says what Helm
+	// leaves, so then both say it.
+	if r.another && (r.ownOnly || len(r.result.Remains) == 0) {
+		r.result.Release = nil
 	}
 	if len(late) == 0 {
 		return r.result, nil

@@ -57,6 +57,7 @@ func TestUninstall(t *testing.T) {
 		opts     UninstallOptions
 		commands string
 		left     string // the status of the release then
+		another  bool   // another has removed it
 		lasting  bool   // the same call would fail again
 		errs     []error
 		not      []error
@@ -86,18 +87,18 @@ func TestUninstall(t *testing.T) {
 		},
 		{
 			name: "somebody else was quicker", prepare: func(f *helmtest.Fake) { inTurn(f, "uninstall", removed(f, noRecord)) },
-			commands: "get all, uninstall, template",
+			commands: "get all, uninstall, template", another: true,
 		},
 		{
 			name: "somebody else was at the same time, and a little quicker", prepare: func(f *helmtest.Fake) { inTurn(f, "uninstall", removed(f, purged)) },
-			commands: "get all, uninstall, get all, template",
+			commands: "get all, uninstall, get all, template", another: true,
 		},
 		{
 			name: "somebody else was quicker after a lost try",
 			prepare: func(f *helmtest.Fake) {
 				inTurn(f, "uninstall", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{Stderr: "Error: EOF\n", Exit: 1} }, removed(f, purged))
 			},
-			commands: "get all, uninstall, get all, get all, uninstall, get all, template",
+			commands: "get all, uninstall, get all, get all, uninstall, get all, template", another: true,
 		},
 		{
 			name: "objects cannot be deleted, and helm says why on demand",
@@ -183,7 +184,10 @@ func TestUninstall(t *testing.T) {
 				if test.opts.IgnoreNotFound {
 					return
 				}
-				assert.Equal(t, "1.2.3", result.Release.ChartVersion)
+				assert.Equal(t, test.another, result.Release == nil)
+				if !test.another {
+					assert.Equal(t, "1.2.3", result.Release.ChartVersion)
+				}
 				return
 			}
 			var e *ReleaseError

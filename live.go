@@ -139,10 +139,11 @@ func (l *live) withoutOthers() {
 		makers[o.Metadata.Namespace+"//"+o.Metadata.Name] = true
 	}
 	l.objects = slices.DeleteFunc(l.objects, func(o liveObject) bool {
-		if o.Kind != "Pod" || len(o.Metadata.OwnerReferences) == 0 {
+		owner, owned := o.owner()
+		if o.Kind != "Pod" || !owned {
 			return false
 		}
-		namespace, owner := o.Metadata.Namespace+"/", o.Metadata.OwnerReferences[0]
+		namespace := o.Metadata.Namespace + "/"
 		// What makes a ReplicaSet, a Deployment as a rule, gives it its own name and a hash.
 		at := strings.LastIndexByte(owner.Name, '-')
 		made := makers[namespace+owner.Kind+"/"+owner.Name] || owner.Kind == "ReplicaSet" && at > 0 && makers[namespace+"/"+owner.Name[:at]]
@@ -178,8 +179,7 @@ func (o liveObject) ref() ObjectRef {
 
 // maker is what makes a pod, "Kind/name"; for a pod that nothing makes, the pod.
 func (o liveObject) maker() string {
-	if len(o.Metadata.OwnerReferences) > 0 {
-		owner := o.Metadata.OwnerReferences[0]
+	if owner, owned := o.owner(); owned {
 		if at := strings.LastIndexByte(owner.Name, '-'); owner.Kind == "ReplicaSet" && at > 0 {
 			return "Deployment/" + owner.Name[:at]
 		}
@@ -188,7 +188,19 @@ func (o liveObject) maker() string {
 	return o.Kind + "/" + o.Metadata.Name
 }
 
-type ownerReference struct{ Kind, Name string }
+// owner is what makes an object: its controller, and if it has none, its first owner.
+func (o liveObject) owner() (owner ownerReference, owned bool) {
+	all := o.Metadata.OwnerReferences
+	if len(all) == 0 {
+		return ownerReference{}, false
+	}
+	return all[max(slices.IndexFunc(all, func(r ownerReference) bool { return r.Controller }), 0)], true
+}
+
+type ownerReference struct {
+	Kind, Name string
+	Controller bool
+}
 
 type updateStrategy struct {
 	RollingUpdate struct{ MaxUnavailable any } // a number or a part of all

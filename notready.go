@@ -38,7 +38,8 @@ func (b Blocker) text(name string) string {
 	if b.Message != "" {
 		s += ": " + b.Message
 	}
-	if !strings.Contains(s, b.Event) {
+	// An event such as "FailedScheduling: 0/1 nodes are available" may say no more than the message.
+	if _, said, _ := strings.Cut(b.Event, ": "); !strings.Contains(s, b.Event) && (said == "" || !strings.Contains(s, said)) {
 		s += " (" + b.Event + ")"
 	}
 	return redact.Line(s)
@@ -111,11 +112,13 @@ func (e *ReleaseError) Error() string {
 	if len(e.Blockers) > 0 {
 		b.WriteString(": " + e.Blockers.String())
 	}
+	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone || e.Status == StatusUninstalling // and not by design
 	var remains []string
 	for _, r := range e.Remains {
-		remains = append(remains, r.String())
+		if wrong || r.Cause != RemainNamespace { // the caller asked for that, and it may have been there before
+			remains = append(remains, r.String())
+		}
 	}
-	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone || e.Status == StatusUninstalling // and not by design
 	if wrong && len(remains) > 0 {
 		b.WriteString(": " + folded(remains))
 	}

@@ -148,6 +148,10 @@ func TestReleaseErrorText(t *testing.T) {
 		{"release web: release not ready: left behind in the cluster: Secret team/s (the release record; being deleted)",
 			ReleaseError{Release: "web", Kind: ErrLeftBehind, also: ErrNotReady, Remains: remains}},
 		{"release web: helm said so; what Helm does not remove stays: Secret team/s (the release record; being deleted)", ReleaseError{Release: "web", Remains: remains, Err: errors.New("helm said so")}},
+		{"release web: release not ready", ReleaseError{Release: "web", Kind: ErrNotReady, Remains: []Remain{namespaceMade("team")}}},
+		{"release web: release not ready: Pod p: Unschedulable: 0/1 nodes are available", ReleaseError{Release: "web", Kind: ErrNotReady, Blockers: Blockers{{
+			ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "Unschedulable", Message: "0/1 nodes are available", Event: "FailedScheduling: 0/1 nodes are available",
+		}}}},
 	} {
 		assert.Equal(t, test.want, test.err.Error())
 	}

@@ -20,6 +20,9 @@ type Progress struct {
 	Ready, Total int           // pods
 	Blocker      *Blocker      // the first thing in the way, nil if unknown
 	Elapsed      time.Duration // since helm started
+	// Err is why this look failed, as ErrClusterUnreachable; nil if it did not. Then the pods are those of the last look
+	// that did not fail. Helm goes on: a wait outlasts a cluster that does not answer for a while.
+	Err error
 }
 
 const (
@@ -135,19 +138,22 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 		defer close(done)
 		now := c.h.host.now()
 		report.next, judge.next = now.Add(report.every), now.Add(judge.every)
+		var last Progress
 		for sleep(ctx, min(report.left(now), judge.left(now))) {
 			seen, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
 			now = c.h.host.now()
 			reports, judges := report.due(now), judge.due(now)
-			if err != nil || ctx.Err() != nil {
-				continue // not recorded yet, or the network is down: the next look may succeed
+			if ctx.Err() != nil || errors.Is(err, ErrReleaseNotFound) {
+				continue // it is not recorded yet
+			}
+			if err == nil {
+				last = progressOf(seen.objects)
 			}
 			if reports {
-				p := progressOf(seen.objects)
-				p.Elapsed = c.h.host.now().Sub(w.begun)
-				w.report(p, giveUp)
+				last.Err, last.Elapsed = err, c.h.host.now().Sub(w.begun)
+				w.report(last, giveUp)
 			}
-			if !judges {
+			if err != nil || !judges {
 				continue
 			}
 			if err := w.judge(ctx, seen); err != nil && ctx.Err() == nil {

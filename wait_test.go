@@ -151,11 +151,11 @@ func TestFailFastRules(t *testing.T) {
 // An error says once what ended the wait, whether Blockers list it or not.
 func TestBlockersAreNamedOnce(t *testing.T) {
 	pod := func(name string) Blocker {
-		return Blocker{ObjectRef: ObjectRef{Kind: "Pod", Name: name}, Container: "main", Reason: "ErrImagePull", Message: "not found", Event: "Failed: not found"}
+		return Blocker{ObjectRef: ObjectRef{Kind: "Pod", Name: name}, Container: "main", Reason: "ErrImagePull", Message: "not found", Event: "Failed: no such image"}
 	}
 	helm := &Error{Args: []string{"install", "--", "web"}, cause: &hopelessError{FailFastRules()[0], pod("a")}, Stderr: "Error: it was cancelled\n"}
 	const (
-		a     = "Pod a, container main: ErrImagePull: not found (Failed: not found)"
+		a     = "Pod a, container main: ErrImagePull: not found (Failed: no such image)"
 		ended = "helm install web: no waiting removes what is in the way (FailFast, rule image)"
 	)
 	for _, test := range []struct {
@@ -237,6 +237,32 @@ func TestProgressPanics(t *testing.T) {
 	assert.Equal(t, "deployed", rel.Status)
 }
 
+// A cluster that does not answer is said, with what was known before.
+func TestProgressOfLostCluster(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	done := make(chan struct{})
+	inTurn(fake, "install", installed(fake, "deployed", helmtest.Reply{Until: done}))
+	pod := `,"v1/Pod(related)":[` + podThat("p", running) + `]`
+	reply := func(r helmtest.Reply) func(helmtest.Call) helmtest.Reply {
+		return func(helmtest.Call) helmtest.Reply { return r }
+	}
+	objects := func(more string) func(helmtest.Call) helmtest.Reply {
+		return reply(helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Deployment":[` + deployment + `]` + more + `}}}`})
+	}
+	inTurn(fake, "status", reply(helmtest.Reply{Stderr: "Error: release: not found\n", Exit: 1}), objects(pod), reply(unreachable), objects(""))
+	var seen []string
+	_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{
+		Wait: true, ProgressInterval: time.Millisecond, Progress: func(p Progress) {
+			seen = append(seen, fmt.Sprintf("%d of %d, lost %t", p.Ready, p.Total, errors.Is(p.Err, ErrClusterUnreachable)))
+			if len(seen) == 3 {
+				close(done)
+			}
+		},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"0 of 1, lost false", "0 of 1, lost true", "0 of 0, lost false"}, seen[:3])
+}
+
 // The selectors of a release may find pods of others, which have nothing to do with it.
 func TestPodsOfOthers(t *testing.T) {
 	const (
@@ -263,7 +289,7 @@ func TestPodsOfOthers(t *testing.T) {
 			require.NoError(t, json.Unmarshal([]byte(test.object), &l.objects[0]))
 			l.objects[1].Kind, l.objects[1].Metadata.Namespace = "Pod", test.namespace
 			if test.owner != "" {
-				l.objects[1].Metadata.OwnerReferences = []ownerReference{{test.kind, test.owner}}
+				l.objects[1].Metadata.OwnerReferences = []ownerReference{{Kind: "Node", Name: "n"}, {test.kind, test.owner, true}}
 			}
 			l.withoutOthers()
 			assert.Len(t, l.objects, map[bool]int{true: 2, false: 1}[test.own])

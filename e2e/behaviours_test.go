@@ -108,6 +108,7 @@ var behaviours = []struct {
 	{"not ready: hook never ends", notReady(notReadyHookNeverEnds)},
 	{"fails fast", failsFast},
 	{"slow, and not failed fast", slowAndNotFailedFast},
+	{"outage is said", outageIsSaid},
 
 	{"command: values", commandValues},
 	{"command: looks", commandLooks},

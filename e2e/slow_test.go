@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sut-bench/helmexec"
@@ -133,5 +134,49 @@ func objectThatDoesNotArrive(b *bed) {
 		if !slices.Contains(reported, object) {
 			b.Errorf("%s is there, and %q was reported", object, reported)
 		}
+	}
+}
+
+// outageIsSaid: a wait says that the cluster does not answer, goes on, and succeeds.
+func outageIsSaid(b *bed) {
+	target, err := url.Parse(b.cluster.URL)
+	b.must(err)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	var away atomic.Bool
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if away.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	b.Cleanup(server.CloseClientConnections)
+	kubeconfig, err := b.cluster.KubeconfigWith(server.URL, server.Certificate())
+	b.must(err)
+
+	// No node takes a pod before its claim is there.
+	chart := b.folder(map[string]string{"pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: claims}\nspec:\n  containers: [{name: main, image: x:1, volumeMounts: [{name: data, mountPath: /data}]}]\n" +
+		"  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]\n"})
+	said := false
+	_, err = b.h.Install(b.ctx, "web", chart, helmexec.InstallOptions{
+		Kubeconfig: kubeconfig, Wait: true, Timeout: time.Hour, ProgressInterval: 200 * time.Millisecond,
+		Progress: func(p helmexec.Progress) {
+			switch {
+			case said:
+			case p.Err == nil:
+				away.Store(p.Blocker != nil)
+			default:
+				if said = true; !errors.Is(p.Err, helmexec.ErrClusterUnreachable) || p.Total != 1 || p.Blocker == nil {
+					b.Errorf("got %+v, want ErrClusterUnreachable and what was known before", p)
+				}
+				away.Store(false)
+				b.must(b.cluster.Request(b.ctx, http.MethodPost, "/api/v1/namespaces/"+b.namespace+"/persistentvolumeclaims",
+					"metadata: {name: data}\nspec: {storageClassName: standard, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n", nil))
+			}
+		},
+	})
+	b.must(err)
+	if !said {
+		b.Error("no Progress said that the cluster did not answer")
 	}
 }

@@ -254,17 +254,5 @@ func (c *changeFlags) rules() []helmexec.FailFastRule {
 
 // progress says on the live line how far a wait is.
 func (a *app) progress(release string) func(helmexec.Progress) {
-	return func(p helmexec.Progress) { a.out.Live(p.Elapsed, "%s: %s", release, progressText(p)) }
-}
-
-func progressText(p helmexec.Progress) string {
-	text := fmt.Sprintf("%d of %d pods ready", p.Ready, p.Total)
-	if p.Blocker != nil {
-		blocker := *p.Blocker
-		if repeats(blocker.Event, blocker.Message) {
-			blocker.Event = ""
-		}
-		text += "; " + blocker.String()
-	}
-	return text
+	return func(p helmexec.Progress) { a.out.Live(p.Elapsed, "%s: %s", release, view.Progress(p)) }
 }

@@ -79,7 +79,7 @@ func TestJobWhoseClusterIsLost(t *testing.T) {
 			return b.fake.Perform(c)
 		})
 	}
-	jobs, results := b.jobOf("job: j\nnamespace: bench\nbenchmark: [sh, -c, 'touch " + b.dir + "/away']\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	jobs, results := b.jobOf("job: j\nnamespace: bench\nbenchmark: [sh, -c, 'touch " + b.dir + "/away']\nsuts: [{name: a, chart: CHARTS/plain, timeout: 1s}]\n")
 	got := b.run("job", "run", jobs)
 	assert.Equal(t, 14, got.code, got.stderr)
 	assert.Contains(t, got.stderr, "a file of KUBECONFIG: ")
@@ -98,6 +98,23 @@ func TestJobWhoseClusterIsLost(t *testing.T) {
 	got = b.run("job", "run", jobs)
 	assert.Equal(t, 0, got.code, got.stderr)
 	assert.Contains(t, got.stderr, "install of web ")
+}
+
+// A short outage just when a benchmark ends takes nobody's results.
+func TestJobOutlastsAnOutage(t *testing.T) {
+	shell(t)
+	b := newBench(t)
+	b.fake.Handle("get all", func(c helmtest.Call) helmtest.Reply {
+		if _, err := os.Stat(b.dir + "/away"); err == nil {
+			return helmtest.Reply{Stderr: "Error: Kubernetes cluster unreachable: Get \"https://gone/version\": connection refused\n", Exit: 1}
+		}
+		return b.fake.Perform(c)
+	})
+	b.hears = hear("the cluster does not answer", func() { assert.NoError(t, os.Remove(b.dir+"/away")) })
+	jobs, results := b.jobOf("job: j\nbenchmark: [sh, -c, 'touch " + b.dir + "/away']\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	got := b.run("job", "run", jobs)
+	assert.Equal(t, 0, got.code, got.stderr)
+	assert.Equal(t, job.Done, b.results(results).SUTs[0].State)
 }
 
 // What is to be pasted into a shell is one word there, and for the same cluster.

@@ -44,6 +44,9 @@ plan, or a file that is none, only with --force. -o html writes one page for a r
 		Args:              flags.args(2),
 		ValidArgsFunction: a.completeReleaseAndChart,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if force && save == "" {
+				return fmt.Errorf("%w: --force is for the file of --save, which is not given", helmexec.ErrInvalidArgument)
+			}
 			policy, err := rules.policy(cmd.Context(), a)
 			if err != nil {
 				return err

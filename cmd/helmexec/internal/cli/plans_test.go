@@ -21,6 +21,10 @@ func TestPlanSavedOverAnother(t *testing.T) {
 	assert.Empty(t, got.stdout)
 	assert.Equal(t, reviewed, read(t, file))
 
+	got = b.run("plan", "job-42-sut-web", web, "--force")
+	assert.Equal(t, 2, got.code)
+	assert.Contains(t, got.stderr, "--force is for the file of --save")
+
 	saved(b) // the same plan again
 	got = b.run("plan", "job-42-sut-web", web, "-n", "bench", "--save", file, "--force")
 	assert.Equal(t, 0, got.code, got.stderr)

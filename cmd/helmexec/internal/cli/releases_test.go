@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -23,10 +25,18 @@ func TestEventsThatRepeat(t *testing.T) {
 		var p out.Page
 		blockersTable(&p, []view.Blocker{{Object: view.Object{Kind: "Pod", Name: "a"}, Reason: "Unschedulable", Message: test.message, Event: test.event}})
 		assert.Regexp(t, `Unschedulable +0 +`+test.want+`\n$`, p.String())
-		live := progressText(helmexec.Progress{Blocker: &helmexec.Blocker{Reason: "Unschedulable", Message: test.message, Event: test.event}})
+		live := view.Progress(helmexec.Progress{Blocker: &helmexec.Blocker{Reason: "Unschedulable", Message: test.message, Event: test.event}})
 		assert.LessOrEqual(t, strings.Count(live, full), 1)
 		assert.Equal(t, strings.Contains(test.want, "no such volume"), strings.Contains(live, "no such volume"))
 	}
+}
+
+// A look that failed says so, with what was seen before.
+func TestProgressOfAFailedLook(t *testing.T) {
+	p := helmexec.Progress{Ready: 1, Total: 2, Err: fmt.Errorf("helm status web: %w: connection refused", helmexec.ErrClusterUnreachable)}
+	assert.Equal(t, "the cluster does not answer; before, 1 of 2 pods ready", view.Progress(p))
+	p.Err = errors.New("helm status web: forbidden")
+	assert.Equal(t, "helm status web: forbidden; before, 1 of 2 pods ready", view.Progress(p))
 }
 
 // What Helm leaves is listed with the way to remove it, and a namespace once, without one: others may be in it.

@@ -22,7 +22,14 @@ const installLabel = "helmexec/install"
 // meanwhile, may have removed it, and then the benchmark has measured nothing.
 func (r *Runner) stillThere(ctx context.Context, sut SUT, installed *helmexec.Release) error {
 	const alone = "the results are not of this SUT alone"
+	// Results of hours do not depend on whether the network is there at this moment.
+	outlast, cancel := context.WithTimeout(ctx, min(timeoutOf(sut), cleanUp))
+	defer cancel()
 	now, err := r.Helm.Status(ctx, sut.release, helmexec.StatusOptions{Namespace: installed.Namespace})
+	for errors.Is(err, helmexec.ErrClusterUnreachable) && helmexec.IsTransient(err) && pause(outlast, askAgain) {
+		r.Say(sut.Name, "the cluster does not answer: it is asked again whether the release is still there")
+		now, err = r.Helm.Status(ctx, sut.release, helmexec.StatusOptions{Namespace: installed.Namespace})
+	}
 	switch {
 	case errors.Is(err, helmexec.ErrReleaseNotFound):
 		return fmt.Errorf("somebody removed it while it was measured: %s: %w", alone, err)
@@ -37,9 +44,24 @@ func (r *Runner) stillThere(ctx context.Context, sut SUT, installed *helmexec.Re
 	return nil
 }
 
+// askAgain is the time between two questions to a cluster that does not answer.
+const askAgain = time.Second
+
+// pause reports whether a time passed before ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func timeoutOf(sut SUT) time.Duration { return cmp.Or(time.Duration(sut.Timeout), helmTimeout) }
+
 // remove uninstalls a SUT, also after an interrupt.
 func (r *Runner) remove(ctx context.Context, sut SUT, s *SUTResult) error {
-	timeout := cmp.Or(time.Duration(sut.Timeout), helmTimeout)
+	timeout := timeoutOf(sut)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout+cleanUp)
 	defer cancel()
 	removed, err := r.Helm.Uninstall(ctx, sut.release, helmexec.UninstallOptions{Namespace: s.Namespace, Wait: true, Timeout: timeout, IgnoreNotFound: true})

@@ -296,9 +296,7 @@ func (r *Runner) awaitOthers(ctx context.Context, sut SUT, namespace string) {
 			return
 		}
 		r.Say(sut.Name, "another helm may be installing it until %s", time.Unix(until, 0).UTC().Format(time.RFC3339))
-		select {
-		case <-time.After(min(left, 10*time.Second)):
-		case <-ctx.Done():
+		if !pause(ctx, min(left, 10*time.Second)) {
 			return
 		}
 	}
@@ -325,10 +323,7 @@ func (r *Runner) progress(sut SUT, p helmexec.Progress) {
 	for _, s := range r.result.SUTs {
 		count[s.State]++
 	}
-	r.latest = fmt.Sprintf("%s: %d of %d pods ready", sut.Name, p.Ready, p.Total)
-	if p.Blocker != nil {
-		r.latest += "; " + p.Blocker.String()
-	}
+	r.latest = sut.Name + ": " + view.Progress(p)
 	ended := count[Done] + count[Failed] + count[Refused]
 	text := fmt.Sprintf("%d of %d SUTs ended, %d ready, %d getting ready; %s", ended, len(r.result.SUTs), count[Ready]+count[Measured], count[Installing], r.latest)
 	r.mu.Unlock()

@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -196,4 +197,21 @@ func ErrorOf(err error, kind string, code int) Error {
 		shown.Blockers, shown.Remains = BlockersOf(failed.Blockers), RemainsOf(failed.Remains)
 	}
 	return shown
+}
+
+// Progress says in one line how far a wait is.
+func Progress(p helmexec.Progress) string {
+	text := fmt.Sprintf("%d of %d pods ready", p.Ready, p.Total)
+	if p.Blocker != nil {
+		text += "; " + p.Blocker.String()
+	}
+	switch {
+	case p.Err == nil:
+		return text
+	case errors.Is(p.Err, helmexec.ErrClusterUnreachable):
+		text = "the cluster does not answer; before, " + text
+	default:
+		text = Advice(p.Err.Error()) + "; before, " + text
+	}
+	return text
 }

@@ -209,7 +209,7 @@ func TestInstall(t *testing.T) {
 				f.On("status", helmtest.Reply{Stdout: onePod("True")}, helmtest.Reply{Stdout: onePod("True")}, helmtest.Reply{Stdout: onePod("True")})
 			},
 			commands: "install, get all, status, uninstall, install, get all, status, get all, uninstall",
-			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind},
+			errs:     []error{ErrNotReady}, not: []error{ErrLeftBehind}, says: []string{"release not ready (removed again): just after its time nothing is known to be in the way: "},
 		},
 		{
 			name: "not ready in time, and helm could not see it",

@@ -86,6 +86,7 @@ type ReleaseError struct {
 
 	also    error // the kind of the first failure, beside ErrLeftBehind
 	removed bool  // by the install that failed
+	late    bool  // just after the wait nothing was in the way that is known
 }
 
 func (e *ReleaseError) Error() string {
@@ -111,6 +112,8 @@ func (e *ReleaseError) Error() string {
 	}
 	if len(e.Blockers) > 0 {
 		b.WriteString(": " + e.Blockers.String())
+	} else if e.late {
+		b.WriteString(": just after its time nothing is known to be in the way")
 	}
 	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone || e.Status == StatusUninstalling // and not by design
 	var remains []string
@@ -198,15 +201,17 @@ func (h *Helm) Readiness(ctx context.Context, release string, opts ReadinessOpti
 	return &Readiness{rec.release(), p.Ready, p.Total, h.explained(ctx, t, seen, func(Blocker) bool { return true })}, nil
 }
 
-// blockers finds why a release is not ready, by what "helm status" shows and by the warnings of Kubernetes. It is empty if
-// the cluster does not answer.
-func (h *Helm) blockers(ctx context.Context, t target, rec *record) Blockers {
+// explain finds why a release is not ready, by what "helm status" shows and by the warnings of Kubernetes. If the cluster
+// does not answer, only the hooks of the record are known.
+func (e *ReleaseError) explain(ctx context.Context, h *Helm, t target, rec *record) {
 	seen, err := h.liveObjects(ctx, t, rec.Name)
 	if err != nil {
-		return hookBlockers(rec.Namespace, rec.Hooks)
+		e.Blockers = hookBlockers(rec.Namespace, rec.Hooks)
+		return
 	}
 	seen.hooks, t.namespace = rec.Hooks, rec.Namespace
-	return h.explained(ctx, t, seen, func(Blocker) bool { return true })
+	e.Blockers = h.explained(ctx, t, seen, func(Blocker) bool { return true })
+	e.late = e.Kind == ErrNotReady && len(e.Blockers) == 0
 }
 
 // maxExplained is how many objects get their last event.

@@ -178,8 +178,10 @@ func TestBlockersOfWarnings(t *testing.T) {
 	})
 	rec, err := h.record(t.Context(), target{}, "web", 0)
 	require.NoError(t, err)
+	var failed ReleaseError
+	failed.explain(t.Context(), h, target{}, rec)
 	assert.Equal(t, "Job seed: HookRunning: the pre-install hook did not complete in time: FailedCreate: no right; "+
-		"StatefulSet db: FailedCreate: exceeded quota", h.blockers(t.Context(), target{}, rec).String())
+		"StatefulSet db: FailedCreate: exceeded quota", failed.Blockers.String())
 }
 
 func TestReadiness(t *testing.T) {

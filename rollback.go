@@ -183,7 +183,7 @@ func (r *rollback) fail(ctx, callers context.Context, o observation) error {
 	case o.how == triedNotReady && o.found == foundFailed:
 		e.Kind = ErrNotReady
 		if rec, err := r.h.record(ctx, r.target, r.release, 0); err == nil {
-			e.Blockers = r.h.blockers(ctx, r.target, rec)
+			e.explain(ctx, r.h, r.target, rec)
 		}
 	}
 	if r.made != nil {

@@ -276,17 +276,17 @@ func (c *change) whyFailed(ctx context.Context, how tried, rec *record, err erro
 	switch how {
 	case triedNotReady:
 		failed.Kind = ErrNotReady
-		failed.Blockers = c.h.blockers(ctx, c.op.target, rec)
+		failed.explain(ctx, c.h, c.op.target, rec)
 		var hopeless *hopelessError
 		if errors.As(err, &hopeless) {
-			failed.Blockers = hopeless.first(failed.Blockers)
+			failed.Blockers, failed.late = hopeless.first(failed.Blockers), false
 		}
 	case triedStopped:
 		if c.opts.Wait || c.opts.WaitForJobs {
 			// Most of the grace period is for the clean-up.
 			brief, cancel := context.WithTimeout(ctx, c.h.cfg.GracePeriod/5)
 			defer cancel()
-			failed.Blockers = c.h.blockers(brief, c.op.target, rec)
+			failed.explain(brief, c.h, c.op.target, rec)
 		}
 	}
 	return failed

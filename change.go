@@ -237,6 +237,9 @@ func (c *change) fail(ctx context.Context, o *observation) error {
 	return c.withRemains(ctx, c.failure(nil, o.rec, o.err))
 }
 
+// helmTimeout is helm's own default for --timeout.
+const helmTimeout = 5 * time.Minute
+
 // try runs helm once.
 func (c *change) try(ctx context.Context) error {
 	// If the runner is killed, nobody stops its helm: only helm's own timeout ends it, which

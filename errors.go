@@ -235,6 +235,97 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
+// ReleaseError is a failed install, upgrade, rollback or uninstall, with what is known about the
+// release.
+type ReleaseError struct {
+	Release, Namespace string
+	Kind               error    // a sentinel of this package, or nil
+	Status             Status   // of the release now, or of the one that is in the way; "" if there is none
+	JobID              string   // with ErrReleaseExists: the JobID of the release in the way, or its hash if it is not a legal label value
+	Blockers           Blockers // with ErrNotReady, or if ctx ended while Wait waited: why; empty if everything was ready just after
+	FailFastRule       string   // the Name of the rule of FailFast that ended the wait; "" if none did
+	Remains            []Remain // what stays in the cluster
+	Err                error    // what helm, or the context, said
+
+	also    error // the kind of the first failure, beside ErrLeftBehind
+	removed bool  // by the install that failed
+	late    bool  // just after the wait nothing was in the way that is known
+}
+
+func (e *ReleaseError) Error() string {
+	var b strings.Builder
+	b.WriteString("release " + e.Release)
+	if e.Namespace != "" {
+		b.WriteString(" in namespace " + e.Namespace)
+	}
+	for _, kind := range []error{e.also, e.Kind} {
+		if kind != nil {
+			b.WriteString(": " + kind.Error())
+		}
+	}
+	if e.removed {
+		b.WriteString(" (removed again)")
+	}
+	if e.Status != "" {
+		fmt.Fprintf(&b, " (status %s", e.Status)
+		if e.JobID != "" {
+			b.WriteString(", of job " + e.JobID)
+		}
+		b.WriteString(")")
+	}
+	if len(e.Blockers) > 0 {
+		b.WriteString(": " + e.Blockers.String())
+	} else if e.late {
+		b.WriteString(": just after its time nothing is known to be in the way")
+	}
+	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone || e.Status == StatusUninstalling // and not by design
+	var remains []string
+	for _, r := range e.Remains {
+		if wrong || r.Cause != RemainNamespace { // the caller asked for that, and it may have been there before
+			remains = append(remains, r.String())
+		}
+	}
+	if wrong && len(remains) > 0 {
+		b.WriteString(": " + folded(remains))
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.said())
+	}
+	if !wrong && len(remains) > 0 {
+		b.WriteString("; what Helm does not remove stays: " + folded(remains))
+	}
+	return b.String()
+}
+
+// said is the text of Err, without a blocker that the Blockers name already.
+func (e *ReleaseError) said() string {
+	text := e.Err.Error()
+	if hopeless := (*hopelessError)(nil); errors.As(e.Err, &hopeless) && slices.Contains(e.Blockers, hopeless.blocker) {
+		text = strings.ReplaceAll(text, hopeless.about(), "")
+	}
+	return text
+}
+
+// folded lists the first few of many.
+func folded(lines []string) string {
+	const most = 5
+	if over := len(lines) - most; over > 0 {
+		lines = append(lines[:most:most], fmt.Sprintf("and %d more", over))
+	}
+	return strings.Join(lines, "; ")
+}
+
+// Unwrap gives the kind and the cause.
+func (e *ReleaseError) Unwrap() []error {
+	var errs []error
+	for _, err := range []error{e.Kind, e.also, e.Err} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
 // recordedNothing reports whether helm says that it has recorded nothing.
 func recordedNothing(err error) bool {
 	var e *Error

@@ -3,7 +3,6 @@ package helmexec
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -133,28 +132,6 @@ func TestBlockersArePodsFirstAndFew(t *testing.T) {
 	text := (&ReleaseError{Release: "web", Kind: ErrNotReady, Blockers: all}).Error()
 	assert.Contains(t, text, "and 996 more")
 	assert.Less(t, len(text), 400)
-}
-
-func TestReleaseErrorText(t *testing.T) {
-	remains := []Remain{{ObjectRef{Version: "v1", Kind: "Secret", Namespace: "team", Name: "s"}, RemainRecord, RemainGoing, "the release record"}}
-	for _, test := range []struct {
-		want string
-		err  ReleaseError
-	}{
-		{"release web: release already exists (status deployed): helm said so",
-			ReleaseError{Release: "web", Kind: ErrReleaseExists, Status: StatusDeployed, Err: errors.New("helm said so")}},
-		{"release web in namespace team: release not ready: Pod p: Pending",
-			ReleaseError{Release: "web", Namespace: "team", Kind: ErrNotReady, Blockers: Blockers{{ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "Pending"}}}},
-		{"release web: release not ready: left behind in the cluster: Secret team/s (the release record; being deleted)",
-			ReleaseError{Release: "web", Kind: ErrLeftBehind, also: ErrNotReady, Remains: remains}},
-		{"release web: helm said so; what Helm does not remove stays: Secret team/s (the release record; being deleted)", ReleaseError{Release: "web", Remains: remains, Err: errors.New("helm said so")}},
-		{"release web: release not ready", ReleaseError{Release: "web", Kind: ErrNotReady, Remains: []Remain{namespaceMade("team")}}},
-		{"release web: release not ready: Pod p: Unschedulable: 0/1 nodes are available", ReleaseError{Release: "web", Kind: ErrNotReady, Blockers: Blockers{{
-			ObjectRef: ObjectRef{Kind: "Pod", Name: "p"}, Reason: "Unschedulable", Message: "0/1 nodes are available", Event: "FailedScheduling: 0/1 nodes are available",
-		}}}},
-	} {
-		assert.Equal(t, test.want, test.err.Error())
-	}
 }
 
 // A controller whose pods are refused says so only in events.

@@ -282,8 +282,6 @@ func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *Rele
 	return e
 }
 
-// helmTimeout is helm's own default for --timeout.
-const helmTimeout = 5 * time.Minute
 
 // settlingTime is how long a failed release of another host is left alone: its runner is about to
 // remove it.

@@ -282,7 +282,6 @@ func (c *change) leftOnItsWay(ctx context.Context, rec *record, err error) *Rele
 	return e
 }
 
-
 // settlingTime is how long a failed release of another host is left alone: its runner is about to
 // remove it.
 const settlingTime = 2 * time.Minute

@@ -281,7 +281,7 @@ func (e *ReleaseError) Error() string {
 	wrong := e.Kind == ErrLeftBehind || e.Kind == ErrNotGone || e.Status == StatusUninstalling // and not by design
 	var remains []string
 	for _, r := range e.Remains {
-		if wrong || r.Cause != RemainNamespace { // the caller asked for that, and it may have been there before
+		if wrong || r.Cause != RemainNamespace { // that was asked for, and may have been there before
 			remains = append(remains, r.String())
 		}
 	}

@@ -257,7 +257,11 @@ func (r *removal) settleGone(ctx context.Context, early bool) ([]Remain, error) 
 		case len(left) == 0, !early:
 			return left, nil
 		case len(staying) > 0:
-			if err := r.sweep(ctx, staying); !tries.another(ctx) {
+			err := r.sweep(ctx, staying)
+			if errors.Is(err, errNameTaken) {
+				return nil, nil
+			}
+			if !tries.another(ctx) {
 				return left, err
 			}
 		case !r.opts.Wait:
@@ -353,6 +357,9 @@ func (r *removal) sweepLate(ctx context.Context) ([]Remain, error) {
 	return late, failed
 }
 
+// errNameTaken says that somebody else's release has the name now: what carries its name is its own.
+var errNameTaken = errors.New("another release has the name")
+
 // sweep removes objects of a release that has no record any more. A release of the same name, made
 // only of these objects, adopts them, because they still carry its name, and is uninstalled.
 func (r *removal) sweep(ctx context.Context, objects []Remain) error {
@@ -377,6 +384,8 @@ func (r *removal) sweep(ctx context.Context, objects []Remain) error {
 		switch found, err := r.h.record(ctx, r.target, r.release, 0); {
 		case err != nil && !errors.Is(err, ErrReleaseNotFound):
 			return errors.Join(installErr, err)
+		case err == nil && found.labels()[labelSweep] == "" && !found.same(r.rec) && !found.follows(r.rec):
+			return errNameTaken
 		case err != nil, found.labels()[labelSweep] != labels[labelSweep]:
 			return installErr
 		}

@@ -66,7 +66,7 @@ type InstallOptions struct {
 	// Deadline is when the job is over. Overdue finds a release that outlives it.
 	Deadline time.Time
 	// Progress is called while Wait waits, every ProgressInterval (default 5 s, at least 1 ms). Each call starts
-	// one helm process that looks at the release. It is not called after Install has returned. If it panics, the
+	// one helm process that looks at the release, and is made also if that fails. It is not called after Install has returned. If it panics, the
 	// install ends as at the end of ctx, and then Install panics.
 	Progress         func(Progress)
 	ProgressInterval time.Duration

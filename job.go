@@ -40,7 +40,7 @@ func (o JobOptions) check() error {
 // hooks of a chart if one blocks, and waits until a running install of the job ends; in this home, also one
 // that has recorded nothing yet. Starts two helm processes to find the releases, then those of Uninstall for each. It returns
 // what it has removed. Nothing to remove is a success, also in a namespace that does not exist. What somebody else removes at
-// the same time is in the results of both if Helm leaves something of it, and otherwise in that of one.
+// the same time, such as the helm of a killed runner, is among them if Helm may leave something of it, so it can be in the results of both.
 //
 // Errors: as List, and nothing was removed; or a *ReleaseError for each release that could not be removed, joined:
 // ErrNotGone and ErrReleaseBusy, as for a single one. An empty id, or one of blanks, is no job (ErrInvalidArgument), although
@@ -134,7 +134,20 @@ func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Releas
 		})
 	}
 	_ = all.Wait()
-	return slices.DeleteFunc(results, func(r *UninstallResult) bool { return r == nil || r.Release == nil }), errors.Join(failures...)
+	type removed struct {
+		name, namespace string
+		revision        int
+	}
+	seen := map[removed]bool{} // one that was in progress may have been listed, too, and with the namespace of the kubeconfig
+	return slices.DeleteFunc(results, func(r *UninstallResult) bool {
+		if r == nil || r.Release == nil {
+			return true
+		}
+		key := removed{r.Release.Name, r.Release.Namespace, r.Release.Revision}
+		twice := seen[key]
+		seen[key] = true
+		return twice
+	}), errors.Join(failures...)
 }
 
 // maxPause is the longest pause between two looks at a release that another host is changing.

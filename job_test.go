@@ -13,6 +13,7 @@ import (
 
 	"github.com/sut-bench/helmexec/helmtest"
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/filelock"
 )
 
 // similarIDs are job ids that are easily confused.
@@ -122,6 +123,16 @@ func TestUninstallJobRemovesItsOwn(t *testing.T) {
 	}
 }
 
+// claimStays shows a claim of a StatefulSet, and nothing else of the release.
+func claimStays(fake *helmtest.Fake) {
+	fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+		if !strings.Contains(c.Stdin, "data-db-0") {
+			return looks("")(c)
+		}
+		return looks("0 there owned")(c)
+	})
+}
+
 // The helm of a killed runner finishes the removal, and reports nothing of what Helm leaves.
 func TestUninstallJobReportsForTheKilled(t *testing.T) {
 	for name, reply := range map[string]helmtest.Reply{"at the same time": purged, "just before": noRecord} {
@@ -129,12 +140,7 @@ func TestUninstallJobReportsForTheKilled(t *testing.T) {
 			h, fake := withFake(t, Config{})
 			fake.SetRelease(helmtest.Release{Name: "web", Labels: map[string]string{labelJob: "42"}, Manifest: stateful})
 			inTurn(fake, "uninstall", removed(fake, reply))
-			fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
-				if !strings.Contains(c.Stdin, "data-db-0") {
-					return looks("")(c)
-				}
-				return looks("0 there owned")(c)
-			})
+			claimStays(fake)
 			results, err := h.UninstallJob(t.Context(), "42", JobOptions{})
 			require.NoError(t, err)
 			require.Len(t, results, 1)
@@ -143,4 +149,68 @@ func TestUninstallJobReportsForTheKilled(t *testing.T) {
 			assert.Equal(t, "data-db-0", results[0].Remains[0].Name)
 		})
 	}
+}
+
+// It may also hold the lock of the release meanwhile, because its runner was killed in the same home.
+func TestUninstallJobWaitsForTheKilled(t *testing.T) {
+	for name, job := range map[string]string{"of the job": "42", "of another job": "43"} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(helmtest.Release{Name: SUTHelmName("42", "web"), Status: "uninstalling", Labels: map[string]string{labelJob: job}, Manifest: stateful})
+			claimStays(fake)
+			_, free, err := h.lockRelease(t.Context(), target{}, SUTHelmName("42", "web"), filelock.Exclusive, nil)
+			require.NoError(t, err)
+			fake.On("list", helmtest.Reply{Stdout: `[{"name":"` + SUTHelmName("42", "web") + `","namespace":"default","revision":"1"}]`}, helmtest.Reply{Stdout: "[]"})
+			inTurn(fake, "get all", func(c helmtest.Call) helmtest.Reply {
+				reply := fake.Perform(c)
+				fake.RemoveRelease("", SUTHelmName("42", "web"))
+				free()
+				return reply
+			})
+			results, err := h.UninstallJob(t.Context(), "42", JobOptions{})
+			require.NoError(t, err)
+			if job != "42" {
+				assert.Empty(t, results)
+				return
+			}
+			require.Len(t, results, 1)
+			require.Len(t, results[0].Remains, 1)
+			assert.Equal(t, "data-db-0", results[0].Remains[0].Name)
+		})
+	}
+}
+
+// What is there after somebody else has removed a release, and installed another one, may be of use to that.
+func TestUninstallJobLeavesWhatAnotherReleaseUses(t *testing.T) {
+	for name, reply := range map[string]helmtest.Reply{"at the same time": purged, "just before": noRecord} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(helmtest.Release{Name: "web", Labels: map[string]string{labelJob: "42"}, Manifest: stateful})
+			inTurn(fake, "uninstall", func(c helmtest.Call) helmtest.Reply {
+				fake.Perform(c)
+				fake.SetRelease(others)
+				return reply
+			})
+			claimStays(fake)
+			results, err := h.UninstallJob(t.Context(), "42", JobOptions{})
+			require.NoError(t, err)
+			assert.Empty(t, results)
+		})
+	}
+}
+
+// A release that is in progress, and then listed with the namespace of the kubeconfig, is one.
+func TestUninstallJobReportsOnce(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.SetRelease(helmtest.Release{Name: "web", Labels: map[string]string{labelJob: "42"}, Manifest: stateful})
+	claimStays(fake)
+	op, err := h.begin(t.Context(), "web", target{}, labelInstall, "op", "42")
+	require.NoError(t, err)
+	inTurn(fake, "list", func(helmtest.Call) helmtest.Reply {
+		op.end()
+		return helmtest.Reply{Stdout: `[{"name":"web","namespace":"default","revision":"1"}]`}
+	})
+	results, err := h.UninstallJob(t.Context(), "42", JobOptions{})
+	require.NoError(t, err)
+	assert.Len(t, results, 1)
 }

@@ -38,7 +38,7 @@ func (b Blocker) text(name string) string {
 		s += ": " + b.Message
 	}
 	// An event such as "FailedScheduling: 0/1 nodes are available" may say no more than the message.
-	if _, said, _ := strings.Cut(b.Event, ": "); !strings.Contains(s, b.Event) && (said == "" || !strings.Contains(s, said)) {
+	if _, said, _ := strings.Cut(b.Event, ": "); !strings.Contains(b.Message, cmp.Or(said, b.Event)) {
 		s += " (" + b.Event + ")"
 	}
 	return redact.Line(s)

@@ -59,7 +59,7 @@ func (h *Helm) begin(ctx context.Context, release string, t target, label, id, j
 	if op.home, err = h.homeID(); err != nil {
 		return nil, err
 	}
-	using, free, err := h.lockRelease(ctx, t, release, true)
+	using, free, err := h.lockRelease(ctx, t, release, filelock.Shared, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -94,13 +94,17 @@ func (op *operation) end() {
 func (op *operation) inherited() []*os.File { return op.files }
 
 // lockRelease takes the lock of a release on this host: shared for a change, exclusive for an
-// uninstall. Helm inherits files.
-func (h *Helm) lockRelease(ctx context.Context, t target, release string, shared bool) (files []*os.File, free func(), err error) {
-	mode := filelock.Exclusive
-	if shared {
-		mode = filelock.Shared
+// uninstall, which calls held first if it has to wait. Helm inherits files.
+func (h *Helm) lockRelease(ctx context.Context, t target, release string, mode filelock.Mode, held func()) (files []*os.File, free func(), err error) {
+	name := []string{"release", t.kubeconfig, t.context, cmp.Or(t.namespace, "default"), release}
+	if held != nil {
+		lock, err := h.host.tryLock(h.lockFile(name...), mode)
+		if err == nil {
+			return lock.Inherited(), lock.Release, nil
+		}
+		held()
 	}
-	lock, err := h.takeLock(ctx, t, release, mode, "release", t.kubeconfig, t.context, cmp.Or(t.namespace, "default"), release)
+	lock, err := h.takeLock(ctx, t, release, mode, name...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,7 +113,7 @@ func (h *Helm) lockRelease(ctx context.Context, t target, release string, shared
 
 // takeLock waits for a lock of a release. ErrReleaseBusy says that ctx ended first.
 func (h *Helm) takeLock(ctx context.Context, t target, release string, mode filelock.Mode, name ...string) (lock, error) {
-	path := home.LockFile(h.locks(), strings.Join(name, "\x00"))
+	path := h.lockFile(name...)
 	lock, err := h.host.takeLock(ctx, path, mode)
 	switch {
 	case errors.Is(err, filelock.ErrHeld):
@@ -119,6 +123,10 @@ func (h *Helm) takeLock(ctx context.Context, t target, release string, mode file
 		return nil, &ReleaseError{Release: release, Namespace: t.namespace, Err: fmt.Errorf("its lock cannot be taken: %w", err)}
 	}
 	return lock, nil
+}
+
+func (h *Helm) lockFile(name ...string) string {
+	return home.LockFile(h.locks(), strings.Join(name, "\x00"))
 }
 
 // locks is the folder of the locks that keep others from a release.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/filelock"
 )
 
 // RollbackOptions is for Rollback.
@@ -50,7 +51,7 @@ func (h *Helm) Rollback(ctx context.Context, release string, opts RollbackOption
 	}
 	r := &rollback{h: h, target: t, release: release, opts: opts}
 	var free func()
-	if r.inherit, free, err = h.lockRelease(ctx, t, release, true); err != nil {
+	if r.inherit, free, err = h.lockRelease(ctx, t, release, filelock.Shared, nil); err != nil {
 		return nil, err
 	}
 	defer free()

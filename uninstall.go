@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sut-bench/helmexec/internal/argument"
+	"github.com/sut-bench/helmexec/internal/filelock"
 	"github.com/sut-bench/helmexec/internal/helmtext"
 )
 
@@ -36,7 +37,8 @@ type UninstallOptions struct {
 
 // UninstallResult is what an uninstall did.
 type UninstallResult struct {
-	// Release is what was removed, as it was recorded before; nil if there was none.
+	// Release is what was removed, as it was recorded before; nil if there was none, or if somebody else removed it and
+	// Helm leaves nothing of it.
 	Release *Release
 	// Remains are objects that Helm leaves by design: hook objects whose delete policy does not
 	// cover how they ended, volume claims of StatefulSets, what the chart says to keep, CRDs, a
@@ -45,7 +47,8 @@ type UninstallResult struct {
 }
 
 // Uninstall removes a release. Starts two helm processes: one reads the record, to know the objects
-// of the release, one removes it; and one more to look, if the chart leaves objects by design. After a failed upgrade
+// of the release, one removes it; and one more to look, if the chart leaves objects by design. One more reads the record
+// before if another process is working on the release. After a failed upgrade
 // further ones read the history, and each revision back to the last deployed one. With Wait it also
 // starts one for each look at objects that take a while to go, at growing pauses, and when they are gone one to remove
 // the record; if records are not in Secrets, one more reads it before. Where Config.MaxProcesses leaves no place for a look,
@@ -75,7 +78,8 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 	if err := cmp.Or(argument.Duration("Timeout", opts.Timeout), argument.Text("Description", opts.Description), argument.Extra(opts.ExtraArgs)); err != nil {
 		return nil, err
 	}
-	files, free, err := h.lockRelease(ctx, t, release, false)
+	var before *record // while another process, perhaps the helm of a killed runner, is working on it
+	files, free, err := h.lockRelease(ctx, t, release, filelock.Exclusive, func() { before, _ = h.record(ctx, t, release, 0) })
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +95,13 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 		}
 		return err
 	})
+	if errors.Is(err, ErrReleaseNotFound) && before != nil && (r.job == "" || belongsToJob(r.job, release, before.labels()[labelJob])) {
+		r.h, r.another = h, true
+		r.of(before)
+		if result, err := r.done(ctx); err != nil || result.Release != nil {
+			return result, err
+		}
+	}
 	switch {
 	case errors.Is(err, ErrReleaseNotFound) && opts.IgnoreNotFound:
 		return &UninstallResult{}, nil
@@ -129,7 +140,7 @@ type removal struct {
 	until   time.Time // when waiting for the objects ends
 	touched bool      // a try may have removed something
 	checked bool      // result.Remains are those that exist
-	another bool      // somebody else has removed the record
+	another bool      // somebody else has removed the record, as far as is known
 	failing bool      // a try has failed, which may have run the delete hooks
 	again   bool      // a try has waited for the objects until its time was over, and another follows
 	explain bool      // ask why objects were not deleted, which helm prints only with --debug
@@ -249,9 +260,7 @@ func (r *removal) overtaken(ctx context.Context) (how tried, over bool, err erro
 		r.another = true
 		return triedOK, true, nil
 	case err == nil:
-		if !r.touched {
-			r.result.Release = nil
-		}
+		r.another = r.another || !r.touched
 		return triedOK, true, nil
 	}
 	r.last = err
@@ -321,9 +330,15 @@ func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
 		r.result.Remains = r.h.present(ctx, r.target, r.result.Remains)
 	}
 	// Whoever removed the record has the release in its result. If it was the helm of a killed runner, nobody says what Helm
-	// leaves, so then both say it.
-	if r.another && (r.ownOnly || len(r.result.Remains) == 0) {
+	// leaves, so then both say it. But what is there may be of use to a release that has the name now.
+	switch {
+	case !r.another:
+	case r.ownOnly || len(r.result.Remains) == 0:
 		r.result.Release = nil
+	default:
+		if now, err := r.h.record(ctx, r.target, r.release, 0); err == nil && !now.same(r.rec) {
+			r.result = &UninstallResult{}
+		}
 	}
 	if len(late) == 0 {
 		return r.result, nil

@@ -20,9 +20,9 @@ type Progress struct {
 	Ready, Total int           // pods
 	Blocker      *Blocker      // the first thing in the way, nil if unknown
 	Elapsed      time.Duration // since helm started
-	// Err is why this look failed, as ErrClusterUnreachable; nil if it did not. Then the pods are those of the last look
-	// that did not fail. Helm goes on: a wait outlasts a cluster that does not answer for a while.
-	Err error
+	// Err is why this look failed, such as ErrClusterUnreachable; nil if it did not. Then the pods are those of the last
+	// look that did not fail, none if there was none. Helm goes on: a wait outlasts a cluster that does not answer for a while.
+	Err error `json:"-"`
 }
 
 const (
@@ -144,14 +144,19 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 			now = c.h.host.now()
 			reports, judges := report.due(now), judge.due(now)
 			if ctx.Err() != nil || errors.Is(err, ErrReleaseNotFound) {
-				continue // it is not recorded yet
+				continue // it is not recorded yet, or somebody has removed it, which helm finds out
 			}
 			if err == nil {
 				last = progressOf(seen.objects)
 			}
 			if reports {
-				last.Err, last.Elapsed = err, c.h.host.now().Sub(w.begun)
-				w.report(last, giveUp)
+				p := last
+				if p.Blocker != nil {
+					blocker := *p.Blocker // the caller's
+					p.Blocker = &blocker
+				}
+				p.Err, p.Elapsed = err, c.h.host.now().Sub(w.begun)
+				w.report(p, giveUp)
 			}
 			if err != nil || !judges {
 				continue
@@ -223,7 +228,8 @@ func (w *wait) judge(ctx context.Context, seen live) error {
 		seen.objects = nil // helm waits for hooks only
 	}
 	seen.objects = slices.DeleteFunc(seen.objects, func(o liveObject) bool {
-		ofJob := o.Kind == "Job" || slices.ContainsFunc(o.Metadata.OwnerReferences, func(r ownerReference) bool { return r.Kind == "Job" })
+		owner, _ := o.owner()
+		ofJob := o.Kind == "Job" || owner.Kind == "Job"
 		old := o.Kind == "Pod" && w.old[o.Metadata.UID]
 		return ofJob && !w.opts.WaitForJobs || old || o.Metadata.DeletionTimestamp != ""
 	})

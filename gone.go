@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -23,10 +22,9 @@ import (
 
 // Why a helm that waits for the objects of a release is ended.
 var (
-	errEnough    = errors.New("need not go on")
-	errRemoved   = fmt.Errorf("%w: the objects are gone, and a second helm has removed the record", errEnough)
-	errOvertaken = fmt.Errorf("%w: the objects are gone, and somebody else has removed the record", errEnough)
-	errTimeIsUp  = fmt.Errorf("%w: objects still exist, and the time to wait for them is over", errEnough)
+	errRemoved   = errors.New("the objects are gone, and a second helm has removed the record")
+	errOvertaken = errors.New("the objects are gone, and somebody else has removed the record")
+	errTimeIsUp  = errors.New("objects still exist, and the time to wait for them is over")
 )
 
 // pauseAfter is the pause before the next look: a twentieth of the time waited so far, so that a removal takes hardly
@@ -52,7 +50,7 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 	}
 	first, endFirst := context.WithCancelCause(ctx)
 	defer endFirst(nil)
-	looks, endLooks := context.WithCancelCause(polling(first))
+	looks, endLooks := context.WithCancel(polling(first))
 	w := &vigil{removal: r, dialect: d, first: first, looks: looks}
 	var looking sync.WaitGroup
 	var overdue *time.Timer
@@ -81,14 +79,14 @@ func (r *removal) helm(ctx context.Context, d helmtext.Dialect) ([]byte, error) 
 			})
 		case helmtext.PurgesRecord(line):
 			w.purges.Store(true)
-			endLooks(errEnough)
+			endLooks()
 		}
 	}
 	out, err := r.h.run(first, inv)
 	if overdue != nil {
 		overdue.Stop()
 	}
-	endLooks(errEnough)
+	endLooks()
 	looking.Wait()
 	// A helm that was ended because there was no record can have removed it itself: its log is read a moment later.
 	if w.removed || w.purges.Load() && errors.Is(err, errOvertaken) {

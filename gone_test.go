@@ -355,6 +355,27 @@ func TestUninstallMeetsAnotherAtTheEnd(t *testing.T) {
 	}
 }
 
+// What carries the name of a release that somebody else has installed meanwhile is not left of the one that was removed.
+func TestUninstallMeetsTheNextRelease(t *testing.T) {
+	for name, reply := range map[string]helmtest.Reply{"after a lost try": lostOnWay, "whose record was gone": noRecord} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(webRelease)
+			fake.Handle("template", looks("0 staying owned 1 staying owned"))
+			inTurn(fake, "uninstall", func(c helmtest.Call) helmtest.Reply {
+				fake.Perform(c)
+				fake.SetRelease(others)
+				return reply
+			})
+			_, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
+			require.NoError(t, err)
+			left, there := fake.Release("", "web")
+			assert.True(t, there)
+			assert.Equal(t, "other", left.Chart)
+		})
+	}
+}
+
 // A helm that has begun to remove the record is not ended any more: if two callers remove one release, one of them has it
 // in its result.
 func TestUninstallLetsHelmRemoveTheRecord(t *testing.T) {

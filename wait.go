@@ -28,6 +28,8 @@ type Progress struct {
 const (
 	// progressInterval is the default pause between two looks. Each look is one helm process.
 	progressInterval = 5 * time.Second
+	// longestLook is how long a look may take. An API server that accepts a connection and says nothing would hold it for ever.
+	longestLook = 30 * time.Second
 	// minFailFastInterval is about what one look takes: with less, a wait would be nothing but looks.
 	minFailFastInterval = 100 * time.Millisecond
 )
@@ -140,7 +142,7 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 		report.next, judge.next = now.Add(report.every), now.Add(judge.every)
 		var last Progress
 		for sleep(ctx, min(report.left(now), judge.left(now))) {
-			seen, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
+			seen, err := w.look(ctx)
 			now = c.h.host.now()
 			reports, judges := report.due(now), judge.due(now)
 			if ctx.Err() != nil || errors.Is(err, ErrReleaseNotFound) {
@@ -168,6 +170,17 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// look sees the release within longestLook.
+func (w *wait) look(ctx context.Context) (live, error) {
+	brief, cancel := context.WithTimeout(ctx, longestLook)
+	defer cancel()
+	seen, err := w.h.liveObjects(brief, w.op.target, w.op.release)
+	if err != nil && brief.Err() != nil {
+		err = fmt.Errorf("%w: helm status has not ended in %v", ErrClusterUnreachable, longestLook)
+	}
+	return seen, err
 }
 
 // report calls the caller's function. If that panics, or ends its goroutine, the change ends as at the end of the context, and

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -123,6 +124,8 @@ func TestFailFastRules(t *testing.T) {
 			`{"kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":4,"strategy":{"rollingUpdate":{"maxUnavailable":"25%"}}}}`}}}, InstallOptions{Wait: true}, ""},
 		{"more pods than may be missing", []glance{{objects: []string{podThat("p", waitingFor("InvalidImageName", 0)), podThat("q", waitingFor("InvalidImageName", 0)),
 			`{"kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":4,"strategy":{"rollingUpdate":{"maxUnavailable":"25%"}}}}`}}}, InstallOptions{Wait: true}, "image-name"},
+		{"a pod that a Job owns, too, and does not control", []glance{{objects: []string{strings.Replace(podThat("p", waitingFor("InvalidImageName", 0)),
+			`"web-5f5"}`, `"web-5f5","controller":true},{"kind":"Job","name":"seed"}`, 1)}}}, InstallOptions{Wait: true}, "image-name"},
 		{"a rule that is switched off", []glance{{objects: []string{podThat("p", waitingFor("InvalidImageName", 0))}}}, InstallOptions{Wait: true, FailFast: FailFastRules()[:1]}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -261,6 +264,30 @@ func TestProgressOfLostCluster(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"0 of 1, lost false", "0 of 1, lost true", "0 of 0, lost false"}, seen[:3])
+}
+
+// A look that gets no answer at all is ended, and said.
+func TestProgressOfSilentCluster(t *testing.T) {
+	fake := helmtest.New(t)
+	synctest.Test(t, func(t *testing.T) {
+		var seen []string
+		h, _ := acting(t, fake, acts{
+			"install": func(_ context.Context, c helmtest.Call) *helmtest.Reply {
+				time.Sleep(time.Minute)
+				answer := fake.Perform(c)
+				return &answer
+			},
+			"status": func(ctx context.Context, _ helmtest.Call) *helmtest.Reply {
+				<-ctx.Done()
+				return &helmtest.Reply{Exit: exitKilled}
+			},
+		})
+		_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, Progress: func(p Progress) {
+			seen = append(seen, fmt.Sprint(p.Elapsed, errors.Is(p.Err, ErrClusterUnreachable)))
+		}})
+		require.NoError(t, err)
+		assert.Equal(t, []string{"35s true"}, seen)
+	})
 }
 
 // The selectors of a release may find pods of others, which have nothing to do with it.

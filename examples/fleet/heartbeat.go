@@ -55,7 +55,10 @@ func (h *heartbeats) progress(p helmexec.Progress) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last.Ready, h.last.Total, h.last.Blocker = p.Ready, p.Total, ""
-	if p.Blocker != nil {
+	switch {
+	case p.Err != nil:
+		h.last.Blocker = p.Err.Error()
+	case p.Blocker != nil:
 		h.last.Blocker = p.Blocker.String()
 	}
 }

@@ -51,7 +51,10 @@ func (l *sutLines) step(step, format string, a ...any) {
 // progress prints how far a waiting install is.
 func (l *sutLines) progress(p helmexec.Progress) {
 	text := fmt.Sprintf("%d of %d pods ready", p.Ready, p.Total)
-	if p.Blocker != nil {
+	switch {
+	case p.Err != nil:
+		text = "not known: " + p.Err.Error()
+	case p.Blocker != nil:
 		text += "; " + p.Blocker.String()
 	}
 	l.print(p.Elapsed, "waiting", text)

@@ -254,8 +254,8 @@ func removedTwice(ctx context.Context, r *run, judge judge) error {
 	return nil
 }
 
-// removalKilled: the runner of a removal is killed at any moment, in half of the runs with its helm. Another host finishes
-// the removal, in any of the three ways, and reports success only when no pod is left.
+// removalKilled: the runner of a removal is killed at any moment, in half of the runs with its helm. The same host or another one
+// finishes the removal, in any of the three ways, and reports success only when no pod is left.
 func removalKilled(ctx context.Context, r *run, judge judge) error {
 	in := r.job(install)
 	in.Deadline = time.Now().Add(-time.Minute)
@@ -280,7 +280,9 @@ func removalKilled(ctx context.Context, r *run, judge judge) error {
 	}
 	other := r.job(removals[r.rng.IntN(3)])
 	other.IgnoreNotFound = true
-	other.Home, other.Binary = filepath.Join(r.dir, "other-host"), r.binaries[r.rng.IntN(2)]
+	if r.rng.IntN(3) > 0 {
+		other.Home, other.Binary = filepath.Join(r.dir, "other-host"), r.binaries[r.rng.IntN(2)]
+	}
 	if o, err = other.inProcess(ctx); err != nil {
 		return err
 	}

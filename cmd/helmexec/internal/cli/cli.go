@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,8 @@ type Streams struct {
 	Colour         bool // Stdout shows colours
 	Terminal       bool // Stderr is a terminal
 	Width          int  // its columns
+	// Patience is how long a command works without a word; then it says what it does. 0 is for ever.
+	Patience time.Duration
 }
 
 // Main runs the command with the arguments and streams of this process, and returns its exit code. An interrupt ends the
@@ -38,7 +41,7 @@ func Main() int {
 	_, shows := terminalOf(os.Stdout)
 	return Run(ctx, os.Args[1:], Streams{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal, Width: width,
-		Colour: shows && wantsColour(os.Getenv),
+		Colour: shows && wantsColour(os.Getenv), Patience: 10 * time.Second,
 	}, takePlugin(), stop)
 }
 
@@ -68,7 +71,9 @@ func Run(ctx context.Context, args []string, s Streams, plugin *Plugin, interrup
 	})()
 	err := understood(root, args)
 	if err == nil {
+		stop := a.breakSilence(s.Patience)
 		err = root.ExecuteContext(ctx)
+		stop()
 	}
 	a.out.Done()
 	if err == nil {

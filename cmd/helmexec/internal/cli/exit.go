@@ -98,6 +98,9 @@ func (a *app) fail(err error) int {
 	if said {
 		return code
 	}
+	if failed := (*helmexec.ReleaseError)(nil); errors.As(err, &failed) && failed.Kind == helmexec.ErrReleaseExists && failed.Status.Pending() {
+		a.say("a command that was killed may have begun it, and its helm may still work: `%s uninstall %s` waits for that and removes it", a.name, failed.Release)
+	}
 	if name == "usage" {
 		a.say("--help shows how it is used")
 	}

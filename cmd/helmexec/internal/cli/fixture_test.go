@@ -41,6 +41,7 @@ type bench struct {
 	stdin string
 
 	colour, terminal bool
+	patience         time.Duration
 	plugin           *Plugin
 	hears            func(string) // gets what is written to stderr
 }
@@ -67,7 +68,7 @@ func (b *bench) runUntil(ctx context.Context, args ...string) outcome {
 		args = append(given, args...)
 	}
 	code := Run(ctx, args, Streams{
-		Stdin: strings.NewReader(b.stdin), Stdout: &stdout, Stderr: io.MultiWriter(&stderr, ear(b.hears)), Colour: b.colour, Terminal: b.terminal, Width: 100,
+		Stdin: strings.NewReader(b.stdin), Stdout: &stdout, Stderr: io.MultiWriter(&stderr, ear(b.hears)), Colour: b.colour, Terminal: b.terminal, Width: 100, Patience: b.patience,
 	}, b.plugin, func() {})
 	return outcome{code, b.named(stdout.String()), b.named(stderr.String())}
 }

@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/helmtest"
 )
 
@@ -76,4 +79,33 @@ func TestVerbose(t *testing.T) {
 	got := b.run("list", "-v")
 	assert.Contains(t, got.stderr, "list")
 	assert.NotContains(t, got.stdout, "level=")
+}
+
+// A command that works for long says what it does, or for whom it waits.
+func TestSilenceIsBroken(t *testing.T) {
+	b := newBench(t)
+	b.patience = 10 * time.Millisecond
+	someReleases(b)
+	said := make(chan struct{})
+	b.hears = hear("at work: helm uninstall of job-42-sut-web, ", func() { close(said) })
+	b.fake.On("uninstall", helmtest.Reply{Until: said})
+	got := b.run("uninstall", "job-42-sut-web")
+	assert.Equal(t, 0, got.code, got.stderr)
+}
+
+func TestWorkInSilence(t *testing.T) {
+	s := &silence{spans: map[int]helmexec.Span{}}
+	begin := func(span helmexec.Span) context.Context { return s.Begin(t.Context(), span) }
+	assert.Empty(t, s.work())
+	now := time.Now()
+	job := begin(helmexec.Span{Operation: "UninstallJob", Begun: now.Add(-time.Minute)})
+	assert.Empty(t, s.work())
+	begin(helmexec.Span{Operation: "Uninstall", Release: "web", Begun: now.Add(-30 * time.Second)})
+	assert.Equal(t, "waiting for another process that works on web, or to try again, 30s so far", s.work())
+	process := begin(helmexec.Span{Process: &helmexec.Process{Command: "get all"}, Release: "web", Begun: now.Add(-10 * time.Second)})
+	begin(helmexec.Span{Process: &helmexec.Process{Command: "list"}, Begun: now.Add(-5 * time.Second)})
+	assert.Equal(t, "helm get all of web, 10s so far", s.work())
+	s.End(process, helmexec.Span{})
+	s.End(job, helmexec.Span{})
+	assert.Equal(t, "helm list, 5s so far", s.work())
 }

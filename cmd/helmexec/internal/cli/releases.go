@@ -68,6 +68,9 @@ func (a *app) printRelease(release *helmexec.Release) error {
 	shown := view.ReleaseOf(*release)
 	return a.out.Print(shown, func(p *out.Page) {
 		p.Line("%s is %s, revision %d", shown.Name, statusOf(shown.Status), shown.Revision)
+		if shown.Recovered {
+			p.Line("it was there already: the same operation, or a try that seemed lost, made it; chart and values are those of then")
+		}
 		fields(p, "deadline", shown.Deadline)
 	})
 }
@@ -229,7 +232,7 @@ func (a *app) uninstallCommand() *cobra.Command {
 			shown := view.RemovedOf(removed)
 			return a.out.Print(shown, func(p *out.Page) {
 				if shown.Release == nil {
-					p.Line("%s: there was no such release in %s", args[0], a.namespace())
+					p.Line("%s: nothing to remove, there is no such release in %s", args[0], a.namespace())
 				}
 				removedPage(p, shown)
 			})

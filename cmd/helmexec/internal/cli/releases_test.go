@@ -56,3 +56,17 @@ func TestWhatHelmLeaves(t *testing.T) {
 		page(removed("a", secret), removed("b")))
 	assert.NotContains(t, page(removed("a"), removed("b")), "kubectl")
 }
+
+// The same operation is not repeated with other values, and a name that is taken by a killed one has a way out.
+func TestInstallAgain(t *testing.T) {
+	b := newBench(t)
+	assert.NotContains(t, b.run("install", "web", plain, "--operation-id", "o").stdout, "was there already")
+	got := b.run("install", "web", plain, "--operation-id", "o", "--set", "replicas=3")
+	assert.Equal(t, 0, got.code, got.stderr)
+	assert.Contains(t, got.stdout, "it was there already: the same operation, or a try that seemed lost, made it; chart and values are those of then")
+
+	someReleases(b)
+	got = b.run("install", "job-7-sut-web", plain)
+	assert.Equal(t, 6, got.code, got.stderr)
+	assert.Contains(t, got.stderr, "`helmexec uninstall job-7-sut-web` waits for that and removes it")
+}

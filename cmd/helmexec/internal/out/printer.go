@@ -19,6 +19,17 @@ type Printer struct {
 	mu    sync.Mutex
 	live  string // on the last line of the terminal
 	plain string // what was printed last instead, where there is no terminal
+	said  time.Time
+}
+
+// Quiet is the time since anything was said, or looked at.
+func (p *Printer) Quiet() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.said.IsZero() {
+		p.said = time.Now()
+	}
+	return time.Since(p.said)
 }
 
 // Print prints a result: data for programs, or what people writes.
@@ -55,6 +66,7 @@ func (p *Printer) Say(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
+	p.said = time.Now()
 	fmt.Fprintln(p.Stderr, strings.TrimSuffix(Lines(fmt.Sprintf(format, args...)), "\n"))
 	p.draw()
 }
@@ -63,6 +75,7 @@ func (p *Printer) Say(format string, args ...any) {
 func (p *Printer) Live(elapsed time.Duration, format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.said = time.Now()
 	text := Line(fmt.Sprintf(format, args...))
 	if !p.Terminal {
 		if text != p.plain {

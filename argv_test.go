@@ -112,7 +112,7 @@ var argvCases = []struct {
 		return err
 	}},
 	{"live objects", func(ctx context.Context, h *Helm, in argvInput) error {
-		_, err := h.liveObjects(ctx, target{namespace: "default"}, "web")
+		_, err := h.liveObjects(ctx, target{namespace: "default"}, "web", 0, nil)
 		return err
 	}},
 	{"history, defaults", func(ctx context.Context, h *Helm, in argvInput) error {

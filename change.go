@@ -401,7 +401,7 @@ func (c *change) ready(ctx context.Context, tried error) bool {
 	if !errors.As(tried, &e) || !helmtext.SawNothing(e.Stderr) {
 		return false
 	}
-	seen, err := c.h.liveObjects(ctx, c.op.target, c.op.release)
+	seen, err := c.h.liveObjects(ctx, c.op.target, c.op.release, 0, nil)
 	p := progressOf(seen.objects)
 	return err == nil && p.Total > 0 && p.Ready == p.Total && p.Blocker == nil
 }

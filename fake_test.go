@@ -183,4 +183,4 @@ func onePod(ready string) string {
 }
 
 // others is a release of the same name that this operation did not make.
-var others = helmtest.Release{Name: "web", Chart: "other", ChartVersion: "2.0.0", Labels: map[string]string{labelInstall: "other", labelJob: "41"}}
+var others = helmtest.Release{Name: "web", Chart: "other", ChartVersion: "2.0.0", Updated: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), Labels: map[string]string{labelInstall: "other", labelJob: "41"}}

@@ -256,8 +256,11 @@ func (r *removal) settleGone(ctx context.Context, early bool) ([]Remain, error) 
 			return left, nil
 		case len(staying) > 0:
 			err := r.sweep(ctx, staying)
-			if errors.Is(err, errNameTaken) {
-				return nil, nil
+			if taken := (*takenError)(nil); errors.As(err, &taken) {
+				if left = taken.others(left); len(left) == 0 {
+					return nil, nil
+				}
+				return left, err
 			}
 			if !tries.another(ctx) {
 				return left, err
@@ -343,7 +346,15 @@ func (r *removal) sweepLate(ctx context.Context) ([]Remain, error) {
 		if len(came) == 0 {
 			continue
 		}
-		if failed = r.sweep(ctx, came); failed == nil {
+		failed = r.sweep(ctx, came)
+		if taken := (*takenError)(nil); errors.As(failed, &taken) {
+			if late = taken.others(late); len(taken.others(came)) > 0 {
+				break // nobody can sweep them now
+			}
+			failed = nil
+			continue
+		}
+		if failed == nil {
 			late = slices.DeleteFunc(late, func(o Remain) bool {
 				return slices.ContainsFunc(came, func(c Remain) bool { return c.ObjectRef == o.ObjectRef })
 			})
@@ -355,8 +366,32 @@ func (r *removal) sweepLate(ctx context.Context) ([]Remain, error) {
 	return late, failed
 }
 
-// errNameTaken says that somebody else's release has the name now: what carries its name is its own.
-var errNameTaken = errors.New("another release has the name")
+// takenError says that another release has the name now. What carries the name can be its own.
+type takenError struct{ by *record }
+
+func (e *takenError) Error() string {
+	return "another release has the name now, so helm cannot remove them"
+}
+
+// others are the objects that the other release does not have.
+func (e *takenError) others(objects []Remain) []Remain {
+	if e.by.Partial {
+		return objects // it is not known
+	}
+	made := e.by.inventory()
+	own := made.objects("")
+	for _, hk := range made.hooks {
+		own = append(own, (&inventory{namespace: made.namespace, manifest: Manifest(hk.Manifest)}).objects("")...)
+	}
+	return slices.DeleteFunc(slices.Clone(objects), func(o Remain) bool {
+		return slices.ContainsFunc(own, func(has Remain) bool { return has.ObjectRef == o.ObjectRef })
+	})
+}
+
+// isTaken reports whether a record is that of another release with the same name.
+func (r *removal) isTaken(now *record) bool {
+	return now.Installed != r.rec.Installed && !now.same(r.rec) && !now.follows(r.rec) && now.labels()[labelSweep] == ""
+}
 
 // sweep removes objects of a release that has no record any more. A release of the same name, made
 // only of these objects, adopts them, because they still carry its name, and is uninstalled.
@@ -382,8 +417,8 @@ func (r *removal) sweep(ctx context.Context, objects []Remain) error {
 		switch found, err := r.h.record(ctx, r.target, r.release, 0); {
 		case err != nil && !errors.Is(err, ErrReleaseNotFound):
 			return errors.Join(installErr, err)
-		case err == nil && found.labels()[labelSweep] == "" && !found.same(r.rec) && !found.follows(r.rec):
-			return errNameTaken
+		case err == nil && r.isTaken(found):
+			return &takenError{found}
 		case err != nil, found.labels()[labelSweep] != labels[labelSweep]:
 			return installErr
 		}

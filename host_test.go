@@ -37,6 +37,11 @@ func simulated(t *testing.T, fake *helmtest.Fake, name string, ahead time.Durati
 				text, _ := io.ReadAll(c.Stdin)
 				call.Stdin = string(text)
 			}
+			if c.AtMost > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeoutCause(ctx, c.AtMost, c.Late)
+				defer cancel()
+			}
 			var reply *helmtest.Reply
 			if run != nil {
 				reply = run(ctx, call)
@@ -51,6 +56,9 @@ func simulated(t *testing.T, fake *helmtest.Fake, name string, ahead time.Durati
 			}
 			if reply.Exit == exitKilled {
 				r.Signal = "killed"
+			}
+			if c.AtMost > 0 && context.Cause(ctx) == c.Late {
+				r.Exceeded = c.Late
 			}
 			return r
 		},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,7 +73,7 @@ func (h *Helm) UninstallJob(ctx context.Context, jobID string, opts JobOptions) 
 			}
 		}
 	}
-	return h.uninstallAll(ctx, jobID, releases, opts)
+	return h.uninstallAll(ctx, releases, opts, removal{skipHooks: true, job: jobID})
 }
 
 // jobQueries find the releases of a job: by name those without a job label, the others by the label.
@@ -92,6 +93,12 @@ func (h *Helm) Overdue(ctx context.Context, opts JobOptions) (_ []Release, err e
 		return nil, err
 	}
 	return h.list(ctx, opts, ListOptions{Selector: labelDeadline + "<" + unixLabel(h.host.now())})
+}
+
+// isOverdue reports whether the deadline of a record has passed.
+func (h *Helm) isOverdue(rec *record) bool {
+	deadline, err := strconv.ParseInt(rec.labels()[labelDeadline], 10, 64)
+	return err == nil && deadline < h.host.now().Unix()
 }
 
 // list is List with retries, because the clean-up must not end at the first lost connection.
@@ -115,11 +122,11 @@ func (h *Helm) UninstallOverdue(ctx context.Context, opts JobOptions) (_ []*Unin
 	if err != nil {
 		return nil, err
 	}
-	return h.uninstallAll(ctx, "", releases, opts)
+	return h.uninstallAll(ctx, releases, opts, removal{skipHooks: true, overdue: true})
 }
 
-// uninstallAll removes releases; with a jobID, only those of that job.
-func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Release, opts JobOptions) ([]*UninstallResult, error) {
+// uninstallAll removes releases with the settings of each.
+func (h *Helm) uninstallAll(ctx context.Context, releases []Release, opts JobOptions, each removal) ([]*UninstallResult, error) {
 	results := make([]*UninstallResult, len(releases))
 	failures := make([]error, len(releases))
 	var all errgroup.Group
@@ -129,7 +136,7 @@ func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Releas
 			results[i], failures[i] = h.uninstall(ctx, r.Name, UninstallOptions{
 				Namespace: r.Namespace, Kubeconfig: opts.Kubeconfig, KubeContext: opts.KubeContext,
 				Wait: opts.Wait, Timeout: opts.Timeout, IgnoreNotFound: true,
-			}, removal{skipHooks: true, job: jobID})
+			}, each)
 			return nil
 		})
 	}
@@ -137,13 +144,14 @@ func (h *Helm) uninstallAll(ctx context.Context, jobID string, releases []Releas
 	type removed struct {
 		name, namespace string
 		revision        int
+		updated         time.Time
 	}
 	seen := map[removed]bool{} // one that was in progress may have been listed, too, and with the namespace of the kubeconfig
 	return slices.DeleteFunc(results, func(r *UninstallResult) bool {
 		if r == nil || r.Release == nil {
 			return true
 		}
-		key := removed{r.Release.Name, r.Release.Namespace, r.Release.Revision}
+		key := removed{r.Release.Name, r.Release.Namespace, r.Release.Revision, r.Release.Updated}
 		twice := seen[key]
 		seen[key] = true
 		return twice

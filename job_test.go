@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -213,4 +214,47 @@ func TestUninstallJobReportsOnce(t *testing.T) {
 	results, err := h.UninstallJob(t.Context(), "42", JobOptions{})
 	require.NoError(t, err)
 	assert.Len(t, results, 1)
+}
+
+// A deadline that is moved while its release is locked is the one that counts.
+func TestUninstallOverdueLooksAgain(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	sees(fake)
+	overdue := helmtest.Release{Name: "web", Labels: map[string]string{labelDeadline: unixLabel(time.Now().Add(-time.Hour))}}
+	fake.SetRelease(overdue)
+	moved := overdue
+	moved.Labels = map[string]string{labelDeadline: unixLabel(time.Now().Add(time.Hour))}
+	inTurn(fake, "list", func(c helmtest.Call) helmtest.Reply {
+		listed := fake.Perform(c)
+		fake.SetRelease(moved)
+		return listed
+	})
+	results, err := h.UninstallOverdue(t.Context(), JobOptions{})
+	require.NoError(t, err)
+	assert.Empty(t, results)
+	fake.SetRelease(overdue)
+	results, err = h.UninstallOverdue(t.Context(), JobOptions{})
+	require.NoError(t, err)
+	assert.Len(t, results, 1)
+}
+
+// What a killed runner's helm left in between is swept and waited for, as after a try of one's own.
+func TestUninstallJobFinishesForTheKilled(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	labels := map[string]string{labelJob: "42"}
+	fake.SetRelease(helmtest.Release{Name: "web", Status: "uninstalling", Labels: labels, Manifest: objects})
+	there := looks("0 staying owned 1 staying owned;", "")
+	fake.Handle("template", there)
+	_, free, err := h.lockRelease(t.Context(), target{}, "web", filelock.Exclusive, nil)
+	require.NoError(t, err)
+	fake.On("list", helmtest.Reply{Stdout: "[]"}, helmtest.Reply{Stdout: `[{"name":"web","namespace":"default","revision":"1"}]`})
+	inTurn(fake, "get all", func(c helmtest.Call) helmtest.Reply {
+		reply := fake.Perform(c)
+		fake.RemoveRelease("", "web")
+		free()
+		return reply
+	})
+	_, err = h.UninstallJob(t.Context(), "42", JobOptions{Wait: true})
+	require.NoError(t, err)
+	assert.Len(t, fake.Calls("install"), 1, "which sweeps")
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sut-bench/helmexec/manifest"
 )
@@ -88,8 +89,9 @@ func share(v any, all int) int {
 	return 0
 }
 
-// liveObjects reads the objects of a release and their pods as they are in the cluster.
-func (h *Helm) liveObjects(ctx context.Context, t target, release string) (live, error) {
+// liveObjects reads the objects of a release and their pods as they are in the cluster. late is its error if helm has not
+// ended in a time; 0 is no limit.
+func (h *Helm) liveObjects(ctx context.Context, t target, release string, atMost time.Duration, late error) (live, error) {
 	d, err := h.dialect(ctx)
 	if err != nil {
 		return live{}, err
@@ -98,7 +100,7 @@ func (h *Helm) liveObjects(ctx context.Context, t target, release string) (live,
 	a.add(d.StatusResources...)
 	a.add(t.flags()...)
 	a.add("--", release)
-	out, err := h.run(ctx, invocation{args: a, cluster: true})
+	out, err := h.run(ctx, invocation{args: a, cluster: true, atMost: atMost, late: late})
 	if err != nil {
 		return live{}, err
 	}

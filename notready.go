@@ -100,7 +100,7 @@ func (h *Helm) Readiness(ctx context.Context, release string, opts ReadinessOpti
 	if err != nil {
 		return nil, err
 	}
-	seen, err := h.liveObjects(ctx, t, release)
+	seen, err := h.liveObjects(ctx, t, release, 0, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (h *Helm) Readiness(ctx context.Context, release string, opts ReadinessOpti
 // explain finds why a release is not ready, by what "helm status" shows and by the warnings of Kubernetes. If the cluster
 // does not answer, only the hooks of the record are known.
 func (e *ReleaseError) explain(ctx context.Context, h *Helm, t target, rec *record) {
-	seen, err := h.liveObjects(ctx, t, rec.Name)
+	seen, err := h.liveObjects(ctx, t, rec.Name, 0, nil)
 	if err != nil {
 		e.Blockers = hookBlockers(rec.Namespace, rec.Hooks)
 		return

@@ -37,7 +37,7 @@ func TestBlockersOfRecordedStatus(t *testing.T) {
 				h, fake := withFake(t, Config{})
 				fake.SetVersion(version)
 				fake.On("status", helmtest.Reply{Stdout: string(text)})
-				seen, err := h.liveObjects(t.Context(), target{}, "web")
+				seen, err := h.liveObjects(t.Context(), target{}, "web", 0, nil)
 				require.NoError(t, err)
 				objects := seen.objects
 				var lines []string

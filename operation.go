@@ -98,11 +98,12 @@ func (op *operation) inherited() []*os.File { return op.files }
 func (h *Helm) lockRelease(ctx context.Context, t target, release string, mode filelock.Mode, held func()) (files []*os.File, free func(), err error) {
 	name := []string{"release", t.kubeconfig, t.context, cmp.Or(t.namespace, "default"), release}
 	if held != nil {
-		lock, err := h.host.tryLock(h.lockFile(name...), mode)
-		if err == nil {
+		switch lock, err := h.host.tryLock(h.lockFile(name...), mode); {
+		case err == nil:
 			return lock.Inherited(), lock.Release, nil
+		case errors.Is(err, filelock.ErrHeld):
+			held()
 		}
-		held()
 	}
 	lock, err := h.takeLock(ctx, t, release, mode, name...)
 	if err != nil {

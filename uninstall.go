@@ -58,7 +58,8 @@ type UninstallResult struct {
 // earlier, killed uninstall left half removed. It waits for a running install or upgrade of this
 // package, even if its runner was killed and only helm lives on.
 //
-// Errors, each a *ReleaseError: ErrReleaseNotFound if there was none at first; ErrReleaseBusy if ctx ended
+// Errors, each a *ReleaseError: ErrReleaseNotFound if there was none at first, or if another process that was waited for has
+// removed it and left nothing; ErrReleaseBusy if ctx ended
 // while another operation was under way; ErrNotGone, with the objects, if some still existed when the wait for them
 // ended, or a post-delete hook failed: if its Status is uninstalling, the release is still recorded and a further call
 // goes on; ErrClusterUnreachable; the error of ctx; or helm's own, for example if a pre-delete hook fails, with the status in which the
@@ -79,7 +80,7 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 		return nil, err
 	}
 	var before *record // while another process, perhaps the helm of a killed runner, is working on it
-	files, free, err := h.lockRelease(ctx, t, release, filelock.Exclusive, func() { before, _ = h.record(ctx, t, release, 0) })
+	files, free, err := h.lockRelease(ctx, t, release, filelock.Exclusive, func() { before = h.recordMeanwhile(ctx, t, release) })
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +97,9 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 		return err
 	})
 	if errors.Is(err, ErrReleaseNotFound) && before != nil && (r.job == "" || belongsToJob(r.job, release, before.labels()[labelJob])) {
-		r.h, r.another = h, true
+		r.h, r.until, r.another = h, h.host.now().Add(cmp.Or(opts.Timeout, helmTimeout)), true
 		r.of(before)
-		if result, err := r.done(ctx); err != nil || result.Release != nil {
+		if result, err := r.finish(ctx); err != nil || result.Release != nil {
 			return result, err
 		}
 	}
@@ -113,9 +114,25 @@ func (h *Helm) uninstall(ctx context.Context, release string, opts UninstallOpti
 		return nil, e
 	case r.job != "" && !belongsToJob(r.job, release, rec.labels()[labelJob]):
 		return &UninstallResult{}, nil
+	case r.overdue && !h.isOverdue(rec):
+		return &UninstallResult{}, nil // its deadline was moved
 	}
 	r.earlier = h.leftByFailures(ctx, t, rec)
 	return r.carryOut(ctx, h, rec)
+}
+
+// recordMeanwhile reads a record before the lock of its release is free; nil if it is not known, or that of a sweep.
+func (h *Helm) recordMeanwhile(ctx context.Context, t target, release string) (rec *record) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	err := h.retry(ctx, func(ctx context.Context) (err error) {
+		rec, err = h.record(ctx, t, release, 0)
+		return err
+	})
+	if err != nil || rec.labels()[labelSweep] != "" {
+		return nil
+	}
+	return rec
 }
 
 // removal carries one uninstall through its tries.
@@ -128,6 +145,7 @@ type removal struct {
 	waits   bool       // helm may wait for long, and this is not a clean-up
 
 	job       string // remove only a release of this job
+	overdue   bool   // remove only a release whose deadline has passed
 	skipHooks bool   // skip the delete hooks if one of them may be what fails
 	ownOnly   bool   // remove only this revision: it is an operation's own clean-up
 	cutShort  bool   // the helm that wrote the record was stopped, or lost its connection
@@ -335,8 +353,8 @@ func (r *removal) done(ctx context.Context) (*UninstallResult, error) {
 	case !r.another:
 	case r.ownOnly || len(r.result.Remains) == 0:
 		r.result.Release = nil
-	default:
-		if now, err := r.h.record(ctx, r.target, r.release, 0); err == nil && !now.same(r.rec) {
+	case len(late) == 0:
+		if now, err := r.h.record(ctx, r.target, r.release, 0); err == nil && r.isTaken(now) {
 			r.result = &UninstallResult{}
 		}
 	}

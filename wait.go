@@ -28,7 +28,8 @@ type Progress struct {
 const (
 	// progressInterval is the default pause between two looks. Each look is one helm process.
 	progressInterval = 5 * time.Second
-	// longestLook is how long a look may take. An API server that accepts a connection and says nothing would hold it for ever.
+	// longestLook is how long the first look of a wait may take that does not end. An API server that accepts a connection
+	// and says nothing would hold it for ever. On a busy machine each further one may take twice as long.
 	longestLook = 30 * time.Second
 	// minFailFastInterval is about what one look takes: with less, a wait would be nothing but looks.
 	minFailFastInterval = 100 * time.Millisecond
@@ -111,6 +112,7 @@ type wait struct {
 	*change
 	begun time.Time
 	old   map[string]bool       // the pods of the revision before, by UID
+	limit time.Duration         // for the next look
 	since map[symptom]time.Time // when a blocker was first seen, if it was seen in the last look
 }
 
@@ -131,7 +133,7 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 	interval := cmp.Or(c.opts.ProgressInterval, progressInterval)
 	report, judge := pace{on: reports, every: interval}, pace{on: len(c.opts.FailFast) > 0, every: cmp.Or(c.opts.FailFastInterval, interval)}
 	ctx, cancel := context.WithCancel(polling(ctx))
-	w := &wait{change: c, begun: c.h.host.now(), since: map[symptom]time.Time{}}
+	w := &wait{change: c, begun: c.h.host.now(), limit: longestLook, since: map[symptom]time.Time{}}
 	if c.op.label == labelUpgrade && len(c.opts.FailFast) > 0 {
 		w.remember(ctx)
 	}
@@ -163,7 +165,10 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 			if err != nil || !judges {
 				continue
 			}
-			if err := w.judge(ctx, seen); err != nil && ctx.Err() == nil {
+			brief, cancel := context.WithTimeout(ctx, w.limit) // for events, if they are needed
+			err = w.judge(brief, seen)
+			cancel()
+			if err != nil && ctx.Err() == nil {
 				giveUp(err)
 				return
 			}
@@ -172,13 +177,12 @@ func (c *change) watch(ctx context.Context, giveUp context.CancelCauseFunc) (sto
 	return func() { cancel(); <-done }
 }
 
-// look sees the release within longestLook.
+// look sees the release, in a limited time.
 func (w *wait) look(ctx context.Context) (live, error) {
-	brief, cancel := context.WithTimeout(ctx, longestLook)
-	defer cancel()
-	seen, err := w.h.liveObjects(brief, w.op.target, w.op.release)
-	if err != nil && brief.Err() != nil {
-		err = fmt.Errorf("%w: helm status has not ended in %v", ErrClusterUnreachable, longestLook)
+	late := fmt.Errorf("%w: helm status has not ended in %v", ErrClusterUnreachable, w.limit)
+	seen, err := w.h.liveObjects(ctx, w.op.target, w.op.release, w.limit, late)
+	if errors.Is(err, late) {
+		w.limit *= 2
 	}
 	return seen, err
 }
@@ -228,7 +232,7 @@ func (p *pace) due(now time.Time) bool {
 
 // remember notes the pods of the revision before: that they fail may be why there is an upgrade.
 func (w *wait) remember(ctx context.Context) {
-	seen, _ := w.h.liveObjects(ctx, w.op.target, w.op.release)
+	seen, _ := w.look(ctx)
 	w.old = map[string]bool{}
 	for _, o := range seen.objects {
 		w.old[o.Metadata.UID] = true

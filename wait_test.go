@@ -266,28 +266,54 @@ func TestProgressOfLostCluster(t *testing.T) {
 	assert.Equal(t, []string{"0 of 1, lost false", "0 of 1, lost true", "0 of 0, lost false"}, seen[:3])
 }
 
-// A look that gets no answer at all is ended, and said.
+// A look that gets no answer at all is ended, and said. Where one is only slow, a later one may take the time that it needs.
 func TestProgressOfSilentCluster(t *testing.T) {
-	fake := helmtest.New(t)
-	synctest.Test(t, func(t *testing.T) {
-		var seen []string
-		h, _ := acting(t, fake, acts{
-			"install": func(_ context.Context, c helmtest.Call) *helmtest.Reply {
-				time.Sleep(time.Minute)
-				answer := fake.Perform(c)
-				return &answer
-			},
-			"status": func(ctx context.Context, _ helmtest.Call) *helmtest.Reply {
-				<-ctx.Done()
-				return &helmtest.Reply{Exit: exitKilled}
-			},
+	for _, test := range []struct {
+		name  string
+		takes time.Duration // a look
+		want  []string
+		rule  string
+	}{
+		{"silent", time.Hour, []string{"35s true", "1m40s true"}, ""},
+		{"slow", 40 * time.Second, []string{"35s true", "1m20s false"}, "image-name"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fake := helmtest.New(t)
+			synctest.Test(t, func(t *testing.T) {
+				var seen []string
+				h, _ := acting(t, fake, acts{
+					"install": func(ctx context.Context, c helmtest.Call) *helmtest.Reply {
+						answer := fake.Perform(c)
+						select {
+						case <-time.After(2 * time.Minute):
+							return &answer
+						case <-ctx.Done():
+							setRecord(fake, func(r *helmtest.Release) { r.Status = "failed" })
+							return &helmtest.Reply{Exit: exitKilled}
+						}
+					},
+					"status": func(ctx context.Context, _ helmtest.Call) *helmtest.Reply {
+						select {
+						case <-time.After(test.takes):
+							return &helmtest.Reply{Stdout: `{"info":{"resources":{"v1/Deployment":[` + deployment + `],"v1/Pod(related)":[` + podThat("p", waitingFor("InvalidImageName", 0)) + `]}}}`}
+						case <-ctx.Done():
+							return &helmtest.Reply{Exit: exitKilled}
+						}
+					},
+				})
+				_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, FailFast: FailFastRules(), Progress: func(p Progress) {
+					seen = append(seen, fmt.Sprint(p.Elapsed, " ", errors.Is(p.Err, ErrClusterUnreachable)))
+				}})
+				assert.Equal(t, test.want, seen)
+				var failed *ReleaseError
+				if test.rule == "" {
+					require.NoError(t, err)
+				} else if assert.ErrorAs(t, err, &failed) {
+					assert.Equal(t, test.rule, failed.FailFastRule)
+				}
+			})
 		})
-		_, err := h.Install(t.Context(), "web", chartFolder(t, "web", "1.2.3"), InstallOptions{Wait: true, Progress: func(p Progress) {
-			seen = append(seen, fmt.Sprint(p.Elapsed, errors.Is(p.Err, ErrClusterUnreachable)))
-		}})
-		require.NoError(t, err)
-		assert.Equal(t, []string{"35s true"}, seen)
-	})
+	}
 }
 
 // The selectors of a release may find pods of others, which have nothing to do with it.

@@ -99,7 +99,7 @@ func (a *app) fail(err error) int {
 		return code
 	}
 	if failed := (*helmexec.ReleaseError)(nil); errors.As(err, &failed) && failed.Kind == helmexec.ErrReleaseExists && failed.Status.Pending() {
-		a.say("a command that was killed may have begun it, and its helm may still work: `%s uninstall %s` waits for that and removes it", a.name, failed.Release)
+		a.say("if it is yours: a command that was killed may have begun it, and its helm may still work; uninstall waits for that helm, and removes it")
 	}
 	if name == "usage" {
 		a.say("--help shows how it is used")

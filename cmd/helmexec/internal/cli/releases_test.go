@@ -68,5 +68,5 @@ func TestInstallAgain(t *testing.T) {
 	someReleases(b)
 	got = b.run("install", "job-7-sut-web", plain)
 	assert.Equal(t, 6, got.code, got.stderr)
-	assert.Contains(t, got.stderr, "`helmexec uninstall job-7-sut-web` waits for that and removes it")
+	assert.Contains(t, got.stderr, "uninstall waits for that helm, and removes it")
 }

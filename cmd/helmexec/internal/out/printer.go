@@ -22,7 +22,7 @@ type Printer struct {
 	said  time.Time
 }
 
-// Quiet is the time since anything was said, or looked at.
+// Quiet is the time since anything was said, or else since the first call.
 func (p *Printer) Quiet() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,16 +75,16 @@ func (p *Printer) Say(format string, args ...any) {
 func (p *Printer) Live(elapsed time.Duration, format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.said = time.Now()
 	text := Line(fmt.Sprintf(format, args...))
 	if !p.Terminal {
 		if text != p.plain {
-			p.plain = text
+			p.plain, p.said = text, time.Now()
 			fmt.Fprintln(p.Stderr, text)
 		}
 		return
 	}
 	p.clear()
+	p.said = time.Now()
 	p.live = fmt.Sprintf("%s  %s", elapsed.Round(time.Second), text)
 	p.draw()
 }

@@ -47,18 +47,18 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) (*helmexec.
 	} else {
 		r.Say(sut.Name, "install of %s %s begins", p.Chart.Name, p.Chart.Version)
 	}
-	release, began, err := r.apply(ctx, sut, p, begun)
+	release, err := r.apply(ctx, sut, p, begun)
 	if err != nil {
 		return nil, err
 	}
-	took := readySeconds(release, began, begun)
+	took := sinceInstall(release)
 	switch {
 	case begun && release.Recovered:
 		r.Say(sut.Name, "the install that was begun before had succeeded")
 	case begun:
 		r.Say(sut.Name, "what was begun before was of no use: %s %s was installed anew", p.Chart.Name, p.Chart.Version)
 	case release.Recovered:
-		r.Say(sut.Name, "its helm gave no answer, but had succeeded")
+		r.Say(sut.Name, "an earlier command, or a helm that gave no answer, had installed it already")
 	}
 	r.Say(sut.Name, "ready")
 	return release, r.update(func() {
@@ -68,22 +68,19 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) (*helmexec.
 	})
 }
 
-// readySeconds is how long a release took that is ready now; 0 if that is not known. Where an earlier command had begun, its helm
-// was waited for and its rest removed before this install began, and only the record says when.
-func readySeconds(release *helmexec.Release, began time.Time, begun bool) float64 {
-	switch {
-	case !begun:
-		return time.Since(began).Seconds()
-	case release.Updated.IsZero():
+// sinceInstall is how long ago Helm began to install a release, in seconds; 0 if that is not known. What goes before it is not the
+// time of the SUT: a wait for the helm that a killed command left, and the removal of what that had made.
+func sinceInstall(release *helmexec.Release) float64 {
+	if release.Updated.IsZero() {
 		return 0
 	}
-	return time.Since(release.Updated).Seconds()
+	return max(0, time.Since(release.Updated).Seconds())
 }
 
 // apply installs a plan within four times its timeout, hooks and further tries included. The record says so: after this
 // time another home, such as that of the next pod, takes the release over. The helm of another home is waited for before, so
-// that all of the time is left. begun says that the release is of this home. It also returns when the install began.
-func (r *Runner) apply(ctx context.Context, sut SUT, p *helmexec.Plan, begun bool) (release *helmexec.Release, began time.Time, err error) {
+// that all of the time is left. begun says that the release is of this home.
+func (r *Runner) apply(ctx context.Context, sut SUT, p *helmexec.Plan, begun bool) (release *helmexec.Release, err error) {
 	opts := helmexec.ApplyOptions{
 		CreateNamespace: r.spec.CreateNamespace, Wait: true, Timeout: time.Duration(sut.Timeout),
 		OperationID: r.spec.operation, JobID: r.spec.Job, ProgressInterval: cmp.Or(r.every, lookEvery),
@@ -105,7 +102,6 @@ func (r *Runner) apply(ctx context.Context, sut SUT, p *helmexec.Plan, begun boo
 			r.progress(sut, p)
 		}
 		limited, cancel := context.WithTimeout(ctx, limit)
-		began = time.Now()
 		release, err = r.Helm.Apply(limited, p, opts)
 		if limited.Err() != nil && ctx.Err() == nil && err != nil {
 			err = fmt.Errorf("not installed in %s: %w", limit, err)
@@ -115,7 +111,7 @@ func (r *Runner) apply(ctx context.Context, sut SUT, p *helmexec.Plan, begun boo
 			err = fmt.Errorf("%w; the cluster did not answer for about %s of it", err, lasted)
 		}
 		if !errors.Is(err, helmexec.ErrReleaseBusy) || ctx.Err() != nil || time.Now().After(end) {
-			return release, began, err
+			return release, err
 		}
 	}
 }

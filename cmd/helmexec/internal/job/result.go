@@ -51,8 +51,8 @@ type SUTResult struct {
 	GPUs             map[string]int64  `json:"gpus" doc:"the accelerators that it takes"`
 	Findings         []view.Finding    `json:"findings" doc:"what the rules have against it"`
 	Misfits          []view.Misfit     `json:"misfits" doc:"workloads that the nodes cannot run"`
-	ReadySeconds     float64           `json:"readySeconds,omitempty" doc:"from the start of its install until it was ready, further tries included; none if nobody saw when that was, see recovered"`
-	Recovered        bool              `json:"recovered,omitempty" doc:"its install was found to have succeeded: the command was killed meanwhile, or helm gave no answer; readySeconds is then what was measured before, if anything was"`
+	ReadySeconds     float64           `json:"readySeconds,omitempty" doc:"from when Helm began the install that succeeded until it was ready; none if nobody saw when that was, see recovered"`
+	Recovered        bool              `json:"recovered,omitempty" doc:"its install was found to have succeeded before: the command was killed meanwhile, or helm gave no answer; readySeconds is then what was measured before, if anything was"`
 	BenchmarkSeconds float64           `json:"benchmarkSeconds,omitempty" doc:"how long the benchmark command ran"`
 	BenchmarkExit    *int              `json:"benchmarkExit,omitempty" doc:"exit code of the benchmark command"`
 	Seconds          float64           `json:"seconds" doc:"how long all of it took, without what a killed command did"`

@@ -56,7 +56,7 @@ func TestJobOutlastedByAnOutage(t *testing.T) {
 	b := newBench(t)
 	b.away("get all", `query: failed to query with labels: Get "https://gone/api/v1": EOF`)
 	b.hears = hear("not removed yet", func() { assert.NoError(t, os.Remove(b.dir+"/away")) })
-	jobs, results := b.jobOf("job: j\ntimeout: 3s\nbenchmark: [sh, -c, 'touch " + b.dir + "/away']\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	jobs, results := b.jobOf("job: j\ntimeout: 5s\nbenchmark: [sh, -c, 'touch " + b.dir + "/away']\nsuts: [{name: a, chart: CHARTS/plain}]\n")
 	got := b.run("job", "run", jobs)
 	assert.Equal(t, 14, got.code, got.stderr)
 	assert.Equal(t, 1, strings.Count(got.stderr, "the cluster does not answer"), got.stderr)
@@ -102,7 +102,7 @@ func TestJobThatDoesNotGo(t *testing.T) {
 		b.fake.SetRelease(r)
 		return helmtest.Reply{Stderr: "level=DEBUG msg=\"beginning wait for resources to be deleted\" count=1\n", Until: helmtest.Forever}
 	})
-	jobs, results := b.jobOf("job: j\ntimeout: 3s\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	jobs, results := b.jobOf("job: j\ntimeout: 4s\nsuts: [{name: a, chart: CHARTS/plain}]\n")
 	began := time.Now()
 	got := b.run("job", "run", jobs)
 	assert.Equal(t, 14, got.code, got.stderr)

@@ -176,10 +176,10 @@ func (a *app) jobCleanCommand() *cobra.Command {
 // printCleaned prints what was removed. With an error it goes to Stderr, since the result is the error then.
 func (a *app) printCleaned(c view.Cleaned, everywhere bool, err error) error {
 	if err != nil {
-		for _, r := range c.Removed {
-			if r.Release != nil {
-				a.out.Say("%s is removed", r.Release.Name)
-			}
+		var page out.Page
+		removedPage(&page, c.Removed...)
+		if text := page.String(); text != "" {
+			a.out.Say("%s", text)
 		}
 		return err
 	}

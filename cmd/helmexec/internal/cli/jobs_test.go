@@ -175,7 +175,10 @@ func TestJobWithoutCluster(t *testing.T) {
 			require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "1", "suts": [{"name": "a", "release": "job-j-sut-a", "state": "`+before+`"}]}`), 0o600))
 			got := b.run("job", "run", jobs, "-o", "json")
 			assert.Equal(t, 9, got.code, got.stderr)
-			assert.Contains(t, got.stderr, "the same command continues")
+			assert.Contains(t, got.stderr, "start the same command again to continue")
+			begun := before == job.Installing || before == job.Ready
+			assert.Contains(t, got.stderr, map[bool]string{true: "a: not continued: ", false: "a: not begun: "}[begun])
+			assert.Empty(t, b.fake.Calls("uninstall"), "what is there stays for the next command")
 			var printed job.Result
 			require.NoError(t, json.Unmarshal([]byte(got.stdout), &printed))
 			assert.Equal(t, before, printed.SUTs[0].State)
@@ -208,11 +211,12 @@ func TestJobThatLeavesSomething(t *testing.T) {
 	b.fake.Handle("uninstall", func(helmtest.Call) helmtest.Reply {
 		return helmtest.Reply{Stderr: "Error: failed to delete release: job-j-sut-a\n", Exit: 1}
 	})
-	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}]\n")
+	jobs, results := b.jobOf("job: j\ntimeout: 2s\nsuts: [{name: a, chart: CHARTS/plain}]\n")
 	assert.Equal(t, 14, b.run("job", "run", jobs).code)
 	s := b.results(results).SUTs[0]
 	assert.Equal(t, job.Failed, s.State)
 	assert.Contains(t, s.Error.Message, "failed to delete release")
+	assert.Equal(t, s.Error.Remains, s.Remains)
 }
 
 // What a killed command has installed is removed, also if the job refuses it now, or cannot render it any more.

@@ -22,13 +22,20 @@ const installLabel = "helmexec/install"
 // meanwhile, may have removed it, and then the benchmark has measured nothing.
 func (r *Runner) stillThere(ctx context.Context, sut SUT, installed *helmexec.Release) error {
 	const alone = "the results are not of this SUT alone"
+	opts := helmexec.StatusOptions{Namespace: installed.Namespace}
+	now, err := r.Helm.Status(ctx, sut.release, opts)
 	// Results of hours do not depend on whether the network is there at this moment.
 	outlast, cancel := context.WithTimeout(ctx, min(timeoutOf(sut), cleanUp))
 	defer cancel()
-	now, err := r.Helm.Status(ctx, sut.release, helmexec.StatusOptions{Namespace: installed.Namespace})
-	for errors.Is(err, helmexec.ErrClusterUnreachable) && helmexec.IsTransient(err) && pause(outlast, askAgain) {
-		r.Say(sut.Name, "the cluster does not answer: it is asked again whether the release is still there")
-		now, err = r.Helm.Status(ctx, sut.release, helmexec.StatusOptions{Namespace: installed.Namespace})
+	for said := false; helmexec.IsTransient(err) && pause(outlast, askAgain); said = true {
+		if !said {
+			r.Say(sut.Name, "the cluster does not answer: it is asked again whether the release is still there")
+		}
+		later, laterErr := r.Helm.Status(outlast, sut.release, opts)
+		if laterErr != nil && outlast.Err() != nil {
+			break // the error before says more
+		}
+		now, err = later, laterErr
 	}
 	switch {
 	case errors.Is(err, helmexec.ErrReleaseNotFound):
@@ -44,8 +51,11 @@ func (r *Runner) stillThere(ctx context.Context, sut SUT, installed *helmexec.Re
 	return nil
 }
 
-// askAgain is the time between two questions to a cluster that does not answer.
-const askAgain = time.Second
+// askAgain is the time between two questions to a cluster that does not answer. That between two removals grows to askSeldom.
+const (
+	askAgain  = time.Second
+	askSeldom = 10 * time.Second
+)
 
 // pause reports whether a time passed before ctx ended.
 func pause(ctx context.Context, d time.Duration) bool {
@@ -59,25 +69,64 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 func timeoutOf(sut SUT) time.Duration { return cmp.Or(time.Duration(sut.Timeout), helmTimeout) }
 
-// remove uninstalls a SUT, also after an interrupt.
+// remove uninstalls a SUT, also after an interrupt. It tries again as long as a further try can succeed, but only once more on a
+// cluster that answers: there the objects just do not go.
 func (r *Runner) remove(ctx context.Context, sut SUT, s *SUTResult) error {
 	timeout := timeoutOf(sut)
+	outlast := time.Now().Add(timeout + min(timeout, cleanUp))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout+cleanUp)
 	defer cancel()
-	removed, err := r.Helm.Uninstall(ctx, sut.release, helmexec.UninstallOptions{Namespace: s.Namespace, Wait: true, Timeout: timeout, IgnoreNotFound: true})
+	opts := helmexec.UninstallOptions{Namespace: s.Namespace, Wait: true, Timeout: timeout, IgnoreNotFound: true}
+	removed, err := r.Helm.Uninstall(ctx, sut.release, opts)
+	said, answered := false, false
+	for wait := askAgain; goesOn(err) && time.Now().Add(wait).Before(outlast); wait = min(2*wait, askSeldom) {
+		if knowsRemains(err) {
+			if answered {
+				break
+			}
+			answered = true
+		}
+		if !said {
+			r.Say(sut.Name, "not removed yet, tried again until %s: %s", outlast.UTC().Format(time.RFC3339), view.Advice(err.Error()))
+			said = true
+		}
+		if !pause(ctx, wait) {
+			break
+		}
+		// Within the time of all tries, so that the objects and not the time are the reason if this one fails.
+		opts.Timeout = min(timeout, max(time.Until(outlast), time.Second).Round(time.Second))
+		later, laterErr := r.Helm.Uninstall(ctx, sut.release, opts)
+		if laterErr != nil && ctx.Err() != nil {
+			break // the error before says more
+		}
+		removed, err = later, laterErr
+	}
 	if err != nil {
 		return r.notRemoved(sut, s, err)
 	}
 	return r.update(func() { s.Remains = view.RemainsOf(removed.Remains) })
 }
 
+// knowsRemains reports whether the cluster has said, after a failure, what is still there.
+func knowsRemains(err error) bool {
+	var failed *helmexec.ReleaseError
+	return errors.As(err, &failed) && len(failed.Remains) > 0
+}
+
+// goesOn reports whether a further uninstall may succeed where one has failed. If the record is gone, it would find nothing
+// and leave the objects.
+func goesOn(err error) bool {
+	var failed *helmexec.ReleaseError
+	if errors.Is(err, helmexec.ErrNotGone) {
+		return errors.As(err, &failed) && failed.Status == helmexec.StatusUninstalling
+	}
+	return helmexec.IsTransient(err)
+}
+
 // notRemoved says what to do about a SUT that may still be there.
 func (r *Runner) notRemoved(sut SUT, s *SUTResult, err error) error {
-	var failed *helmexec.ReleaseError
-	if errors.As(err, &failed) && len(failed.Remains) > 0 {
-		if err := r.update(func() { s.Remains = view.RemainsOf(failed.Remains) }); err != nil {
-			return err
-		}
+	if err := r.remains(s, err); err != nil {
+		return err
 	}
 	clean := "helmexec job clean " + quoted(r.spec.Job)
 	if s.Namespace != "" {
@@ -94,6 +143,15 @@ func (r *Runner) notRemoved(sut SUT, s *SUTResult, err error) error {
 		when += " when the cluster answers"
 	}
 	return fmt.Errorf("not removed: release %s may still be installed; `%s` %s: %w", sut.release, clean, when, err)
+}
+
+// remains keeps what stays of a SUT by an error, if that says it.
+func (r *Runner) remains(s *SUTResult, err error) error {
+	var failed *helmexec.ReleaseError
+	if !errors.As(err, &failed) || len(failed.Remains) == 0 {
+		return nil
+	}
+	return r.update(func() { s.Remains = view.RemainsOf(failed.Remains) })
 }
 
 // quoted is a word for a shell.
@@ -127,11 +185,11 @@ func noNamespace(err error, namespace string) bool {
 func (r *Runner) notBegun() error {
 	why := errors.Join(append(r.why, helmexec.ErrClusterUnreachable)...)
 	_, away := r.Kind(helmexec.ErrClusterUnreachable)
-	text := helmexec.ErrClusterUnreachable.Error() + ": the same command continues"
+	text := helmexec.ErrClusterUnreachable.Error() + ": start the same command again to continue"
 	if errors.Is(why, helmexec.ErrNamespaceNotFound) {
-		text = "the namespace does not exist: make it, set createNamespace in the job file, or name another one; then the same command continues"
+		text = "the namespace does not exist: make it, set createNamespace in the job file, or name another one; then start the same command again to continue"
 	} else if _, code := r.Kind(why); code != away {
-		text = "no way to the cluster: mend the kubeconfig, its context, its certificate or its credentials; then the same command continues"
+		text = "no way to the cluster: mend the kubeconfig, its context, its certificate or its credentials; then start the same command again to continue"
 	}
 	return openError{text, why}
 }

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sut-bench/helmexec"
@@ -48,20 +51,21 @@ type SUTResult struct {
 	GPUs             map[string]int64  `json:"gpus" doc:"the accelerators that it takes"`
 	Findings         []view.Finding    `json:"findings" doc:"what the rules have against it"`
 	Misfits          []view.Misfit     `json:"misfits" doc:"workloads that the nodes cannot run"`
-	ReadySeconds     float64           `json:"readySeconds,omitempty" doc:"from the start of its install until it was ready"`
+	ReadySeconds     float64           `json:"readySeconds,omitempty" doc:"from when Helm began the install that succeeded until it was ready; none if nobody saw when that was, see recovered"`
+	Recovered        bool              `json:"recovered,omitempty" doc:"its install was found to have succeeded before: the command was killed meanwhile, or helm gave no answer; readySeconds is then what was measured before, if anything was"`
 	BenchmarkSeconds float64           `json:"benchmarkSeconds,omitempty" doc:"how long the benchmark command ran"`
 	BenchmarkExit    *int              `json:"benchmarkExit,omitempty" doc:"exit code of the benchmark command"`
 	Seconds          float64           `json:"seconds" doc:"how long all of it took, without what a killed command did"`
 	Error            *view.Error       `json:"error,omitempty" doc:"why it failed"`
 	NotRemoved       bool              `json:"notRemoved,omitempty" doc:"its removal failed: the release may still be installed, and job clean removes it"`
-	Remains          []view.Remain     `json:"remains" doc:"what Helm leaves of it by design, and with notRemoved what is known to be there"`
+	Remains          []view.Remain     `json:"remains" doc:"what stays of it: what Helm leaves by design, and after a failure what is known to be there"`
 }
 
 func (s SUTResult) final() bool { return s.State == Done || s.State == Failed || s.State == Refused }
 
 // mayBeThere reports whether something of it may be in the cluster.
 func (s SUTResult) mayBeThere() bool {
-	return s.State == Installing || s.State == Ready || s.State == Measured
+	return s.State == Installing || s.State == Ready || s.State == Measured || s.State == Interrupted && s.NotRemoved
 }
 
 func newResult(spec Spec) *Result {
@@ -75,37 +79,90 @@ func newResult(spec Spec) *Result {
 	return r
 }
 
-// loadResult continues the results of the same attempt, and begins new ones otherwise.
-func loadResult(path string, spec Spec) (*Result, error) {
+// kept are the results of another attempt, in a file beside those of this one.
+type kept struct{ attempt, file string }
+
+// loadResult continues the results of the same attempt. Otherwise it begins new ones, and keeps those of the attempt before.
+func loadResult(path string, spec Spec) (*Result, kept, error) {
+	var none kept
 	fresh := newResult(spec)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fresh, nil
+		return fresh, none, nil
 	}
 	var before Result
 	if err == nil {
 		err = json.Unmarshal(text, &before)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: results %s: %w", helmexec.ErrInvalidArgument, path, err)
+		return nil, none, fmt.Errorf("%w: results %s: %w", helmexec.ErrInvalidArgument, path, err)
 	}
 	if before.Job != spec.Job {
-		return nil, fmt.Errorf("%w: %s has the results of job %q: name another file with --results", helmexec.ErrInvalidArgument, path, before.Job)
+		return nil, none, fmt.Errorf("%w: %s has the results of job %q: name another file with --results", helmexec.ErrInvalidArgument, path, before.Job)
 	}
 	same := before.Attempt == spec.Attempt
 	for _, old := range before.SUTs {
 		i := slices.IndexFunc(fresh.SUTs, func(s SUTResult) bool { return s.Release == old.Release })
 		if same && i >= 0 {
 			fresh.SUTs[i] = old
-		} else if old.mayBeThere() || old.State == Interrupted && old.NotRemoved {
-			return nil, fmt.Errorf("%w: %s says that SUT %q of attempt %s is %s: let that attempt end, or remove it (helmexec job clean) and the file",
+		} else if old.mayBeThere() {
+			return nil, none, fmt.Errorf("%w: %s says that SUT %q of attempt %s is %s: let that attempt end, or remove it (helmexec job clean) and the file",
 				helmexec.ErrInvalidArgument, path, old.Name, before.Attempt, old.State)
 		}
 	}
 	if same {
 		fresh.Started = before.Started
+		return fresh, none, nil
 	}
-	return fresh, nil
+	file, err := keep(path, before.Attempt, text)
+	if err != nil {
+		return nil, none, fmt.Errorf("the results of attempt %s cannot be kept: %w", before.Attempt, err)
+	}
+	return fresh, kept{before.Attempt, file}, nil
+}
+
+// keep writes the results of an attempt into a file of their own, beside that of path, and returns its name. A file with other
+// content stays, and the name then gets a number.
+func keep(path, attempt string, text []byte) (string, error) {
+	ending := filepath.Ext(path)
+	name := strings.TrimSuffix(path, ending) + ".attempt-" + inFileName(attempt)
+	for n := 1; ; n++ {
+		file := name + ending
+		if n > 1 {
+			file = name + "." + strconv.Itoa(n) + ending
+		}
+		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			if there, err := os.ReadFile(file); err == nil && bytes.Equal(there, text) {
+				return file, nil
+			}
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		_, err = f.Write(text)
+		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+			os.Remove(file)
+			return "", err
+		}
+		return file, nil
+	}
+}
+
+// inFileName is a text as a part of a file name that every system takes. A long one is cut: the names of two may be the same.
+func inFileName(text string) string {
+	const longest = 100
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		if isPlain(rune(c)) || strings.IndexByte("._-", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	name := b.String()
+	return name[:min(len(name), longest)]
 }
 
 // write puts the results into a file that is whole at each moment.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 
 	"github.com/sut-bench/helmexec"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
-	"github.com/sut-bench/helmexec/plan"
 )
 
 // ErrFailed: not every system under test was installed, measured and removed.
@@ -48,8 +46,9 @@ type Runner struct {
 	spec   Spec
 	mu     sync.Mutex
 	result *Result
-	why    []error // of the SUTs that failed or did not begin
-	latest string  // what was said last about a wait
+	why    []error       // of the SUTs that failed or did not begin
+	latest string        // what was said last about a wait
+	every  time.Duration // between two looks at a wait; 0 is lookEvery
 }
 
 // Run takes all SUTs through the job. The result is nil if nothing was begun.
@@ -69,10 +68,14 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 		return nil, fmt.Errorf("%w: it has locked %s", ErrRunning, lock.Path())
 	}
 	defer lock.Unlock()
-	if r.result, err = loadResult(r.Results, spec); err != nil {
+	var before kept
+	if r.result, before, err = loadResult(r.Results, spec); err != nil {
 		return nil, err
 	}
 	r.spec = spec
+	if before.file != "" {
+		r.Say("job "+spec.Job, "attempt %s begins, and the results of attempt %s are kept in %s", spec.Attempt, before.attempt, before.file)
+	}
 	if !slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() }) {
 		r.Say("job "+spec.Job, "attempt %s has ended, and its results stay; another attempt in the job file starts anew", spec.Attempt)
 	}
@@ -109,7 +112,7 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	}
 	switch {
 	case interrupted:
-		return r.result, fmt.Errorf("interrupted; the same command continues: %w", context.Cause(ctx))
+		return r.result, fmt.Errorf("interrupted; start the same command again to continue: %w", context.Cause(ctx))
 	case slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return s.State == Failed || s.State == Refused }):
 		return r.result, fmt.Errorf("%w: %w", ErrFailed, errors.Join(r.why...))
 	case open:
@@ -136,7 +139,7 @@ func (r *Runner) update(change func()) error {
 // take takes one SUT to a final state. Its error is one of the result file; why the SUT failed is in s.
 func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 	o := outcome{began: time.Now(), before: s.State}
-	known := s.mayBeThere() // a killed command has installed it, or was about to
+	known := s.mayBeThere() // a command before has installed it, or was about to
 	if s.State == Waiting {
 		// An attempt before may have left its plan, because its release was not removed.
 		if err := ignoreNotExist(os.Remove(r.planOf(sut))); err != nil {
@@ -147,14 +150,18 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		var installed *helmexec.Release
 		installed, o.err = r.install(ctx, sut, s)
 		o.away = (errors.Is(o.err, helmexec.ErrClusterUnreachable) || !known && noNamespace(o.err, s.Namespace)) && !errors.Is(o.err, helmexec.ErrLeftBehind)
+		o.stays = o.away && known && ctx.Err() == nil
+		if err := r.remains(s, o.err); err != nil { // unless a removal knows better
+			return err
+		}
 		if o.err == nil && s.State == Ready {
 			o.err = r.measure(ctx, sut, s, installed)
 		}
 	} else if s.BenchmarkExit != nil && *s.BenchmarkExit != 0 {
 		o.err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
 	}
-	there := errors.Is(o.err, helmexec.ErrLeftBehind)
-	if (known || s.State == Ready || s.State == Measured) && !errors.Is(o.err, helmexec.ErrReleaseExists) && !errors.Is(o.err, errReplaced) {
+	there := errors.Is(o.err, helmexec.ErrLeftBehind) || o.stays
+	if !o.stays && (known || s.State == Ready || s.State == Measured) && !errors.Is(o.err, helmexec.ErrReleaseExists) && !errors.Is(o.err, errReplaced) {
 		// It is removed whatever happened, because it holds accelerators; but not if it is somebody else's.
 		removal := r.remove(ctx, sut, s)
 		there, o.notRemoved = removal != nil, removal != nil
@@ -172,6 +179,7 @@ type outcome struct {
 	before     string
 	err        error
 	away       bool // the cluster or the namespace was not there before anything was installed now: the next command can do all of it
+	stays      bool // and what a command before has begun stays as it is for that
 	notRemoved bool
 }
 
@@ -187,6 +195,8 @@ func (r *Runner) ended(ctx context.Context, sut SUT, s *SUTResult, o outcome) er
 		state = Refused
 	case o.err != nil && ctx.Err() != nil && s.State != Measured:
 		state = Interrupted
+	case o.stays:
+		state, says = o.before, fmt.Sprintf("not continued: %s; start the same command again", view.Advice(o.err.Error()))
 	case o.away:
 		state, says = o.before, "not begun: "+view.Advice(o.err.Error())
 	case o.err != nil:
@@ -194,7 +204,7 @@ func (r *Runner) ended(ctx context.Context, sut SUT, s *SUTResult, o outcome) er
 	}
 	r.Say(sut.Name, "%s", cmp.Or(says, state))
 	return r.update(func() {
-		s.State, s.NotRemoved = state, o.notRemoved
+		s.State, s.NotRemoved = state, o.notRemoved || o.stays && s.NotRemoved
 		s.Seconds += time.Since(o.began).Seconds()
 		if state == Failed || o.away {
 			r.why = append(r.why, o.err)
@@ -211,109 +221,6 @@ func ignoreNotExist(err error) error {
 		return nil
 	}
 	return err
-}
-
-// install brings a SUT to Ready, or Refused.
-func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) (*helmexec.Release, error) {
-	begun := s.mayBeThere()
-	p, err := r.plan(ctx, sut)
-	if err != nil {
-		return nil, err
-	}
-	verdict := view.VerdictOf(p, r.spec.Policy)
-	refused := !verdict.Allowed && !r.spec.Trusted
-	err = r.update(func() {
-		s.Error = nil
-		s.Chart, s.Plan, s.Namespace = view.CheckOf(p, verdict).Chart, p.Digest(), p.Namespace
-		s.Images, s.GPUs = view.ImagesOf(p.Images).Images, view.GPUsOf(p.GPUs).Totals
-		s.Findings, s.Misfits = verdict.Findings, verdict.Misfits
-		if s.State = Installing; refused {
-			s.State = Refused
-		}
-	})
-	if refused {
-		r.Say(sut.Name, "%s", verdict.Against())
-		return nil, err
-	}
-	if err = errors.Join(err, p.Save(r.planOf(sut))); err != nil {
-		return nil, err
-	}
-	r.Say(sut.Name, "install of %s %s begins", p.Chart.Name, p.Chart.Version)
-	began := time.Now()
-	opts := helmexec.ApplyOptions{
-		CreateNamespace: r.spec.CreateNamespace, Wait: true, Timeout: time.Duration(sut.Timeout),
-		OperationID: r.spec.operation, JobID: r.spec.Job,
-		Progress: func(p helmexec.Progress) { r.progress(sut, p) },
-	}
-	if r.spec.Deadline > 0 {
-		opts.Deadline = began.Add(time.Duration(r.spec.Deadline))
-	}
-	if r.spec.FailFast {
-		opts.FailFast = helmexec.FailFastRules()
-	}
-	release, err := r.apply(ctx, sut, p, opts, begun)
-	if err != nil {
-		return nil, err
-	}
-	if release.Recovered {
-		r.Say(sut.Name, "the install that was begun before had succeeded")
-	}
-	r.Say(sut.Name, "ready")
-	return release, r.update(func() { s.State, s.ReadySeconds = Ready, time.Since(began).Seconds() })
-}
-
-// apply installs a plan within four times its timeout, hooks and further tries included. The record says so: after this
-// time another home, such as that of the next pod, takes the release over. The helm of another home is waited for before, so
-// that all of the time is left. begun says that the release is of this home.
-func (r *Runner) apply(ctx context.Context, sut SUT, p *helmexec.Plan, opts helmexec.ApplyOptions, begun bool) (*helmexec.Release, error) {
-	limit := 4 * cmp.Or(opts.Timeout, helmTimeout)
-	for end := time.Now().Add(time.Hour + limit); ; begun = false {
-		if !begun {
-			r.awaitOthers(ctx, sut, p.Namespace)
-		}
-		limited, cancel := context.WithTimeout(ctx, limit)
-		release, err := r.Helm.Apply(limited, p, opts)
-		if limited.Err() != nil && ctx.Err() == nil && err != nil {
-			err = fmt.Errorf("not installed in %s: %w", limit, err)
-		}
-		cancel()
-		if !errors.Is(err, helmexec.ErrReleaseBusy) || ctx.Err() != nil || time.Now().After(end) {
-			return release, err
-		}
-	}
-}
-
-// awaitOthers returns when no helm of another home can be installing the release for this job, by its record.
-func (r *Runner) awaitOthers(ctx context.Context, sut SUT, namespace string) {
-	for {
-		release, err := r.Helm.Status(ctx, sut.release, helmexec.StatusOptions{Namespace: namespace})
-		if err != nil || !release.Status.Pending() || release.Labels["helmexec/job"] != r.spec.Job {
-			return
-		}
-		until, err := strconv.ParseInt(release.Labels["helmexec/until"], 10, 64)
-		left := time.Until(time.Unix(until+1, 0))
-		if err != nil || left <= 0 {
-			return
-		}
-		r.Say(sut.Name, "another helm may be installing it until %s", time.Unix(until, 0).UTC().Format(time.RFC3339))
-		if !pause(ctx, min(left, 10*time.Second)) {
-			return
-		}
-	}
-}
-
-// plan renders the chart once. A command that is started again takes the plan of the one before it: a chart with a random
-// password renders to something else each time.
-func (r *Runner) plan(ctx context.Context, sut SUT) (*helmexec.Plan, error) {
-	p, err := plan.Load(ctx, r.planOf(sut))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return p, err
-	}
-	values, err := sut.values()
-	if err != nil {
-		return nil, err
-	}
-	return r.Helm.Plan(ctx, sut.release, sut.Chart, helmexec.PlanOptions{Version: sut.Version, Values: values, SkipCRDs: sut.SkipCRDs})
 }
 
 // progress says how far all SUTs are, and what was seen last.

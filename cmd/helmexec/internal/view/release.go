@@ -205,13 +205,15 @@ func Progress(p helmexec.Progress) string {
 	if p.Blocker != nil {
 		text += "; " + p.Blocker.String()
 	}
-	switch {
-	case p.Err == nil:
+	if p.Err == nil {
 		return text
-	case errors.Is(p.Err, helmexec.ErrClusterUnreachable):
-		text = "the cluster does not answer; before, " + text
-	default:
-		text = Advice(p.Err.Error()) + "; before, " + text
 	}
-	return text
+	why := Advice(p.Err.Error())
+	if errors.Is(p.Err, helmexec.ErrClusterUnreachable) {
+		why = "the cluster does not answer"
+	}
+	if p.Total == 0 && p.Blocker == nil {
+		return why // no look has seen anything yet
+	}
+	return why + "; before, " + text
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,6 +105,9 @@ func (r *Runner) remove(ctx context.Context, sut SUT, s *SUTResult) error {
 	if err != nil {
 		return r.notRemoved(sut, s, err)
 	}
+	if removed.Release == nil {
+		return nil // it found nothing, and knows nothing of what stays
+	}
 	return r.update(func() { s.Remains = view.RemainsOf(removed.Remains) })
 }
 
@@ -111,6 +115,13 @@ func (r *Runner) remove(ctx context.Context, sut SUT, s *SUTResult) error {
 func knowsRemains(err error) bool {
 	var failed *helmexec.ReleaseError
 	return errors.As(err, &failed) && len(failed.Remains) > 0
+}
+
+// leftRelease reports whether a failed install may have left its release, because its own clean-up failed.
+func leftRelease(err error) bool {
+	var failed *helmexec.ReleaseError
+	return errors.Is(err, helmexec.ErrLeftBehind) && errors.As(err, &failed) &&
+		slices.ContainsFunc(failed.Remains, func(r helmexec.Remain) bool { return r.Cause == helmexec.RemainRecord })
 }
 
 // goesOn reports whether a further uninstall may succeed where one has failed. If the record is gone, it would find nothing

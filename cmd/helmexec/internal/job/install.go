@@ -14,7 +14,11 @@ import (
 	"github.com/sut-bench/helmexec/plan"
 )
 
-// install brings a SUT to Ready, or Refused.
+// errRefused ends an install that the policy or the nodes do not allow. The state is not final before what a command before has
+// installed is removed: a kill meanwhile would leave it there for ever.
+var errRefused = errors.New("refused")
+
+// install brings a SUT to Ready.
 func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) (*helmexec.Release, error) {
 	begun := s.mayBeThere()
 	p, err := r.plan(ctx, sut)
@@ -31,13 +35,13 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) (*helmexec.
 		if !begun {
 			s.ReadySeconds, s.Recovered = 0, false // of an install that was interrupted
 		}
-		if s.State = Installing; refused {
-			s.State = Refused
+		if !refused {
+			s.State = Installing
 		}
 	})
 	if refused {
 		r.Say(sut.Name, "%s", verdict.Against())
-		return nil, err
+		return nil, cmp.Or(err, errRefused)
 	}
 	if err = errors.Join(err, p.Save(r.planOf(sut))); err != nil {
 		return nil, err

@@ -133,10 +133,14 @@ func keep(path, attempt string, text []byte) (string, error) {
 		}
 		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if errors.Is(err, fs.ErrExist) {
-			if there, err := os.ReadFile(file); err == nil && bytes.Equal(there, text) {
+			there, unread := os.ReadFile(file)
+			if unread != nil || !bytes.HasPrefix(text, there) {
+				continue
+			}
+			if len(there) == len(text) {
 				return file, nil
 			}
-			continue
+			f, err = os.OpenFile(file, os.O_WRONLY|os.O_TRUNC, 0o600) // the command was killed while it wrote it
 		}
 		if err != nil {
 			return "", err

@@ -151,20 +151,26 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		installed, o.err = r.install(ctx, sut, s)
 		o.away = (errors.Is(o.err, helmexec.ErrClusterUnreachable) || !known && noNamespace(o.err, s.Namespace)) && !errors.Is(o.err, helmexec.ErrLeftBehind)
 		o.stays = o.away && known && ctx.Err() == nil
-		if err := r.remains(s, o.err); err != nil { // unless a removal knows better
-			return err
-		}
+		o.err = errors.Join(o.err, r.remains(s, o.err)) // unless a removal knows better
 		if o.err == nil && s.State == Ready {
 			o.err = r.measure(ctx, sut, s, installed)
 		}
 	} else if s.BenchmarkExit != nil && *s.BenchmarkExit != 0 {
 		o.err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
 	}
+	if o.refused = errors.Is(o.err, errRefused); o.refused {
+		o.err = nil
+	}
 	there := errors.Is(o.err, helmexec.ErrLeftBehind) || o.stays
-	if !o.stays && (known || s.State == Ready || s.State == Measured) && !errors.Is(o.err, helmexec.ErrReleaseExists) && !errors.Is(o.err, errReplaced) {
+	if !o.stays && (known || leftRelease(o.err) || s.State == Ready || s.State == Measured) && !errors.Is(o.err, helmexec.ErrReleaseExists) && !errors.Is(o.err, errReplaced) {
 		// It is removed whatever happened, because it holds accelerators; but not if it is somebody else's.
 		removal := r.remove(ctx, sut, s)
-		there, o.notRemoved = removal != nil, removal != nil
+		if o.notRemoved = removal != nil; o.notRemoved {
+			there = true
+		}
+		// What a command before has measured is not lost because the cluster is away now.
+		o.stays = o.before == Measured && errors.Is(removal, helmexec.ErrClusterUnreachable)
+		o.away = o.away || o.stays
 		o.err = errors.Join(o.err, removal)
 	}
 	if !there {
@@ -180,6 +186,7 @@ type outcome struct {
 	err        error
 	away       bool // the cluster or the namespace was not there before anything was installed now: the next command can do all of it
 	stays      bool // and what a command before has begun stays as it is for that
+	refused    bool
 	notRemoved bool
 }
 
@@ -191,7 +198,7 @@ func (r *Runner) ended(ctx context.Context, sut SUT, s *SUTResult, o outcome) er
 	}
 	state, says := Done, ""
 	switch {
-	case o.err == nil && s.State == Refused:
+	case o.err == nil && o.refused:
 		state = Refused
 	case o.err != nil && ctx.Err() != nil && s.State != Measured:
 		state = Interrupted
@@ -209,7 +216,7 @@ func (r *Runner) ended(ctx context.Context, sut SUT, s *SUTResult, o outcome) er
 		if state == Failed || o.away {
 			r.why = append(r.why, o.err)
 		}
-		if o.err != nil {
+		if s.Error = nil; o.err != nil {
 			failed := view.ErrorOf(o.err, kind, code)
 			s.Error = &failed
 		}

@@ -117,12 +117,15 @@ func TestJobInterruptedWithARelease(t *testing.T) {
 		return helmtest.Reply{Stderr: "Error: it stays\n", Exit: 1}
 	})
 	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}]\n")
-	assert.Equal(t, 130, b.runUntil(ctx, "job", "run", jobs).code)
+	got := b.runUntil(ctx, "job", "run", jobs)
+	assert.Equal(t, 130, got.code)
+	assert.Contains(t, got.stderr, "a: interrupted: ")
+	assert.Contains(t, got.stderr, "`helmexec job clean j -n default` removes it")
 	s := b.results(results).SUTs[0]
 	assert.Equal(t, job.Interrupted, s.State)
 	assert.True(t, s.NotRemoved)
 	require.NoError(t, os.WriteFile(jobs, []byte(read(t, jobs)+"attempt: 2\n"), 0o600))
-	got := b.run("job", "run", jobs)
+	got = b.run("job", "run", jobs)
 	assert.Equal(t, 2, got.code)
 	assert.Contains(t, got.stderr, `SUT "a" of attempt 1 is interrupted`)
 }

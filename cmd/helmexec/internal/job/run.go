@@ -201,7 +201,9 @@ func (r *Runner) ended(ctx context.Context, sut SUT, s *SUTResult, o outcome) er
 	case o.err == nil && o.refused:
 		state = Refused
 	case o.err != nil && ctx.Err() != nil && s.State != Measured:
-		state = Interrupted
+		if state = Interrupted; o.notRemoved {
+			says = "interrupted: " + view.TextOf(o.err, kind)
+		}
 	case o.stays:
 		state, says = o.before, fmt.Sprintf("not continued: %s; start the same command again", view.Advice(o.err.Error()))
 	case o.away:

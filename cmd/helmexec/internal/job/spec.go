@@ -19,8 +19,8 @@ import (
 
 // Spec is a job as a file says it.
 type Spec struct {
-	Job             string      `json:"job" doc:"id of the job; its releases are found by it"`
-	Attempt         string      `json:"attempt,omitempty" doc:"a new one starts anew, the same one continues; 1 without it"`
+	Job             string      `json:"job" doc:"id of the job; its releases are found by it; quote a number, as in attempt"`
+	Attempt         string      `json:"attempt,omitempty" doc:"a new one starts anew, the same one continues; 1 without it; quote a number, since YAML takes 1.10 for 1.1 and 010 for 8"`
 	Namespace       string      `json:"namespace,omitempty" doc:"where the SUTs are installed; --namespace counts more"`
 	CreateNamespace bool        `json:"createNamespace,omitempty" doc:"make the namespace if it is missing"`
 	Parallel        int         `json:"parallel,omitempty" doc:"SUTs at once; all without it"`

@@ -154,9 +154,10 @@ func outageIsSaid(b *bed) {
 	kubeconfig, err := b.cluster.KubeconfigWith(server.URL, server.Certificate())
 	b.must(err)
 
-	// No node takes a pod before its claim is there.
-	chart := b.folder(map[string]string{"pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: claims}\nspec:\n  containers: [{name: main, image: x:1, volumeMounts: [{name: data, mountPath: /data}]}]\n" +
-		"  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]\n"})
+	// No node takes its pod before a claim is there. Helm 4 gives a pod of nobody up after 15 s, and a Deployment not.
+	chart := b.folder(map[string]string{"deployment.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: claims}\nspec:\n  selector: {matchLabels: {app: claims}}\n" +
+		"  template:\n    metadata: {labels: {app: claims}}\n    spec:\n      containers: [{name: main, image: x:1, volumeMounts: [{name: data, mountPath: /data}]}]\n" +
+		"      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]\n"})
 	said := false
 	_, err = b.h.Install(b.ctx, "web", chart, helmexec.InstallOptions{
 		Kubeconfig: kubeconfig, Wait: true, Timeout: time.Hour, ProgressInterval: 200 * time.Millisecond,

@@ -124,10 +124,10 @@ func (c *counter) holds(name, limit string) {
 		at.value = quantityText(&s.total)
 		what := strings.TrimPrefix(name, devicePrefix)
 		if s.largest.Cmp(&s.total) == 0 {
-			at.fault("asks for more of %s than the limit of %s", what, limit)
+			at.fault("asks for more of %s than the %s that there may be", what, limit)
 			return
 		}
-		at.fault("asks for the largest part of %s, and all together ask for more than the limit of %s", what, limit)
+		at.fault("asks for the largest part of %s, and all together ask for more than the %s that there may be", what, limit)
 	}
 }
 

@@ -127,7 +127,8 @@ func jobPage(p *out.Page, r job.Result) {
 		case len(s.Misfits) > 0:
 			why = fmt.Sprintf("%s: %s", s.Misfits[0].Object, s.Misfits[0].Reason)
 		}
-		p.Row(s.Name, s.Release, state, strings.TrimSpace(s.Chart.Name+" "+s.Chart.Version), fmt.Sprintf("%.1f", s.Seconds), why)
+		const most = 120 // columns: all of it was said, and is in the results
+		p.Row(s.Name, s.Release, state, strings.TrimSpace(s.Chart.Name+" "+s.Chart.Version), fmt.Sprintf("%.1f", s.Seconds), out.Cut(why, most))
 	}
 }
 

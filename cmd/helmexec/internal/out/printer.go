@@ -110,4 +110,4 @@ func (p *Printer) draw() {
 	}
 }
 
-func (p *Printer) shortened() string { return cut(p.live, p.Width-1) }
+func (p *Printer) shortened() string { return Cut(p.live, p.Width-1) }

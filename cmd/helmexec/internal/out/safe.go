@@ -82,8 +82,8 @@ func width(r rune) int {
 	return 1
 }
 
-// cut shortens a text to so many columns.
-func cut(text string, most int) string {
+// Cut shortens a text to so many columns.
+func Cut(text string, most int) string {
 	if columns(text) <= most {
 		return text
 	}

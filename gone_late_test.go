@@ -111,3 +111,47 @@ func TestInstallKilledWhileItWritesItsRecord(t *testing.T) {
 		})
 	}
 }
+
+// What carries the name of a release that somebody else has installed meanwhile is its own, if it has it. The rest nobody can remove
+// by helm.
+func TestUninstallMeetsTheNextRelease(t *testing.T) {
+	next := others
+	for _, test := range []struct {
+		name  string
+		reply helmtest.Reply
+		has   string // the next release
+		left  []string
+	}{
+		{"that has all, after a lost try", lostOnWay, webRelease.Manifest, nil},
+		{"that has all, after a removal by another", noRecord, webRelease.Manifest, nil},
+		{"that has something else", lostOnWay, "apiVersion: v1\nkind: Secret\nmetadata: {name: unrelated}\n", []string{"ConfigMap web-config", "Deployment web"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.SetRelease(webRelease)
+			fake.Handle("template", looks("0 staying owned 1 staying owned"))
+			inTurn(fake, "uninstall", func(c helmtest.Call) helmtest.Reply {
+				fake.Perform(c)
+				next.Manifest = test.has
+				fake.SetRelease(next)
+				return test.reply
+			})
+			_, err := h.Uninstall(t.Context(), "web", UninstallOptions{})
+			var failed *ReleaseError
+			if test.left == nil {
+				require.NoError(t, err)
+			} else if assert.ErrorAs(t, err, &failed) {
+				require.ErrorIs(t, err, ErrNotGone)
+				var left []string
+				for _, r := range failed.Remains {
+					left = append(left, r.Kind+" "+r.Name)
+				}
+				assert.Equal(t, test.left, left)
+				assert.Contains(t, err.Error(), "another release has the name now")
+			}
+			still, there := fake.Release("", "web")
+			assert.True(t, there)
+			assert.Equal(t, "other", still.Chart)
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package helmexec
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -11,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec/chart"
 	"github.com/sut-bench/helmexec/internal/argument"
@@ -52,20 +51,17 @@ func (h *Helm) Cluster(ctx context.Context, opts ClusterOptions) (_ *Cluster, er
 // capabilitiesChart prints what a chart can learn about a cluster, and the namespace that helm takes without one. It is
 // ours. What it prints is a hook, because helm asks the cluster about everything else that it prints.
 var capabilitiesChart = map[string]string{
-	"Chart.yaml":  "apiVersion: v2\nname: capabilities\nversion: 2.1.0\n",
+	"Chart.yaml":  "apiVersion: v2\nname: capabilities\nversion: 2.2.0\n",
 	"values.yaml": "identify: true\n",
 	"templates/capabilities.yaml": `{{- $id := "" }}
 {{- if .Values.identify }}{{ with lookup "v1" "Namespace" "" "kube-system" }}{{ $id = .metadata.uid }}{{ end }}{{ end -}}
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: helmexec-capabilities, annotations: {helm.sh/hook: pre-install}}
-data:
-  namespace: {{ .Release.Namespace | toJson }}
-  id: {{ $id | toJson }}
-  version: {{ .Capabilities.KubeVersion.Version | toJson }}
-  major: {{ .Capabilities.KubeVersion.Major | toJson }}
-  minor: {{ .Capabilities.KubeVersion.Minor | toJson }}
-  apis: {{ .Capabilities.APIVersions | toJson | toJson }}
+{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "helmexec-capabilities", "annotations": {"helm.sh/hook": "pre-install"}}, "data": {
+  "namespace": {{ .Release.Namespace | toJson }},
+  "id": {{ $id | toJson }},
+  "version": {{ .Capabilities.KubeVersion.Version | toJson }},
+  "major": {{ .Capabilities.KubeVersion.Major | toJson }},
+  "minor": {{ .Capabilities.KubeVersion.Minor | toJson }},
+  "apis": {{ .Capabilities.APIVersions | toJson | toJson }}}}
 `,
 }
 
@@ -130,7 +126,8 @@ func (h *Helm) capabilities(ctx context.Context, inv invocation) (*Cluster, stri
 		return nil, "", err
 	}
 	inv.args = append(inv.args, "--disable-openapi-validation", "--", "helmexec-capabilities", dir)
-	inv.env, inv.limits = []string{kubeCacheBelow(filepath.Join(dir, "Chart.yaml"))}, h.rendering()
+	// Another helm often renders meanwhile and takes longer. This one does not get in its way, and needs less time in all.
+	inv.env, inv.limits = []string{kubeCacheBelow(filepath.Join(dir, "Chart.yaml")), "GOMAXPROCS=1"}, h.rendering()
 	var out []byte
 	run := func(ctx context.Context) (err error) {
 		out, err = h.run(ctx, inv)
@@ -147,7 +144,8 @@ func (h *Helm) capabilities(ctx context.Context, inv invocation) (*Cluster, stri
 	var printed struct {
 		Data struct{ Namespace, ID, Version, Major, Minor, APIs string }
 	}
-	if err := yaml.Unmarshal(out, &printed); err != nil {
+	// Before the text of the template is helm's comment.
+	if err := decodeJSON(out[max(bytes.IndexByte(out, '{'), 0):], &printed); err != nil {
 		return nil, "", badOutput("template", err)
 	}
 	c := &Cluster{ID: printed.Data.ID, KubeVersion: printed.Data.Version, Major: printed.Data.Major, Minor: printed.Data.Minor}

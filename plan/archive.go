@@ -50,7 +50,10 @@ func (p *Plan) WriteChart(ctx context.Context, w io.Writer, opts ChartOptions) e
 	if err != nil {
 		return err
 	}
-	zipped := gzip.NewWriter(w)
+	zipped, err := gzip.NewWriterLevel(w, gzip.BestSpeed) // helm reads it once
+	if err != nil {
+		return err
+	}
 	archive := tar.NewWriter(zipped)
 	for _, file := range files {
 		header := &tar.Header{Name: path.Join("plan", file.name), Mode: 0o600, Size: int64(len(file.text))}

@@ -172,7 +172,7 @@ type Config struct {
 	// keep in memory, so that the same chart with the same values is rendered once. 0 is 64 MiB, -1 none,
 	// and then none is kept in the home either.
 	RememberRenders int64
-	// KeepRenders is how many bytes of these manifests are kept in the home, in the folder renders, so that other
+	// KeepRenders is about how many bytes of these manifests are kept in the home, in the folder renders, so that other
 	// processes do not render the same again. 0 is 256 MiB, -1 none. Only charts in the cache of the home count,
 	// without FromCluster and Transform. A manifest can contain secrets: those of the values, and those that the chart
 	// makes up. The files have mode 0600 and stay until more recently used ones need the room, or until somebody

@@ -17,7 +17,7 @@ import (
 	"github.com/sut-bench/helmexec/internal/errdef"
 )
 
-func open(t *testing.T, dir string) *Home {
+func open(t testing.TB, dir string) *Home {
 	t.Helper()
 	h, err := Open(dir)
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -25,7 +26,17 @@ type Kept struct {
 // Bound is what a Kept may contain. The entries that were not used for the longest time leave first.
 type Bound struct {
 	Bytes   int64 // in all files
-	Entries int   // each is looked at when one is added
+	Entries int
+}
+
+// Most entries are added without a look at the others, of which there may be thousands: one that takes a share of the
+// bound looks with that probability times this, so that about a sixteenth more than the bound is there at times.
+const looks = 16
+
+// looks says whether whoever adds an entry of some bytes has to look whether all fit.
+func (b Bound) looks(bytes int) bool {
+	share := max(float64(bytes)/float64(b.Bytes), 1/float64(b.Entries))
+	return rand.Float64() < looks*share
 }
 
 // Kept gives a folder of the home its purpose. It is made with the first entry.
@@ -123,7 +134,9 @@ func (k *Kept) Put(key string, content []byte) {
 	}
 	file := k.file(key)
 	_ = WriteFile(file, slices.Concat(sum(file, content), content))
-	k.evict()
+	if k.bound.looks(sumSize + len(content)) {
+		k.evict()
+	}
 }
 
 // evict removes the least recently used entries until the rest fits. What killed processes left counts as well.

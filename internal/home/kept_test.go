@@ -131,6 +131,35 @@ func TestKeptIsBounded(t *testing.T) {
 	}
 }
 
+// Most entries are added without a look at the others: hundreds of processes add one each.
+func TestKeptIsSeldomCounted(t *testing.T) {
+	k := open(t, t.TempDir()).Kept("x", Bound{Bytes: 1 << 20, Entries: 160})
+	most := 0
+	for i := range 1000 {
+		k.Put(fmt.Sprint(i), []byte("content"))
+		if i%10 == 9 {
+			most = max(most, len(names(t, k.dir)))
+		}
+	}
+	assert.Greater(t, most, 160, "it is not counted each time")
+	assert.Less(t, most, 2*160, "but often enough: a sixteenth more is the rule")
+}
+
+func BenchmarkPutAmongMany(b *testing.B) {
+	for _, there := range []int{0, 4000} {
+		b.Run(fmt.Sprint(there), func(b *testing.B) {
+			k := open(b, b.TempDir()).Kept("x", Bound{Bytes: 256 << 20, Entries: 4000})
+			for i := range there {
+				k.Put(fmt.Sprint("old", i), []byte("content"))
+			}
+			b.ResetTimer()
+			for i := range b.N {
+				k.Put(fmt.Sprint(i), []byte("content"))
+			}
+		})
+	}
+}
+
 // A clock that jumps, forth or back, evicts nothing that fits, and keeps nothing for ever.
 func TestClockThatJumps(t *testing.T) {
 	now := time.Now()

@@ -103,6 +103,21 @@ func TestJobRecoveredInOneCommand(t *testing.T) {
 	assert.Zero(t, s.ReadySeconds)
 }
 
+// A long name of a result file leaves less room for that of the attempt.
+func TestJobKeepsResultsOfALongName(t *testing.T) {
+	b := newBench(t)
+	text := "job: j\nattempt: ATTEMPT\nsuts: [{name: a, chart: CHARTS/plain}]\n"
+	results := filepath.Join(b.dir, strings.Repeat("r", 200)+".json")
+	for _, attempt := range []string{strings.Repeat("1", 60), strings.Repeat("2", 60), strings.Repeat("3", 60)} {
+		jobs, _ := b.jobOf(strings.Replace(text, "ATTEMPT", "'"+attempt+"'", 1))
+		got := b.run("job", "run", jobs, "--results", results)
+		assert.Equal(t, 0, got.code, got.stderr)
+	}
+	all, err := filepath.Glob(strings.TrimSuffix(results, ".json") + ".attempt-*")
+	require.NoError(t, err)
+	assert.Len(t, all, 2)
+}
+
 // The results of an attempt stay when another one begins, and no file is written over.
 func TestJobKeepsTheResultsOfAnAttempt(t *testing.T) {
 	b := newBench(t)

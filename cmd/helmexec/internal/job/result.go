@@ -125,7 +125,9 @@ func loadResult(path string, spec Spec) (*Result, kept, error) {
 // content stays, and the name then gets a number.
 func keep(path, attempt string, text []byte) (string, error) {
 	ending := filepath.Ext(path)
-	name := strings.TrimSuffix(path, ending) + ".attempt-" + inFileName(attempt)
+	name := strings.TrimSuffix(path, ending) + ".attempt-"
+	const longest = 255 - len(".100") // of a name, with a number to come
+	name += inFileName(attempt, min(100, max(longest-len(filepath.Base(name))-len(ending), 0)))
 	for n := 1; ; n++ {
 		file := name + ending
 		if n > 1 {
@@ -155,8 +157,7 @@ func keep(path, attempt string, text []byte) (string, error) {
 }
 
 // inFileName is a text as a part of a file name that every system takes. A long one is cut: the names of two may be the same.
-func inFileName(text string) string {
-	const longest = 100
+func inFileName(text string, longest int) string {
 	var b strings.Builder
 	for _, c := range []byte(text) {
 		if isPlain(rune(c)) || strings.IndexByte("._-", c) >= 0 {

@@ -311,7 +311,8 @@ func (l login) file(dir string, args []string) (with []string, done func(), err 
 // childTuning makes helm, which is short-lived, collect garbage less often: 15 to 30 % less CPU for
 // every command, for a fifth more memory (bench/cmd/tuning, docs/performance.md). Near the memory
 // limit, which only the largest indexes reach, it collects as usual, so that it is not killed for its
-// garbage. GOMAXPROCS and HELM_NO_PLUGINS save nothing that can be measured.
+// garbage. GOMAXPROCS and HELM_NO_PLUGINS save nothing that can be
+// measured, except where two helms work for one caller (capabilities).
 func childTuning(l Limits) []string {
 	limit := min(768<<20, min(l.Memory, l.RenderMemory)/4*3)
 	return []string{"GOGC=400", "GOMEMLIMIT=" + strconv.FormatInt(limit, 10)}

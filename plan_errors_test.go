@@ -3,6 +3,7 @@ package helmexec
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -113,4 +114,32 @@ func TestApplyOfNoPlan(t *testing.T) {
 	require.ErrorIs(t, err, ErrBadPlan)
 	assert.NotErrorIs(t, err, ErrBadChart)
 	assert.Empty(t, fake.Steps())
+}
+
+// Whatever answers in the place of the question to a cluster, it is told as it is.
+func TestClusterThatAnswersSomethingElse(t *testing.T) {
+	const answer = `{"data": {"id": "x", "version": "v1.34.0", "major": "1", "minor": "34", "apis": "[\"apps/v1\"]"}}`
+	for name, test := range map[string]struct{ says, want string }{
+		"as helm prints it":  {"---\n# Source: capabilities/templates/capabilities.yaml\n" + answer + "\n", ""},
+		"a warning before":   {"WARNING: old\n---\n" + answer, ""},
+		"nothing":            {"", "cannot be read"},
+		"cut":                {answer[:40], "cannot be read"},
+		"another type":       {"[]", "cannot be read"},
+		"another document":   {"{}" + answer, "cannot be read"},
+		"no version":         {strings.Replace(answer, "v1.34.0", "new", 1), `its version is "new"`},
+		"APIs that are none": {strings.Replace(answer, `[\"apps/v1\"]`, "apps/v1", 1), "cannot be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, fake := withFake(t, Config{})
+			fake.Handle("template", func(helmtest.Call) helmtest.Reply { return helmtest.Reply{Stdout: test.says} })
+			c, err := h.Cluster(t.Context(), ClusterOptions{})
+			if test.want == "" {
+				require.NoError(t, err)
+				assert.Equal(t, []string{"apps/v1"}, c.APIVersions)
+				return
+			}
+			require.ErrorContains(t, err, test.want)
+			require.NotErrorIs(t, err, ErrInvalidArgument, "the caller is not to blame")
+		})
+	}
 }

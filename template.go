@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -154,7 +155,7 @@ func (h *Helm) capabilities(ctx context.Context, inv invocation) (*Cluster, stri
 	}
 	c.APIVersions = slices.DeleteFunc(c.APIVersions, func(api string) bool { return !argument.IsAPI(api) })
 	if err := c.Validate(); err != nil {
-		return nil, "", badOutput("template", err)
+		return nil, "", badOutput("template", errors.New("the cluster says that its version is "+strconv.Quote(c.KubeVersion)))
 	}
 	return c, printed.Data.Namespace, nil
 }

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -98,7 +99,7 @@ func (p *parts) add(name string, size int64, open func() (io.ReadCloser, error))
 // chart interprets the files; what is its name in errors.
 func (p *parts) chart(what string) (*Chart, error) {
 	if !p.seen[chartFile] {
-		return nil, fmt.Errorf("%w: %s has no Chart.yaml in its top folder", ErrNotFound, what)
+		return nil, noChart(what)
 	}
 	metadata, err := parseMetadata(chartFile, p.texts[chartFile])
 	if err != nil {
@@ -116,6 +117,10 @@ func (p *parts) chart(what string) (*Chart, error) {
 	return &Chart{Metadata: metadata, Values: values, Schema: p.texts[schemaFile], Files: p.files, Digest: p.digest}, nil
 }
 
+func noChart(what string) error {
+	return fmt.Errorf("%w: %s has no Chart.yaml in its top folder", ErrNotFound, what)
+}
+
 // versionControl are folders that do not belong in a chart, and that would exceed its limits. Helm leaves them
 // out if the chart has the .helmignore that "helm create" writes; the rules of that file are not applied here.
 var versionControl = map[string]bool{".git": true, ".hg": true, ".svn": true, ".bzr": true}
@@ -129,6 +134,9 @@ func (p *parts) readFolder(dir, what string) error {
 		return fmt.Errorf("chart folder: %w", err)
 	}
 	defer root.Close()
+	if _, err := root.Stat(chartFile); errors.Is(err, fs.ErrNotExist) {
+		return noChart(what) // and not that it has a file that no chart may have
+	}
 	if err := (&folderReader{root: root, parts: p}).folder(".", ".", nil); err != nil {
 		return invalid(what, err)
 	}

@@ -54,6 +54,15 @@ func linkedFolder(t *testing.T, link, target string) string {
 	return dir
 }
 
+// A folder that is no chart is not blamed for what no chart may have.
+func TestReadFolderWithoutChart(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "large"), make([]byte, 2000), 0o600))
+	_, err := Read(dir, Options{Limits: Limits{File: 1000}})
+	require.ErrorIs(t, err, ErrNotFound)
+	require.ErrorContains(t, err, "has no Chart.yaml")
+}
+
 // Helm reads folders of version control systems too, unless a .helmignore says otherwise.
 func TestReadFolderRefusesLinksInVersionControl(t *testing.T) {
 	for link, target := range map[string]string{

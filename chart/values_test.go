@@ -158,8 +158,8 @@ func TestParseValuesRefuses(t *testing.T) {
 		kind       error
 		says       string
 	}{
-		{"not a mapping", "- a\n", ErrInvalid, "values.yaml"},
-		{"text", "hello\n", ErrInvalid, "values.yaml"},
+		{"not a mapping", "- a\n", ErrInvalid, "values.yaml: it is a list: want a mapping"},
+		{"text", "hello\n", ErrInvalid, "values.yaml: it is a text: want a mapping, such as key: value"},
 		{"not yaml", "a: [1\n", ErrInvalid, "line"},
 		{"text behind a marker", "a: 1\n--- {b: 2}\n", ErrInvalid, "line 2: text behind ---"},
 		{"a key that begins like a marker", "a: 1\n---b: 2\n", ErrInvalid, "text behind ---"},

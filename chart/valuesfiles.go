@@ -1,7 +1,9 @@
 package chart
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +46,12 @@ func parseValues(what string, data []byte) (Values, error) {
 			return nil, fmt.Errorf("%s: line %d: %w", what, doc.Start, doc.Refused)
 		}
 		var table map[string]any
-		if err := pass.Decode(doc.Text, &table, safeyaml.UseNumber); err != nil {
+		var wrong *json.UnmarshalTypeError
+		switch err := pass.Decode(doc.Text, &table, safeyaml.UseNumber); {
+		case errors.As(err, &wrong) && wrong.Field == "":
+			is := map[string]string{"array": "a list", "string": "a text"}[wrong.Value]
+			return nil, fmt.Errorf("%s: it is %s: want a mapping, such as key: value", what, cmp.Or(is, wrong.Value))
+		case err != nil:
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		values.overlay(table)

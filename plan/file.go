@@ -59,6 +59,9 @@ func Load(ctx context.Context, path string) (*Plan, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%w: %s is a folder: want a file that Save wrote", ErrBadPlan, path)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:

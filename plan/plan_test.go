@@ -273,6 +273,9 @@ func TestSaveAndLoad(t *testing.T) {
 			assert.ErrorContains(t, err, test.says)
 		})
 	}
+	_, err = Load(t.Context(), t.TempDir())
+	require.ErrorIs(t, err, ErrBadPlan)
+	require.ErrorContains(t, err, "is a folder")
 	_, err = Load(t.Context(), filepath.Join(t.TempDir(), "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -168,7 +168,7 @@ type Chart struct {
 // Fetch downloads the chart at any address, unless it is local or in the cache. Callers who ask for the
 // same thing at the same time share one refresh and one pull.
 func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Chart, err error) {
-	defer func() { err = redact.Legible(adviseFolder(err, address)) }()
+	defer func() { err = redact.Legible(advisePath(err, address)) }()
 	asked := time.Now()
 	src, err := parseAddress(address)
 	if err == nil {
@@ -224,15 +224,18 @@ func (s *Store) Fetch(ctx context.Context, address string, opts Options) (_ *Cha
 	return s.obtain(ctx, w)
 }
 
-// adviseFolder adds to the failure of an address that it may be meant as the path of a chart.
-func adviseFolder(err error, address string) error {
+// advisePath adds to the failure of an address that it may be meant as the path of a chart.
+func advisePath(err error, address string) error {
 	if err == nil || !filepath.IsLocal(address) || isPath(address) {
 		return err
 	}
-	if _, statErr := os.Stat(filepath.Join(address, "Chart.yaml")); statErr != nil {
-		return err
+	if _, statErr := os.Stat(filepath.Join(address, "Chart.yaml")); statErr == nil {
+		return fmt.Errorf("%w; for the folder here write %q", err, "./"+address)
 	}
-	return fmt.Errorf("%w; for the folder here write %q", err, "./"+address)
+	if info, statErr := os.Stat(address); statErr == nil && info.Mode().IsRegular() {
+		return fmt.Errorf("%w; for the file here write %q", err, "./"+address)
+	}
+	return err
 }
 
 // choose adds the version of the options to an address.

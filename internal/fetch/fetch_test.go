@@ -63,6 +63,9 @@ func TestPathsWithoutDot(t *testing.T) {
 		_, err = s.Fetch(t.Context(), "./"+folder, Options{})
 		require.NoError(t, err)
 	}
+	require.NoError(t, os.WriteFile("charts/web-1.0.0.tgz", nil, 0o600))
+	_, err := s.Fetch(t.Context(), "charts/web-1.0.0.tgz", Options{})
+	require.ErrorContains(t, err, `; for the file here write "./charts/web-1.0.0.tgz"`)
 	for _, other := range []string{"charts/other", "charts", "charts/web:1.0.0", "http://127.0.0.1:0", "/charts/web"} {
 		_, err := s.Fetch(t.Context(), other, Options{Version: "x y"})
 		require.Error(t, err, other)

@@ -30,13 +30,13 @@ type Bound struct {
 }
 
 // Most entries are added without a look at the others, of which there may be thousands: one that takes a share of the
-// bound looks with that probability times this, so that about a sixteenth more than the bound is there at times.
-const looks = 16
+// bound looks with that probability times this. So on average a sixty-fourth more than the bound is there, and seldom a tenth.
+const often = 64
 
-// looks says whether whoever adds an entry of some bytes has to look whether all fit.
-func (b Bound) looks(bytes int) bool {
-	share := max(float64(bytes)/float64(b.Bytes), 1/float64(b.Entries))
-	return rand.Float64() < looks*share
+// looks says whether whoever adds an entry of a size has to look whether all fit.
+func (b Bound) looks(size int) bool {
+	share := max(float64(size)/float64(b.Bytes), 1/float64(b.Entries))
+	return rand.Float64() < often*share
 }
 
 // Kept gives a folder of the home its purpose. It is made with the first entry.
@@ -132,9 +132,12 @@ func (k *Kept) Put(key string, content []byte) {
 	if !k.isSafe() {
 		return
 	}
-	file := k.file(key)
+	file, looks := k.file(key), k.bound.looks(sumSize+len(content))
+	if looks {
+		k.evict() // also of what is left by those who were killed while they wrote as much as this
+	}
 	_ = WriteFile(file, slices.Concat(sum(file, content), content))
-	if k.bound.looks(sumSize + len(content)) {
+	if looks {
 		k.evict()
 	}
 }

@@ -224,7 +224,7 @@ func (c *changeFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&c.wait, "wait", false, "wait until the objects are ready")
 	f.BoolVar(&c.waitForJobs, "wait-for-jobs", false, "wait until Jobs are complete, too")
-	f.BoolVar(&c.failFast, "fail-fast", false, "do not wait for what no waiting mends, such as an image that is not there")
+	f.BoolVar(&c.failFast, "fail-fast", false, "end a wait (--wait, or for a hook) for what no waiting mends, such as an image that is not there")
 	f.DurationVar(&c.timeout, "timeout", 0, "how long to wait for each hook, and for the objects (default 5m)")
 	f.DurationVar(&c.every, "interval", 0, "time between two looks while waiting (default 5s)")
 	f.BoolVar(&c.keepFailed, "keep-failed", false, "leave a release that failed, to look at it")

@@ -92,7 +92,7 @@ Exit code 14 says that a system under test failed; the results say which and why
 			if result == nil {
 				return err
 			}
-			if printErr := a.out.Print(result, func(p *out.Page) { jobPage(p, *result) }); printErr != nil {
+			if printErr := a.out.Print(result, func(p *out.Page) { jobPage(p, *result, results) }); printErr != nil {
 				return printErr
 			}
 			if err != nil {
@@ -108,7 +108,9 @@ Exit code 14 says that a system under test failed; the results say which and why
 	return cmd
 }
 
-func jobPage(p *out.Page, r job.Result) {
+// jobPage is the table of a job whose results are in a file.
+func jobPage(p *out.Page, r job.Result, file string) {
+	cut := false
 	p.Head("SUT", "RELEASE", "STATE", "CHART", "SECONDS", "WHY")
 	for _, s := range r.SUTs {
 		state := out.Warn.In(s.State)
@@ -122,26 +124,22 @@ func jobPage(p *out.Page, r job.Result) {
 		switch {
 		case s.Error != nil:
 			why = strings.ReplaceAll(s.Error.Message, "\n", "; ")
+			for _, known := range []string{"release " + s.Release, " in namespace " + s.Namespace, ": ", "release not ready "} {
+				why = strings.TrimPrefix(why, known)
+			}
 		case len(s.Findings) > 0:
-			why = findingsText(s.Findings)
+			why = view.FirstOf(s.Findings)
 		case len(s.Misfits) > 0:
 			why = fmt.Sprintf("%s: %s", s.Misfits[0].Object, s.Misfits[0].Reason)
 		}
-		const most = 120 // columns: all of it was said, and is in the results
-		p.Row(s.Name, s.Release, state, strings.TrimSpace(s.Chart.Name+" "+s.Chart.Version), fmt.Sprintf("%.1f", s.Seconds), out.Cut(why, most))
+		const most = 120 // columns
+		shown := out.Cut(why, most)
+		cut = cut || shown != why
+		p.Row(s.Name, s.Release, state, strings.TrimSpace(s.Chart.Name+" "+s.Chart.Version), fmt.Sprintf("%.1f", s.Seconds), shown)
 	}
-}
-
-// findingsText says what the first finding is, and how many more there are.
-func findingsText(all []view.Finding) string {
-	text := fmt.Sprintf("%s: %s %s: %s", all[0].Rule, all[0].Object, all[0].Path, all[0].Text)
-	if all[0].Value != "" {
-		text += ": " + all[0].Value
+	if cut {
+		p.Line("the whole texts are in %s", file)
 	}
-	if len(all) > 1 {
-		text += fmt.Sprintf("; and %s", view.Count(len(all)-1, "more finding", "more findings"))
-	}
-	return text
 }
 
 // jobFlags are those of the commands that remove many releases.

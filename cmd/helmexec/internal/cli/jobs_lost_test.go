@@ -127,6 +127,20 @@ func TestJobWithoutContext(t *testing.T) {
 	}
 }
 
+// Beside a SUT that failed, one that has not begun can still do so in this attempt.
+func TestJobFailedInPart(t *testing.T) {
+	b := newBench(t)
+	b.fake.Handle("template", func(c helmtest.Call) helmtest.Reply {
+		return helmtest.Reply{Stderr: "Error: Kubernetes cluster unreachable: Get \"https://127.0.0.1:1/version\": dial tcp 127.0.0.1:1: connect: connection refused\n", Exit: 1}
+	})
+	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/nothing}, {name: b, chart: CHARTS/plain}]\n")
+	got := b.run("job", "run", jobs)
+	assert.Equal(t, 14, got.code, got.stderr)
+	assert.Contains(t, got.stderr, "job j: not every SUT has ended: kubernetes cluster unreachable: start the same command again to continue\n")
+	assert.Equal(t, job.Failed, b.results(results).SUTs[0].State)
+	assert.Equal(t, job.Waiting, b.results(results).SUTs[1].State)
+}
+
 // A namespace that is not there uses up no attempt, since nothing is installed without it. One that a chart has objects for does.
 func TestJobWithoutNamespace(t *testing.T) {
 	b := newBench(t)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/job"
+	"github.com/sut-bench/helmexec/cmd/helmexec/internal/out"
 	"github.com/sut-bench/helmexec/cmd/helmexec/internal/view"
 	"github.com/sut-bench/helmexec/helmtest"
 )
@@ -262,6 +263,9 @@ func TestJobRefused(t *testing.T) {
 		"null":         {"job: a\npolicy:\nsuts: [{name: a, chart: ./a}]", "policy has no value"},
 		"null in SUT":  {"job: a\nsuts: [{name: a, chart: ./a, version: }]", "suts: number 1: version has no value"},
 		"nothing":      {"# job: a", "the file says nothing"},
+		"two jobs":     {"job: a\nsuts: [{name: a, chart: ./a}]\n---\njob: b\nsuts: [{name: a, chart: ./a}]", "line 3 begins a second document"},
+		"twice":        {"job: a\nJob: b\nsuts: [{name: a, chart: ./a}]", "Job and job are the same key: give only job"},
+		"version":      {"job: a\nsuts: [{name: b, chart: ./a, version: 1.0.0}]", `SUT "b": invalid argument: the version of the chart`},
 		"no yaml":      {"\t", "jobs.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -278,6 +282,16 @@ func TestJobRefused(t *testing.T) {
 	got := b.run("job", "run", jobs)
 	assert.Equal(t, 2, got.code)
 	assert.Contains(t, got.stderr, `has the results of job "other"`)
+	for _, none := range []string{"", "{", "job: j", `{"helmexecPlan": 1}`} {
+		require.NoError(t, os.WriteFile(results, []byte(none), 0o600))
+		got = b.run("job", "run", jobs)
+		assert.Equal(t, 2, got.code)
+		assert.Contains(t, got.stderr, "is no result file of job run")
+		assert.Equal(t, none, read(t, results))
+	}
+	got = b.run("job", "run", jobs, "--results", filepath.Join(b.dir, "missing", "results.json"))
+	assert.Equal(t, 4, got.code, got.stderr)
+	assert.NoDirExists(t, filepath.Join(b.dir, "missing"))
 	require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "0", "suts": [{"name": "a", "release": "job-j-sut-a", "state": "ready"}]}`), 0o600))
 	assert.Contains(t, b.run("job", "run", jobs).stderr, "let that attempt end")
 
@@ -290,6 +304,33 @@ func TestJobRefused(t *testing.T) {
 	assert.Equal(t, 6, got.code)
 	assert.Contains(t, got.stderr, "another helmexec is running this job")
 	assert.Empty(t, b.fake.Commands())
+}
+
+// What whoever wrote the job file has mistaken is said before anything begins: each SUT has one attempt.
+func TestJobWithoutItsValues(t *testing.T) {
+	b := newBench(t)
+	jobs, _ := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}, {name: b, chart: CHARTS/plain, valuesFiles: [missing.yaml]}]\n")
+	got := b.run("job", "run", jobs)
+	assert.Equal(t, 4, got.code)
+	assert.Contains(t, got.stderr, `SUT "b": stat DIR/missing.yaml: no such file`)
+	assert.Empty(t, b.fake.Commands())
+
+	require.NoError(t, os.Mkdir(filepath.Join(b.dir, "web"), 0o700))
+	jobs, _ = b.jobOf("job: j\nsuts: [{name: a, chart: web}]\n")
+	assert.Contains(t, b.run("job", "run", jobs).stderr, `for the chart beside this file write "./web"`)
+}
+
+// A reason that does not fit into the table is in the results, and the table does not repeat what its row says.
+func TestJobTableRepeatsNothing(t *testing.T) {
+	var page out.Page
+	jobPage(&page, job.Result{SUTs: []job.SUTResult{
+		{Name: "a", Release: "job-1-sut-a", Namespace: "bench", State: job.Failed, Error: &view.Error{Message: "release job-1-sut-a in namespace bench: release not ready (removed again): Pod x CrashLoopBackOff"}},
+		{Name: "b", Release: "job-1-sut-b", State: job.Failed, Error: &view.Error{Message: "release job-1-sut-b: " + strings.Repeat("long ", 40)}},
+	}}, "r.json")
+	text := page.String()
+	assert.Contains(t, text, "  (removed again): Pod x CrashLoopBackOff\n")
+	assert.Contains(t, text, "  long long")
+	assert.True(t, strings.HasSuffix(text, "…\nthe whole texts are in r.json\n"), text)
 }
 
 // Each pod of an Indexed Job runs one SUT, as an operation of its own.

@@ -2,10 +2,12 @@
 package gate
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"reflect"
@@ -13,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	yamlnode "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sut-bench/helmexec"
@@ -83,44 +86,76 @@ func Read(path string, into any, help string) error {
 	if err := yaml.UnmarshalStrict(text, into); err != nil {
 		return fmt.Errorf("%s: %w; %s shows such a file", path, inWords(err), help)
 	}
-	var content any
-	if err := yaml.Unmarshal(text, &content); err != nil {
+	content, line, err := onlyDocument(text)
+	switch {
+	case err != nil:
 		return fmt.Errorf("%s: %w", path, err)
-	}
-	if content == nil {
+	case line > 0:
+		return fmt.Errorf("%s: line %d begins a second document, and would be left out: write one file for each", path, line)
+	case content == nil:
 		return fmt.Errorf("%s: the file says nothing; %s shows such a file", path, help)
 	}
-	if key := withoutValue(content, reflect.TypeOf(into).Elem()); key != "" {
-		return fmt.Errorf("%s: %s has no value: give it one, or leave it out", path, key)
+	if wrong := faultIn(content, reflect.TypeOf(into).Elem()); wrong != "" {
+		return fmt.Errorf("%s: %s", path, wrong)
 	}
 	return nil
 }
 
-// withoutValue finds a key, or a place in a list, that has no value where a type has fields: a list of which every line is
-// commented out must not mean the same as no list. It does not look into the values of charts, where null has a meaning.
-func withoutValue(content any, as reflect.Type) string {
+// onlyDocument decodes the one document of a text that has content. more is the line of a second one, 0 if there is none.
+func onlyDocument(text []byte) (content any, more int, err error) {
+	decoder := yamlnode.NewDecoder(bytes.NewReader(text))
+	for n := 1; ; n++ {
+		var node yamlnode.Node
+		if err := decoder.Decode(&node); err == io.EOF {
+			return content, 0, nil
+		} else if err != nil {
+			return nil, 0, err
+		}
+		var next any
+		if err := node.Decode(&next); err != nil {
+			return nil, 0, err
+		}
+		switch {
+		case n == 1:
+			content = next
+		case next != nil:
+			return nil, node.Line, nil
+		}
+	}
+}
+
+// faultIn finds what a decoder passes over. A key, or a place in a list, has no value where a type has fields: a list of which every
+// line is commented out must not mean the same as no list. Or two keys fill one field, because their case does not count. It does
+// not look into the values of charts, where null has a meaning.
+func faultIn(content any, as reflect.Type) string {
 	if as.Kind() == reflect.Interface {
 		return ""
 	}
 	switch content := content.(type) {
 	case nil:
-		return "it"
+		return "it" + noValue
 	case map[string]any:
+		filled := map[string]string{}
 		for _, key := range slices.Sorted(maps.Keys(content)) {
 			below := as
 			switch as.Kind() {
 			case reflect.Map:
 				below = as.Elem()
 			case reflect.Struct:
-				below = fieldOf(as, key)
+				var name string
+				name, below = fieldOf(as, key)
+				if other, twice := filled[name]; twice {
+					return fmt.Sprintf("%s and %s are the same key: give only %s", other, key, name)
+				}
+				filled[name] = key
 			}
-			if found := withoutValue(content[key], below); found != "" {
+			if found := faultIn(content[key], below); found != "" {
 				return inside(key, found)
 			}
 		}
 	case []any:
 		for i, item := range content {
-			if found := withoutValue(item, as.Elem()); found != "" {
+			if found := faultIn(item, as.Elem()); found != "" {
 				return inside(fmt.Sprintf("number %d", i+1), found)
 			}
 		}
@@ -128,21 +163,23 @@ func withoutValue(content any, as reflect.Type) string {
 	return ""
 }
 
+const noValue = " has no value: give it one, or leave it out"
+
 func inside(key, found string) string {
-	if found == "it" {
-		return key
+	if found == "it"+noValue {
+		return key + noValue
 	}
 	return key + ": " + found
 }
 
-// fieldOf is the type of the field that a key of a file fills.
-func fieldOf(as reflect.Type, key string) reflect.Type {
+// fieldOf is the field that a key of a file fills: its name there, and its type.
+func fieldOf(as reflect.Type, key string) (string, reflect.Type) {
 	for field := range as.Fields() {
 		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); strings.EqualFold(name, key) {
-			return field.Type
+			return name, field.Type
 		}
 	}
-	return reflect.TypeFor[any]()
+	return key, reflect.TypeFor[any]()
 }
 
 func inWords(err error) error {

@@ -86,6 +86,11 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		"nodes: [{a.b/c: -1}]":                   `nodes: "a.b/c": -1 is not what a node can have`,
 		"limits: {cpu: 4x}":                      `limit of cpu: "4x" is not a quantity`,
 		"registries: [https://a.b]":              "write a.b",
+		"pinned: true\n---\npinned: false\n":     "line 2 begins a second document",
+		"pinned: true\n...\n---\nkinds: [a]\n":   "line 3 begins a second document",
+		"---\n---\npinned: true\n":               "line 2 begins a second document",
+		"pinned: true\nPinned: false\n":          "Pinned and pinned are the same key: give only pinned",
+		"limits: {cpu: 1, CPU: 2}":               "limits: CPU and cpu are the same key: give only cpu",
 		"a: b: c":                                "mapping values are not allowed",
 	} {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))

@@ -194,7 +194,7 @@ func noNamespace(err error, namespace string) bool {
 
 // notBegun is the error of a job that had no cluster, or no namespace in it.
 func (r *Runner) notBegun() error {
-	why := errors.Join(append(r.why, helmexec.ErrClusterUnreachable)...)
+	why := errors.Join(append(r.open, helmexec.ErrClusterUnreachable)...)
 	_, away := r.Kind(helmexec.ErrClusterUnreachable)
 	text := helmexec.ErrClusterUnreachable.Error() + ": start the same command again to continue"
 	if errors.Is(why, helmexec.ErrNamespaceNotFound) {

@@ -40,7 +40,11 @@ func (r *Runner) install(ctx context.Context, sut SUT, s *SUTResult) (*helmexec.
 		}
 	})
 	if refused {
-		r.Say(sut.Name, "%s", verdict.Against())
+		says := verdict.Against()
+		if len(verdict.Findings) > 0 {
+			says += ": " + view.FirstOf(verdict.Findings)
+		}
+		r.Say(sut.Name, "%s", says)
 		return nil, cmp.Or(err, errRefused)
 	}
 	if err = errors.Join(err, p.Save(r.planOf(sut))); err != nil {

@@ -94,8 +94,12 @@ func loadResult(path string, spec Spec) (*Result, kept, error) {
 	if err == nil {
 		err = json.Unmarshal(text, &before)
 	}
+	if err == nil && before.Job == "" {
+		err = errors.New("it has no job")
+	}
 	if err != nil {
-		return nil, none, fmt.Errorf("%w: results %s: %w", helmexec.ErrInvalidArgument, path, err)
+		return nil, none, fmt.Errorf("%w: %s is no result file of job run: %w; name another file with --results, or remove this one",
+			helmexec.ErrInvalidArgument, path, err)
 	}
 	if before.Job != spec.Job {
 		return nil, none, fmt.Errorf("%w: %s has the results of job %q: name another file with --results", helmexec.ErrInvalidArgument, path, before.Job)

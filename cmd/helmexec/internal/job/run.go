@@ -46,7 +46,8 @@ type Runner struct {
 	spec   Spec
 	mu     sync.Mutex
 	result *Result
-	why    []error       // of the SUTs that failed or did not begin
+	failed []error       // of the SUTs that failed
+	open   []error       // of those that did not begin, or were not continued
 	latest string        // what was said last about a wait
 	every  time.Duration // between two looks at a wait; 0 is lookEvery
 }
@@ -56,7 +57,7 @@ type Runner struct {
 // Errors: ErrFailed, and those of the SUTs; helmexec.ErrClusterUnreachable if that is all that went wrong; the error of ctx,
 // after what was installed is removed; helmexec.ErrInvalidArgument for a result file that cannot be continued; ErrRunning.
 func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
-	if err := os.MkdirAll(r.plans(), 0o700); err != nil {
+	if err := os.Mkdir(r.plans(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	lock := flock.New(filepath.Join(r.plans(), "lock"))
@@ -71,6 +72,14 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	var before kept
 	if r.result, before, err = loadResult(r.Results, spec); err != nil {
 		return nil, err
+	}
+	for i, s := range r.result.SUTs {
+		if s.State != Waiting {
+			continue
+		}
+		if err := spec.SUTs[i].isComplete(); err != nil {
+			return nil, fmt.Errorf("SUT %q: %w", s.Name, err)
+		}
 	}
 	r.spec = spec
 	if before.file != "" {
@@ -114,7 +123,10 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 	case interrupted:
 		return r.result, fmt.Errorf("interrupted; start the same command again to continue: %w", context.Cause(ctx))
 	case slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return s.State == Failed || s.State == Refused }):
-		return r.result, fmt.Errorf("%w: %w", ErrFailed, errors.Join(r.why...))
+		if open {
+			r.Say("job "+spec.Job, "not every SUT has ended: %s", r.notBegun())
+		}
+		return r.result, fmt.Errorf("%w: %w", ErrFailed, errors.Join(slices.Concat(r.failed, r.open)...))
 	case open:
 		return r.result, r.notBegun()
 	}
@@ -215,8 +227,11 @@ func (r *Runner) ended(ctx context.Context, sut SUT, s *SUTResult, o outcome) er
 	return r.update(func() {
 		s.State, s.NotRemoved = state, o.notRemoved || o.stays && s.NotRemoved
 		s.Seconds += time.Since(o.began).Seconds()
-		if state == Failed || o.away {
-			r.why = append(r.why, o.err)
+		switch {
+		case state == Failed:
+			r.failed = append(r.failed, o.err)
+		case o.away:
+			r.open = append(r.open, o.err)
 		}
 		if s.Error = nil; o.err != nil {
 			failed := view.ErrorOf(o.err, kind, code)

@@ -3,7 +3,9 @@ package job
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -85,7 +87,10 @@ func Load(path string, opts Options) (Spec, error) {
 	if err == nil {
 		err = s.choose(opts.Index)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, helmexec.ErrInvalidArgument):
+		return s, fmt.Errorf("%s: %w", path, err)
+	case err != nil:
 		return s, fmt.Errorf("%w: %s: %w", helmexec.ErrInvalidArgument, path, err)
 	}
 	return s, nil
@@ -127,6 +132,9 @@ func (s *Spec) complete(dir string) error {
 			return fmt.Errorf("SUT number %d has no name or no chart", i+1)
 		}
 		if err := helmexec.ValidateAddress(sut.Chart); err != nil {
+			if _, statErr := os.Stat(filepath.Join(dir, sut.Chart)); statErr == nil && filepath.IsLocal(sut.Chart) {
+				err = fmt.Errorf("%w; for the chart beside this file write %q", err, "./"+sut.Chart)
+			}
 			return fmt.Errorf("SUT %q: %w", sut.Name, err)
 		}
 		if sut.Timeout == 0 {
@@ -169,6 +177,20 @@ func (s *Spec) choose(index *int) error {
 	}
 	s.operation += "/" + strconv.Itoa(i)
 	s.SUTs, s.Parallel = s.SUTs[i:i+1], 1
+	return nil
+}
+
+// isComplete refuses a SUT with a mistake of whoever wrote the job file, before anything of the job is begun. A chart that is missing is
+// one of its team, which the other teams need not wait for.
+func (s SUT) isComplete() error {
+	if s.Version != "" && filepath.IsAbs(s.Chart) {
+		return fmt.Errorf("%w: the version of the chart %s cannot be chosen: leave out version", helmexec.ErrInvalidArgument, s.Chart)
+	}
+	for _, file := range s.ValuesFiles {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("%w: %w", helmexec.ErrInvalidArgument, err)
+		}
+	}
 	return nil
 }
 

@@ -84,6 +84,18 @@ func (v Verdict) Against() string {
 	return strings.Join(all, ", ")
 }
 
+// FirstOf says what the first finding is, and how many more there are.
+func FirstOf(all []Finding) string {
+	text := fmt.Sprintf("%s: %s %s: %s", all[0].Rule, all[0].Object, all[0].Path, all[0].Text)
+	if all[0].Value != "" {
+		text += ": " + all[0].Value
+	}
+	if len(all) > 1 {
+		text += fmt.Sprintf("; and %s", Count(len(all)-1, "more finding", "more findings"))
+	}
+	return text
+}
+
 // Count is a number of things: "1 finding", "2 findings".
 func Count(n int, one, many string) string {
 	if n == 1 {

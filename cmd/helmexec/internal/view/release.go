@@ -171,6 +171,8 @@ var flags = strings.NewReplacer(
 	"set CreateNamespace", "set --create-namespace, which a job file calls createNamespace",
 	"SUTNamePrune makes", "helmexec name makes",
 	"among the repositories added by AddRepo", "among the known repositories: helm repo add adds one to those of --user-home, and a URL needs none",
+	"(set PlainHTTP if", "(set --plain-http if", "config: MinVersion", "--min-helm", "cluster: KubeVersion", "--kube-version", "leave out Version", "leave out the version",
+	"want a file that Save wrote", "want a file that plan --save wrote",
 	"Limits.Nodes does not say", "limits.nodes of the policy does not say",
 	"(FailFast, ", "(fail-fast, ",
 	"where a plan takes only CustomResourceDefinitions", "where a plan takes only CustomResourceDefinitions (--skip-crds leaves that folder out)",

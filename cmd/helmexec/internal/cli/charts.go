@@ -303,6 +303,9 @@ from gets a warning. The exit code is 3 if an image cannot be replaced at all.`,
 			if err != nil {
 				return err
 			}
+			if manifest == "-" {
+				return fmt.Errorf("%w: --manifest -: want a file; stdout has the table", helmexec.ErrInvalidArgument)
+			}
 			if manifest != "" {
 				if err := os.WriteFile(manifest, after, 0o600); err != nil {
 					return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,6 +70,10 @@ func flagError(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w; want a time such as 90m or 24h", err)
 	}
 	var invalid *pflag.InvalidValueError
+	var number *strconv.NumError
+	if errors.As(err, &invalid) && errors.As(err, &number) {
+		return fmt.Errorf("--%s %.80q: want a number", invalid.GetFlag().Name, invalid.GetValue())
+	}
 	if errors.As(err, &invalid) && strings.Contains(err.Error(), "key=value") {
 		return fmt.Errorf("%w, such as %s", err, keyExamples[invalid.GetFlag().Name])
 	}

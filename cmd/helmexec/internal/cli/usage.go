@@ -37,7 +37,16 @@ func understood(root *cobra.Command, args []string) error {
 	if err := cmd.ParseFlags(rest); err != nil {
 		return nil // cobra reports it
 	}
-	return cobra.NoArgs(cmd, cmd.Flags().Args())
+	words := cmd.Flags().Args()
+	err = cobra.NoArgs(cmd, words)
+	if err == nil {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2 // as cobra sets it for the first word
+	if meant := cmd.SuggestionsFor(words[0]); len(meant) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(meant, " or "))
+	}
+	return err
 }
 
 // aCommand accepts the words of a command.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -133,4 +134,20 @@ func TestFromReplacesFlags(t *testing.T) {
 	b := newBench(t)
 	saved(b)
 	assert.Zero(t, b.run("plan", "--from", b.dir+"/plan.json", "--offline", "--registry=registry.example").code)
+}
+
+// A mistake is said in the words of the command line.
+func TestUsageAdvises(t *testing.T) {
+	for line, want := range map[string]string{
+		"job runn jobs.yaml":                      `unknown command "runn" for "helmexec job"; did you mean run?`,
+		"job run jobs.yaml --index one":           `--index "one": want a number`,
+		"retag ./a --mirror a.b=c.d --manifest -": "--manifest -: want a file",
+		"install a ./a --min-helm new":            `--min-helm "new": "new" is not a version`,
+	} {
+		b := newBench(t)
+		got := b.run(strings.Fields(strings.ReplaceAll(line, "./a", filepath.Join(testdata(t), "plain")))...)
+		assert.NotZero(t, got.code, line)
+		assert.Contains(t, got.stderr, want, line)
+		assert.NotContains(t, got.stderr, "strconv", line)
+	}
 }

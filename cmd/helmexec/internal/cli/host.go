@@ -111,14 +111,14 @@ a list of releases and a dry run on the server show them. Nothing is changed. Th
 				}
 				d.add(check, fault, err.Error())
 			} else {
-				d.helm(cmd.Context(), h)
+				runs := d.helm(cmd.Context(), h)
 				if usable {
 					d.home(a.cfg.Home)
 					d.repos(cmd.Context(), h)
 				} else {
 					d.add("home", fault, err.Error())
 				}
-				if !withoutCluster {
+				if runs && !withoutCluster {
 					if a.cfg.Kubeconfig == "" {
 						for _, missing := range missingOf(os.Getenv("KUBECONFIG")) {
 							d.add("kubeconfig", warning, missing)
@@ -174,16 +174,18 @@ func (d *diagnosis) add(check, result, detail string) {
 	d.faulty = d.faulty || result == fault
 }
 
-func (d *diagnosis) helm(ctx context.Context, h *helmexec.Helm) {
+// helm reports whether it can be run, for what only helm can say.
+func (d *diagnosis) helm(ctx context.Context, h *helmexec.Helm) bool {
 	v, err := h.Version(ctx)
 	if err != nil {
 		d.add("helm", fault, err.Error())
-		return
+		return false
 	}
 	d.add("helm", ok, v.String())
 	for _, advisory := range v.Advisories() {
 		d.add("known hole", warning, fmt.Sprintf("%s: %s; fixed in %s; %s", advisory.ID, advisory.Summary, strings.Join(advisory.FixedIn, ", "), advisory.URL))
 	}
+	return true
 }
 
 func (d *diagnosis) home(home string) {

@@ -174,7 +174,7 @@ var flags = strings.NewReplacer(
 	"(set PlainHTTP if", "(set --plain-http if", "config: MinVersion", "--min-helm", "cluster: KubeVersion", "--kube-version", "leave out Version", "leave out the version",
 	"want a file that Save wrote", "want a file that plan --save wrote",
 	"Limits.Nodes does not say", "limits.nodes of the policy does not say",
-	"(FailFast, ", "(fail-fast, ",
+	"no waiting removes what is in the way (FailFast, ", "given up, since waiting does not help (fail-fast, ", "(FailFast, ", "(fail-fast, ",
 	"where a plan takes only CustomResourceDefinitions", "where a plan takes only CustomResourceDefinitions (--skip-crds leaves that folder out)",
 )
 

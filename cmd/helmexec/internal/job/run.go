@@ -69,29 +69,9 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 		return nil, fmt.Errorf("%w: it has locked %s", ErrRunning, lock.Path())
 	}
 	defer lock.Unlock()
-	var before kept
-	if r.result, before, err = loadResult(r.Results, spec); err != nil {
+	if err := r.begin(spec); err != nil {
 		return nil, err
 	}
-	for i, s := range r.result.SUTs {
-		if s.State != Waiting {
-			continue
-		}
-		if err := spec.SUTs[i].isComplete(); err != nil {
-			return nil, fmt.Errorf("SUT %q: %w", s.Name, err)
-		}
-	}
-	r.spec = spec
-	if before.file != "" {
-		r.Say("job "+spec.Job, "attempt %s begins, and the results of attempt %s are kept in %s", spec.Attempt, before.attempt, before.file)
-	}
-	if !slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() }) {
-		r.Say("job "+spec.Job, "attempt %s has ended, and its results stay; another attempt in the job file starts anew", spec.Attempt)
-	}
-	if err := r.update(func() {}); err != nil {
-		return nil, err
-	}
-
 	turns := make(chan struct{}, spec.Parallel)
 	errs := make([]error, len(spec.SUTs))
 	var all sync.WaitGroup
@@ -109,28 +89,62 @@ func (r *Runner) Run(ctx context.Context, spec Spec) (*Result, error) {
 		}
 	}
 	all.Wait()
-	open := slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() })
+	return r.result, r.end(ctx, errors.Join(errs...))
+}
+
+// begin continues the results of the attempt, or begins new ones.
+func (r *Runner) begin(spec Spec) error {
+	result, before, err := loadResult(r.Results, spec)
+	if err != nil {
+		return err
+	}
+	for i, s := range result.SUTs {
+		if s.State != Waiting {
+			continue
+		}
+		if err := spec.SUTs[i].isComplete(); err != nil {
+			return fmt.Errorf("SUT %q: %w", s.Name, err)
+		}
+	}
+	r.spec, r.result = spec, result
+	if before.file != "" {
+		r.Say("job "+spec.Job, "attempt %s begins, and the results of attempt %s are kept in %s", spec.Attempt, before.attempt, before.file)
+	}
+	if !r.isOpen() {
+		r.Say("job "+spec.Job, "attempt %s has ended, and its results stay; another attempt in the job file starts anew", spec.Attempt)
+	}
+	return r.update(func() {})
+}
+
+// isOpen reports whether a SUT has not ended.
+func (r *Runner) isOpen() bool {
+	return slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return !s.final() })
+}
+
+// end is the error of a job of which all SUTs came as far as they could. unkept is that of the result file.
+func (r *Runner) end(ctx context.Context, unkept error) error {
+	open := r.isOpen()
 	interrupted := ctx.Err() != nil && open
-	err = r.update(func() {
+	err := r.update(func() {
 		if !open {
 			r.result.Ended = time.Now().UTC().Format(time.RFC3339)
 		}
 	})
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return r.result, fmt.Errorf("the results cannot be kept: %w", err)
+	if err := errors.Join(unkept, err); err != nil {
+		return fmt.Errorf("the results cannot be kept: %w", err)
 	}
 	switch {
 	case interrupted:
-		return r.result, fmt.Errorf("interrupted; start the same command again to continue: %w", context.Cause(ctx))
+		return fmt.Errorf("interrupted; start the same command again to continue: %w", context.Cause(ctx))
 	case slices.ContainsFunc(r.result.SUTs, func(s SUTResult) bool { return s.State == Failed || s.State == Refused }):
 		if open {
-			r.Say("job "+spec.Job, "not every SUT has ended: %s", r.notBegun())
+			r.Say("job "+r.spec.Job, "not every SUT has ended: %s", r.notBegun())
 		}
-		return r.result, fmt.Errorf("%w: %w", ErrFailed, errors.Join(slices.Concat(r.failed, r.open)...))
+		return fmt.Errorf("%w: %w", ErrFailed, errors.Join(slices.Concat(r.failed, r.open)...))
 	case open:
-		return r.result, r.notBegun()
+		return r.notBegun()
 	}
-	return r.result, nil
+	return nil
 }
 
 func (r *Runner) plans() string { return r.Results + ".d" }
@@ -158,21 +172,7 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 			return err
 		}
 	}
-	if s.State != Measured {
-		var installed *helmexec.Release
-		installed, o.err = r.install(ctx, sut, s)
-		o.away = (errors.Is(o.err, helmexec.ErrClusterUnreachable) || !known && noNamespace(o.err, s.Namespace)) && !errors.Is(o.err, helmexec.ErrLeftBehind)
-		o.stays = o.away && known && ctx.Err() == nil
-		o.err = errors.Join(o.err, r.remains(s, o.err)) // unless a removal knows better
-		if o.err == nil && s.State == Ready {
-			o.err = r.measure(ctx, sut, s, installed)
-		}
-	} else if s.BenchmarkExit != nil && *s.BenchmarkExit != 0 {
-		o.err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
-	}
-	if o.refused = errors.Is(o.err, errRefused); o.refused {
-		o.err = nil
-	}
+	r.bring(ctx, sut, s, known, &o)
 	there := errors.Is(o.err, helmexec.ErrLeftBehind) || o.stays
 	if !o.stays && (known || leftRelease(o.err) || s.State == Ready || s.State == Measured) && !errors.Is(o.err, helmexec.ErrReleaseExists) && !errors.Is(o.err, errReplaced) {
 		// It is removed whatever happened, because it holds accelerators; but not if it is somebody else's.
@@ -189,6 +189,26 @@ func (r *Runner) take(ctx context.Context, sut SUT, s *SUTResult) error {
 		o.err = errors.Join(o.err, ignoreNotExist(os.Remove(r.planOf(sut))))
 	}
 	return r.ended(ctx, sut, s, o)
+}
+
+// bring installs and measures a SUT, as far as that was not done before.
+func (r *Runner) bring(ctx context.Context, sut SUT, s *SUTResult, known bool, o *outcome) {
+	if s.State == Measured {
+		if s.BenchmarkExit != nil && *s.BenchmarkExit != 0 {
+			o.err = fmt.Errorf("benchmark: exit code %d", *s.BenchmarkExit)
+		}
+		return
+	}
+	installed, err := r.install(ctx, sut, s)
+	o.away = (errors.Is(err, helmexec.ErrClusterUnreachable) || !known && noNamespace(err, s.Namespace)) && !errors.Is(err, helmexec.ErrLeftBehind)
+	o.stays = o.away && known && ctx.Err() == nil
+	o.err = errors.Join(err, r.remains(s, err)) // unless a removal knows better
+	if o.err == nil && s.State == Ready {
+		o.err = r.measure(ctx, sut, s, installed)
+	}
+	if o.refused = errors.Is(o.err, errRefused); o.refused {
+		o.err = nil
+	}
 }
 
 // outcome is how far a SUT came.

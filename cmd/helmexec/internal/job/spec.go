@@ -131,28 +131,34 @@ func (s *Spec) complete(dir string) error {
 		if sut.Name == "" || sut.Chart == "" {
 			return fmt.Errorf("SUT number %d has no name or no chart", i+1)
 		}
-		if err := helmexec.ValidateAddress(sut.Chart); err != nil {
-			if _, statErr := os.Stat(filepath.Join(dir, sut.Chart)); statErr == nil && filepath.IsLocal(sut.Chart) {
-				err = fmt.Errorf("%w; for the chart beside this file write %q", err, "./"+sut.Chart)
-			}
+		if err := sut.resolve(dir); err != nil {
 			return fmt.Errorf("SUT %q: %w", sut.Name, err)
 		}
-		if sut.Timeout == 0 {
-			sut.Timeout = s.Timeout
-		}
-		if strings.HasPrefix(sut.Chart, "./") || strings.HasPrefix(sut.Chart, "../") {
-			sut.Chart = filepath.Join(dir, sut.Chart)
-		}
-		for j, file := range sut.ValuesFiles {
-			if !filepath.IsAbs(file) {
-				sut.ValuesFiles[j] = filepath.Join(dir, file)
-			}
-		}
+		sut.Timeout = cmp.Or(sut.Timeout, s.Timeout)
 		sut.release = helmexec.SUTHelmName(s.Job, sut.Name)
 		if other, taken := releases[sut.release]; taken {
 			return fmt.Errorf("the SUTs %q and %q would both be release %s: rename one of them", other, sut.Name, sut.release)
 		}
 		releases[sut.release] = sut.Name
+	}
+	return nil
+}
+
+// resolve makes its paths begin at a folder.
+func (s *SUT) resolve(dir string) error {
+	if err := helmexec.ValidateAddress(s.Chart); err != nil {
+		if _, statErr := os.Stat(filepath.Join(dir, s.Chart)); statErr == nil && filepath.IsLocal(s.Chart) {
+			err = fmt.Errorf("%w; for the chart beside this file write %q", err, "./"+s.Chart)
+		}
+		return err
+	}
+	if strings.HasPrefix(s.Chart, "./") || strings.HasPrefix(s.Chart, "../") {
+		s.Chart = filepath.Join(dir, s.Chart)
+	}
+	for i, file := range s.ValuesFiles {
+		if !filepath.IsAbs(file) {
+			s.ValuesFiles[i] = filepath.Join(dir, file)
+		}
 	}
 	return nil
 }

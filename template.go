@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -155,7 +154,7 @@ func (h *Helm) capabilities(ctx context.Context, inv invocation) (*Cluster, stri
 	}
 	c.APIVersions = slices.DeleteFunc(c.APIVersions, func(api string) bool { return !argument.IsAPI(api) })
 	if err := c.Validate(); err != nil {
-		return nil, "", badOutput("template", errors.New("the cluster says that its version is "+strconv.Quote(c.KubeVersion)))
+		return nil, "", badOutput("template", fmt.Errorf("the cluster says that its version is %.80q", c.KubeVersion))
 	}
 	return c, printed.Data.Namespace, nil
 }

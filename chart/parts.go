@@ -134,7 +134,7 @@ func (p *parts) readFolder(dir, what string) error {
 		return fmt.Errorf("chart folder: %w", err)
 	}
 	defer root.Close()
-	if _, err := root.Stat(chartFile); errors.Is(err, fs.ErrNotExist) {
+	if _, err := root.Lstat(chartFile); errors.Is(err, fs.ErrNotExist) {
 		return noChart(what) // and not that it has a file that no chart may have
 	}
 	if err := (&folderReader{root: root, parts: p}).folder(".", ".", nil); err != nil {

@@ -49,7 +49,7 @@ func parseValues(what string, data []byte) (Values, error) {
 		var wrong *json.UnmarshalTypeError
 		switch err := pass.Decode(doc.Text, &table, safeyaml.UseNumber); {
 		case errors.As(err, &wrong) && wrong.Field == "":
-			is := map[string]string{"array": "a list", "string": "a text"}[wrong.Value]
+			is := map[string]string{"array": "a list", "string": "a text", "bool": "true or false", "number": "a number"}[wrong.Value]
 			return nil, fmt.Errorf("%s: it is %s: want a mapping, such as key: value", what, cmp.Or(is, wrong.Value))
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", what, err)

@@ -72,7 +72,14 @@ func flagError(_ *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	var number *strconv.NumError
 	if errors.As(err, &invalid) && errors.As(err, &number) {
-		return fmt.Errorf("--%s %.80q: want a number", invalid.GetFlag().Name, invalid.GetValue())
+		want := "want a number"
+		switch {
+		case invalid.GetFlag().Value.Type() == "bool":
+			want = "want true or false"
+		case errors.Is(err, strconv.ErrRange):
+			want = "the number is too large"
+		}
+		return fmt.Errorf("--%s %.80q: %s", invalid.GetFlag().Name, invalid.GetValue(), want)
 	}
 	if errors.As(err, &invalid) && strings.Contains(err.Error(), "key=value") {
 		return fmt.Errorf("%w, such as %s", err, keyExamples[invalid.GetFlag().Name])

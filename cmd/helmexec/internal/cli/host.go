@@ -118,13 +118,15 @@ a list of releases and a dry run on the server show them. Nothing is changed. Th
 				} else {
 					d.add("home", fault, err.Error())
 				}
-				if runs && !withoutCluster {
+				if !withoutCluster {
 					if a.cfg.Kubeconfig == "" {
 						for _, missing := range missingOf(os.Getenv("KUBECONFIG")) {
 							d.add("kubeconfig", warning, missing)
 						}
 					}
-					d.cluster(cmd.Context(), h, a.cfg.Namespace)
+					if runs {
+						d.cluster(cmd.Context(), h, a.cfg.Namespace)
+					}
 				}
 			}
 			if err := cmd.Context().Err(); err != nil {

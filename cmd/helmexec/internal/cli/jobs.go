@@ -110,7 +110,7 @@ Exit code 14 says that a system under test failed; the results say which and why
 
 // jobPage is the table of a job whose results are in a file.
 func jobPage(p *out.Page, r job.Result, file string) {
-	cut := false
+	more := false // than the table says
 	p.Head("SUT", "RELEASE", "STATE", "CHART", "SECONDS", "WHY")
 	for _, s := range r.SUTs {
 		state := out.Warn.In(s.State)
@@ -124,21 +124,22 @@ func jobPage(p *out.Page, r job.Result, file string) {
 		switch {
 		case s.Error != nil:
 			why = strings.ReplaceAll(s.Error.Message, "\n", "; ")
-			for _, known := range []string{"release " + s.Release, " in namespace " + s.Namespace, ": ", "release not ready "} {
-				why = strings.TrimPrefix(why, known)
+			for _, row := range []string{"release " + s.Release + " in namespace " + s.Namespace + ": ", "release " + s.Release + ": "} {
+				why = strings.TrimPrefix(why, row)
 			}
 		case len(s.Findings) > 0:
 			why = view.FirstOf(s.Findings)
 		case len(s.Misfits) > 0:
 			why = fmt.Sprintf("%s: %s", s.Misfits[0].Object, s.Misfits[0].Reason)
+			more = more || len(s.Misfits) > 1
 		}
 		const most = 120 // columns
 		shown := out.Cut(why, most)
-		cut = cut || shown != why
+		more = more || shown != why || len(s.Findings) > 1
 		p.Row(s.Name, s.Release, state, strings.TrimSpace(s.Chart.Name+" "+s.Chart.Version), fmt.Sprintf("%.1f", s.Seconds), shown)
 	}
-	if cut {
-		p.Line("the whole texts are in %s", file)
+	if more {
+		p.Line("all of it is in %s", file)
 	}
 }
 

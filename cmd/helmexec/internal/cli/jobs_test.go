@@ -286,9 +286,12 @@ func TestJobRefused(t *testing.T) {
 		require.NoError(t, os.WriteFile(results, []byte(none), 0o600))
 		got = b.run("job", "run", jobs)
 		assert.Equal(t, 2, got.code)
-		assert.Contains(t, got.stderr, "is no result file of job run")
+		assert.Contains(t, got.stderr, "is no result file of job run", none)
 		assert.Equal(t, none, read(t, results))
 	}
+	got = b.run("job", "run", jobs, "--results", b.dir)
+	assert.Contains(t, got.stderr, "is a directory")
+	assert.NotContains(t, got.stderr, "remove")
 	got = b.run("job", "run", jobs, "--results", filepath.Join(b.dir, "missing", "results.json"))
 	assert.Equal(t, 4, got.code, got.stderr)
 	assert.NoDirExists(t, filepath.Join(b.dir, "missing"))
@@ -309,13 +312,25 @@ func TestJobRefused(t *testing.T) {
 // What whoever wrote the job file has mistaken is said before anything begins: each SUT has one attempt.
 func TestJobWithoutItsValues(t *testing.T) {
 	b := newBench(t)
-	jobs, _ := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}, {name: b, chart: CHARTS/plain, valuesFiles: [missing.yaml]}]\n")
+	jobs, results := b.jobOf("job: j\nsuts: [{name: a, chart: CHARTS/plain}, {name: b, chart: CHARTS/plain, valuesFiles: [missing.yaml]}]\n")
 	got := b.run("job", "run", jobs)
 	assert.Equal(t, 4, got.code)
 	assert.Contains(t, got.stderr, `SUT "b": stat DIR/missing.yaml: no such file`)
 	assert.Empty(t, b.fake.Commands())
 
+	require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "1", "suts": [{"name": "b", "release": "job-j-sut-b", "state": "interrupted"}]}`), 0o600))
+	assert.Equal(t, 4, b.run("job", "run", jobs).code)
+
+	// What is installed does not wait for it.
+	b.fake.SetRelease(helmtest.Release{Name: "job-j-sut-a", Chart: "plain", ChartVersion: "0.1.0"})
+	require.NoError(t, os.WriteFile(results, []byte(`{"job": "j", "attempt": "1", "suts": [{"name": "a", "release": "job-j-sut-a", "state": "measured"}]}`), 0o600))
+	assert.Equal(t, 14, b.run("job", "run", jobs).code)
+	assert.Equal(t, job.Done, b.results(results).SUTs[0].State)
+	_, there := b.fake.Release("", "job-j-sut-a")
+	assert.False(t, there)
+
 	require.NoError(t, os.Mkdir(filepath.Join(b.dir, "web"), 0o700))
+	require.NoError(t, os.Remove(results))
 	jobs, _ = b.jobOf("job: j\nsuts: [{name: a, chart: web}]\n")
 	assert.Contains(t, b.run("job", "run", jobs).stderr, `for the chart beside this file write "./web"`)
 }
@@ -328,9 +343,9 @@ func TestJobTableRepeatsNothing(t *testing.T) {
 		{Name: "b", Release: "job-1-sut-b", State: job.Failed, Error: &view.Error{Message: "release job-1-sut-b: " + strings.Repeat("long ", 40)}},
 	}}, "r.json")
 	text := page.String()
-	assert.Contains(t, text, "  (removed again): Pod x CrashLoopBackOff\n")
+	assert.Contains(t, text, "  release not ready (removed again): Pod x CrashLoopBackOff\n")
 	assert.Contains(t, text, "  long long")
-	assert.True(t, strings.HasSuffix(text, "…\nthe whole texts are in r.json\n"), text)
+	assert.True(t, strings.HasSuffix(text, "…\nall of it is in r.json\n"), text)
 }
 
 // Each pod of an Indexed Job runs one SUT, as an operation of its own.

@@ -139,10 +139,12 @@ func TestFromReplacesFlags(t *testing.T) {
 // A mistake is said in the words of the command line.
 func TestUsageAdvises(t *testing.T) {
 	for line, want := range map[string]string{
-		"job runn jobs.yaml":                      `unknown command "runn" for "helmexec job"; did you mean run?`,
-		"job run jobs.yaml --index one":           `--index "one": want a number`,
-		"retag ./a --mirror a.b=c.d --manifest -": "--manifest -: want a file",
-		"install a ./a --min-helm new":            `--min-helm "new": "new" is not a version`,
+		"job runn jobs.yaml":                         `unknown command "runn" for "helmexec job"; did you mean run?`,
+		"job run jobs.yaml --index one":              `--index "one": want a number`,
+		"check ./a --offline=maybe":                  `--offline "maybe": want true or false`,
+		"job run j.yaml --index 9999999999999999999": "the number is too large",
+		"retag ./a --mirror a.b=c.d --manifest -":    "--manifest -: want a file",
+		"install a ./a --min-helm new":               `--min-helm "new": "new" is not a version`,
 	} {
 		b := newBench(t)
 		got := b.run(strings.Fields(strings.ReplaceAll(line, "./a", filepath.Join(testdata(t), "plain")))...)

@@ -86,13 +86,14 @@ func Read(path string, into any, help string) error {
 	if err := yaml.UnmarshalStrict(text, into); err != nil {
 		return fmt.Errorf("%s: %w; %s shows such a file", path, inWords(err), help)
 	}
-	content, line, err := onlyDocument(text)
-	switch {
-	case err != nil:
+	if line := secondDocument(text); line != "" {
+		return fmt.Errorf("%s: %s a second document, and would be left out: write one file for each", path, line)
+	}
+	var content any
+	if err := yaml.Unmarshal(text, &content); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
-	case line > 0:
-		return fmt.Errorf("%s: line %d begins a second document, and would be left out: write one file for each", path, line)
-	case content == nil:
+	}
+	if content == nil {
 		return fmt.Errorf("%s: the file says nothing; %s shows such a file", path, help)
 	}
 	if wrong := faultIn(content, reflect.TypeOf(into).Elem()); wrong != "" {
@@ -101,25 +102,18 @@ func Read(path string, into any, help string) error {
 	return nil
 }
 
-// onlyDocument decodes the one document of a text that has content. more is the line of a second one, 0 if there is none.
-func onlyDocument(text []byte) (content any, more int, err error) {
+// secondDocument says what begins a document with content behind the first, which is the only one that is read; "" if nothing does.
+func secondDocument(text []byte) string {
 	decoder := yamlnode.NewDecoder(bytes.NewReader(text))
 	for n := 1; ; n++ {
 		var node yamlnode.Node
-		if err := decoder.Decode(&node); err == io.EOF {
-			return content, 0, nil
-		} else if err != nil {
-			return nil, 0, err
-		}
-		var next any
-		if err := node.Decode(&next); err != nil {
-			return nil, 0, err
-		}
-		switch {
-		case n == 1:
-			content = next
-		case next != nil:
-			return nil, node.Line, nil
+		switch err := decoder.Decode(&node); {
+		case err == io.EOF, n == 1 && err != nil:
+			return ""
+		case err != nil:
+			return fmt.Sprintf("what cannot be read (%s) begins", err)
+		case n > 1 && len(node.Content) > 0 && node.Content[0].Tag != "!!null":
+			return fmt.Sprintf("line %d begins", node.Line)
 		}
 	}
 }

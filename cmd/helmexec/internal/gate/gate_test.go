@@ -91,6 +91,8 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		"---\n---\npinned: true\n":               "line 2 begins a second document",
 		"pinned: true\nPinned: false\n":          "Pinned and pinned are the same key: give only pinned",
 		"limits: {cpu: 1, CPU: 2}":               "limits: CPU and cpu are the same key: give only cpu",
+		"pinned: true\n---\n[\n":                 "begins a second document",
+		"nodes: [{1: }]":                         "nodes: number 1: 1 has no value",
 		"a: b: c":                                "mapping values are not allowed",
 	} {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -100,4 +102,22 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		assert.ErrorContains(t, err, want, text)
 		assert.NotContains(t, err.Error(), "JSON", text)
 	}
+}
+
+// Ends of documents, comments and empty documents behind the first are no second one, and merges stay what they are.
+func TestReadOneDocument(t *testing.T) {
+	for _, text := range []string{
+		"---\npinned: true\n", "pinned: true\n---\n", "pinned: true\n...\n", "pinned: true\n---\n# end\n---\n~\n", "\ufeffpinned: true\r\n---\r\n", `{"pinned": true}`,
+		"pinned: true\nlimits:\n  gpus: {a.b/c: 1, A.b/c: 2}\n",
+	} {
+		file := filepath.Join(t.TempDir(), "lab.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		var p Policy
+		require.NoError(t, Read(file, &p, "x"), text)
+		assert.True(t, p.Pinned, text)
+	}
+	file := filepath.Join(t.TempDir(), "job.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("a: &a {x: 1}\nb: &b {y: 2}\nc:\n  <<: *a\n  <<: *b\n"), 0o600))
+	var values struct{ A, B, C any }
+	require.NoError(t, Read(file, &values, "x"))
 }

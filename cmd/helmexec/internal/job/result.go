@@ -90,11 +90,11 @@ func loadResult(path string, spec Spec) (*Result, kept, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fresh, none, nil
 	}
-	var before Result
-	if err == nil {
-		err = json.Unmarshal(text, &before)
+	if err != nil {
+		return nil, none, fmt.Errorf("%w: results: %w", helmexec.ErrInvalidArgument, err)
 	}
-	if err == nil && before.Job == "" {
+	var before Result
+	if err = json.Unmarshal(text, &before); err == nil && before.Job == "" {
 		err = errors.New("it has no job")
 	}
 	if err != nil {

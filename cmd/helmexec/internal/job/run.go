@@ -98,12 +98,15 @@ func (r *Runner) begin(spec Spec) error {
 	if err != nil {
 		return err
 	}
-	for i, s := range result.SUTs {
-		if s.State != Waiting {
-			continue
-		}
-		if err := spec.SUTs[i].isComplete(); err != nil {
-			return fmt.Errorf("SUT %q: %w", s.Name, err)
+	// A job that has something in the cluster goes on all the same.
+	if !slices.ContainsFunc(result.SUTs, SUTResult.mayBeThere) {
+		for i, s := range result.SUTs {
+			if s.final() {
+				continue
+			}
+			if err := spec.SUTs[i].isComplete(); err != nil {
+				return fmt.Errorf("SUT %q: %w", s.Name, err)
+			}
 		}
 	}
 	r.spec, r.result = spec, result

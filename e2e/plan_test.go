@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sut-bench/helmexec"
+	"github.com/sut-bench/helmexec/e2e/cluster"
 )
 
 // apply applies a plan through a recorder and checks that what the API server has is what the plan shows.
@@ -263,6 +265,18 @@ func plannedLookups(b *bed) {
 	_, err = b.h.Uninstall(b.ctx, "marker", helmexec.UninstallOptions{Wait: true, Timeout: patient})
 	b.must(err)
 	b.must(b.cluster.Request(b.ctx, http.MethodDelete, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"+plural+"."+group, nil, nil))
+	b.must(cluster.Eventually(b.ctx, func(ctx context.Context) error { // a busy API server serves it a little longer
+		var served struct{ Groups []struct{ Name string } }
+		if err := b.cluster.Request(ctx, http.MethodGet, "/apis", nil, &served); err != nil {
+			return err
+		}
+		for _, g := range served.Groups {
+			if g.Name == group {
+				return errors.New(group + " is still served")
+			}
+		}
+		return nil
+	}))
 
 	withMarker := b.folder(map[string]string{
 		"crds/marker.yaml": definition, "a.yaml": "apiVersion: " + group + "/v1\nkind: Marker\nmetadata: {name: {{ .Release.Name }}}\n",

@@ -2,6 +2,7 @@ package helmexec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,7 +116,10 @@ func (h *Helm) askVersion(ctx context.Context) (v Version, complete bool, err er
 	// Helm 2 then looks for its server in the cluster, which can take minutes.
 	out, err := h.run(ctx, invocation{args: []string{"version", "--short"}, atMost: probeTime, late: errNoAnswer})
 	v, parsed := parseVersion(out)
+	var e *Error
 	switch {
+	case parsed != nil && errors.As(err, &e) && strings.Contains(e.Stderr, "unknown flag"):
+		return Version{}, false, fmt.Errorf("%w: %s is another program than helm: %w", ErrUnsupportedVersion, h.binary, err)
 	case parsed != nil && err != nil:
 		return Version{}, false, fmt.Errorf("reading the version of %s: %w", h.binary, err)
 	case parsed != nil:

@@ -8,6 +8,8 @@ import (
 	"github.com/Masterminds/semver/v3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sut-bench/helmexec/helmtest"
 )
 
 func TestAdvisories(t *testing.T) {
@@ -102,4 +104,13 @@ func TestMinVersion(t *testing.T) {
 		_, err := New(Config{Binary: self, Home: t.TempDir(), MinVersion: min})
 		assert.ErrorIs(t, err, ErrInvalidArgument, min)
 	}
+}
+
+// Another program that is named as helm is told so.
+func TestVersionOfAnotherProgram(t *testing.T) {
+	h, fake := withFake(t, Config{})
+	fake.On("version", helmtest.Reply{Exit: 1, Stderr: "error: unknown flag: --short\nSee 'kubectl version --help' for usage.\n"})
+	_, err := h.Version(t.Context())
+	require.ErrorIs(t, err, ErrUnsupportedVersion)
+	require.ErrorContains(t, err, "is another program than helm")
 }

@@ -189,6 +189,7 @@ func inWords(err error) error {
 	for _, before := range []string{"error unmarshaling JSON: while decoding JSON: ", "error unmarshaling JSON: ", "error converting YAML to JSON: "} {
 		text = strings.TrimPrefix(text, before)
 	}
+	text = strings.Replace(text, "yaml: line ", "yaml: near line ", 1) // it is often the one before
 	if name, unknown := strings.CutPrefix(text, "json: unknown field "); unknown {
 		return fmt.Errorf("there is no field %s", name)
 	}

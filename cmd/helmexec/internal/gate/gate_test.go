@@ -92,6 +92,7 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		"pinned: true\nPinned: false\n":          "Pinned and pinned are the same key: give only pinned",
 		"limits: {cpu: 1, CPU: 2}":               "limits: CPU and cpu are the same key: give only cpu",
 		"pinned: true\n---\n[\n":                 "begins a second document",
+		"pinned: true\nkinds\n":                  "yaml: near line",
 		"nodes: [{1: }]":                         "nodes: number 1: 1 has no value",
 		"a: b: c":                                "mapping values are not allowed",
 	} {

@@ -118,8 +118,8 @@ func (h *Helm) askVersion(ctx context.Context) (v Version, complete bool, err er
 	v, parsed := parseVersion(out)
 	var e *Error
 	switch {
-	case parsed != nil && errors.As(err, &e) && strings.Contains(e.Stderr, "unknown flag"):
-		return Version{}, false, fmt.Errorf("%w: %s is another program than helm: %w", ErrUnsupportedVersion, h.binary, err)
+	case parsed != nil && errors.As(err, &e) && helmtext.UnknownFlag(e.Stderr):
+		return Version{}, false, fmt.Errorf("%w: %s does not know what helm 3 and 4 know, and may be another program: %w", ErrUnsupportedVersion, h.binary, err)
 	case parsed != nil && err != nil:
 		return Version{}, false, fmt.Errorf("reading the version of %s: %w", h.binary, err)
 	case parsed != nil:

@@ -112,5 +112,5 @@ func TestVersionOfAnotherProgram(t *testing.T) {
 	fake.On("version", helmtest.Reply{Exit: 1, Stderr: "error: unknown flag: --short\nSee 'kubectl version --help' for usage.\n"})
 	_, err := h.Version(t.Context())
 	require.ErrorIs(t, err, ErrUnsupportedVersion)
-	require.ErrorContains(t, err, "is another program than helm")
+	require.ErrorContains(t, err, "may be another program")
 }

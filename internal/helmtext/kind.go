@@ -158,3 +158,6 @@ func passing(text string) bool {
 	blind := strings.Contains(text, "not ready. status: unknown") && !strings.Contains(text, "context deadline exceeded")
 	return blind || transient().MatchString(text)
 }
+
+// UnknownFlag reports whether a program does not know a flag that it was given.
+func UnknownFlag(stderr string) bool { return strings.Contains(stderr, "unknown flag") }

@@ -132,12 +132,9 @@ func (k *Kept) Put(key string, content []byte) {
 	if !k.isSafe() {
 		return
 	}
-	file, looks := k.file(key), k.bound.looks(sumSize+len(content))
-	if looks {
-		k.evict() // also of what is left by those who were killed while they wrote as much as this
-	}
+	file := k.file(key)
 	_ = WriteFile(file, slices.Concat(sum(file, content), content))
-	if looks {
+	if k.bound.looks(sumSize + len(content)) {
 		k.evict()
 	}
 }

@@ -145,17 +145,6 @@ func TestKeptIsSeldomCounted(t *testing.T) {
 	assert.Less(t, most, 2*160, "but often enough")
 }
 
-// What writers leave who are killed counts before the next one writes.
-func TestKeptCountsWhatTheKilledLeft(t *testing.T) {
-	k := open(t, t.TempDir()).Kept("x", Bound{Bytes: 64 << 10, Entries: 1000})
-	k.Put("a", []byte("content"))
-	for i := range 20 {
-		require.NoError(t, os.WriteFile(filepath.Join(k.dir, fmt.Sprint(".new-", i)), make([]byte, 8<<10), 0o600))
-	}
-	k.Put("b", make([]byte, 8<<10))
-	assert.LessOrEqual(t, len(names(t, k.dir)), 8)
-}
-
 func BenchmarkPutAmongMany(b *testing.B) {
 	for _, there := range []int{0, 4000} {
 		b.Run(fmt.Sprint(there), func(b *testing.B) {
